@@ -1,0 +1,146 @@
+//! Who is calling? A route's expression of schemes (`(office and camera) or license`) turns a head into a [`Principal`]
+//! or into the one refusal that tells most without telling a stranger too much. What the caller may do is the business
+//! of `authorize/`.
+
+mod failure;
+mod grammar;
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use self::failure::Failure;
+use self::grammar::Tree;
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::refusal::{Cause, Reason, Refusal};
+use crate::scheme::{Examine, Places, Principal, Scene, at_most_one};
+
+/// Who may use a route.
+#[derive(Debug)]
+pub struct Expression {
+    tree: Tree,
+    /// What to offer a caller who has proven nothing: one challenge a scheme, each once.
+    challenges: Vec<HeaderValue>,
+}
+
+/// A scheme by the name that the configuration gives it.
+#[derive(Clone, Debug)]
+struct Leaf {
+    name: Box<str>,
+    scheme: Arc<dyn Examine>,
+}
+
+impl Expression {
+    /// Reads `open`, or names of `schemes` joined by `and`, `or` and parentheses. All unknown names are reported.
+    pub fn parse(text: &str, schemes: &[(String, Arc<dyn Examine>)]) -> Result<Self, Vec<Invalid>> {
+        let tree = grammar::parse(text, schemes)?;
+        let mut challenges = Vec::new();
+        for challenge in tree.leaves().into_iter().filter_map(|leaf| leaf.scheme.challenge()) {
+            if !challenges.contains(&challenge) {
+                challenges.push(challenge);
+            }
+        }
+        Ok(Self { tree, challenges })
+    }
+
+    /// Every place where one of its schemes looks for a credential.
+    pub fn places(&self) -> Places {
+        let mut places = Places::default();
+        self.tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
+        places
+    }
+
+    /// Whether anyone may pass.
+    pub fn is_open(&self) -> bool {
+        matches!(self.tree, Tree::Open)
+    }
+
+    /// The names of its schemes, in the order of the text.
+    pub fn schemes(&self) -> impl Iterator<Item = &str> {
+        self.tree.leaves().into_iter().map(|leaf| &*leaf.name)
+    }
+
+    /// Proves who is calling, or says why not.
+    pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
+        // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
+        at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
+        prove(&self.tree, head, preface, scene).map_err(|failure| self.refuse(failure))
+    }
+
+    fn refuse(&self, failure: Failure) -> Refusal {
+        match failure {
+            Failure::Rejected(rejection) => self.unproven(rejection.reason, rejection.detail),
+            Failure::Missing => self.unproven(Reason::Missing, "no credential that the route asks for"),
+            Failure::Address { identified: true } => {
+                Refusal::new(Cause::AddressRefused, "proven, but not from a listed address")
+            }
+            Failure::Address { identified: false } => Refusal::new(Cause::AddressRefused, "not from a listed address"),
+            Failure::Disagreement => {
+                Refusal::new(Cause::PermissionDenied, "the credentials speak for different accounts")
+            }
+        }
+    }
+
+    fn unproven(&self, reason: Reason, detail: &'static str) -> Refusal {
+        Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
+    }
+}
+
+fn prove(tree: &Tree, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+    match tree {
+        Tree::Open => Ok(Principal::anyone()),
+        Tree::Leaf(leaf) => match leaf.scheme.examine(head, preface, scene) {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) if leaf.scheme.ambient() => Err(Failure::Address { identified: false }),
+            Ok(None) => Err(Failure::Missing),
+            Err(rejection) => Err(Failure::Rejected(rejection)),
+        },
+        Tree::Any(branches) => prove_any(branches, head, preface, scene),
+        Tree::All(branches) => prove_all(branches, head, preface, scene),
+    }
+}
+
+/// The first branch that is proven; a wrong credential in one does not stop the others.
+fn prove_any(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+    let mut told: Option<Failure> = None;
+    for branch in branches {
+        match prove(branch, head, preface, scene) {
+            Ok(principal) => return Ok(principal),
+            Err(failure) => told = Some(told.map_or(failure, |other| other.or(failure))),
+        }
+    }
+    Err(told.expect("an expression has no empty list of branches"))
+}
+
+/// Every branch, as one caller. All are tried even after one has failed: whether the address may be spoken of depends
+/// on the others.
+fn prove_all(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+    let (mut merged, mut disagreed, mut told): (Option<Principal>, bool, Option<Failure>) = (None, false, None);
+    let mut identified = false;
+    for branch in branches {
+        match prove(branch, head, preface, scene) {
+            Err(failure) => told = Some(told.map_or(failure, |other| other.and(failure))),
+            Ok(principal) => {
+                identified |= principal.is_identified();
+                merged = match merged {
+                    None => Some(principal),
+                    Some(other) => {
+                        let agreed = other.agree(principal, scene.directory);
+                        disagreed |= agreed.is_none();
+                        agreed
+                    }
+                };
+            }
+        }
+    }
+    match told {
+        Some(failure) => Err(failure.beside(identified)),
+        None if disagreed => Err(Failure::Disagreement),
+        None => Ok(merged.expect("an expression has no empty list of branches")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

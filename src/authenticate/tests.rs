@@ -1,0 +1,223 @@
+use super::*;
+use crate::clock::UnixTime;
+use crate::record::{Attributes, Directory, Kind};
+use crate::scheme::jwt::Verified;
+use crate::scheme::stage::{Register, Request, named};
+
+const HERE: &str = "192.0.2.7";
+const ELSEWHERE: &str = "203.0.113.9";
+const CAMERA: &str = "share.eyJzaSI6IDIzNTYzOX0.61a964c3tbc1fab00.xBWXdksAURv6ws5MOZX-AQIh-KM";
+const STRANGE_CAMERA: &str = "share.eyJzaSI6IDIzNTYzOX0.61a964c3tbc1fab00.4NuL1qp8jcInCqp0RGnQGJOQtm4";
+const EXPIRED_CAMERA: &str = "share.eyJzaSI6IDd9.61a964c3te10.OA4E4yprqa1DKc6RW7twtANotcY";
+
+fn schemes() -> Vec<(String, Arc<dyn Examine>)> {
+    [
+        ("office", "ip", "networks = [\"192.0.2.0/24\"]"),
+        ("home", "ip", "networks = [\"198.51.100.0/24\"]"),
+        ("camera", "acc", ""),
+        ("license", "lkey", ""),
+        ("api", "basic", ""),
+        ("service", "jwt", ""),
+    ]
+    .map(|(name, kind, table)| (name.to_owned(), Arc::from(named(kind, name, table))))
+    .to_vec()
+}
+
+fn register() -> Register {
+    let register = Register::new();
+    register.account("acme", None);
+    register.account("branch", Some("acme"));
+    register.account("other", None);
+    for (account, id) in [("acme", "248527"), ("acme", "7")] {
+        let text = if id == "7" { EXPIRED_CAMERA } else { CAMERA };
+        register.enrol(Kind::CameraToken, id, account, text, |record| {
+            record.attributes = Attributes::Camera(id.into());
+            record.scopes = Some(["watch"].into_iter().collect());
+        });
+    }
+    for account in ["acme", "branch", "other"] {
+        register.enrol(Kind::LicenseKey, account, account, &format!("key-of-{account}"), |_| {});
+    }
+    register.enrol(Kind::LicenseKey, "off", "acme", "key-off", |record| record.disabled = true);
+    let secret = register.digest(b"secret");
+    register
+        .enrol(Kind::ApiClient, "client", "acme", "client", |record| record.attributes = Attributes::Secret(secret));
+    register
+}
+
+fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
+    let (register, verified) = (register(), Verified::new(8));
+    let scene = Scene { directory: &register, verified: &verified, now: UnixTime(1_700_000_000) };
+    let expression = Expression::parse(expression, &schemes()).unwrap();
+    expression.identify(&request.head(), &Preface::EMPTY, &scene)
+}
+
+fn told(expression: &str, request: &Request) -> String {
+    match identify(expression, request) {
+        Ok(principal) => principal.subject.to_str().unwrap().into(),
+        Err(refusal) => refusal.cause.name().into(),
+    }
+}
+
+/// A request from an address with a licence key (or none) in the header and a share token (or none) in the query.
+fn request(address: &str, key: &str, camera: &str) -> Request {
+    let target = if camera.is_empty() { "/".into() } else { format!("/?token={camera}") };
+    let request = Request::get(&target).from(address);
+    if key.is_empty() { request } else { request.header("authorization", &format!("LKey {key}")) }
+}
+
+/// What, expression, address, licence key, share token, and who or why not.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+fn check(rows: &[Row]) {
+    for (what, expression, address, key, camera, expected) in rows {
+        assert_eq!(told(expression, &request(address, key, camera)), *expected, "{what}: {expression}");
+    }
+}
+
+#[test]
+fn or_takes_the_first_that_is_proven_and_and_takes_all() {
+    check(&[
+        ("one scheme", "license", HERE, "key-of-acme", "", "license_key:acme"),
+        ("one scheme, nothing", "license", HERE, "", "", "credential_missing"),
+        ("one scheme, wrong", "license", HERE, "wrong", "", "credential_unknown"),
+        ("one scheme, off", "license", HERE, "key-off", "", "credential_disabled"),
+        ("one scheme, other credential", "license", HERE, "", CAMERA, "credential_missing"),
+        ("open", "open", ELSEWHERE, "", "", "anyone"),
+        ("open asks for nothing", "open", ELSEWHERE, "wrong", "wrong", "anyone"),
+        ("or, the first", "license or camera", HERE, "key-of-acme", "", "license_key:acme"),
+        ("or, the second", "license or camera", HERE, "", CAMERA, "camera_token:248527"),
+        ("or, both: the first named", "camera or license", HERE, "key-of-acme", CAMERA, "camera_token:248527"),
+        ("or, one wrong", "license or camera", HERE, "wrong", CAMERA, "camera_token:248527"),
+        ("or, the other wrong", "license or camera", HERE, "key-of-acme", STRANGE_CAMERA, "license_key:acme"),
+        ("or, nothing", "license or camera", HERE, "", "", "credential_missing"),
+        ("or, both wrong", "license or camera", HERE, "wrong", EXPIRED_CAMERA, "credential_expired"),
+        ("and, both", "office and camera", HERE, "", CAMERA, "camera_token:248527"),
+        ("and, elsewhere", "office and camera", ELSEWHERE, "", CAMERA, "address_refused"),
+        ("and, elsewhere, the other way round", "camera and office", ELSEWHERE, "", CAMERA, "address_refused"),
+        ("and, here, nothing", "office and camera", HERE, "", "", "credential_missing"),
+        ("and, here, wrong", "office and camera", HERE, "", STRANGE_CAMERA, "credential_unknown"),
+        ("and, two credentials", "license and camera", HERE, "key-of-acme", CAMERA, "camera_token:248527"),
+        ("and, one credential", "license and camera", HERE, "key-of-acme", "", "credential_missing"),
+        ("and, one wrong", "license and camera", HERE, "wrong", CAMERA, "credential_unknown"),
+        ("and, below", "license and camera", HERE, "key-of-branch", CAMERA, "license_key:branch"),
+        ("and, of others", "license and camera", HERE, "key-of-other", CAMERA, "permission_denied"),
+        (
+            "and, of others, elsewhere",
+            "office and license and camera",
+            ELSEWHERE,
+            "key-of-other",
+            CAMERA,
+            "address_refused",
+        ),
+        (
+            "and, of others, in one branch",
+            "license and camera or license",
+            HERE,
+            "key-of-other",
+            CAMERA,
+            "license_key:other",
+        ),
+    ]);
+}
+
+#[test]
+fn an_address_speaks_only_for_those_who_need_nothing_else() {
+    check(&[
+        ("an address alone", "office", HERE, "", "", "address:office"),
+        ("an address alone, elsewhere", "office", ELSEWHERE, "", "", "address_refused"),
+        ("two addresses", "office and home", HERE, "", "", "address_refused"),
+        ("one of two addresses", "home or office", HERE, "", "", "address:office"),
+        ("address or key, here", "office or license", HERE, "", "", "address:office"),
+        ("address or key, here, wrong", "license or office", HERE, "wrong", "", "address:office"),
+        ("address or key, elsewhere", "office or license", ELSEWHERE, "", "", "credential_missing"),
+        ("address or key, elsewhere, wrong", "office or license", ELSEWHERE, "wrong", "", "credential_unknown"),
+        (
+            "(office and camera) or license",
+            "(office and camera) or license",
+            ELSEWHERE,
+            "key-of-acme",
+            "",
+            "license_key:acme",
+        ),
+        ("the same by camera", "(office and camera) or license", ELSEWHERE, "", CAMERA, "address_refused"),
+        (
+            "the same by camera and wrong",
+            "(office and camera) or license",
+            ELSEWHERE,
+            "wrong",
+            CAMERA,
+            "credential_unknown",
+        ),
+        ("the same by nothing", "(office and camera) or license", ELSEWHERE, "", "", "credential_missing"),
+        ("addresses within", "(office or home) and camera", ELSEWHERE, "", CAMERA, "address_refused"),
+        ("or within and", "(office or license) and camera", ELSEWHERE, "", CAMERA, "credential_missing"),
+    ]);
+}
+
+#[test]
+fn who_is_not_proven_never_learns_the_address_list() {
+    for credential in ["", STRANGE_CAMERA, EXPIRED_CAMERA, "share.x"] {
+        for expression in ["office and camera", "camera and office", "(office and camera) or license"] {
+            let (here, elsewhere) = (request(HERE, "", credential), request(ELSEWHERE, "", credential));
+            assert_eq!(told(expression, &here), told(expression, &elsewhere), "{expression}: {credential}");
+        }
+    }
+}
+
+#[test]
+fn a_second_authorization_is_refused_whatever_else_is_proven() {
+    let twice = || request(HERE, "key-of-acme", CAMERA).header("authorization", "Basic eA==");
+    for expression in ["license", "camera", "office", "office or license", "license or camera", "open"] {
+        assert_eq!(told(expression, &twice()), "credential_ambiguous", "{expression}");
+    }
+}
+
+#[test]
+fn a_refusal_offers_every_challenge_once() {
+    for (expression, expected) in [
+        ("license", vec!["LKey"]),
+        ("license or office and license", vec!["LKey"]),
+        ("office", vec![]),
+        (
+            "(office and camera) or api or service",
+            vec!["Acc", "Basic realm=\"SecureVideo\", charset=\"UTF-8\"", "Bearer"],
+        ),
+    ] {
+        for credential in ["", "wrong"] {
+            let refusal = identify(expression, &request(ELSEWHERE, credential, "")).unwrap_err();
+            assert_eq!(refusal.challenges, expected, "{expression}");
+        }
+    }
+    let refusal = identify("office and camera", &request(ELSEWHERE, "", CAMERA)).unwrap_err();
+    assert!(refusal.challenges.is_empty(), "{refusal:?}");
+}
+
+#[test]
+fn what_two_credentials_prove_is_merged() {
+    let principal = identify("office and license and camera", &request(HERE, "key-of-branch", CAMERA)).unwrap();
+    assert_eq!(&*principal.account.as_ref().unwrap().id.0, "branch");
+    assert_eq!(principal.scopes, Some(["watch"].into_iter().collect()));
+    let credentials: Vec<&str> = principal.credentials.iter().map(|record| &*record.id).collect();
+    assert_eq!(credentials, ["branch", "248527"]);
+    assert_eq!(principal.scheme, "lkey");
+}
+
+#[test]
+fn an_expression_knows_its_names_and_places() {
+    let expression = Expression::parse("(office and camera) or license", &schemes()).unwrap();
+    assert_eq!(expression.schemes().collect::<Vec<_>>(), ["office", "camera", "license"]);
+    assert!(!expression.is_open());
+    let places = expression.places();
+    assert_eq!((places.headers, places.query), (vec![http::header::AUTHORIZATION], vec!["token".into()]));
+    let open = Expression::parse("open", &schemes()).unwrap();
+    assert!(open.is_open() && open.places() == Places::default() && open.schemes().next().is_none());
+}
+
+#[test]
+fn debug_of_an_expression_shows_no_secret() {
+    let table = "verification_key = \"vxg-lab-secret\"";
+    let schemes = [("camera".to_owned(), Arc::from(named("acc", "camera", table)))];
+    let shown = format!("{:?}", Expression::parse("camera", &schemes).unwrap());
+    assert!(shown.contains("camera") && !shown.contains("vxg-lab-secret"), "{shown}");
+}

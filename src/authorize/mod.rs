@@ -1,0 +1,38 @@
+//! May they do this, from here, there? Takes a [`Principal`] and returns a [`Permit`], the receipt that `limit` asks for.
+
+pub mod scope;
+
+use crate::edge::head::Head;
+use crate::refusal::Refusal;
+use crate::scheme::Principal;
+
+/// What a route asks of a proven caller.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Which scopes may read and write.
+    pub scope: scope::Rule,
+}
+
+/// A proven caller who may do what they ask.
+#[derive(Debug)]
+pub struct Permit {
+    principal: Principal,
+}
+
+impl Permit {
+    /// Who it is for.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Hands the caller on to the next room.
+    pub fn into_principal(self) -> Principal {
+        self.principal
+    }
+}
+
+/// Permits or refuses.
+pub fn permit(principal: Principal, rules: &Rules, head: &Head<'_>) -> Result<Permit, Refusal> {
+    rules.scope.check(&principal, head)?;
+    Ok(Permit { principal })
+}

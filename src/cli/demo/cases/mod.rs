@@ -1,0 +1,94 @@
+//! What the demo shows: for each vendor, requests that are accepted and requests that are refused, and what is expected
+//! of the answer.
+
+mod securevideo;
+mod voximplant;
+mod vxg;
+
+use super::curl::Curl;
+use super::ground::Facts;
+use super::vendor::Vendor;
+
+/// One request and what must come back.
+pub(super) struct Case {
+    /// Whose API it is for.
+    pub(super) vendor: Vendor,
+    /// What it shows, in a few words.
+    pub(super) what: &'static str,
+    /// The request.
+    pub(super) curl: Curl,
+    /// The status expected.
+    pub(super) status: u16,
+    /// What must stand in the answer.
+    pub(super) shows: Vec<String>,
+    /// What must not.
+    pub(super) hides: Vec<String>,
+    /// Whether it reaches the API behind the gateway.
+    pub(super) accepted: bool,
+}
+
+impl Case {
+    /// A request that reaches the API, which answers with `status`.
+    fn accepted(vendor: Vendor, status: u16, what: &'static str, curl: Curl) -> Self {
+        Self { vendor, what, curl, status, shows: Vec::new(), hides: Vec::new(), accepted: true }
+    }
+
+    /// A request that the gateway answers itself.
+    fn refused(vendor: Vendor, status: u16, what: &'static str, curl: Curl) -> Self {
+        Self { accepted: false, ..Self::accepted(vendor, status, what, curl) }
+    }
+
+    /// Expects this text in the answer.
+    fn shows(mut self, text: impl Into<String>) -> Self {
+        self.shows.push(text.into());
+        self
+    }
+
+    /// Expects the answer to be without this text.
+    fn hides(mut self, text: impl Into<String>) -> Self {
+        self.hides.push(text.into());
+        self
+    }
+}
+
+/// All of them, vendor by vendor.
+pub(super) fn all(facts: &Facts) -> Vec<Case> {
+    Vendor::ALL
+        .into_iter()
+        .flat_map(|vendor| match vendor {
+            Vendor::Vxg => vxg::cases(facts),
+            Vendor::SecureVideo => securevideo::cases(facts),
+            Vendor::Voximplant => voximplant::cases(facts),
+            Vendor::CameraTag | Vendor::Multicam => closed(vendor, facts),
+        })
+        .collect()
+}
+
+/// A vendor whose credentials the gateway does not know yet: its listeners are there, and nothing is let through.
+fn closed(vendor: Vendor, facts: &Facts) -> Vec<Case> {
+    let site = facts.site(vendor);
+    let url = |base: &str| format!("{base}{}/echo", vendor.roots()[0]);
+    vec![
+        Case::refused(vendor, 404, "no route leads to this API yet", Curl::new(url(&site.http))).shows(PROBLEM),
+        Case::refused(vendor, 404, "nor over TLS", Curl::new(url(&site.https)).file("--cacert", &facts.pki.ca))
+            .shows(PROBLEM),
+    ]
+}
+
+/// The media type of a refusal in the default wording (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
+
+/// One `[name, value]` of the echo's list of headers.
+fn echoed(name: &str, value: &str) -> String {
+    serde_json::json!([name, value]).to_string()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A case that expects `status`, shows and hides.
+    pub(in crate::cli::demo) fn case(status: u16, shows: &str, hides: &str) -> Case {
+        Case::accepted(Vendor::Vxg, status, "", Curl::new("http://127.0.0.1:1/")).shows(shows).hides(hides)
+    }
+}

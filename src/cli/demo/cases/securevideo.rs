@@ -1,0 +1,109 @@
+//! SecureVideo: Basic with an API identifier and its secret, from addresses on the customer's list.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Case, echoed};
+use crate::cli::demo::curl::Curl;
+use crate::cli::demo::ground::Facts;
+use crate::cli::demo::vendor::Vendor::SecureVideo;
+
+const SENTENCE: &str = r#""Message":"#;
+
+pub(super) fn cases(facts: &Facts) -> Vec<Case> {
+    let mut cases = accepted(facts);
+    cases.extend(refused(facts));
+    cases.extend(addresses(facts));
+    cases
+}
+
+fn accepted(facts: &Facts) -> Vec<Case> {
+    let site = facts.site(SecureVideo);
+    let client = &facts.credentials.securevideo;
+    let pair = format!("{}:{}", client.identifier, client.secret);
+    let encoded = STANDARD.encode(&pair);
+    let ask = |path: &str| Curl::new(format!("{}{path}", site.http));
+    let known = |path: &str| ask(path).with(&["-u", &pair]);
+    let case = |status, what, curl| Case::accepted(SecureVideo, status, what, curl);
+    vec![
+        case(200, "identifier and secret", known("/user")).shows("SystemUserId"),
+        case(200, "the word in any case", ask("/user").authorization(&format!("basic {encoded}")))
+            .shows("SystemUserId"),
+        case(
+            200,
+            "a space where MIME would break the line",
+            ask("/user").authorization(&format!("Basic {} {}", &encoded[..76], &encoded[76..])),
+        )
+        .shows("SystemUserId"),
+        case(
+            200,
+            "over TLS",
+            Curl::new(format!("{}/cameras", site.https)).file("--cacert", &facts.pki.ca).with(&["-u", &pair]),
+        )
+        .shows("Consulting room"),
+        case(200, "the live picture", Curl::media(format!("{}/live/image/", site.http)).with(&["-u", &pair]))
+            .shows("image/png"),
+        case(206, "a range of a download", known("/download").with(&["-r", "0-9"])).shows("bytes 0-9/65536"),
+        case(200, "HEAD", Curl::head(format!("{}/user", site.http)).with(&["-u", &pair])).shows("application/json"),
+        case(
+            200,
+            "the body arrives, the credential does not",
+            known("/echo").with(&["-H", "Content-Type: application/json", "-d", r#"{"FullName":"Ada O'Example"}"#]),
+        )
+        .shows("Ada O'Example")
+        .shows(echoed("x-vidgate-subject", &format!("api_client:{}", client.identifier)))
+        .shows(echoed("x-vidgate-account", "clinic"))
+        .hides("authorization")
+        .hides(&client.secret),
+        case(404, "a page that the API itself does not know", known("/nowhere")).shows("no such page"),
+    ]
+}
+
+fn refused(facts: &Facts) -> Vec<Case> {
+    let site = facts.site(SecureVideo);
+    let client = &facts.credentials.securevideo;
+    let user = || Curl::new(format!("{}/user", site.http));
+    let pair = |identifier: &str, secret: &str| user().with(&["-u", &format!("{identifier}:{secret}")]);
+    let basic = |text: &str| user().authorization(&format!("Basic {text}"));
+    let case = |what, curl| Case::refused(SecureVideo, 401, what, curl).shows(SENTENCE);
+    vec![
+        case("no credential, and what to present", user()).shows(r#"Basic realm="SecureVideo""#),
+        case("a wrong secret", pair(&client.identifier, "wrong")),
+        case("an identifier nobody has", pair("nobody", &client.secret)),
+        case("the word alone", user().authorization("Basic")),
+        case("what is not base64", basic("!!!!")),
+        case("base64 without a colon", basic(&STANDARD.encode(&client.identifier))),
+        case(
+            "a good pair under another word",
+            user().authorization(&format!(
+                "Bearer {}",
+                STANDARD.encode(format!("{}:{}", client.identifier, client.secret))
+            )),
+        ),
+        case("the secret in the query", Curl::new(format!("{}/user?apiKey={}", site.http, client.secret))),
+        case(
+            "two Authorization headers: neither is chosen",
+            pair(&client.identifier, &client.secret).authorization("Basic bm9ib2R5Om5vdGhpbmc="),
+        ),
+    ]
+}
+
+/// `/usage` is for callers from an address where nobody is.
+fn addresses(facts: &Facts) -> Vec<Case> {
+    let site = facts.site(SecureVideo);
+    let client = &facts.credentials.securevideo;
+    let usage = |path: &str, secret: &str| {
+        Curl::new(format!("{}{path}", site.http)).with(&["-u", &format!("{}:{secret}", client.identifier)])
+    };
+    let case = |status, what, curl| Case::refused(SecureVideo, status, what, curl).shows(SENTENCE);
+    vec![
+        case(412, "an address that is not on the list", usage("/usage", &client.secret)),
+        case(
+            412,
+            "an address that the caller made up",
+            usage("/usage", &client.secret).header("X-Forwarded-For: 192.0.2.7"),
+        ),
+        case(412, "the same page by a longer way", usage("/user/../usage", &client.secret).with(&["--path-as-is"])),
+        case(401, "a wrong secret learns nothing of the list", usage("/usage", "wrong")),
+    ]
+}

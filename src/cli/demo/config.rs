@@ -1,0 +1,231 @@
+//! The configuration that the demo runs on: a real `vidgate.toml` in the temporary folder, loaded as any other, so that
+//! what the demo shows is what an operator gets. Its secrets stand beside it in files of their own.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::Trouble;
+use super::credentials::{CameraToken, Credentials};
+use super::folder::Folder;
+use super::upstream::Upstreams;
+use super::vendor::Vendor;
+use crate::clock::UnixTime;
+
+/// The files of the demo that a client may need, besides the certificates.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// The configuration.
+    pub(super) config: PathBuf,
+    /// Half as much again as VXG's v4 routes take.
+    pub(super) large_upload: PathBuf,
+    /// The private key of Voximplant's service account, PEM.
+    pub(super) private_key: PathBuf,
+    /// The same with the ids of key and account, as the vendor's client libraries read it.
+    pub(super) credentials: PathBuf,
+}
+
+/// Writes the configuration and every file that it names.
+pub(super) fn write(
+    folder: &Folder,
+    credentials: &Credentials,
+    upstreams: &Upstreams,
+    now: UnixTime,
+) -> Result<Files, Trouble> {
+    let vxg = &credentials.vxg;
+    for (name, secret) in [
+        (LICENSE_KEY, &vxg.license_key),
+        (LICENSE_KEY_EXPIRED, &vxg.license_key_expired),
+        (LICENSE_KEY_DISABLED, &vxg.license_key_disabled),
+        (API_SECRET, &credentials.securevideo.secret),
+        (PUBLIC_KEY, &credentials.voximplant.public_key),
+    ] {
+        folder.write(name, secret)?;
+    }
+    for token in [&vxg.all, &vxg.watch, &vxg.expired] {
+        folder.write(&camera_file(token), &token.access)?;
+    }
+    let voximplant = &credentials.voximplant;
+    let yesterday = jiff::Timestamp::from_second(i64::try_from(now.0).unwrap_or(i64::MAX) - 24 * 3600)?;
+    let text = [listeners(), routes(upstreams), SCHEMES.to_owned(), accounts(credentials, yesterday)].join("\n");
+    Ok(Files {
+        config: folder.write("vidgate.toml", &text)?,
+        private_key: folder.write("service-account.key", &voximplant.private_key)?,
+        large_upload: folder.write("large-upload.bin", &"\0".repeat(3 << 19))?,
+        credentials: folder.write("credentials.json", &voximplant.file())?,
+    })
+}
+
+const SERVER_PAIR: &str = r#"certificate = "server.pem", key = "server.key""#;
+const LICENSE_KEY: &str = "license-key.secret";
+const LICENSE_KEY_EXPIRED: &str = "license-key-expired.secret";
+const LICENSE_KEY_DISABLED: &str = "license-key-disabled.secret";
+const API_SECRET: &str = "api-client.secret";
+const PUBLIC_KEY: &str = "service-account.pem";
+
+fn camera_file(token: &CameraToken) -> String {
+    format!("camera-{}.secret", token.camera)
+}
+
+/// A plain and a TLS listener a vendor, and the super-admin's.
+fn listeners() -> String {
+    let mut text = String::from("# The demo's gateway. Every port is chosen by the system.\n\n[log]\naccess = false\n");
+    for vendor in Vendor::ALL {
+        let (name, dialect) = (vendor.name(), dialect(vendor));
+        let _ = write!(
+            text,
+            "\n[listener.{name}]\naddress = \"127.0.0.1:0\"\ndialect = \"{dialect}\"\n\
+             \n[listener.{name}_tls]\naddress = \"127.0.0.1:0\"\ndialect = \"{dialect}\"\n\
+             tls = {{ {SERVER_PAIR} }}\n"
+        );
+    }
+    let _ = write!(
+        text,
+        "\n[listener.{SUPER_ADMIN}]\naddress = \"127.0.0.1:0\"\n\
+         tls = {{ {SERVER_PAIR}, client_ca = \"ca.pem\" }}\n"
+    );
+    text
+}
+
+/// The listener of VXG's super-admin API.
+pub(super) const SUPER_ADMIN: &str = "super_admin";
+
+/// In which words the clients of this vendor expect a refusal.
+fn dialect(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Vxg => "vxg",
+        Vendor::SecureVideo => "message",
+        Vendor::CameraTag | Vendor::Multicam | Vendor::Voximplant => "problem",
+    }
+}
+
+/// Upstreams, and the routes to them.
+fn routes(upstreams: &Upstreams) -> String {
+    let mut text = String::new();
+    for vendor in Vendor::ALL.into_iter().filter(|vendor| vendor.alive()) {
+        let (name, dialect) = (vendor.name(), dialect(vendor));
+        let _ = write!(text, "\n[upstream.{name}]\nendpoints = [\"http://{}\"]\n", upstreams.address(vendor));
+        for (route, path, authenticate, more) in doors(vendor) {
+            let _ = write!(
+                text,
+                "\n[[route]]\nname = \"{name}-{route}\"\nlisteners = [\"{name}\", \"{name}_tls\"]\npath = \"{path}\"\n\
+                 authenticate = \"{authenticate}\"\nforward = \"{name}\"\ndialect = \"{dialect}\"\n{more}"
+            );
+        }
+    }
+    text
+}
+
+/// A vendor's routes: name, path, who may use it, and what else the route says.
+fn doors(vendor: Vendor) -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
+    match vendor {
+        Vendor::Vxg => &[
+            // One by one: below `/api/v2/` there is also the super-admin's `admin/`, which no licence key opens.
+            ("v2-cameras", "/api/v2/cameras/{*rest}", "license", ""),
+            ("v2-storage", "/api/v2/storage/{*rest}", "license", ""),
+            ("v2-account", "/api/v2/account/{*rest}", "license", ""),
+            ("v2-echo", "/api/v2/echo/{*rest}", "license", ""),
+            ("v3", "/api/v3/{*rest}", "license", ""),
+            ("v4", "/api/v4/{*rest}", "camera", "max_body = \"1 MiB\"\n"),
+            ("docs", "/docs/{*rest}", "open", "methods = [\"GET\", \"HEAD\"]\n"),
+        ],
+        Vendor::SecureVideo => &[
+            ("api", "/{*rest}", "api and here", ""),
+            // Nobody comes from there: what a customer sees whose address is not on the list.
+            ("usage", "/usage", "api and elsewhere", "methods = [\"GET\", \"HEAD\"]\n"),
+        ],
+        Vendor::Voximplant => &[("api", "/platform_api/{*rest}", "service", "")],
+        Vendor::CameraTag | Vendor::Multicam => &[],
+    }
+}
+
+const SCHEMES: &str = r#"
+[scheme.camera.acc]
+
+[scheme.license.lkey]
+
+[scheme.api.basic]
+realm = "SecureVideo"
+
+[scheme.here.ip]
+networks = ["127.0.0.0/8", "::1/128"]
+
+[scheme.elsewhere.ip]
+networks = ["192.0.2.0/24"]
+
+[scheme.service.jwt]
+"#;
+
+/// Who exists.
+fn accounts(credentials: &Credentials, yesterday: jiff::Timestamp) -> String {
+    let vxg = &credentials.vxg;
+    let mut text = format!(
+        "\n[[account]]\nid = \"acme\"\nlicense_key = [\n\
+         {INDENT}{{ id = \"main\", key = {{ file = \"{LICENSE_KEY}\" }} }},\n\
+         {INDENT}{{ id = \"old\", key = {{ file = \"{LICENSE_KEY_EXPIRED}\" }}, expires = \"{yesterday}\" }},\n\
+         {INDENT}{{ id = \"off\", key = {{ file = \"{LICENSE_KEY_DISABLED}\" }}, disabled = true }},\n]\ncamera = [\n"
+    );
+    for token in [&vxg.all, &vxg.watch, &vxg.expired] {
+        let (camera, file, scope) = (token.camera, camera_file(token), token.scope);
+        let _ = writeln!(
+            text,
+            "{INDENT}{{ id = \"{camera}\", tokens = [{{ file = \"{file}\" }}], scopes = [\"{scope}\"] }},"
+        );
+    }
+    text.push_str("]\n");
+    let identifier = &credentials.securevideo.identifier;
+    let voximplant = &credentials.voximplant;
+    let (account, child, key_id) = (&voximplant.account, &voximplant.child, &voximplant.key_id);
+    let _ = write!(
+        text,
+        "\n[[account]]\nid = \"clinic\"\n\
+         api_client = [{{ id = \"{identifier}\", secret = {{ file = \"{API_SECRET}\" }} }}]\n\
+         \n[[account]]\nid = \"{account}\"\n\
+         service_account = [{{ id = \"{key_id}\", public_key = \"{PUBLIC_KEY}\" }}]\n\
+         \n[[account]]\nid = \"{child}\"\nparent = \"{account}\"\n"
+    );
+    text
+}
+
+const INDENT: &str = "    ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::demo::pki::Pki;
+    use crate::clock::Clock;
+
+    fn written() -> (Folder, Files, String) {
+        let folder = Folder::create().unwrap();
+        let now = Clock::system().unix();
+        Pki::create(&folder, now).unwrap();
+        let credentials = Credentials::create(now).unwrap();
+        let upstreams = Upstreams::start().unwrap();
+        let files = write(&folder, &credentials, &upstreams, now).unwrap();
+        let text = std::fs::read_to_string(&files.config).unwrap();
+        (folder, files, text)
+    }
+
+    #[test]
+    fn what_is_written_loads_without_a_warning() {
+        let (_folder, files, _) = written();
+        let loaded = crate::config::load(&files.config).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+    }
+
+    #[test]
+    fn every_vendor_has_two_listeners_and_no_secret_stands_in_the_file() {
+        let (folder, _, text) = written();
+        let table: toml::Table = text.parse().unwrap();
+        let listeners = table["listener"].as_table().unwrap();
+        for vendor in Vendor::ALL {
+            assert!(!listeners[vendor.name()].as_table().unwrap().contains_key("tls"));
+            assert!(listeners[&vendor.tls_listener()].as_table().unwrap().contains_key("tls"));
+        }
+        let secrets = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let secrets: Vec<_> = secrets.filter(|path| path.extension().is_some_and(|end| end == "secret")).collect();
+        assert_eq!(secrets.len(), 7);
+        for secret in secrets {
+            assert!(!text.contains(&std::fs::read_to_string(&secret).unwrap()), "{}", secret.display());
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Throw-away credentials in the form that each vendor's clients send, new at each start. None of these types has a
+//! `Debug`: what is printed is printed on purpose.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
+
+use super::{Trouble, pki};
+use crate::clock::UnixTime;
+
+/// What VXG's real tokens of today say: 36,530 days.
+const SHARE_LIFETIME: u64 = 0xbc1f_ab00;
+/// The longest that a Voximplant token may live.
+const JWT_LIFETIME: u64 = 3600;
+
+/// Everything a client needs.
+pub(super) struct Credentials {
+    /// For VXG.
+    pub(super) vxg: Vxg,
+    /// For SecureVideo.
+    pub(super) securevideo: SecureVideo,
+    /// For Voximplant.
+    pub(super) voximplant: Voximplant,
+}
+
+/// Licence keys and camera tokens.
+pub(super) struct Vxg {
+    /// A licence key that is good.
+    pub(super) license_key: String,
+    /// One that was good until yesterday.
+    pub(super) license_key_expired: String,
+    /// One that an operator has switched off.
+    pub(super) license_key_disabled: String,
+    /// Everything on one camera.
+    pub(super) all: CameraToken,
+    /// Only looking at another camera.
+    pub(super) watch: CameraToken,
+    /// One whose own lifetime is over.
+    pub(super) expired: CameraToken,
+}
+
+/// An access token for one camera.
+pub(super) struct CameraToken {
+    /// The camera.
+    pub(super) camera: u32,
+    /// What goes into `?token=`.
+    pub(super) share: String,
+    /// What goes behind `Authorization: Acc`: base64 over JSON that holds the share token.
+    pub(super) access: String,
+    /// `all` or `watch`.
+    pub(super) scope: &'static str,
+}
+
+/// An API identifier and its secret.
+pub(super) struct SecureVideo {
+    /// The identifier: the user name of Basic.
+    pub(super) identifier: String,
+    /// The secret: its password.
+    pub(super) secret: String,
+}
+
+/// A service account.
+pub(super) struct Voximplant {
+    /// The account that the key belongs to.
+    pub(super) account: String,
+    /// A child of it, in whose name the key may speak too.
+    pub(super) child: String,
+    /// The id of the key, `kid` in a token.
+    pub(super) key_id: String,
+    /// The private key, PEM.
+    pub(super) private_key: String,
+    /// The public key, PEM.
+    pub(super) public_key: String,
+    /// Tokens made with it at the start.
+    pub(super) tokens: Tokens,
+}
+
+/// Ready-made tokens; those that are good are so for an hour.
+pub(super) struct Tokens {
+    /// In the account's name.
+    pub(super) own: String,
+    /// In the child's name.
+    pub(super) child: String,
+    /// In the name of an account that the key has nothing to do with.
+    pub(super) stranger: String,
+    /// One that ended a minute ago.
+    pub(super) expired: String,
+    /// One that says it lives for a day.
+    pub(super) long: String,
+    /// One signed by another key under the same id.
+    pub(super) forged: String,
+    /// One that says it needs no signature.
+    pub(super) unsigned: String,
+}
+
+impl Credentials {
+    /// Makes them.
+    pub(super) fn create(now: UnixTime) -> Result<Self, Trouble> {
+        Ok(Self { vxg: Vxg::create(now)?, securevideo: SecureVideo::create()?, voximplant: Voximplant::create(now)? })
+    }
+}
+
+impl Vxg {
+    fn create(now: UnixTime) -> Result<Self, Trouble> {
+        let license_key = || word(14).map(|word| format!("v3.{word}"));
+        let long_ago = UnixTime(now.0.saturating_sub(7200));
+        Ok(Self {
+            license_key: license_key()?,
+            license_key_expired: license_key()?,
+            license_key_disabled: license_key()?,
+            all: CameraToken::create(248_527, "all", now, SHARE_LIFETIME)?,
+            watch: CameraToken::create(248_528, "watch", now, SHARE_LIFETIME)?,
+            expired: CameraToken::create(248_529, "all", long_ago, 3600)?,
+        })
+    }
+}
+
+impl CameraToken {
+    fn create(camera: u32, scope: &'static str, issued: UnixTime, lifetime: u64) -> Result<Self, Trouble> {
+        let share = share_token(camera - 12_888, issued, lifetime, &random::<20>()?);
+        let access = access_token(camera, scope, &share);
+        Ok(Self { camera, share, access, scope })
+    }
+
+    /// An access token around a share token that nobody was given.
+    pub(super) fn forged(&self) -> String {
+        access_token(self.camera, self.scope, &self.share.replacen("share.", "share.x", 1))
+    }
+
+    /// The access token with other words around the good share token: they are not signed, so anyone can write them.
+    pub(super) fn claiming(&self, scope: &str) -> String {
+        access_token(self.camera, scope, &self.share)
+    }
+}
+
+/// VXG's inner token: the sharing's id, when it was issued and for how long, and twenty bytes that nobody can guess.
+fn share_token(sharing: u32, issued: UnixTime, lifetime: u64, mac: &[u8; 20]) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(format!("{{\"si\": {sharing}}}"));
+    format!("share.{payload}.{:x}t{lifetime:x}.{}", issued.0, URL_SAFE_NO_PAD.encode(mac))
+}
+
+/// VXG's outer token, its JSON written as VXG writes it.
+fn access_token(camera: u32, scope: &str, share: &str) -> String {
+    STANDARD.encode(format!(
+        "{{\"camid\": {camera}, \"cmngrid\": {}, \"access\": \"{scope}\", \"token\": \"{share}\", \
+         \"api\": \"web.example.test\", \"cam\": \"cam.example.test\"}}",
+        camera + 437
+    ))
+}
+
+impl SecureVideo {
+    fn create() -> Result<Self, Trouble> {
+        Ok(Self { identifier: hex(&random::<15>()?), secret: hex(&random::<15>()?) })
+    }
+}
+
+impl Voximplant {
+    fn create(now: UnixTime) -> Result<Self, Trouble> {
+        let (private_key, public_key) = pki::service_account_key()?;
+        let key_id = uuid(random()?);
+        let [account, child, stranger] = ["4152783", "4152784", "9999999"];
+        let sign = |name: &str, from: u64, lifetime: u64| jwt(&private_key, &key_id, name, from, lifetime);
+        let (other_key, _) = pki::service_account_key()?;
+        let own = sign(account, now.0, JWT_LIFETIME)?;
+        let tokens = Tokens {
+            child: sign(child, now.0, JWT_LIFETIME)?,
+            stranger: sign(stranger, now.0, JWT_LIFETIME)?,
+            expired: sign(account, now.0.saturating_sub(JWT_LIFETIME), JWT_LIFETIME - 60)?,
+            long: sign(account, now.0, 24 * 3600)?,
+            forged: jwt(&other_key, &key_id, account, now.0, JWT_LIFETIME)?,
+            unsigned: unsigned(&own, &key_id),
+            own,
+        };
+        let (account, child) = (account.to_owned(), child.to_owned());
+        Ok(Self { account, child, key_id, private_key, public_key, tokens })
+    }
+
+    /// The file that Voximplant hands out with a key, and that its client libraries read.
+    pub(super) fn file(&self) -> String {
+        json!({
+            "account_email": "demo@example.test",
+            "account_id": self.account.parse::<u64>().expect("the demo's account names are numbers"),
+            "key_id": self.key_id,
+            "private_key": self.private_key,
+        })
+        .to_string()
+    }
+}
+
+/// A token as Voximplant's clients make it, with the issuer as a number.
+fn jwt(private_key: &str, key_id: &str, account: &str, issued: u64, lifetime: u64) -> Result<String, Trouble> {
+    let header = Header { kid: Some(key_id.to_owned()), ..Header::new(Algorithm::RS256) };
+    let account: u64 = account.parse().expect("the demo's account names are numbers");
+    let claims = json!({ "iss": account, "iat": issued, "exp": issued + lifetime });
+    Ok(jsonwebtoken::encode(&header, &claims, &EncodingKey::from_rsa_pem(private_key.as_bytes())?)?)
+}
+
+/// The same claims under `alg: none`, without a signature: the oldest trick with these tokens.
+fn unsigned(token: &str, key_id: &str) -> String {
+    let claims = token.split('.').nth(1).expect("a token has three parts");
+    let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "none", "kid": key_id, "typ": "JWT" }).to_string());
+    format!("{header}.{claims}.")
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Trouble> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// `length` letters and digits.
+fn word(length: usize) -> Result<String, Trouble> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789xy";
+    (0..length).map(|_| Ok(char::from(ALPHABET[usize::from(random::<1>()?[0] % 64)]))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A random UUID (RFC 9562 §5.4: version 4 and variant stand in fixed bits).
+fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex(&bytes);
+    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_token_has_the_form_of_the_real_ones() {
+        // Payload, time and lifetime of a token in VXG's own samples.
+        let token = share_token(235_639, UnixTime(0x61a9_64c3), SHARE_LIFETIME, &[0xff; 20]);
+        assert_eq!(token, "share.eyJzaSI6IDIzNTYzOX0.61a964c3tbc1fab00.__________________________8");
+    }
+
+    #[test]
+    fn an_access_token_wraps_the_share_token_in_json() {
+        let text = STANDARD.decode(access_token(248_527, "watch", "share.a.b.c")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["camid"], 248_527);
+        assert_eq!(json["access"], "watch");
+        assert_eq!(json["token"], "share.a.b.c");
+    }
+
+    #[test]
+    fn every_start_makes_others() {
+        let now = UnixTime(1_800_000_000);
+        let (one, two) = (Credentials::create(now).unwrap(), Credentials::create(now).unwrap());
+        for (a, b) in [
+            (&one.vxg.license_key, &two.vxg.license_key),
+            (&one.vxg.license_key, &one.vxg.license_key_expired),
+            (&one.vxg.all.share, &two.vxg.all.share),
+            (&one.securevideo.secret, &two.securevideo.secret),
+            (&one.voximplant.key_id, &two.voximplant.key_id),
+            (&one.voximplant.private_key, &two.voximplant.private_key),
+        ] {
+            assert_ne!(a, b);
+        }
+    }
+
+    #[test]
+    fn a_uuid_says_its_version_and_variant() {
+        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}

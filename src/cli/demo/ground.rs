@@ -1,0 +1,89 @@
+//! Everything that runs while the demo runs, and everything that a client must know to speak to it.
+
+use super::Trouble;
+use super::config::{self, Files, SUPER_ADMIN};
+use super::credentials::Credentials;
+use super::folder::Folder;
+use super::pki::Pki;
+use super::upstream::Upstreams;
+use super::vendor::Vendor;
+use crate::clock::Clock;
+use crate::run::{Options, Server};
+
+/// What a client must know. Plain data: what runs is in [`Ground`].
+pub(super) struct Facts {
+    /// Where each vendor's plain and TLS listeners are, and its API behind the gateway.
+    pub(super) sites: Vec<Site>,
+    /// Where the super-admin's listener is.
+    pub(super) super_admin: String,
+    /// What to present.
+    pub(super) credentials: Credentials,
+    /// The certificates.
+    pub(super) pki: Pki,
+    /// The other files.
+    pub(super) files: Files,
+}
+
+/// The addresses of one vendor.
+pub(super) struct Site {
+    /// Whose.
+    pub(super) vendor: Vendor,
+    /// The gateway in plain text: `http://127.0.0.1:PORT`.
+    pub(super) http: String,
+    /// The gateway behind TLS: `https://localhost:PORT`, the name its certificate is for.
+    pub(super) https: String,
+    /// The made-up API itself, to compare with.
+    pub(super) upstream: String,
+}
+
+/// What runs. Fields are dropped in this order: the folder goes last, when nobody reads from it any more.
+pub(super) struct Ground {
+    server: Server,
+    _upstreams: Upstreams,
+    _folder: Folder,
+}
+
+impl Facts {
+    /// The addresses of `vendor`.
+    pub(super) fn site(&self, vendor: Vendor) -> &Site {
+        self.sites.iter().find(|site| site.vendor == vendor).expect("every vendor has its site")
+    }
+}
+
+impl Ground {
+    /// Makes the folder with all that is in it, starts the APIs and the gateway.
+    pub(super) fn start() -> Result<(Self, Facts), Trouble> {
+        let clock = Clock::system();
+        let now = clock.unix();
+        let folder = Folder::create()?;
+        let pki = Pki::create(&folder, now)?;
+        let credentials = Credentials::create(now)?;
+        let upstreams = Upstreams::start()?;
+        let files = config::write(&folder, &credentials, &upstreams, now)?;
+        let loaded = crate::config::load(&files.config).map_err(|report| Trouble::Config(report.render(false)))?;
+        let server = Server::start(loaded, &Options { workers: workers(), clock })?;
+        let sites = Vendor::ALL.map(|vendor| Site {
+            vendor,
+            http: format!("http://127.0.0.1:{}", port(&server, vendor.name())),
+            https: format!("https://localhost:{}", port(&server, &vendor.tls_listener())),
+            upstream: format!("http://{}", upstreams.address(vendor)),
+        });
+        let super_admin = format!("https://localhost:{}", port(&server, SUPER_ADMIN));
+        let facts = Facts { sites: sites.into(), super_admin, credentials, pki, files };
+        Ok((Self { server, _upstreams: upstreams, _folder: folder }, facts))
+    }
+
+    /// Lets what is under way end, then stops everything and removes the folder.
+    pub(super) fn stop(self) {
+        self.server.drain();
+    }
+}
+
+fn port(server: &Server, listener: &str) -> u16 {
+    server.address(listener).expect("the demo's own configuration has this listener").port()
+}
+
+/// A worker a core, but not more than a demo has use for.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
+}

@@ -1,0 +1,61 @@
+//! What the demo prints: what is running, then for each vendor the lines to paste.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::cases::Case;
+use super::ground::Facts;
+use super::vendor::Vendor;
+
+const TITLE: Style = Style::new().bold();
+const ACCEPTED: Style = AnsiColor::Green.on_default();
+const REFUSED: Style = AnsiColor::Yellow.on_default();
+const QUIET: Style = Style::new().dimmed();
+
+/// Prints the page.
+pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::Result<()> {
+    let folder = facts.files.config.parent().expect("the configuration lies in the demo's folder");
+    writeln!(
+        out,
+        "{TITLE}One vidgate stands in front of five made-up video APIs, all of it on this machine.{TITLE:#}"
+    )?;
+    writeln!(out, "Its configuration, CA and credentials are in {}, gone when the demo ends.", folder.display())?;
+    writeln!(out, "Each line below can be pasted into another terminal; above it stand the expected status and why.")?;
+    for site in &facts.sites {
+        let (vendor, https) = (site.vendor, &site.https);
+        writeln!(
+            out,
+            "\n{TITLE}{}{TITLE:#}   {}   {https}   {QUIET}{}{QUIET:#}",
+            vendor.title(),
+            site.http,
+            about(vendor)
+        )?;
+        for (heading, style, accepted) in [("accepted", ACCEPTED, true), ("refused", REFUSED, false)] {
+            let mut group = cases.iter().filter(|case| case.vendor == vendor && case.accepted == accepted).peekable();
+            if group.peek().is_some() {
+                writeln!(out, "\n  {style}{heading}{style:#}")?;
+            }
+            for case in group {
+                writeln!(
+                    out,
+                    "  {style}# {}{style:#} {QUIET}{}{QUIET:#}\n  {}",
+                    case.status,
+                    case.what,
+                    case.curl.line()
+                )?;
+            }
+        }
+    }
+    writeln!(out, "\nServing until Ctrl-C.")?;
+    out.flush()
+}
+
+fn about(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Vxg => "LKey on v2 and v3, Acc and ?token= on v4",
+        Vendor::SecureVideo => "Basic, from a listed address",
+        Vendor::Voximplant => "Bearer with an RS256 token; refusals not yet in the vendor's own words",
+        Vendor::CameraTag | Vendor::Multicam => "not served yet",
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line: one file a command. Only here is anything written to a terminal; colours stay away from pipes and
+//! obey `NO_COLOR`.
+
+mod check;
+pub mod demo;
+mod schema;
+mod schemes;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A multi-scheme authentication gateway for video APIs.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Example: vidgate check --config vidgate.toml && vidgate serve --config vidgate.toml"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests until told to stop.
+    #[command(after_help = "Example: vidgate serve --config /etc/vidgate/vidgate.toml")]
+    Serve(Configuration),
+    /// Say everything that is wrong with a configuration, without starting.
+    #[command(
+        after_help = "Example: vidgate check --config /etc/vidgate/vidgate.toml\n\nExits with 1 if vidgate would not start with it; warnings alone exit with 0."
+    )]
+    Check(Configuration),
+    /// Run a gateway in front of made-up video APIs, to look around.
+    #[command(after_help = "Example: vidgate demo")]
+    Demo(demo::Args),
+    /// List the ways in which a caller can prove who they are.
+    #[command(after_help = "Example: vidgate schemes")]
+    Schemes,
+    /// Print the JSON schema of the configuration, for editors.
+    #[command(
+        after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
+    )]
+    Schema,
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+struct Configuration {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "vidgate.toml")]
+    config: PathBuf,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(which) => serve::run(&which.config),
+        Command::Check(which) => check::run(&which.config),
+        Command::Demo(args) => demo::run(args),
+        Command::Schemes => schemes::run(),
+        Command::Schema => schema::run(),
+    }
+}
+
+/// Writes to standard output. A reader who has left (`vidgate schema | head`) has seen enough.
+fn print(text: &str) -> ExitCode {
+    written(anstream::stdout(), text)
+}
+
+/// Writes to standard error.
+fn complain(text: &str) -> ExitCode {
+    written(anstream::stderr(), text)
+}
+
+fn written(mut stream: impl std::io::Write, text: &str) -> ExitCode {
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("Example: vidgate {}", command.get_name());
+            assert!(help.contains(&example), "{}", command.get_name());
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What time it is: the only place that asks the operating system. Time is an argument everywhere else, so that tests
+//! move it instead of sleeping.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A source of time; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    manual: Option<Arc<Manual>>,
+}
+
+/// Seconds since the Unix epoch, as credentials count them (RFC 7519 §2, `NumericDate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(pub u64);
+
+#[derive(Debug)]
+struct Manual {
+    start: Instant,
+    start_unix: u64,
+    moved_millis: AtomicU64,
+}
+
+impl Clock {
+    /// The clock of the operating system.
+    pub fn system() -> Self {
+        Self { manual: None }
+    }
+
+    /// A clock that stands still at `unix` until it is moved.
+    pub fn manual(unix: UnixTime) -> Self {
+        let start = system_instant();
+        Self { manual: Some(Arc::new(Manual { start, start_unix: unix.0, moved_millis: AtomicU64::new(0) })) }
+    }
+
+    /// Moves a manual clock ahead; the system's clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        if let Some(manual) = &self.manual {
+            let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            manual.moved_millis.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+
+    /// Monotonic time, for deadlines and limits.
+    pub fn now(&self) -> Instant {
+        match &self.manual {
+            None => system_instant(),
+            Some(manual) => manual.start + Duration::from_millis(manual.moved_millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Wall-clock time, for the validity of credentials.
+    pub fn unix(&self) -> UnixTime {
+        match &self.manual {
+            None => UnixTime(system_unix()),
+            Some(manual) => UnixTime(manual.start_unix + manual.moved_millis.load(Ordering::SeqCst) / 1000),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the lint points to")]
+fn system_instant() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the lint points to")]
+fn system_unix() -> u64 {
+    // A clock before 1970 reads as 0: every `exp` then lies in the future, but every `iat` does too and is refused.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_both_times_together() {
+        let clock = Clock::manual(UnixTime(1_700_000_000));
+        let before = clock.now();
+        clock.advance(Duration::from_millis(2500));
+        assert_eq!(clock.now() - before, Duration::from_millis(2500));
+        assert_eq!(clock.unix(), UnixTime(1_700_000_002));
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration as meant: names resolved, secrets read, contradictions found. Everything is looked at before
+//! anything is refused, and a World exists only if nothing was wrong.
+
+mod account;
+mod key;
+mod listener;
+mod route;
+mod scheme;
+mod token;
+mod upstream;
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::file::{File, Named, Placed};
+use crate::config::nearest;
+use crate::config::report::Report;
+use crate::config::source::Source;
+use crate::edge::client_ip::TrustedProxies;
+use crate::invalid::Invalid;
+use crate::secret::{Secret, SecretSource};
+use crate::telemetry::log;
+use crate::units::Network;
+use crate::world::World;
+
+/// What the file says, ready to run.
+pub(super) struct Meant {
+    pub(super) world: World,
+    pub(super) workers: Option<usize>,
+    pub(super) log: log::Settings,
+    pub(super) drain: Duration,
+}
+
+/// Turns what was written into what is meant. `None`: the report says why.
+pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<Meant> {
+    trusted_proxies(&file.trusted_proxies, report);
+    workers(file.workers.as_ref(), report);
+    let listeners = listener::listeners(&file.listeners, source, report);
+    let upstreams = upstream::upstreams(&file.upstreams, source, report);
+    let schemes = scheme::schemes(&file.schemes, source, report);
+    let directory = account::accounts(&file.accounts, source, report);
+    let routes = route::routes(&file, &schemes, report);
+    let tables = route::tables(&file, &routes, report);
+    empty(&file, report);
+    route::exposed(&file, &routes, report);
+    if report.errors() > 0 {
+        return None;
+    }
+    // Only now: a route that could not be read may be the one that uses it.
+    unused(&file, &routes, report);
+    Some(Meant {
+        world: World {
+            listeners,
+            dialects: file.listeners.iter().filter_map(|named| Some(named.table.as_ref()?.dialect.0)).collect(),
+            upstreams,
+            routes: routes.into_iter().flatten().map(|route| route.meant).collect(),
+            tables,
+            trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
+            directory: Arc::new(directory),
+            access_log: file.log.access.unwrap_or(true),
+        },
+        workers: file.workers.map(|workers| workers.value.get()),
+        log: log::Settings { level: file.log.level, format: file.log.format },
+        drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+    })
+}
+
+/// More threads than any machine has cores are a slip of the keyboard.
+const MOST_WORKERS: usize = 1024;
+
+fn workers(written: Option<&Placed<NonZeroUsize>>, report: &mut Report) {
+    if let Some(workers) = written.filter(|workers| workers.value.get() > MOST_WORKERS) {
+        report.error(workers.place.clone(), Invalid::new(format!("there are at most {MOST_WORKERS} workers")));
+    }
+}
+
+fn trusted_proxies(networks: &[Placed<Network>], report: &mut Report) {
+    for network in networks {
+        let everyone = [["1.1.1.1", "200.1.1.1"], ["100::1", "fd00::1"]].iter().any(|far_apart| {
+            far_apart.iter().all(|address| network.value.contains(address.parse().expect("an address")))
+        });
+        if everyone {
+            let invalid = Invalid::new("every address is a trusted proxy: any caller could claim any address")
+                .hint("list the networks of your own proxies");
+            report.error(network.place.clone(), invalid);
+        }
+    }
+}
+
+/// What is missing as a whole was said when the file was read; this is for `[listener]` with nothing below it.
+fn empty(file: &File, report: &mut Report) {
+    if report.errors() > 0 {
+        return;
+    }
+    if file.listeners.is_empty() {
+        report.error(None, Invalid::new("there is no listener: no request would come in"));
+    }
+    if file.routes.is_empty() {
+        report.error(None, Invalid::new("there is no route: every request would be refused"));
+    }
+}
+
+fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+    let routes = || routes.iter().flatten();
+    for upstream in &file.upstreams {
+        if !routes().any(|route| route.forward == upstream.name.value) {
+            let invalid = Invalid::new(format!("no route forwards to the upstream `{}`", upstream.name.value));
+            report.warn(upstream.name.place.clone(), invalid);
+        }
+    }
+    for scheme in &file.schemes {
+        if !routes().any(|route| route.meant.authenticate.schemes().any(|used| used == scheme.name.value)) {
+            let invalid = Invalid::new(format!("no route asks for the scheme `{}`", scheme.name.value));
+            report.warn(scheme.name.place.clone(), invalid);
+        }
+    }
+}
+
+/// The names of listeners, upstreams and schemes go into logs, metrics and expressions.
+fn plain_name(name: &Placed<String>, reserved: &[&str], report: &mut Report) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.value.is_empty() || name.value.len() > 64 || !name.value.bytes().all(plain) {
+        let invalid = Invalid::new("a name here is 1 to 64 letters, digits, `_` and `-`");
+        report.error(name.place.clone(), invalid);
+    } else if reserved.contains(&name.value.as_str()) {
+        let invalid = Invalid::new(format!("`{}` is a word of `authenticate` and cannot be a name", name.value));
+        report.error(name.place.clone(), invalid);
+    }
+}
+
+/// Ids of accounts, credentials and routes go into header fields and logs.
+fn plain_id(id: &Placed<String>, report: &mut Report) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b',');
+    let fits = (1..=128).contains(&id.value.len()) && id.value.bytes().all(plain);
+    if !fits {
+        let invalid = Invalid::new("an id is 1 to 128 visible ASCII characters, without spaces, quotes and commas");
+        report.error(id.place.clone(), invalid);
+    }
+    fits
+}
+
+/// Where `name` stands among the named tables; says so if it does not.
+fn position<T>(what: &str, name: &Placed<String>, among: &[Named<T>], report: &mut Report) -> Option<usize> {
+    let found = among.iter().position(|named| named.name.value == name.value);
+    if found.is_none() {
+        let mut invalid = Invalid::new(format!("there is no {what} called `{}`", name.value));
+        invalid.hint = nearest::hint(&name.value, among.iter().map(|named| named.name.value.as_str()));
+        report.error(name.place.clone(), invalid);
+    }
+    found
+}
+
+/// The place of a part of a string that stands at `place`, where it stands there letter by letter.
+fn part(place: &Range<usize>, text: &str, part: Option<Range<usize>>) -> Range<usize> {
+    match part {
+        // One quote on each side, and no escapes: what was read is as long as what was written.
+        Some(part) if !part.is_empty() && place.len() == text.len() + 2 && part.end <= text.len() => {
+            place.start + 1 + part.start..place.start + 1 + part.end
+        }
+        _ => place.clone(),
+    }
+}
+
+/// The secret, with what there is to say about where it comes from.
+fn secret(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<Secret> {
+    if let SecretSource::File(path) = &written.value
+        && let Some(exposed) = source.exposure(path)
+    {
+        report.warn(written.place.clone(), exposed);
+    }
+    match source.secret(&written.value) {
+        Ok(secret) => Some(secret),
+        Err(invalid) => {
+            report.error(written.place.clone(), invalid);
+            None
+        }
+    }
+}

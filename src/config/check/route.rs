@@ -1,0 +1,257 @@
+//! `[[route]]`, as meant: each route on its own, then the routes of each listener together.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::{part, plain_id, position};
+use crate::authenticate::Expression;
+use crate::authorize::{Rules, scope};
+use crate::config::file::{File, Placed, Route, Scope};
+use crate::config::nearest;
+use crate::config::report::Report;
+use crate::forward::upstream::{CredentialPolicy, UpstreamId};
+use crate::invalid::Invalid;
+use crate::route::{HostPattern, Pattern, Table};
+use crate::scheme::Examine;
+use crate::world::{self, RouteId};
+
+/// A route, and what its table needs to know of it.
+pub(super) struct Checked {
+    pub(super) meant: world::Route,
+    /// The name of its upstream.
+    pub(super) forward: String,
+    /// Positions in the list of listeners.
+    listeners: Vec<usize>,
+    host: Option<String>,
+    path: Placed<String>,
+    methods: Vec<Method>,
+}
+
+/// What a route takes where it lists no methods.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// Every route, in the order of the file; `None` where something is wrong with it.
+pub(super) fn routes(file: &File, schemes: &[(String, Arc<dyn Examine>)], report: &mut Report) -> Vec<Option<Checked>> {
+    let mut names: HashMap<&str, Range<usize>> = HashMap::new();
+    let mut meant = Vec::new();
+    for route in &file.routes {
+        let Some(route) = &route.table else {
+            meant.push(None);
+            continue;
+        };
+        plain_id(&route.name, report);
+        if let Some(first) = names.get(route.name.value.as_str()) {
+            let invalid = Invalid::new(format!("a second route is called `{}`", route.name.value));
+            report.conflict(route.name.place.clone(), invalid, first.clone(), "the first");
+        }
+        names.entry(&route.name.value).or_insert_with(|| route.name.place.clone());
+        meant.push(checked(route, file, schemes, report));
+    }
+    meant
+}
+
+fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], report: &mut Report) -> Option<Checked> {
+    // Each of these says what is wrong; only then is it decided whether there is a route.
+    let authenticate = authenticate(&route.authenticate, schemes, report);
+    let forward = position("upstream", &route.forward, &file.upstreams, report);
+    let listeners = listeners(route, file, report);
+    let methods = methods(route.methods.as_ref(), report);
+    let host = host(route.host.as_ref(), report);
+    let credential = route.credential.as_ref().map_or(CredentialPolicy::Remove, |written| written.value.into());
+    let own = forward.and_then(|at| file.upstreams[at].table.as_ref()).map(|upstream| upstream.credential.is_some());
+    if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
+        let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", route.forward.value))
+            .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
+        report.error(written.place.clone(), invalid);
+    }
+    let authenticate = authenticate?;
+    let places = authenticate.places();
+    let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
+    Some(Checked {
+        meant: world::Route {
+            name: route.name.value.as_str().into(),
+            authenticate,
+            rules: Rules { scope: rule(route.scope.as_ref()) },
+            forward: UpstreamId(forward?),
+            credential,
+            places,
+            underscored,
+            dialect: route.dialect.0,
+            max_body: route.max_body.map(|most| most.0),
+        },
+        forward: route.forward.value.clone(),
+        listeners: listeners?,
+        host: host?,
+        path: route.path.clone(),
+        methods: methods?,
+    })
+}
+
+fn authenticate(
+    written: &Placed<String>,
+    schemes: &[(String, Arc<dyn Examine>)],
+    report: &mut Report,
+) -> Option<Expression> {
+    match Expression::parse(&written.value, schemes) {
+        Ok(expression) => Some(expression),
+        Err(mistakes) => {
+            for invalid in mistakes {
+                report.error(part(&written.place, &written.value, invalid.span.clone()), invalid);
+            }
+            None
+        }
+    }
+}
+
+fn listeners(route: &Route, file: &File, report: &mut Report) -> Option<Vec<usize>> {
+    let Some(written) = &route.listeners else { return Some((0..file.listeners.len()).collect()) };
+    if written.value.is_empty() {
+        report.error(written.place.clone(), Invalid::new("a route without a listener is never reached"));
+        return None;
+    }
+    let found: Vec<_> = written.value.iter().map(|name| position("listener", name, &file.listeners, report)).collect();
+    let mut positions: Vec<usize> = found.into_iter().collect::<Option<_>>()?;
+    positions.sort_unstable();
+    positions.dedup();
+    Some(positions)
+}
+
+fn methods(written: Option<&Placed<Vec<Placed<String>>>>, report: &mut Report) -> Option<Vec<Method>> {
+    let Some(written) = written else { return Some(METHODS.to_vec()) };
+    if written.value.is_empty() {
+        report.error(written.place.clone(), Invalid::new("a route without a method is never reached"));
+        return None;
+    }
+    let mut methods: Vec<Method> = Vec::new();
+    let mut all = true;
+    for name in &written.value {
+        match method(&name.value) {
+            Ok(method) if methods.contains(&method) => {}
+            Ok(method) => methods.push(method),
+            Err(invalid) => {
+                report.error(name.place.clone(), invalid);
+                all = false;
+            }
+        }
+    }
+    all.then_some(methods)
+}
+
+/// Methods are names with upper and lower case (RFC 9110 §9.1): `get` would be another method than GET.
+fn method(name: &str) -> Result<Method, Invalid> {
+    if ["CONNECT", "TRACE"].contains(&name) {
+        return Err(Invalid::new(format!("`{name}` is never forwarded")));
+    }
+    match Method::try_from(name) {
+        Ok(method) if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') => {
+            Ok(method)
+        }
+        Ok(_) | Err(_) => {
+            let mut invalid = Invalid::new(format!("`{name}` is not a method; they are written in capitals"));
+            invalid.hint = nearest::hint(name, METHODS.iter().map(Method::as_str));
+            Err(invalid)
+        }
+    }
+}
+
+#[expect(clippy::option_option, reason = "`None`: it is wrong; `Some(None)`: any host")]
+fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<String>> {
+    let Some(written) = written else { return Some(None) };
+    match written.value.parse::<HostPattern>() {
+        Ok(_) => Some(Some(written.value.clone())),
+        Err(invalid) => {
+            report.error(part(&written.place, &written.value, invalid.span.clone()), invalid);
+            None
+        }
+    }
+}
+
+fn rule(written: Option<&Scope>) -> scope::Rule {
+    let mut rule = scope::Rule::default();
+    let list = |scopes: &Vec<String>| scopes.iter().map(|scope| scope.as_str().into()).collect();
+    if let Some(read) = written.and_then(|scope| scope.read.as_ref()) {
+        rule.read = list(read);
+    }
+    if let Some(write) = written.and_then(|scope| scope.write.as_ref()) {
+        rule.write = list(write);
+    }
+    rule
+}
+
+/// For each listener, its table; all of them, if the report has no error.
+pub(super) fn tables(file: &File, routes: &[Option<Checked>], report: &mut Report) -> Vec<Table<RouteId>> {
+    let mut tables = Vec::new();
+    for listener in 0..file.listeners.len() {
+        let here: Vec<(usize, &Checked)> = routes
+            .iter()
+            .enumerate()
+            .filter_map(|(id, route)| Some((id, route.as_ref()?)))
+            .filter(|(_, route)| route.listeners.contains(&listener))
+            .collect();
+        match Table::new(here.iter().map(|(id, route)| (route.pattern(), RouteId(*id))).collect()) {
+            Ok(table) => tables.push(table),
+            Err(mistakes) => {
+                for (entry, invalid) in mistakes {
+                    let path = &here[entry].1.path;
+                    report.error(part(&path.place, &path.value, invalid.span.clone()), invalid);
+                }
+            }
+        }
+    }
+    tables
+}
+
+impl Checked {
+    fn pattern(&self) -> Pattern {
+        let host = self.host.as_ref().map(|host| host.parse().expect("it was parsed before"));
+        Pattern { host, path: self.path.value.clone(), methods: self.methods.clone() }
+    }
+}
+
+/// Warns of listeners where credentials would cross a network in clear.
+pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Report) {
+    // Behind a proxy that ends TLS, this is how it should be.
+    if !file.trusted_proxies.is_empty() {
+        return;
+    }
+    for (at, named) in file.listeners.iter().enumerate() {
+        let Some(table) = named.table.as_ref().filter(|table| table.tls.is_none()) else { continue };
+        let local = table.address.value.parse().is_ok_and(|bound: std::net::SocketAddr| bound.ip().is_loopback());
+        let asked = routes.iter().flatten().any(|route| {
+            let places = &route.meant.places;
+            route.listeners.contains(&at) && !(places.headers.is_empty() && places.query.is_empty())
+        });
+        if asked && !local {
+            let invalid = Invalid::new("credentials cross the network in clear on this listener")
+                .hint("add `tls`, or list the proxy that ends TLS in `trusted_proxies`");
+            report.warn(table.address.place.clone(), invalid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_written_as_it_is_sent() {
+        for good in ["GET", "PATCH", "PROPFIND", "M-SEARCH"] {
+            assert!(method(good).is_ok(), "{good}");
+        }
+        for wrong in ["get", "Get", "CONNECT", "TRACE", "", "GET ", "GE T"] {
+            assert!(method(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(method("get").unwrap_err().hint.unwrap(), "did you mean `GET`?");
+    }
+
+    #[test]
+    fn a_scope_rule_keeps_what_is_not_written() {
+        let written = Scope { read: Some(vec!["live".to_owned()]), write: None };
+        let rule = rule(Some(&written));
+        assert_eq!((rule.read, rule.write), (vec!["live".into()], scope::Rule::default().write));
+    }
+}

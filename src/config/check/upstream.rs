@@ -1,0 +1,212 @@
+//! `[upstream.<name>]`, as meant.
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::plain_name;
+use crate::config::file::{self, Host, Named, Placed};
+use crate::config::report::Report;
+use crate::config::source::Source;
+use crate::forward::tls;
+use crate::forward::upstream::{Endpoint, HostPolicy, Timeouts, Upstream};
+use crate::invalid::Invalid;
+use crate::secret::SecretSource;
+use crate::units::Span;
+
+/// The upstreams; all of them, if the report has no error.
+pub(super) fn upstreams(written: &[Named<file::Upstream>], source: &Source, report: &mut Report) -> Vec<Upstream> {
+    let mut meant = Vec::new();
+    for named in written {
+        plain_name(&named.name, &[], report);
+        if let Some(table) = &named.table {
+            meant.extend(upstream(&named.name.value, table, source, report));
+        }
+    }
+    meant
+}
+
+fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Report) -> Option<Upstream> {
+    let errors = report.errors();
+    let endpoints = endpoints(&table.endpoints, report);
+    let secure = endpoints.iter().any(|endpoint| endpoint.tls);
+    let credential = table.credential.as_ref().and_then(|own| {
+        // Both, so that both mistakes are told.
+        let (header, value) = (header(&own.header, report), value(&own.value, source, report));
+        header.zip(value)
+    });
+    if let Some(ca) = &table.ca {
+        if !secure && report.errors() == errors {
+            let invalid = Invalid::new("`ca` is for https, and every endpoint here is http");
+            report.error(ca.place.clone(), invalid);
+        }
+        if let Err(invalid) = source.file(&ca.value) {
+            report.error(ca.place.clone(), invalid);
+        }
+    }
+    if report.errors() > errors {
+        return None;
+    }
+    let ca = table.ca.as_ref().map(|ca| source.path(&ca.value));
+    let tls = match secure.then(|| tls::client_config(ca.as_deref())).transpose() {
+        Ok(tls) => tls,
+        Err(invalid) => {
+            let place = table.ca.as_ref().map_or(&table.endpoints.place, |ca| &ca.place);
+            report.error(place.clone(), invalid);
+            return None;
+        }
+    };
+    Some(Upstream {
+        name: name.into(),
+        endpoints,
+        host: match table.host {
+            Host::Preserve => HostPolicy::Preserve,
+            Host::Endpoint => HostPolicy::Endpoint,
+        },
+        credential,
+        timeouts: timeouts(table),
+        idle_connections: table.idle_connections.unwrap_or(64),
+        tls,
+    })
+}
+
+fn timeouts(table: &file::Upstream) -> Timeouts {
+    let or = |span: Option<Span>, default: u64| span.unwrap_or(Span::seconds(default)).0;
+    Timeouts {
+        connect: or(table.timeouts.connect, 5),
+        response: or(table.timeouts.response, 60),
+        idle: or(table.timeouts.idle, 60),
+        keep: or(table.timeouts.keep, 55),
+    }
+}
+
+fn endpoints(written: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Endpoint> {
+    if written.value.is_empty() {
+        report.error(written.place.clone(), Invalid::new("an upstream has at least one endpoint"));
+    }
+    let mut meant: Vec<Endpoint> = Vec::new();
+    for text in &written.value {
+        match endpoint(&text.value) {
+            Ok(endpoint) if meant.contains(&endpoint) => {
+                report.error(text.place.clone(), Invalid::new("this endpoint is listed twice"));
+            }
+            Ok(endpoint) => meant.push(endpoint),
+            Err(invalid) => {
+                // It may hold a password.
+                if text.value.contains('@') {
+                    report.mask(text.place.clone());
+                }
+                report.error(text.place.clone(), invalid);
+            }
+        }
+    }
+    meant
+}
+
+/// `http://10.0.0.5:8000`: what is asked for comes from the caller, who the gateway is from `credential`.
+fn endpoint(text: &str) -> Result<Endpoint, Invalid> {
+    let example = "for example: http://10.0.0.5:8000";
+    let url = Url::parse(text).map_err(|error| Invalid::new(format!("this is no URL: {error}")).hint(example))?;
+    let tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        other => return Err(Invalid::new(format!("an endpoint speaks http or https, not `{other}`")).hint(example)),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Invalid::new("an endpoint names no user").hint("use `credential` with header and value"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(Invalid::new("an endpoint is host and port only: the path is the caller's").hint(example));
+    }
+    let shown = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| Invalid::new("no host").hint(example))?;
+    let port = url.port_or_known_default().expect("http and https have a default port");
+    if port == 0 {
+        return Err(Invalid::new("nobody listens on port 0").hint(example));
+    }
+    let authority = url.port().map_or_else(|| shown.to_owned(), |port| format!("{shown}:{port}"));
+    Ok(Endpoint {
+        tls,
+        host: shown.trim_start_matches('[').trim_end_matches(']').into(),
+        port,
+        authority: HeaderValue::try_from(authority).map_err(|_| Invalid::new("this host cannot stand in a header"))?,
+    })
+}
+
+/// Fields that frame the message or say who it is for; and the house's own, which it sets itself.
+const NOT_A_CREDENTIAL: [&str; 9] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "x-request-id",
+];
+
+fn header(written: &Placed<String>, report: &mut Report) -> Option<HeaderName> {
+    let Ok(name) = HeaderName::try_from(&written.value) else {
+        report.error(written.place.clone(), Invalid::new(format!("`{}` is not a header name", written.value)));
+        return None;
+    };
+    if NOT_A_CREDENTIAL.contains(&name.as_str()) || name.as_str().starts_with("x-vidgate-") {
+        report.error(written.place.clone(), Invalid::new(format!("`{name}` carries no credential")));
+        return None;
+    }
+    if name.as_str().contains('_') {
+        let invalid = Invalid::new("many servers drop header names with `_`").hint("check that this one reads it");
+        report.warn(written.place.clone(), invalid);
+    }
+    Some(name)
+}
+
+fn value(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<HeaderValue> {
+    let secret = super::secret(written, source, report)?;
+    let Ok(mut value) = HeaderValue::from_bytes(secret.expose()) else {
+        report.error(
+            written.place.clone(),
+            Invalid::new("this secret cannot stand in a header: it holds control characters"),
+        );
+        return None;
+    };
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_host_and_port() {
+        for (text, tls, host, port, authority) in [
+            ("http://10.0.0.5:8000", false, "10.0.0.5", 8000, "10.0.0.5:8000"),
+            ("http://vms.example/", false, "vms.example", 80, "vms.example"),
+            ("https://vms.example:443", true, "vms.example", 443, "vms.example"),
+            ("https://[2001:db8::1]:8443", true, "2001:db8::1", 8443, "[2001:db8::1]:8443"),
+        ] {
+            let authority = HeaderValue::from_static(authority);
+            assert_eq!(endpoint(text), Ok(Endpoint { tls, host: host.into(), port, authority }), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_in_an_endpoint_is_a_mistake() {
+        for text in [
+            "10.0.0.5:8000",
+            "vms.example",
+            "ftp://vms.example",
+            "http://vms.example/api",
+            "http://vms.example?x=1",
+            "http://vms.example#x",
+            "http://user:password@vms.example",
+            "http://user@vms.example",
+            "http://",
+            "http://vms.example:0",
+            "http://vms.example:70000",
+            "",
+        ] {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `[[account]]`, as written.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use super::placed::Placed;
+use crate::clock::UnixTime;
+use crate::secret::SecretSource;
+
+/// Who owns credentials.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[expect(clippy::struct_field_names, reason = "the fields are the keys of the table")]
+pub(in crate::config) struct Account {
+    /// Its name, also in logs and towards the upstream.
+    pub(in crate::config) id: Placed<String>,
+    /// The account that it belongs to.
+    pub(in crate::config) parent: Option<Placed<String>>,
+    /// Switched off: none of its credentials is believed.
+    #[serde(default)]
+    pub(in crate::config) disabled: bool,
+    /// Licence keys (`LKey`).
+    #[serde(default)]
+    pub(in crate::config) license_key: Vec<LicenseKey>,
+    /// API identifiers with their secrets (`Basic`).
+    #[serde(default)]
+    pub(in crate::config) api_client: Vec<ApiClient>,
+    /// Access tokens of cameras (`Acc`).
+    #[serde(default)]
+    pub(in crate::config) camera: Vec<Camera>,
+    /// Access tokens of groups of cameras.
+    #[serde(default)]
+    pub(in crate::config) camera_group: Vec<CameraGroup>,
+    /// Public keys of service accounts (JWT).
+    #[serde(default)]
+    pub(in crate::config) service_account: Vec<ServiceAccount>,
+}
+
+/// What every credential may say of itself.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Moments {
+    pub(in crate::config) disabled: bool,
+    pub(in crate::config) not_before: Option<Placed<Moment>>,
+    pub(in crate::config) expires: Option<Placed<Moment>>,
+}
+
+// serde's `flatten` does not go with `deny_unknown_fields`, so the fields that all credentials share are written into
+// each of them.
+macro_rules! credential {
+    ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, expecting = "a table")]
+        pub(in crate::config) struct $name {
+            /// Its name: 1 to 128 visible ASCII characters without quotes and commas.
+            pub(in crate::config) id: Placed<String>,
+            $($(#[$field_about])* pub(in crate::config) $field: $type,)*
+            /// Switched off.
+            #[serde(default)]
+            pub(in crate::config) disabled: bool,
+            /// Good from then on.
+            pub(in crate::config) not_before: Option<Placed<Moment>>,
+            /// Good before then.
+            pub(in crate::config) expires: Option<Placed<Moment>>,
+        }
+
+        impl $name {
+            /// When it is good.
+            pub(in crate::config) fn moments(&self) -> Moments {
+                Moments {
+                    disabled: self.disabled,
+                    not_before: self.not_before.clone(),
+                    expires: self.expires.clone(),
+                }
+            }
+        }
+    };
+}
+
+credential! {
+    /// A licence key.
+    LicenseKey {
+        /// The key.
+        key: Placed<SecretSource>,
+    }
+}
+
+credential! {
+    /// An API identifier (its `id`) with its secret.
+    ApiClient {
+        /// The secret.
+        secret: Placed<SecretSource>,
+    }
+}
+
+credential! {
+    /// A camera with its access tokens.
+    Camera {
+        /// Share tokens (`share.…`), or whole access tokens in base64.
+        tokens: Placed<Vec<Placed<SecretSource>>>,
+        /// What they may do. Default: all.
+        scopes: Option<Placed<Vec<String>>>,
+    }
+}
+
+credential! {
+    /// A group of cameras with its access tokens.
+    CameraGroup {
+        /// The cameras of the group.
+        cameras: Vec<Placed<String>>,
+        /// Share tokens (`share.…`), or whole access tokens in base64.
+        tokens: Placed<Vec<Placed<SecretSource>>>,
+        /// What they may do. Default: all.
+        scopes: Option<Placed<Vec<String>>>,
+    }
+}
+
+credential! {
+    /// The public key of a service account; its `id` is the `kid` of the tokens.
+    ServiceAccount {
+        /// An RSA public key of 2048 bits or more, PEM, for RS256.
+        public_key: Placed<PathBuf>,
+    }
+}
+
+/// An instant as operators write it: RFC 3339, in quotes or as TOML's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::config) struct Moment(pub(in crate::config) UnixTime);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "an instant such as \"2027-01-01T00:00:00Z\"")]
+        enum Written {
+            Text(String),
+            Toml(toml::value::Datetime),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Text(text) => text,
+            Written::Toml(datetime) => datetime.to_string(),
+        };
+        let timestamp: jiff::Timestamp = text.parse().map_err(|_| {
+            serde::de::Error::custom(format!("`{text}` is not an instant; write it as \"2027-01-01T00:00:00Z\""))
+        })?;
+        u64::try_from(timestamp.as_second())
+            .map(|seconds| Self(UnixTime(seconds)))
+            .map_err(|_| serde::de::Error::custom("an instant here lies after 1970"))
+    }
+}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time", "description": "An instant, RFC 3339.", "examples": ["2027-01-01T00:00:00Z"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Holder {
+        at: Moment,
+    }
+
+    #[test]
+    fn an_instant_is_read_in_quotes_and_as_toml_has_it() {
+        for text in ["\"2027-01-01T00:00:00Z\"", "2027-01-01T00:00:00Z", "2027-01-01T01:00:00+01:00"] {
+            let holder: Holder = toml::from_str(&format!("at = {text}")).unwrap();
+            assert_eq!(holder.at.0, UnixTime(1_798_761_600), "{text}");
+        }
+        for wrong in ["\"2027-01-01\"", "2027-01-01", "2027-01-01T00:00:00", "\"1960-01-01T00:00:00Z\"", "7", "\"\""] {
+            assert!(toml::from_str::<Holder>(&format!("at = {wrong}")).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `[listener.<name>]`, as written.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::placed::{Placed, Worded};
+use crate::units::{Size, Span};
+
+/// Where requests come in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Listener {
+    /// The address and port to bind. `0.0.0.0` is every IPv4 address of the host, `[::]` also every IPv6 address; port 0
+    /// is any free port.
+    #[schemars(example = "127.0.0.1:8080")]
+    pub(in crate::config) address: Placed<String>,
+    /// TLS. Without it, the listener speaks plain HTTP.
+    pub(in crate::config) tls: Option<Placed<Tls>>,
+    /// How refusals are worded before a route is known. Default: `problem`.
+    #[serde(default)]
+    pub(in crate::config) dialect: Worded,
+    /// Connections at once; further ones wait. Default: 10000.
+    pub(in crate::config) max_connections: Option<Placed<usize>>,
+    /// The largest head of a request. Default: 32 KiB.
+    pub(in crate::config) max_head: Option<Placed<Size>>,
+    /// The longest target (path and query) of a request. Default: 8 KiB.
+    pub(in crate::config) max_target: Option<Placed<Size>>,
+    /// How long a caller may take.
+    #[serde(default)]
+    pub(in crate::config) timeouts: Timeouts,
+}
+
+/// Certificates and keys, PEM.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Tls {
+    /// The certificate chain, the server's own first.
+    pub(in crate::config) certificate: Placed<PathBuf>,
+    /// Its private key.
+    pub(in crate::config) key: Placed<PathBuf>,
+    /// Authorities of client certificates. With it, callers are asked for a certificate.
+    pub(in crate::config) client_ca: Option<Placed<PathBuf>>,
+    /// Revoked client certificates.
+    pub(in crate::config) client_crl: Option<Placed<PathBuf>>,
+    /// Further certificates, chosen by the name that the caller asks for.
+    #[serde(default)]
+    pub(in crate::config) more: Vec<KeyPair>,
+}
+
+/// A certificate chain with its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct KeyPair {
+    /// The certificate chain, the server's own first.
+    pub(in crate::config) certificate: Placed<PathBuf>,
+    /// Its private key.
+    pub(in crate::config) key: Placed<PathBuf>,
+}
+
+/// How long a caller may take.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "ListenerTimeouts")]
+pub(in crate::config) struct Timeouts {
+    /// For the TLS handshake. Default: 10 s.
+    pub(in crate::config) handshake: Option<Span>,
+    /// For the head of a request. Default: 10 s.
+    pub(in crate::config) header: Option<Span>,
+    /// Between two requests on one connection. Default: 75 s.
+    pub(in crate::config) idle: Option<Span>,
+    /// Between two pieces of a request's body. Default: 30 s.
+    pub(in crate::config) body: Option<Span>,
+    /// For taking what is written to it. Default: 30 s.
+    pub(in crate::config) write: Option<Span>,
+}

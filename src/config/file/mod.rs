@@ -1,0 +1,91 @@
+//! The configuration as written: what each table may hold, with the place of everything that a later mistake could
+//! point at. What it means, and whether it makes sense together, is settled in `check/`.
+
+mod account;
+mod listener;
+mod placed;
+mod read;
+mod route;
+mod scheme;
+mod shape;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Deserialize;
+
+pub(super) use self::account::{Account, ApiClient, LicenseKey, Moments, ServiceAccount};
+pub(super) use self::listener::{KeyPair, Listener, Tls};
+pub(super) use self::placed::Placed;
+pub(super) use self::read::{Entry, Named, read};
+pub(super) use self::route::{Route, Scope};
+pub(super) use self::scheme::Scheme;
+pub(super) use self::upstream::{Host, Upstream};
+use crate::telemetry::log::{Format, Level};
+use crate::units::{Network, Span};
+
+/// Everything that was written and could be read.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) workers: Option<Placed<NonZeroUsize>>,
+    pub(super) trusted_proxies: Vec<Placed<Network>>,
+    pub(super) drain: Option<Span>,
+    pub(super) log: Log,
+    pub(super) listeners: Vec<Named<Listener>>,
+    pub(super) upstreams: Vec<Named<Upstream>>,
+    pub(super) schemes: Vec<Named<Scheme>>,
+    pub(super) accounts: Vec<Entry<Account>>,
+    pub(super) routes: Vec<Entry<Route>>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Log {
+    /// The least important messages that are written. Default: `info`.
+    #[serde(default)]
+    pub(super) level: Level,
+    /// How a line looks. Default: `json`.
+    #[serde(default)]
+    pub(super) format: Format,
+    /// Whether each request leaves a line. Default: true.
+    pub(super) access: Option<bool>,
+}
+
+/// The whole file, for its JSON schema: the tables themselves are read one by one.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "vidgate", description = "The configuration of vidgate.")]
+#[expect(dead_code, reason = "only its schema is used, so that one broken table does not hide the next")]
+struct Document {
+    /// Threads that serve requests. Default: one a core.
+    workers: Option<NonZeroUsize>,
+    /// Networks of proxies whose word on the caller's address is taken. Default: nobody.
+    trusted_proxies: Option<Vec<Network>>,
+    /// How long requests may go on after a stop was asked for. Default: 30 s.
+    drain: Option<Span>,
+    /// What is logged, and how.
+    log: Option<Log>,
+    /// Where requests come in, by name.
+    #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
+    listener: BTreeMap<String, Listener>,
+    /// Where they go, by name.
+    #[serde(default)]
+    upstream: BTreeMap<String, Upstream>,
+    /// How callers prove who they are, by name.
+    #[serde(default)]
+    scheme: BTreeMap<String, Scheme>,
+    /// Who exists, and with which credentials.
+    #[serde(default)]
+    account: Vec<Account>,
+    /// What leads where, and for whom.
+    #[schemars(extend("x-missing" = "add a [[route]] with name, path, authenticate and forward"))]
+    route: Vec<Route>,
+}
+
+/// The JSON schema of the file, for editors.
+pub(super) fn schema() -> serde_json::Value {
+    SchemaGenerator::default().into_root_schema_for::<Document>().to_value()
+}

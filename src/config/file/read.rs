@@ -1,0 +1,230 @@
+//! Reads the file table by table, so that ten mistakes in ten tables give ten reports.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::account::Account;
+use super::placed::Placed;
+use super::scheme::Scheme;
+use super::shape::{self, Shape};
+use super::{Document, File};
+use crate::config::nearest;
+use crate::config::report::Report;
+use crate::invalid::Invalid;
+use crate::scheme::KINDS;
+
+/// A table of its own name, such as `[listener.public]`. A broken one keeps its name, so that whoever refers to it is
+/// not blamed as well.
+#[derive(Debug)]
+pub(in crate::config) struct Named<T> {
+    pub(in crate::config) name: Placed<String>,
+    pub(in crate::config) table: Option<T>,
+}
+
+/// One of a list of tables, such as `[[account]]`; the same for its id.
+#[derive(Debug)]
+pub(in crate::config) struct Entry<T> {
+    pub(in crate::config) id: Option<String>,
+    pub(in crate::config) table: Option<T>,
+}
+
+/// Reads what can be read. `None`: this is not TOML, and nothing else is said.
+pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
+    let (root, mistakes) = DeTable::parse_recoverable(text);
+    let mut root = root.into_inner();
+    if let Some(first) = mistakes.first() {
+        // What follows a broken line may be misread: only the first mistake is certain.
+        hide_secrets(text, root, report);
+        report.error(first.span(), Invalid::new(first.message().to_owned()));
+        return None;
+    }
+    Shape::of::<Document>().keys(&mut root, report);
+    Some(File {
+        workers: one(root.remove("workers"), report),
+        trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
+        drain: one(root.remove("drain"), report),
+        log: one(root.remove("log"), report).unwrap_or_default(),
+        listeners: named(root.remove("listener"), report, table),
+        upstreams: named(root.remove("upstream"), report, table),
+        schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),
+        accounts: listed("account", "id", root.remove("account"), report, |_, value, report| account(value, report)),
+        routes: listed("route", "name", root.remove("route"), report, table),
+    })
+}
+
+/// Reads one value, after its shape was checked.
+fn table<T: DeserializeOwned>(shape: &Shape, mut value: Spanned<DeValue<'_>>, report: &mut Report) -> Option<T> {
+    if !shape.check(&mut value, report) {
+        return None;
+    }
+    let place = value.span();
+    match T::deserialize(ValueDeserializer::from(value)) {
+        Ok(read) => Some(read),
+        Err(error) => {
+            report.error(error.span().unwrap_or(place), Invalid::new(error.message().to_owned()));
+            None
+        }
+    }
+}
+
+fn one<T: DeserializeOwned + JsonSchema>(value: Option<Spanned<DeValue<'_>>>, report: &mut Report) -> Option<T> {
+    table(&Shape::of::<T>(), value?, report)
+}
+
+/// A table of tables, in the order of the file.
+fn named<'i, T: JsonSchema>(
+    tables: Option<Spanned<DeValue<'i>>>,
+    report: &mut Report,
+    read: impl Fn(&Shape, Spanned<DeValue<'i>>, &mut Report) -> Option<T>,
+) -> Vec<Named<T>> {
+    let Some(tables) = tables else { return Vec::new() };
+    if !tables.get_ref().is_table() {
+        shape::mask(&tables, report);
+        report.error(tables.span(), Invalid::new("this takes a table of named tables"));
+    }
+    let DeValue::Table(tables) = tables.into_inner() else { return Vec::new() };
+    let shape = Shape::of::<T>();
+    let mut tables: Vec<_> = tables.into_iter().collect();
+    tables.sort_by_key(|(name, _)| name.span().start);
+    tables
+        .into_iter()
+        .map(|(name, value)| Named {
+            name: Placed::new(name.get_ref().clone().into_owned(), name.span()),
+            table: read(&shape, value, report),
+        })
+        .collect()
+}
+
+/// A list of tables.
+fn listed<'i, T: JsonSchema>(
+    what: &str,
+    id: &str,
+    list: Option<Spanned<DeValue<'i>>>,
+    report: &mut Report,
+    read: impl Fn(&Shape, Spanned<DeValue<'i>>, &mut Report) -> Option<T>,
+) -> Vec<Entry<T>> {
+    let Some(list) = list else { return Vec::new() };
+    if !list.get_ref().is_array() {
+        shape::mask(&list, report);
+        report.error(
+            list.span(),
+            Invalid::new(format!("`{what}` is a list of tables")).hint(format!("write [[{what}]]")),
+        );
+    }
+    let DeValue::Array(list) = list.into_inner() else { return Vec::new() };
+    let shape = Shape::of::<T>();
+    list.into_iter()
+        .map(|value| Entry {
+            id: value.get_ref().get(id).and_then(|id| id.get_ref().as_str()).map(str::to_owned),
+            table: read(&shape, value, report),
+        })
+        .collect()
+}
+
+/// A scheme's name stands over exactly one table, named after its kind.
+fn scheme(value: Spanned<DeValue<'_>>, report: &mut Report) -> Option<Scheme> {
+    let place = value.span();
+    let kinds = || KINDS.iter().map(|entry| entry.kind);
+    let DeValue::Table(table) = value.into_inner() else {
+        report.error(place, Invalid::new("a scheme is a table").hint("write [scheme.<name>.<kind>]"));
+        return None;
+    };
+    let mut tables = table.into_iter();
+    let (Some((kind, mut settings)), None) = (tables.next(), tables.next()) else {
+        let known = kinds().collect::<Vec<_>>().join(", ");
+        report.error(
+            place,
+            Invalid::new("a scheme has exactly one table, named after its kind")
+                .hint(format!("write [scheme.<name>.<kind>], with one of: {known}")),
+        );
+        return None;
+    };
+    let Some(entry) = KINDS.iter().find(|entry| entry.kind == kind.get_ref()) else {
+        let mut invalid = Invalid::new(format!("there is no kind of scheme called `{kind}`"));
+        invalid.hint = nearest::hint(kind.get_ref(), kinds());
+        report.error(kind.span(), invalid);
+        return None;
+    };
+    let place: Range<usize> = settings.span();
+    if !Shape::built(entry.schema).check(&mut settings, report) {
+        return None;
+    }
+    match toml::Value::deserialize(ValueDeserializer::from(settings)) {
+        Ok(settings) => Some(Scheme { kind: entry, settings, place }),
+        Err(error) => {
+            report.error(error.span().unwrap_or(place), Invalid::new(error.message().to_owned()));
+            None
+        }
+    }
+}
+
+/// An account and, each on its own, its credentials.
+fn account(mut value: Spanned<DeValue<'_>>, report: &mut Report) -> Option<Account> {
+    let mut take = |kind: &str| match value.get_mut() {
+        DeValue::Table(table) => table.remove(kind),
+        // Said when the account itself is read.
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => None,
+    };
+    let [license_key, api_client, camera, camera_group, service_account] =
+        ["license_key", "api_client", "camera", "camera_group", "service_account"].map(&mut take);
+    let own: Option<Account> = table(&Shape::of::<Account>(), value, report);
+    // Read whether or not the account itself could be: their mistakes are their own.
+    let lists = (
+        credentials("license_key", license_key, report),
+        credentials("api_client", api_client, report),
+        credentials("camera", camera, report),
+        credentials("camera_group", camera_group, report),
+        credentials("service_account", service_account, report),
+    );
+    let mut account = own?;
+    (account.license_key, account.api_client, account.camera, account.camera_group, account.service_account) = lists;
+    Some(account)
+}
+
+fn credentials<T: DeserializeOwned + JsonSchema>(
+    kind: &str,
+    list: Option<Spanned<DeValue<'_>>>,
+    report: &mut Report,
+) -> Vec<T> {
+    listed(&format!("account.{kind}"), "id", list, report, table).into_iter().filter_map(|entry| entry.table).collect()
+}
+
+/// Stars every secret that can be told in a file that is no TOML: those in the part that could be read, and whatever
+/// follows the key of a secret on its line.
+fn hide_secrets(text: &str, root: DeTable<'_>, report: &mut Report) {
+    let mut scratch = report.clone();
+    Shape::of::<Document>().check(&mut Spanned::new(0..0, DeValue::Table(root)), &mut scratch);
+    report.adopt_masks(scratch);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        for key in ["key", "secret", "tokens", "value", "verification_key"] {
+            if let Some(value) = after_key(line, key) {
+                report.mask(start + value..start + line.len());
+            }
+        }
+        start += line.len();
+    }
+}
+
+/// Where the value of `key` begins in this line.
+fn after_key(line: &str, key: &str) -> Option<usize> {
+    line.match_indices(key).find_map(|(at, _)| {
+        // `license_key` is a list, `key` in it is the secret.
+        if line[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_') {
+            return None;
+        }
+        let rest = &line[at + key.len()..];
+        let value = rest.trim_start().strip_prefix('=')?;
+        Some(line.len() - value.len())
+    })
+}

@@ -1,0 +1,250 @@
+//! Which keys a table may have, which it must have, and which words a value may be: read from the very JSON schema that
+//! editors get, so that every slip is found at its place and all of them at once. What a value means is serde's to say,
+//! which stops at the first mistake of a table.
+
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::nearest;
+use crate::config::report::Report;
+use crate::invalid::Invalid;
+
+/// The shape of one kind of table.
+pub(super) struct Shape {
+    schema: Value,
+    definitions: Map<String, Value>,
+}
+
+/// What a schema says of a value, as far as it matters here.
+enum Meaning<'s> {
+    Secret,
+    Words(Vec<&'s str>),
+    Table(&'s Map<String, Value>),
+    List(&'s Value),
+    Other,
+}
+
+const SECRET: &str = "#/$defs/Secret";
+
+impl Shape {
+    /// The shape of `T`.
+    pub(super) fn of<T: JsonSchema>() -> Self {
+        Self::built(SchemaGenerator::subschema_for::<T>)
+    }
+
+    /// The shape that `schema` describes.
+    pub(super) fn built(schema: impl FnOnce(&mut SchemaGenerator) -> Schema) -> Self {
+        let mut generator = SchemaGenerator::default();
+        let schema = schema(&mut generator).to_value();
+        Self { schema, definitions: generator.take_definitions(true) }
+    }
+
+    /// Reports every key that does not belong, every key that is missing and every unknown word, and takes out what does
+    /// not belong. Secrets are masked in the report. Whether it is worth while to read on: nothing is missing, and no
+    /// word is wrong.
+    pub(super) fn check(&self, value: &mut Spanned<DeValue<'_>>, report: &mut Report) -> bool {
+        let place = value.span();
+        self.walk(&self.schema, &place, value, report)
+    }
+
+    /// The same for the keys of the file itself alone.
+    pub(super) fn keys(&self, table: &mut DeTable<'_>, report: &mut Report) -> bool {
+        match self.meaning(&self.schema) {
+            Meaning::Table(object) => keys(object, table, None, report),
+            Meaning::Secret | Meaning::Words(_) | Meaning::List(_) | Meaning::Other => true,
+        }
+    }
+
+    fn walk(&self, schema: &Value, key: &Range<usize>, value: &mut Spanned<DeValue<'_>>, report: &mut Report) -> bool {
+        let place = value.span();
+        match (self.meaning(schema), value.get_mut()) {
+            (Meaning::Secret, secret) => self::secret(key, &place, secret, report),
+            (Meaning::Words(words), DeValue::String(word)) => {
+                let known = words.contains(&&**word);
+                if !known {
+                    let mut invalid = Invalid::new(format!("`{word}` is not known here"));
+                    invalid.hint = nearest::hint(word, words);
+                    report.error(place, invalid);
+                }
+                known
+            }
+            (Meaning::Table(object), DeValue::Table(table)) => {
+                let complete = keys(object, table, Some(&place), report);
+                self.children(object, table, report) && complete
+            }
+            (Meaning::List(items), DeValue::Array(array)) => array.iter_mut().fold(true, |all, item| {
+                let key = item.span();
+                self.walk(items, &key, item, report) && all
+            }),
+            (Meaning::Table(_), _) => other(value, "a table", report),
+            (Meaning::List(_), _) => other(value, "a list", report),
+            // Not a word, or of no interest here: serde says whether it is wrong.
+            (Meaning::Words(_) | Meaning::Other, _) => true,
+        }
+    }
+
+    fn children(&self, object: &Map<String, Value>, table: &mut DeTable<'_>, report: &mut Report) -> bool {
+        let others = object.get("additionalProperties").filter(|schema| schema.is_object());
+        table.iter_mut().fold(true, |all, (key, value)| {
+            let own = object.get("properties").and_then(|properties| properties.get(&**key.get_ref()));
+            own.or(others).is_none_or(|schema| self.walk(schema, &key.span(), value, report)) && all
+        })
+    }
+
+    fn meaning<'s>(&'s self, schema: &'s Value) -> Meaning<'s> {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            if reference == SECRET {
+                return Meaning::Secret;
+            }
+            let name = reference.trim_start_matches("#/$defs/");
+            return self.definitions.get(name).map_or(Meaning::Other, |definition| self.meaning(definition));
+        }
+        if let Some(branches) = ["anyOf", "oneOf"].iter().find_map(|any| schema.get(any)?.as_array()) {
+            // `Option` is written as a choice between the thing and `null`, which TOML does not have.
+            let branches: Vec<&Value> = branches.iter().filter(|branch| !is(branch, "null")).collect();
+            if let Some(words) = branches.iter().map(|branch| word(branch)).collect::<Option<Vec<_>>>() {
+                return Meaning::Words(words.concat());
+            }
+            let [only] = branches[..] else { return Meaning::Other };
+            return self.meaning(only);
+        }
+        if let Some(words) = word(schema) {
+            return Meaning::Words(words);
+        }
+        if is(schema, "array") {
+            return schema.get("items").map_or(Meaning::Other, Meaning::List);
+        }
+        schema.as_object().filter(|_| is(schema, "object")).map_or(Meaning::Other, Meaning::Table)
+    }
+}
+
+fn is(schema: &Value, kind: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(own)) => own == kind,
+        Some(Value::Array(kinds)) => kinds.iter().any(|own| own == kind),
+        _ => false,
+    }
+}
+
+/// The words that a schema lists, if it lists any.
+fn word(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(word) = schema.get("const").and_then(Value::as_str) {
+        return Some(vec![word]);
+    }
+    Some(schema.get("enum")?.as_array()?.iter().filter_map(Value::as_str).collect())
+}
+
+fn secret(key: &Range<usize>, place: &Range<usize>, value: &DeValue<'_>, report: &mut Report) -> bool {
+    match value {
+        DeValue::Table(table) => {
+            // Under any other key it is a secret put in the wrong place.
+            let strangers = table.iter().filter(|(key, _)| !["file", "env"].contains(&&**key.get_ref()));
+            strangers.for_each(|(_, value)| mask(value, report));
+            true
+        }
+        DeValue::String(_) => {
+            report.mask(place.clone());
+            report.warn(
+                key.clone(),
+                Invalid::new("this secret stands in the configuration in clear")
+                    .hint("use { file = \"path\" } or { env = \"NAME\" }"),
+            );
+            true
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
+            // serde would repeat the value in its message.
+            report.mask(place.clone());
+            report.error(
+                key.clone(),
+                Invalid::new("this is not a secret").hint("write { file = \"path\" }, { env = \"NAME\" } or a string"),
+            );
+            false
+        }
+    }
+}
+
+fn keys(
+    object: &Map<String, Value>,
+    table: &mut DeTable<'_>,
+    place: Option<&Range<usize>>,
+    report: &mut Report,
+) -> bool {
+    let meant = strangers(object, table, report);
+    let required = object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut complete = true;
+    for name in required.filter(|name| !table.contains_key(*name)) {
+        complete = false;
+        // The mistyped key was reported already.
+        if !meant.contains(&name) {
+            let mut invalid = Invalid::new(format!("`{name}` is missing"));
+            invalid.hint = object.get("properties").and_then(|all| missing(name, all.get(name)?)).map(Into::into);
+            report.error(place.cloned(), invalid);
+        }
+    }
+    complete
+}
+
+/// Takes out the keys that do not belong. Returns the names that were probably meant.
+fn strangers<'s>(object: &'s Map<String, Value>, table: &mut DeTable<'_>, report: &mut Report) -> Vec<&'s str> {
+    // A table without a list of keys is a map from names of the operator's own.
+    if object.get("additionalProperties").is_some_and(Value::is_object) {
+        return Vec::new();
+    }
+    let properties = object.get("properties").and_then(Value::as_object);
+    let known = || properties.into_iter().flat_map(Map::keys).map(String::as_str);
+    let strangers: Vec<String> =
+        table.keys().map(|key| key.get_ref().to_string()).filter(|key| known().all(|name| name != key)).collect();
+    let mut meant = Vec::new();
+    for name in strangers {
+        let Some((key, value)) = table.remove_entry(name.as_str()) else { continue };
+        // What stands under an unknown key may be a secret whose key was mistyped.
+        mask(&value, report);
+        meant.extend(nearest::nearest(&name, known()));
+        let mut invalid = Invalid::new(format!("unknown key `{name}`"));
+        invalid.hint = nearest::hint(&name, known());
+        report.error(key.span(), invalid);
+    }
+    meant
+}
+
+/// What would help where a key is missing: said by its schema, or an example.
+fn missing(name: &str, schema: &Value) -> Option<String> {
+    if let Some(hint) = schema.get("x-missing").and_then(Value::as_str) {
+        return Some(hint.to_owned());
+    }
+    let example = schema.get("examples")?.get(0)?;
+    Some(format!("for example: {name} = {example}"))
+}
+
+/// Another thing than `meant` stands here. It may be a secret without the table around it, and serde would repeat it.
+fn other(value: &Spanned<DeValue<'_>>, meant: &str, report: &mut Report) -> bool {
+    mask(value, report);
+    report.error(value.span(), Invalid::new(format!("this takes {meant}, not {}", kind(value.get_ref()))));
+    false
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "an instant",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Stars whatever stands in `value`.
+pub(super) fn mask(value: &Spanned<DeValue<'_>>, report: &mut Report) {
+    match value.get_ref() {
+        DeValue::Table(table) => table.values().for_each(|value| mask(value, report)),
+        DeValue::Array(array) => array.iter().for_each(|value| mask(value, report)),
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+            report.mask(value.span());
+        }
+    }
+}

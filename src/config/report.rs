@@ -1,0 +1,256 @@
+//! What is wrong with a configuration, all at once: each problem with its place in the file, drawn as rustc draws them.
+//! Secrets that stand in the file are starred before any line of it is shown.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use crate::invalid::Invalid;
+
+/// Every problem of one file.
+#[derive(Clone, Default)]
+pub struct Report {
+    name: String,
+    text: Vec<u8>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    severity: Severity,
+    place: Option<Range<usize>>,
+    message: String,
+    hint: Option<String>,
+    /// Another place that has to do with it, and what it is.
+    related: Option<(Range<usize>, &'static str)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Error,
+    Warning,
+}
+
+impl Report {
+    /// No problem yet in the file called `name` with this text.
+    pub fn new(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.as_bytes().to_vec(), problems: Vec::new() }
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// How many problems keep vidgate from starting.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many problems do not.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    /// Every problem, in the order of the file, and a line that counts them. `colour` is for terminals.
+    pub fn render(&self, colour: bool) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let text = String::from_utf8_lossy(&self.text);
+        let mut problems: Vec<&Problem> = self.problems.iter().collect();
+        problems.sort_by(|one, other| one.order(other));
+        let drawn = problems.iter().map(|problem| renderer.render(&[problem.draw(&self.name, &text)]) + "\n\n");
+        drawn.chain([self.summary() + "\n"]).collect()
+    }
+
+    /// Every problem in one line, for a log: `vidgate.toml:3:1: this secret stands in the configuration in clear`.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| {
+            let place = problem.place.as_ref().map_or_else(String::new, |place| self.line_and_column(place.start));
+            let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+            format!("{}{place}: {}{hint}", self.name, problem.message)
+        })
+    }
+
+    fn line_and_column(&self, at: usize) -> String {
+        let before = String::from_utf8_lossy(&self.text[..at.min(self.text.len())]);
+        let line = before.matches('\n').count() + 1;
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        format!(":{line}:{}", last.chars().count() + 1)
+    }
+
+    /// One line: `vidgate.toml: 2 errors, 1 warning`.
+    pub fn summary(&self) -> String {
+        format!("{}: {}, {}", self.name, counted(self.errors(), "error"), counted(self.warnings(), "warning"))
+    }
+
+    /// Adds what keeps vidgate from starting. Without a place it is about the file as a whole.
+    pub(super) fn error(&mut self, place: impl Into<Option<Range<usize>>>, invalid: Invalid) {
+        self.add(Severity::Error, place.into(), invalid, None);
+    }
+
+    /// Adds what is allowed and unwise.
+    pub(super) fn warn(&mut self, place: impl Into<Option<Range<usize>>>, invalid: Invalid) {
+        self.add(Severity::Warning, place.into(), invalid, None);
+    }
+
+    /// Adds an error that two places make together.
+    pub(super) fn conflict(&mut self, place: Range<usize>, invalid: Invalid, first: Range<usize>, label: &'static str) {
+        self.add(Severity::Error, Some(place), invalid, Some((first, label)));
+    }
+
+    /// Stars a part of the file, so that no drawing shows it. Keeps every position as it is.
+    pub(super) fn mask(&mut self, place: Range<usize>) {
+        let Some(part) = self.text.get_mut(place) else { return };
+        for byte in part {
+            // Quotes and line breaks stay: they carry the layout and no secret.
+            if !matches!(byte, b'"' | b'\'' | b'\n' | b'\r') {
+                *byte = b'*';
+            }
+        }
+    }
+
+    /// Takes over what another report of the same file has masked.
+    pub(super) fn adopt_masks(&mut self, other: Self) {
+        self.text = other.text;
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        place: Option<Range<usize>>,
+        invalid: Invalid,
+        related: Option<(Range<usize>, &'static str)>,
+    ) {
+        let (message, hint) = (invalid.message.into_owned(), invalid.hint.map(std::borrow::Cow::into_owned));
+        let problem = Problem { severity, place, message, hint, related };
+        // Two listeners that share a broken route find the same mistake twice.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == severity).count()
+    }
+}
+
+impl Problem {
+    /// By place; what is about the file as a whole comes last, where the eye rests in a terminal.
+    fn order(&self, other: &Self) -> Ordering {
+        let key = |problem: &Self| problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.start, place.end));
+        key(self).cmp(&key(other))
+    }
+
+    fn draw<'a>(&'a self, name: &'a str, text: &'a str) -> Group<'a> {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(&self.message);
+        let mut group = match &self.place {
+            None => title.element(Origin::path(name)),
+            Some(place) => {
+                let mut snippet =
+                    Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(within(place, text)));
+                if let Some((first, label)) = &self.related {
+                    snippet = snippet.annotation(AnnotationKind::Context.span(within(first, text)).label(*label));
+                }
+                title.element(snippet)
+            }
+        };
+        if let Some(hint) = &self.hint {
+            group = group.element(Level::HELP.message(hint));
+        }
+        group
+    }
+}
+
+/// The place, moved to where characters begin and end.
+fn within(place: &Range<usize>, text: &str) -> Range<usize> {
+    let start = text.floor_char_boundary(place.start);
+    start..text.ceil_char_boundary(place.end).max(start)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        more => format!("{more} {what}s"),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary())
+    }
+}
+
+impl std::error::Error for Report {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_stand_in_the_order_of_the_file_whatever_order_they_were_found_in() {
+        let mut report = Report::new("a.toml", "one = 1\ntwo = 2\n");
+        report.error(8..11, Invalid::new("second").hint("do this"));
+        report.error(None, Invalid::new("whole"));
+        report.warn(0..3, Invalid::new("first"));
+        let drawn = report.render(false);
+        let place = |what: &str| drawn.find(what).unwrap();
+        assert!(place("warning: first") < place("error: second") && place("error: second") < place("error: whole"));
+        assert!(drawn.contains("--> a.toml:2:1") && drawn.contains("help: do this"), "{drawn}");
+        assert!(drawn.ends_with("a.toml: 2 errors, 1 warning\n"));
+    }
+
+    #[test]
+    fn a_masked_part_is_shown_as_stars_and_moves_nothing() {
+        let mut report = Report::new("a.toml", "key = \"hünter2\" # note\n");
+        report.mask(6..16);
+        report.error(0..3, Invalid::new("wrong"));
+        let drawn = report.render(false);
+        assert!(drawn.contains("key = \"********\" # note"), "{drawn}");
+    }
+
+    #[test]
+    fn a_sentence_names_line_and_column() {
+        let mut report = Report::new("a.toml", "one = 1\ntwo = \"ü\" #\n");
+        report.warn(19..20, Invalid::new("odd").hint("do this"));
+        report.warn(None, Invalid::new("whole"));
+        assert_eq!(report.sentences().collect::<Vec<_>>(), ["a.toml:2:11: odd; do this", "a.toml: whole"]);
+    }
+
+    #[test]
+    fn the_same_problem_is_said_once() {
+        let mut report = Report::new("a.toml", "x");
+        for _ in 0..2 {
+            report.error(0..1, Invalid::new("twice"));
+        }
+        assert_eq!((report.errors(), report.warnings()), (1, 0));
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_or_inside_a_character_is_drawn_all_the_same() {
+        let mut report = Report::new("a.toml", "ü");
+        report.error(1..1, Invalid::new("inside"));
+        report.error(7..9, Invalid::new("beyond"));
+        assert!(report.render(true).contains("beyond"));
+    }
+
+    #[test]
+    fn nothing_to_say_draws_nothing() {
+        assert!(Report::new("a.toml", "x").render(true).is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! The files of `config/` and `tests/fixtures/`, read as an operator's would be.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::*;
+use crate::record::{Attributes, Directory, Kind, Record};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The files of a folder, with a path that is the same on every machine, by name.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(here(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has configurations");
+    files
+}
+
+fn read(text: &str) -> Result<Loaded, Report> {
+    load_text("vidgate.toml", text, &here("tests/fixtures/valid"))
+}
+
+/// A configuration that is good but for what is added to it.
+fn with(more: &str) -> String {
+    format!("{}\n{more}", fs::read_to_string(here("tests/fixtures/valid/plain.toml")).unwrap())
+}
+
+fn find(loaded: &Loaded, kind: Kind, text: &str) -> Option<Arc<Record>> {
+    loaded.world.directory.find(kind, &loaded.world.directory.digest(text.as_bytes()))
+}
+
+#[test]
+fn every_file_that_comes_with_vidgate_is_good() {
+    for folder in ["config", "config/recipes", "tests/fixtures/valid"] {
+        for (name, text) in files(folder) {
+            if let Err(report) = load_text(&name, &text, &here(folder)) {
+                panic!("{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(here("tests/fixtures/invalid"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (name, text) in files("tests/fixtures/invalid") {
+        let report = load_text(&name, &text, &here("tests/fixtures/invalid")).expect_err(&name);
+        assert!(report.errors() > 0, "{name}");
+        settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), report.render(false)));
+    }
+}
+
+#[test]
+fn ten_mistakes_in_ten_tables_are_ten_reports() {
+    let text = fs::read_to_string(here("tests/fixtures/invalid/many.toml")).unwrap();
+    assert!(load_text("many.toml", &text, Path::new("")).unwrap_err().errors() >= 10);
+}
+
+#[test]
+fn no_drawing_shows_a_secret() {
+    for (name, text) in files("tests/fixtures/invalid") {
+        let report = load_text(&name, &text, &here("tests/fixtures/invalid")).expect_err(&name);
+        let shown = report.render(true) + &report.sentences().collect::<String>() + &format!("{report:?}");
+        for secret in
+            ["hunter2", "covered-covered", "forgotten-quotes", "the-same-key", "another-key", "12345678", "share.ey"]
+        {
+            assert!(!shown.contains(secret), "{secret} in {name}");
+        }
+    }
+    let loaded =
+        read(&with("[[account]]\nid = \"x\"\nlicense_key = [{ id = \"y\", key = \"hunter2-hunter2\" }]")).unwrap();
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    assert_eq!(loaded.warnings.warnings(), 1);
+}
+
+#[test]
+fn the_reference_names_every_key_there_is() {
+    let text = fs::read_to_string(here("config/vidgate.toml")).unwrap();
+    let mut keys = BTreeSet::new();
+    collect_keys(&schema(), &mut keys);
+    assert!(keys.len() > 50, "{keys:?}");
+    for key in keys {
+        let written =
+            [format!("{key} = "), format!(".{key}]"), format!("[{key}."), format!("[[{key}]]"), format!("[{key}]")];
+        assert!(written.iter().any(|form| text.contains(form)), "`{key}` does not stand in config/vidgate.toml");
+    }
+}
+
+fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(properties)) = object.get("properties") {
+                keys.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|value| collect_keys(value, keys));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_keys(value, keys)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_schema_that_comes_with_vidgate_is_the_present_one() {
+    let text = fs::read_to_string(here("config/vidgate.schema.json")).unwrap();
+    let shipped: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shipped, schema(), "cargo run -- schema > config/vidgate.schema.json");
+}
+
+#[test]
+fn the_world_keeps_the_order_of_the_file() {
+    let loaded = read(&fs::read_to_string(here("tests/fixtures/valid/odd.toml")).unwrap()).unwrap();
+    let world = &loaded.world;
+    assert_eq!(world.listeners.iter().map(|listener| &*listener.name).collect::<Vec<_>>(), ["zebra", "ape"]);
+    assert_eq!(world.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(), ["six", "spare"]);
+    assert_eq!(world.routes.iter().map(|route| &*route.name).collect::<Vec<_>>(), ["exact", "anyone"]);
+    assert_eq!((world.tables.len(), world.dialects.len()), (2, 2));
+    assert_eq!(world.routes[0].forward.0, 0);
+    assert_eq!((world.routes[0].max_body, world.routes[1].max_body), (None, Some(0)));
+    assert_eq!(world.listeners[1].limits.target_bytes, 512);
+    assert_eq!((loaded.workers, loaded.drain), (None, Duration::from_secs(30)));
+    assert_eq!(&*world.upstreams[0].endpoints[0].host, "2001:db8::1");
+}
+
+#[test]
+fn a_camera_may_have_tokens_with_different_scopes() {
+    let loaded = read(&fs::read_to_string(here("tests/fixtures/valid/odd.toml")).unwrap()).unwrap();
+    let token = |payload: &str| format!("share.{payload}.61a964c3tbc1fab00.AAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    for (payload, id, scope) in [("eyJzaSI6IDF9", "1#1", "all"), ("eyJzaSI6IDJ9", "1#2", "watch")] {
+        let record = find(&loaded, Kind::CameraToken, &token(payload)).unwrap();
+        assert_eq!((&*record.id, record.subject.to_str().unwrap()), (id, "camera:1"));
+        let scopes = record.scopes.as_ref().unwrap();
+        assert_eq!((scopes.0.len(), scopes.contains(scope)), (1, true));
+        assert!(matches!(&record.attributes, Attributes::Camera(camera) if &**camera == "1"));
+        assert_eq!((&*record.account.id.0, record.account.parent.is_some()), ("child", true));
+    }
+    assert!(loaded.world.directory.account("parent").unwrap().disabled);
+    let service = find(&loaded, Kind::ServiceAccountKey, "kid").unwrap();
+    assert!(matches!(service.attributes, Attributes::PublicKey(_)));
+}
+
+#[test]
+fn an_api_client_is_found_by_its_identifier_and_known_by_its_secret() {
+    let loaded =
+        read(&with("[[account]]\nid = \"x\"\napi_client = [{ id = \"identifier\", secret = \"a:secret\" }]")).unwrap();
+    let record = find(&loaded, Kind::ApiClient, "identifier").unwrap();
+    let Attributes::Secret(digest) = &record.attributes else { panic!("a digest of the secret") };
+    assert_eq!(*digest, loaded.world.directory.digest(b"a:secret"));
+}
+
+#[test]
+fn a_route_without_authenticate_keeps_vidgate_from_starting() {
+    let text = with("[[route]]\nname = \"more\"\npath = \"/more\"\nforward = \"vms\"");
+    let drawn = read(&text).unwrap_err().to_string();
+    assert!(drawn.contains("`authenticate` is missing") && drawn.contains("authenticate = \"open\""), "{drawn}");
+    assert!(read(&text.replace("path = \"/more\"", "path = \"/more\"\nauthenticate = \"open\"")).is_ok());
+}
+
+#[test]
+fn what_nobody_uses_is_warned_about() {
+    let more = "[scheme.spare.lkey]\n[upstream.spare]\nendpoints = [\"http://10.0.0.9\"]";
+    let warnings: Vec<_> = read(&with(more)).unwrap().warnings.sentences().collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("`spare`") && warnings[1].contains("`spare`"));
+}
+
+#[test]
+fn a_secret_in_a_file_is_read_from_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("acme.key"), "from-a-file\r\n").unwrap();
+    let text = with("[[account]]\nid = \"x\"\nlicense_key = [{ id = \"y\", key = { file = \"acme.key\" } }]");
+    fs::write(folder.path().join("vidgate.toml"), text).unwrap();
+    let loaded = load(&folder.path().join("vidgate.toml")).unwrap();
+    assert!(find(&loaded, Kind::LicenseKey, "from-a-file").is_some());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_told_plainly() {
+    let report = load(Path::new("no/such.toml")).unwrap_err().to_string();
+    assert!(report.contains("cannot read the configuration: there is no such file"), "{report}");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("vidgate.toml"), b"# \xff").unwrap();
+    let report = load(&folder.path().join("vidgate.toml")).unwrap_err().to_string();
+    assert!(report.contains("not UTF-8 from byte 2 on"), "{report}");
+}

@@ -1,0 +1,158 @@
+//! Deadlines of one worker. Arming and disarming cost next to nothing, because nothing is scheduled: a sweep a few times
+//! a second looks at what is due. They run on the house's [`Clock`], so that tests move time instead of sleeping.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::clock::Clock;
+
+/// How often a worker sweeps. A deadline fires at most this much late, and never early.
+pub const SWEEP: Duration = Duration::from_millis(100);
+
+/// All deadlines of a worker.
+pub struct Deadlines {
+    clock: Clock,
+    now: Cell<Instant>,
+    entries: RefCell<Slab<Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    due: Option<Instant>,
+    fired: bool,
+    waker: Option<Waker>,
+}
+
+impl Deadlines {
+    /// No deadlines yet.
+    pub fn new(clock: Clock) -> Rc<Self> {
+        let now = Cell::new(clock.now());
+        Rc::new(Self { clock, now, entries: RefCell::default() })
+    }
+
+    /// The time of the last sweep: coarse, and free to ask for.
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// A deadline that is not armed yet.
+    pub fn register(self: &Rc<Self>) -> Deadline {
+        let key = self.entries.borrow_mut().insert(Entry::default());
+        Deadline { home: Rc::clone(self), key }
+    }
+
+    /// Wakes every task that waits, so that it looks around for another reason to stop.
+    pub fn wake_all(&self) {
+        let wakers: Vec<_> = self.entries.borrow_mut().iter_mut().filter_map(|(_, entry)| entry.waker.take()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Fires what is due.
+    pub fn sweep(&self) {
+        let now = self.clock.now();
+        self.now.set(now);
+        let mut woken = Vec::new();
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            if entry.due.is_some_and(|due| due <= now) {
+                entry.due = None;
+                entry.fired = true;
+                woken.extend(entry.waker.take());
+            }
+        }
+        // Outside the borrow: a waker may run code that arms another deadline.
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Deadlines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadlines").field("armed_or_idle", &self.entries.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+/// One deadline; gone when dropped.
+#[derive(Debug)]
+pub struct Deadline {
+    home: Rc<Deadlines>,
+    key: usize,
+}
+
+impl Deadline {
+    /// Fires in `after` from now, whatever was armed before.
+    pub fn arm(&self, after: Duration) {
+        // The coarse clock lags by up to one sweep: adding it keeps the deadline from firing early.
+        let due = self.home.now.get() + after + SWEEP;
+        let entry = &mut self.home.entries.borrow_mut()[self.key];
+        entry.due = Some(due);
+        entry.fired = false;
+    }
+
+    /// Does not fire any more.
+    pub fn disarm(&self) {
+        let entry = &mut self.home.entries.borrow_mut()[self.key];
+        entry.due = None;
+        entry.fired = false;
+    }
+
+    /// The worker's coarse time.
+    pub fn now(&self) -> Instant {
+        self.home.now.get()
+    }
+
+    /// Ready once it has fired; otherwise the task is woken when it does.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        let entry = &mut self.home.entries.borrow_mut()[self.key];
+        if entry.fired {
+            return Poll::Ready(());
+        }
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.home.entries.borrow_mut().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn a_deadline_fires_late_by_a_sweep_at_most_and_never_early() {
+        let clock = Clock::manual(UnixTime(0));
+        let deadlines = Deadlines::new(clock.clone());
+        let deadline = deadlines.register();
+        let mut context = Context::from_waker(Waker::noop());
+        deadline.arm(Duration::from_secs(10));
+        clock.advance(Duration::from_secs(10));
+        deadlines.sweep();
+        assert!(deadline.poll(&mut context).is_pending());
+        clock.advance(SWEEP);
+        deadlines.sweep();
+        assert!(deadline.poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn a_disarmed_deadline_does_not_fire() {
+        let clock = Clock::manual(UnixTime(0));
+        let deadlines = Deadlines::new(clock.clone());
+        let deadline = deadlines.register();
+        deadline.arm(Duration::from_secs(1));
+        deadline.disarm();
+        clock.advance(Duration::from_secs(60));
+        deadlines.sweep();
+        assert!(deadline.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}

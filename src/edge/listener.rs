@@ -1,0 +1,178 @@
+//! A listener: what the configuration says of it, and the acceptor that hands its sockets to the least loaded worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::connection::ListenerId;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// One `[listener.<name>]`, as meant.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: Box<str>,
+    /// Where it binds.
+    pub address: SocketAddr,
+    /// TLS; `None` is plain text.
+    pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
+    /// Deadlines and sizes.
+    pub limits: Limits,
+}
+
+/// What a listener bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For a request's head, from the first byte or from the start of the connection.
+    pub header: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Between two pieces of a request's body.
+    pub body: Duration,
+    /// For a peer that takes nothing of what is written to it.
+    pub write: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// The largest head, in bytes.
+    pub head_bytes: usize,
+    /// The longest target, in bytes.
+    pub target_bytes: usize,
+}
+
+/// Binds a listening socket; port 0 takes any free one.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// An accepted socket on its way to a worker.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, not registered with any runtime.
+    pub stream: std::net::TcpStream,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Where it came in.
+    pub listener: ListenerId,
+    /// Its place under the listener's cap, and in its worker's count; given back when dropped.
+    pub place: Place,
+}
+
+/// A connection's place under its listener's cap and in its worker's count.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    live: Arc<AtomicUsize>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A worker, seen from an acceptor.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    arrivals: UnboundedSender<Accepted>,
+    live: Arc<AtomicUsize>,
+}
+
+impl Seat {
+    /// A worker that takes sockets from the other end of `arrivals`.
+    pub fn new(arrivals: UnboundedSender<Accepted>) -> Self {
+        Self { arrivals, live: Arc::default() }
+    }
+}
+
+/// Accepts until `stop`, and hands each socket to the worker with the fewest. Video connections are few and long, so
+/// chance alone would place them badly.
+pub async fn accept(
+    sockets: TcpListener,
+    id: ListenerId,
+    connections: usize,
+    seats: Vec<Seat>,
+    stop: CancellationToken,
+) {
+    let cap = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    let mut next = 0;
+    loop {
+        // When the house is full, new connections wait in the kernel's queue.
+        let permit = tokio::select! {
+            permit = Arc::clone(&cap).acquire_owned() => permit.expect("the semaphore is never closed"),
+            () = stop.cancelled() => return,
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = sockets.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    pause_if_exhausted(&error).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => return,
+        };
+        // Answers are written whole; waiting to fill a segment would only delay them.
+        let _ = stream.set_nodelay(true);
+        let Ok(stream) = stream.into_std() else { continue };
+        next = (next + 1) % seats.len();
+        let seat = least_loaded(&seats, next);
+        seat.live.fetch_add(1, Ordering::Relaxed);
+        let place = Place { _permit: permit, live: Arc::clone(&seat.live) };
+        // A worker that is gone takes nothing more: the socket closes.
+        let _ = seat.arrivals.send(Accepted { stream, peer, listener: id, place });
+    }
+}
+
+/// The seat with the fewest connections; among equals, the first from `start` on.
+fn least_loaded(seats: &[Seat], start: usize) -> &Seat {
+    let (before, from) = seats.split_at(start);
+    from.iter()
+        .chain(before)
+        .min_by_key(|seat| seat.live.load(Ordering::Relaxed))
+        .expect("there is at least one worker")
+}
+
+/// Out of file descriptors, accepting again at once would only spin.
+async fn pause_if_exhausted(error: &io::Error) {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) {
+        tracing::warn!(%error, "no connection can be accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_goes_to_the_least_loaded_worker_and_equals_take_turns() {
+        let seats: Vec<_> = (0..3).map(|_| Seat::new(tokio::sync::mpsc::unbounded_channel().0)).collect();
+        for (seat, live) in seats.iter().zip([2, 1, 1]) {
+            seat.live.store(live, Ordering::Relaxed);
+        }
+        let chosen = |start| seats.iter().position(|seat| std::ptr::eq(seat, least_loaded(&seats, start)));
+        assert_eq!([chosen(0), chosen(1), chosen(2)], [Some(1), Some(1), Some(2)]);
+    }
+}

@@ -1,0 +1,13 @@
+//! The street and the front door: from a socket to a request that can be read in one way only.
+
+pub mod client_ip;
+pub mod connection;
+pub mod gather;
+pub mod guard;
+pub mod head;
+pub mod listener;
+pub mod path;
+pub mod preface;
+pub mod stage;
+pub mod tls;
+pub mod worker;

@@ -1,0 +1,206 @@
+//! Where a connection stands (in a head, in a request, between two) and how long it may stay there. The socket is
+//! wrapped so that bytes themselves move the stage: a peer that sends nothing is as bounded as one that sends slowly.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::deadline::{Deadline, Deadlines};
+use crate::edge::listener::Limits;
+
+/// What a connection that is closed with unread bytes still takes in, so that the peer reads our answer and not a reset.
+const LINGER_BYTES: usize = 64 * 1024;
+/// How long it does so.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The stage of one connection.
+#[derive(Debug)]
+pub struct Stage {
+    deadline: Deadline,
+    limits: Limits,
+    /// Whether several requests share the connection (HTTP/2): then bytes between requests are not a head's.
+    multiplexed: Cell<bool>,
+    requests: Cell<u32>,
+    served: Cell<bool>,
+    between: Cell<bool>,
+    stalled: Cell<bool>,
+    ended: Cell<bool>,
+}
+
+impl Stage {
+    /// A connection that was just accepted; a TLS handshake has its own deadline.
+    pub fn new(deadlines: &Rc<Deadlines>, limits: Limits, tls: bool) -> Rc<Self> {
+        let stage = Self {
+            deadline: deadlines.register(),
+            limits,
+            multiplexed: Cell::new(false),
+            requests: Cell::new(0),
+            served: Cell::new(false),
+            between: Cell::new(false),
+            stalled: Cell::new(false),
+            ended: Cell::new(false),
+        };
+        stage.deadline.arm(if tls { limits.handshake } else { limits.header });
+        Rc::new(stage)
+    }
+
+    /// The handshake is done; the head is awaited.
+    pub fn await_head(&self, multiplexed: bool) {
+        self.multiplexed.set(multiplexed);
+        self.deadline.arm(self.limits.header);
+    }
+
+    /// A request's head is complete. It counts as in flight until the returned guard is dropped.
+    pub fn begin(self: &Rc<Self>) -> InFlight {
+        self.requests.set(self.requests.get() + 1);
+        self.served.set(true);
+        self.between.set(false);
+        if !self.stalled.get() {
+            self.deadline.disarm();
+        }
+        InFlight(Rc::clone(self))
+    }
+
+    /// Whether no request is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    /// What the listener bears.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Ready once the connection has overstayed.
+    pub fn poll_overstayed(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.deadline.poll(context)
+    }
+
+    fn received(&self, bytes: usize) {
+        if bytes == 0 {
+            self.ended.set(true);
+        } else if self.between.get() && !self.multiplexed.get() {
+            self.between.set(false);
+            self.deadline.arm(self.limits.header);
+        }
+    }
+
+    fn wrote(&self, taken: bool) {
+        if taken == self.stalled.get() {
+            self.stalled.set(!taken);
+            if !taken {
+                self.deadline.arm(self.limits.write);
+            } else if self.is_idle() {
+                self.deadline.arm(self.limits.idle);
+            } else {
+                self.deadline.disarm();
+            }
+        }
+    }
+}
+
+/// A request in flight on a connection.
+#[derive(Debug)]
+pub struct InFlight(Rc<Stage>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let stage = &self.0;
+        stage.requests.set(stage.requests.get() - 1);
+        if stage.is_idle() {
+            stage.between.set(true);
+            if !stage.stalled.get() {
+                stage.deadline.arm(stage.limits.idle);
+            }
+        }
+    }
+}
+
+/// A socket whose bytes move the stage.
+#[derive(Debug)]
+pub struct Watched<T> {
+    socket: T,
+    stage: Rc<Stage>,
+    lingering: Option<usize>,
+}
+
+impl<T> Watched<T> {
+    /// Watches `socket`.
+    pub fn new(socket: T, stage: Rc<Stage>) -> Self {
+        Self { socket, stage, lingering: None }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = ready!(Pin::new(&mut self.socket).poll_read(context, buffer));
+        self.stage.received(buffer.filled().len() - before);
+        Poll::Ready(result)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.stage.wrote(result.is_ready());
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+            self.lingering = Some(0);
+            self.stage.deadline.arm(LINGER);
+        }
+        self.poll_linger(context).map(Ok)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        self.stage.wrote(result.is_ready());
+        result
+    }
+}
+
+impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Takes in what the peer still sends after our end is closed: bounded in bytes and time. A socket closed with
+    /// unread bytes would send a reset, and a reset can destroy the answer before the peer has read it.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 4096];
+        while !self.stage.ended.get() && self.lingering.is_some_and(|taken| taken < LINGER_BYTES) {
+            if self.stage.poll_overstayed(context).is_ready() {
+                break;
+            }
+            let mut buffer = ReadBuf::new(&mut space);
+            if ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer)).is_err() {
+                break;
+            }
+            let taken = buffer.filled().len();
+            self.lingering = self.lingering.map(|before| before + taken);
+            self.stage.ended.set(taken == 0);
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,276 @@
+//! TLS of a listener: certificates by name, and client certificates whose possession the handshake proves. Whether such
+//! a certificate is *good* (chain, validity, revocation) is judged right after the handshake and noted in the
+//! connection, so that a refusal can be worded as HTTP instead of a broken handshake.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::edge::connection::{ClientCertificate, Tls};
+use crate::invalid::Invalid;
+
+/// The files of a TLS listener.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Certificate chains with their keys; the first answers for every name that no other covers.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// The authorities of client certificates; where there is one, clients are asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Their revocation lists.
+    pub client_crl: Option<PathBuf>,
+}
+
+/// Everything a handshake needs.
+#[derive(Debug)]
+pub struct Acceptor {
+    /// For rustls.
+    pub config: Arc<ServerConfig>,
+    judge: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Acceptor {
+    /// Reads the files; says everything that is wrong with them.
+    pub fn load(files: &Files) -> Result<Self, Vec<Invalid>> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut mistakes = Vec::new();
+        let mut names = ByName::default();
+        for (certificate, key) in &files.certificates {
+            match certified_key(certificate, key, &provider) {
+                Ok(key) => names.add(key),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        let judge = match judge(files, &provider) {
+            Ok(judge) => judge,
+            Err(mistake) => {
+                mistakes.push(mistake);
+                None
+            }
+        };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| vec![Invalid::new(error.to_string())])?;
+        let mut config = match &judge {
+            None => builder.with_no_client_auth().with_cert_resolver(Arc::new(names)),
+            Some(judge) => {
+                let hints = judge.root_hint_subjects().to_vec();
+                builder
+                    .with_client_cert_verifier(Arc::new(Possession { provider, hints }))
+                    .with_cert_resolver(Arc::new(names))
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if judge.is_some() {
+            // A resumed session skips the verifier and carries the old certificate along: where certificates decide
+            // who gets in, every connection makes a full handshake.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Self { config: Arc::new(config), judge })
+    }
+
+    /// Notes what a finished handshake settled.
+    pub fn settle(&self, session: &rustls::ServerConnection, now: crate::clock::UnixTime) -> Tls {
+        let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        let chain = session.peer_certificates().unwrap_or_default();
+        let client_certificate =
+            chain.split_first().map(|(leaf, intermediates)| self.examine(leaf, intermediates, now));
+        Tls { server_name, client_certificate }
+    }
+
+    fn examine(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: crate::clock::UnixTime,
+    ) -> ClientCertificate {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
+        let verdict = match &self.judge {
+            None => Err("the listener names no client authority".to_owned()),
+            Some(judge) => {
+                judge.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(|error| error.to_string())
+            }
+        };
+        match X509Certificate::from_der(leaf) {
+            Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => ClientCertificate {
+                sha256,
+                subject: certificate.subject().to_string(),
+                not_after: certificate.validity().not_after.timestamp(),
+                verdict,
+            },
+            // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
+            Ok(_) | Err(_) => ClientCertificate {
+                sha256,
+                subject: String::new(),
+                not_after: 0,
+                verdict: Err("the certificate cannot be read in one way only".to_owned()),
+            },
+        }
+    }
+}
+
+fn certified_key(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Invalid> {
+    let chain = certificates(certificate)?;
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| Invalid::new(format!("no private key can be read from {}: {error}", key.display())))?;
+    CertifiedKey::from_der(chain, key_der, provider).map_err(|error| {
+        Invalid::new(format!("{} and {} do not belong together: {error}", certificate.display(), key.display()))
+            .hint("the key must be the one the certificate was made for")
+    })
+}
+
+/// Reads a PEM file with at least one certificate.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Invalid::new(format!("no certificate can be read from {}: {error}", path.display()))
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|error| unreadable(&error))?;
+    if chain.is_empty() {
+        return Err(Invalid::new(format!("{} holds no certificate", path.display())));
+    }
+    Ok(chain)
+}
+
+/// The authorities in a PEM file.
+pub fn roots(path: &Path) -> Result<RootCertStore, Invalid> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| {
+            Invalid::new(format!("{} holds a certificate that cannot be an authority: {error}", path.display()))
+        })?;
+    }
+    Ok(roots)
+}
+
+fn judge(files: &Files, provider: &Arc<CryptoProvider>) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
+    let Some(ca) = &files.client_ca else {
+        return match &files.client_crl {
+            Some(_) => {
+                Err(Invalid::new("`client_crl` without `client_ca` judges nobody").hint("name the authority too"))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(provider));
+    if let Some(path) = &files.client_crl {
+        let lists: Vec<_> =
+            CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(
+                |error| Invalid::new(format!("no revocation list can be read from {}: {error}", path.display())),
+            )?;
+        if lists.is_empty() {
+            return Err(Invalid::new(format!("{} holds no revocation list", path.display())));
+        }
+        // An expired list would otherwise be taken for a fresh one.
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
+    }
+    let judge = builder.build().map_err(|error| {
+        Invalid::new(format!("client certificates cannot be judged with {}: {error}", ca.display()))
+    })?;
+    Ok(Some(judge))
+}
+
+/// Certificates by the names that they cover.
+#[derive(Debug, Default)]
+struct ByName {
+    default: Option<Arc<CertifiedKey>>,
+    names: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn add(&mut self, key: CertifiedKey) {
+        let key = Arc::new(key);
+        for name in covered_names(&key) {
+            self.names.entry(name).or_insert_with(|| Arc::clone(&key));
+        }
+        self.default.get_or_insert(key);
+    }
+}
+
+fn covered_names(key: &CertifiedKey) -> Vec<String> {
+    let Some(leaf) = key.cert.first() else { return Vec::new() };
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return Vec::new() };
+    let Ok(Some(alternatives)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = alternatives.value.general_names.iter();
+    names
+        .filter_map(|name| if let GeneralName::DNSName(dns) = name { Some(dns.to_ascii_lowercase()) } else { None })
+        .collect()
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let Some(name) = hello.server_name().map(str::to_ascii_lowercase) else { return self.default.clone() };
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.names.get(&format!("*.{parent}"))
+        };
+        self.names.get(&name).or_else(wildcard).or(self.default.as_ref()).cloned()
+    }
+}
+
+/// Accepts any client certificate whose key the client holds.
+#[derive(Debug)]
+struct Possession {
+    provider: Arc<CryptoProvider>,
+    hints: Vec<DistinguishedName>,
+}
+
+impl ClientCertVerifier for Possession {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,226 @@
+//! A worker: one thread, one runtime, and the connections that were handed to it. Nothing here is shared with another
+//! worker, so nothing is locked.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::deadline::{Deadlines, SWEEP};
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::gather::Gather;
+use crate::edge::listener::{Accepted, Listener};
+use crate::edge::stage::{InFlight, Stage, Watched};
+use crate::edge::tls::Acceptor;
+
+/// hyper's buffers: room for a head, and enough for a body to flow with few system calls.
+const BUFFER: usize = 64 * 1024;
+
+/// What answers requests, seen from the street.
+pub trait Answer: 'static {
+    /// The body of its answers.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
+
+    /// Answers one request.
+    fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+        in_flight: InFlight,
+    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+
+    /// The listener that a connection came in by.
+    fn listener(&self, id: ListenerId) -> &Listener;
+
+    /// Called a few times a second, for what has to be tidied up.
+    fn sweep(&self);
+}
+
+/// A worker's own state.
+struct Worker<A> {
+    answer: Rc<A>,
+    clock: Clock,
+    deadlines: Rc<Deadlines>,
+    draining: Cell<bool>,
+}
+
+/// Serves arriving connections until there are no more and `drain` is called, and then until the last one has ended.
+pub async fn serve<A: Answer>(
+    mut arrivals: UnboundedReceiver<Accepted>,
+    answer: Rc<A>,
+    clock: Clock,
+    deadlines: Rc<Deadlines>,
+    drain: CancellationToken,
+) {
+    let worker = Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false) });
+    let connections = TaskTracker::new();
+    let mut sweep = interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            accepted = arrivals.recv(), if open => {
+                if let Some(accepted) = accepted {
+                    connections.spawn_local(drive(accepted, Rc::clone(&worker)));
+                } else {
+                    open = false;
+                    connections.close();
+                }
+            }
+            _ = sweep.tick() => {
+                worker.deadlines.sweep();
+                worker.answer.sweep();
+            }
+            () = drain.cancelled(), if !worker.draining.get() => {
+                worker.draining.set(true);
+                worker.deadlines.wake_all();
+            }
+            () = connections.wait(), if !open => return,
+        }
+    }
+}
+
+/// One connection, from the socket to its end.
+async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
+    let Accepted { stream, peer, listener: id, place: _place } = accepted;
+    let (Ok(local), Ok(stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
+    let listener = worker.answer.listener(id);
+    let stage = Stage::new(&worker.deadlines, listener.limits, listener.tls.is_some());
+    match &listener.tls {
+        None => {
+            let connection = Rc::new(Connection::new(peer, local, id, None));
+            serve_http1(stream, connection, stage, &worker).await;
+        }
+        // Boxed, so that a plain connection does not carry the size of a TLS session.
+        Some(acceptor) => {
+            let settled = |tls| Connection::new(peer, local, id, Some(tls));
+            Box::pin(serve_tls(stream, acceptor, settled, stage, &worker)).await;
+        }
+    }
+}
+
+async fn serve_tls<A: Answer>(
+    stream: TcpStream,
+    acceptor: &Acceptor,
+    settled: impl FnOnce(crate::edge::connection::Tls) -> Connection,
+    stage: Rc<Stage>,
+    worker: &Rc<Worker<A>>,
+) {
+    let mut handshake = pin!(TlsAcceptor::from(std::sync::Arc::clone(&acceptor.config)).accept(stream));
+    let finished = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => handshake.as_mut().poll(context).map(Result::ok),
+    });
+    let Some(stream) = finished.await else { return };
+    let (_, session) = stream.get_ref();
+    let multiplexed = session.alpn_protocol() == Some(b"h2");
+    let connection = Rc::new(settled(acceptor.settle(session, worker.clock.unix())));
+    stage.await_head(multiplexed);
+    if multiplexed {
+        serve_http2(stream, connection, stage, worker).await;
+    } else {
+        serve_http1(stream, connection, stage, worker).await;
+    }
+}
+
+async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    socket: T,
+    connection: Rc<Connection>,
+    stage: Rc<Stage>,
+    worker: &Rc<Worker<A>>,
+) {
+    let service = service(worker, connection, &stage);
+    let mut http = http1::Builder::new();
+    http.max_buf_size(BUFFER).max_header_size(stage.limits().head_bytes);
+    let mut conversation =
+        http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
+    let mut draining = false;
+    let outcome = poll_fn(|context| {
+        if worker.draining.get() && !draining {
+            draining = true;
+            if stage.is_idle() {
+                return Poll::Ready(Ok(()));
+            }
+            Pin::new(&mut conversation).graceful_shutdown();
+        }
+        if stage.poll_overstayed(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut conversation).poll(context)
+    });
+    if outcome.await.is_err() {
+        // hyper has worded its refusal of bytes that are no request, and left: the peer shall read it.
+        let mut socket = conversation.into_parts().io.into_inner();
+        poll_fn(|context| Pin::new(&mut socket).poll_shutdown(context)).await.ok();
+    }
+}
+
+/// The worker's answers, as hyper asks for them.
+fn service<A: Answer>(
+    worker: &Worker<A>,
+    connection: Rc<Connection>,
+    stage: &Rc<Stage>,
+) -> impl Service<Request<Incoming>, Response = Response<A::Body>, Error = Infallible, Future: 'static> + 'static {
+    let answer = Rc::clone(&worker.answer);
+    let stage = Rc::clone(stage);
+    service_fn(move |request| {
+        let answering = Rc::clone(&answer).answer(request, Rc::clone(&connection), stage.begin());
+        async move { Ok(answering.await) }
+    })
+}
+
+async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    socket: T,
+    connection: Rc<Connection>,
+    stage: Rc<Stage>,
+    worker: &Rc<Worker<A>>,
+) {
+    let service = service(worker, connection, &stage);
+    let mut http = http2::Builder::new(Local);
+    http.max_concurrent_streams(128)
+        .max_header_list_size(u32::try_from(stage.limits().head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(256)
+        .max_send_buf_size(BUFFER);
+    let mut conversation =
+        pin!(http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service));
+    let mut draining = false;
+    let outcome = poll_fn(|context| {
+        if worker.draining.get() && !draining {
+            draining = true;
+            conversation.as_mut().graceful_shutdown();
+        }
+        if stage.poll_overstayed(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        conversation.as_mut().poll(context)
+    });
+    outcome.await.ok();
+}
+
+/// Runs a connection's streams on its own worker.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

@@ -1,0 +1,126 @@
+//! SecureVideo's dialect: what an ASP.NET Web API answers, byte for byte, down to the line breaks inside its JSON and to
+//! the three fields that forbid caching (vendors 2.1).
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::{Dialect, Wording, sentence, status};
+use crate::refusal::{Cause, Reason, Refusal};
+
+/// SecureVideo and other APIs built with ASP.NET.
+pub const DIALECT: Dialect = Dialect { name: "message", about: "SecureVideo (ASP.NET): one property, Message", word };
+
+static NO_CACHE: [(HeaderName, HeaderValue); 3] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    (PRAGMA, HeaderValue::from_static("no-cache")),
+    (EXPIRES, HeaderValue::from_static("-1")),
+];
+
+fn word(refusal: &Refusal, _request_id: &str) -> Wording {
+    let (status, message) = face(refusal.cause);
+    let message = serde_json::to_string(message).expect("text is always JSON");
+    Wording {
+        status,
+        content_type: HeaderValue::from_static("application/json; charset=utf-8"),
+        headers: &NO_CACHE,
+        body: Bytes::from(format!("{{\r\n  \"Message\": {message}\r\n}}")),
+    }
+}
+
+fn face(cause: Cause) -> (StatusCode, &'static str) {
+    let message = match cause {
+        // The vendor answers 412 with these words, and its customers look for both.
+        Cause::AddressRefused => {
+            return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address");
+        }
+        // Web API's own sentence for a caller who is not proven.
+        Cause::Credential(
+            Reason::Missing
+            | Reason::Malformed
+            | Reason::Ambiguous
+            | Reason::Unknown
+            | Reason::Mismatch
+            | Reason::Expired
+            | Reason::NotYetValid
+            | Reason::Disabled,
+        ) => "Authorization has been denied for this request.",
+        Cause::MethodNotAllowed | Cause::MethodNotImplemented => {
+            "The requested resource does not support this HTTP method."
+        }
+        Cause::NotFound => "No HTTP resource was found that matches the request.",
+        Cause::Internal => "An error has occurred.",
+        Cause::Credential(Reason::Contradicted)
+        | Cause::PermissionDenied
+        | Cause::MalformedRequest
+        | Cause::TargetTooLong
+        | Cause::HeadTooLarge
+        | Cause::ExpectationFailed
+        | Cause::Misdirected
+        | Cause::BodyTooLarge
+        | Cause::MalformedBody
+        | Cause::BodyTimeout
+        | Cause::Overloaded
+        | Cause::UpstreamUnreachable
+        | Cause::UpstreamFailed
+        | Cause::UpstreamTimeout => sentence(cause),
+    };
+    (status(cause), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::super::{render, tests};
+    use super::*;
+
+    #[test]
+    fn every_cause_is_one_message() {
+        insta::assert_snapshot!(tests::every_cause(&DIALECT), @r#"
+        malformed_request 400 {\r\n  "Message": "The request could not be understood."\r\n}
+        target_too_long 414 {\r\n  "Message": "The address of the request is too long."\r\n}
+        head_too_large 431 {\r\n  "Message": "The header fields of the request are too large."\r\n}
+        expectation_failed 417 {\r\n  "Message": "The only expectation that can be met is 100-continue."\r\n}
+        misdirected 421 {\r\n  "Message": "This connection was made for another host. Please open a new one."\r\n}
+        not_found 404 {\r\n  "Message": "No HTTP resource was found that matches the request."\r\n}
+        method_not_allowed 405 {\r\n  "Message": "The requested resource does not support this HTTP method."\r\n}
+        method_not_implemented 501 {\r\n  "Message": "The requested resource does not support this HTTP method."\r\n}
+        credential_missing 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_malformed 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_ambiguous 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_unknown 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_mismatch 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_expired 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_not_yet_valid 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_disabled 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_contradicted 403 {\r\n  "Message": "The credential does not permit this."\r\n}
+        address_refused 412 {\r\n  "Message": "Request Must Be From a Whitelisted IP Address"\r\n}
+        permission_denied 403 {\r\n  "Message": "The credential does not permit this."\r\n}
+        body_too_large 413 {\r\n  "Message": "The body of the request is too large."\r\n}
+        malformed_body 400 {\r\n  "Message": "The body of the request could not be read."\r\n}
+        body_timeout 408 {\r\n  "Message": "The body of the request did not arrive in time."\r\n}
+        overloaded 503 {\r\n  "Message": "The service is busy. Please try again in a moment."\r\n}
+        upstream_unreachable 502 {\r\n  "Message": "The service behind this address did not answer properly."\r\n}
+        upstream_failed 502 {\r\n  "Message": "The service behind this address did not answer properly."\r\n}
+        upstream_timeout 504 {\r\n  "Message": "The service behind this address did not answer in time."\r\n}
+        internal 500 {\r\n  "Message": "An error has occurred."\r\n}
+        "#);
+    }
+
+    #[test]
+    fn a_refused_address_is_answered_as_the_vendor_answers() {
+        let refusal = Refusal::new(Cause::AddressRefused, "");
+        let response = render(&DIALECT, &refusal, &HeaderValue::from_static("r-1"));
+        insta::assert_snapshot!(tests::written(&response), @r#"
+        412 Precondition Failed
+        content-type: application/json; charset=utf-8
+        cache-control: no-cache
+        pragma: no-cache
+        expires: -1
+        x-request-id: r-1
+
+        {\r\n  "Message": "Request Must Be From a Whitelisted IP Address"\r\n}
+        "#);
+    }
+}

@@ -1,0 +1,262 @@
+//! How a refusal is worded: one file a dialect. What happened is settled elsewhere; here it gets a status, header
+//! fields and a body that the clients of this API can read. Each dialect's match over the causes is exhaustive, so that a
+//! new way of saying no must be given a face in every one.
+
+pub mod message;
+pub mod problem;
+pub mod vxg;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::refusal::{Cause, Reason, Refusal};
+
+/// The wording of one vendor's API.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialect {
+    /// The word in `dialect = "…"`.
+    pub name: &'static str,
+    /// One line for listings.
+    pub about: &'static str,
+    /// Gives a refusal its face. `request_id` is what the caller may quote to the operator.
+    pub word: fn(&Refusal, request_id: &str) -> Wording,
+}
+
+/// A refusal in words.
+#[derive(Debug)]
+pub struct Wording {
+    /// The status.
+    pub status: StatusCode,
+    /// The media type of the body.
+    pub content_type: HeaderValue,
+    /// Fields that this API puts on every answer of its own.
+    pub headers: &'static [(HeaderName, HeaderValue)],
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Every dialect there is; the first is the default.
+pub const DIALECTS: &[Dialect] = &[problem::DIALECT, vxg::DIALECT, message::DIALECT];
+
+/// A refusal may turn into an acceptance at any moment, and 404, 405, 414 and 501 are cacheable unless they say no.
+static NO_STORE: [(HeaderName, HeaderValue); 1] = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The whole answer to a refused request. hyper adds its length and date.
+pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) -> Response<Bytes> {
+    let wording = (dialect.word)(refusal, &String::from_utf8_lossy(request_id.as_bytes()));
+    let mut response = Response::new(wording.body);
+    *response.status_mut() = wording.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, wording.content_type);
+    headers.extend(wording.headers.iter().cloned());
+    headers.insert(X_REQUEST_ID.clone(), request_id.clone());
+    if let Some(allow) = &refusal.allow {
+        headers.insert(ALLOW, allow.clone());
+    }
+    // RFC 9110 §11.6.1 allows challenges elsewhere, but browsers would then ask for a password in vain.
+    if wording.status == StatusCode::UNAUTHORIZED {
+        for challenge in &refusal.challenges {
+            headers.append(WWW_AUTHENTICATE, challenge.clone());
+        }
+    }
+    if let Some(after) = refusal.retry_after {
+        // Whole seconds, rounded up: a client that comes back on the second is not refused again.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if refusal.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The status where a dialect has no wish of its own.
+fn status(cause: Cause) -> StatusCode {
+    match cause {
+        Cause::MalformedRequest | Cause::MalformedBody => StatusCode::BAD_REQUEST,
+        // Proven, but contradicting itself: presenting something else of the same kind would not help.
+        Cause::Credential(Reason::Contradicted) | Cause::AddressRefused | Cause::PermissionDenied => {
+            StatusCode::FORBIDDEN
+        }
+        Cause::Credential(
+            Reason::Missing
+            | Reason::Malformed
+            | Reason::Ambiguous
+            | Reason::Unknown
+            | Reason::Mismatch
+            | Reason::Expired
+            | Reason::NotYetValid
+            | Reason::Disabled,
+        ) => StatusCode::UNAUTHORIZED,
+        Cause::NotFound => StatusCode::NOT_FOUND,
+        Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Cause::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        Cause::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Cause::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+        Cause::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+        Cause::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Cause::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Cause::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
+        Cause::UpstreamUnreachable | Cause::UpstreamFailed => StatusCode::BAD_GATEWAY,
+        Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Cause::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// What happened, in one plain sentence. The same for every credential that is not believed: which part of it was wrong
+/// is for the log (threats A15).
+fn sentence(cause: Cause) -> &'static str {
+    match cause {
+        Cause::MalformedRequest => "The request could not be understood.",
+        Cause::TargetTooLong => "The address of the request is too long.",
+        Cause::HeadTooLarge => "The header fields of the request are too large.",
+        Cause::ExpectationFailed => "The only expectation that can be met is 100-continue.",
+        Cause::Misdirected => "This connection was made for another host. Please open a new one.",
+        Cause::NotFound => "There is nothing at this address.",
+        Cause::MethodNotAllowed => "This method cannot be used here.",
+        Cause::MethodNotImplemented => "This method is not supported.",
+        Cause::Credential(Reason::Contradicted) | Cause::PermissionDenied => "The credential does not permit this.",
+        Cause::Credential(
+            Reason::Missing
+            | Reason::Malformed
+            | Reason::Ambiguous
+            | Reason::Unknown
+            | Reason::Mismatch
+            | Reason::Expired
+            | Reason::NotYetValid
+            | Reason::Disabled,
+        ) => "Please present a valid credential.",
+        Cause::AddressRefused => "This is not permitted from your address.",
+        Cause::BodyTooLarge => "The body of the request is too large.",
+        Cause::MalformedBody => "The body of the request could not be read.",
+        Cause::BodyTimeout => "The body of the request did not arrive in time.",
+        Cause::Overloaded => "The service is busy. Please try again in a moment.",
+        Cause::UpstreamUnreachable | Cause::UpstreamFailed => {
+            "The service behind this address did not answer properly."
+        }
+        Cause::UpstreamTimeout => "The service behind this address did not answer in time.",
+        Cause::Internal => "Something went wrong on our side.",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Every cause, in the order of the list; a new one does not compile until it stands here.
+    fn after(cause: Cause) -> Option<Cause> {
+        Some(match cause {
+            Cause::MalformedRequest => Cause::TargetTooLong,
+            Cause::TargetTooLong => Cause::HeadTooLarge,
+            Cause::HeadTooLarge => Cause::ExpectationFailed,
+            Cause::ExpectationFailed => Cause::Misdirected,
+            Cause::Misdirected => Cause::NotFound,
+            Cause::NotFound => Cause::MethodNotAllowed,
+            Cause::MethodNotAllowed => Cause::MethodNotImplemented,
+            Cause::MethodNotImplemented => Cause::Credential(Reason::Missing),
+            Cause::Credential(reason) => match reason {
+                Reason::Missing => Cause::Credential(Reason::Malformed),
+                Reason::Malformed => Cause::Credential(Reason::Ambiguous),
+                Reason::Ambiguous => Cause::Credential(Reason::Unknown),
+                Reason::Unknown => Cause::Credential(Reason::Mismatch),
+                Reason::Mismatch => Cause::Credential(Reason::Expired),
+                Reason::Expired => Cause::Credential(Reason::NotYetValid),
+                Reason::NotYetValid => Cause::Credential(Reason::Disabled),
+                Reason::Disabled => Cause::Credential(Reason::Contradicted),
+                Reason::Contradicted => Cause::AddressRefused,
+            },
+            Cause::AddressRefused => Cause::PermissionDenied,
+            Cause::PermissionDenied => Cause::BodyTooLarge,
+            Cause::BodyTooLarge => Cause::MalformedBody,
+            Cause::MalformedBody => Cause::BodyTimeout,
+            Cause::BodyTimeout => Cause::Overloaded,
+            Cause::Overloaded => Cause::UpstreamUnreachable,
+            Cause::UpstreamUnreachable => Cause::UpstreamFailed,
+            Cause::UpstreamFailed => Cause::UpstreamTimeout,
+            Cause::UpstreamTimeout => Cause::Internal,
+            Cause::Internal => return None,
+        })
+    }
+
+    /// Every cause in a dialect's words: name, status and body, line breaks made visible.
+    pub(crate) fn every_cause(dialect: &Dialect) -> String {
+        let causes = std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause));
+        let line = |cause: Cause| {
+            let wording = (dialect.word)(&Refusal::new(cause, "for the log"), "r-1");
+            let body = str::from_utf8(&wording.body).unwrap().replace("\r\n", "\\r\\n");
+            assert!(serde_json::from_slice::<serde_json::Value>(&wording.body).is_ok(), "{body}");
+            assert!(!body.contains("for the log"), "{body}");
+            format!("{} {} {body}", cause.name(), wording.status.as_u16())
+        };
+        causes.map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A whole answer as it stands on the wire, but for what hyper adds.
+    pub(crate) fn written(response: &Response<Bytes>) -> String {
+        let fields = response.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let head: Vec<String> = std::iter::once(response.status().to_string()).chain(fields).collect();
+        format!("{}\n\n{}", head.join("\n"), str::from_utf8(response.body()).unwrap().replace("\r\n", "\\r\\n"))
+    }
+
+    #[test]
+    fn an_answer_carries_what_its_refusal_knows() {
+        let mut refusal = Refusal::new(Cause::Credential(Reason::Missing), "none").closing();
+        refusal.challenges = vec![HeaderValue::from_static("Basic realm=\"a\""), HeaderValue::from_static("Bearer")];
+        refusal.allow = Some(HeaderValue::from_static("GET, HEAD"));
+        refusal.retry_after = Some(Duration::from_millis(1500));
+        let response = render(&problem::DIALECT, &refusal, &HeaderValue::from_static("r-1"));
+        insta::assert_snapshot!(written(&response), @r#"
+        401 Unauthorized
+        content-type: application/problem+json
+        cache-control: no-store
+        x-request-id: r-1
+        allow: GET, HEAD
+        www-authenticate: Basic realm="a"
+        www-authenticate: Bearer
+        retry-after: 2
+        connection: close
+
+        {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
+        "#);
+    }
+
+    #[test]
+    fn only_an_unauthorized_answer_has_challenges() {
+        for (cause, expected) in [(Cause::Credential(Reason::Expired), 1), (Cause::Credential(Reason::Contradicted), 0)]
+        {
+            let mut refusal = Refusal::new(cause, "");
+            refusal.challenges = vec![HeaderValue::from_static("Bearer")];
+            for dialect in DIALECTS {
+                let response = render(dialect, &refusal, &HeaderValue::from_static("r-1"));
+                assert_eq!(response.headers().get_all(WWW_AUTHENTICATE).iter().count(), expected, "{}", dialect.name);
+                assert!(!response.headers().contains_key(CONNECTION));
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_is_never_asked_for_at_once() {
+        for (after, expected) in [(0, "1"), (1000, "1"), (1001, "2"), (60_000, "60")] {
+            let refusal = Refusal::new(Cause::Overloaded, "").retry_after(Duration::from_millis(after));
+            let response = render(&vxg::DIALECT, &refusal, &HeaderValue::from_static("r-1"));
+            assert_eq!(response.headers()[RETRY_AFTER], expected);
+        }
+    }
+
+    #[test]
+    fn a_request_id_cannot_break_out_of_the_body() {
+        for id in [&b"\",\"status\":200,\"x\":\""[..], b"\xff\xfe", b"a\\"] {
+            let id = HeaderValue::from_bytes(id).unwrap();
+            let response = render(&problem::DIALECT, &Refusal::malformed(""), &id);
+            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!((body["status"].as_u64(), body.as_object().unwrap().len()), (Some(400), 5));
+            assert_eq!(response.headers()["x-request-id"], id);
+        }
+    }
+}

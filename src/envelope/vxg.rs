@@ -1,0 +1,101 @@
+//! VXG's dialect: `status`, `errorType` and `errorDetail`. Their clients read `errorDetail`, and one of them tells an
+//! error from an object by the presence of `status` (vendors 1.1).
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde::Serialize;
+
+use super::{Dialect, NO_STORE, Wording, sentence, status};
+use crate::refusal::{Cause, Reason, Refusal};
+
+/// VXG Cloud VMS.
+pub const DIALECT: Dialect = Dialect { name: "vxg", about: "VXG Cloud VMS: status, errorType, errorDetail", word };
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    status: u16,
+    error_type: &'static str,
+    error_detail: &'static str,
+}
+
+fn word(refusal: &Refusal, _request_id: &str) -> Wording {
+    let status = status(refusal.cause);
+    let failure = Failure {
+        status: status.as_u16(),
+        error_type: error_type(refusal.cause),
+        error_detail: sentence(refusal.cause),
+    };
+    let body = serde_json::to_vec(&failure).expect("text and a number are always JSON");
+    Wording {
+        status,
+        content_type: HeaderValue::from_static("application/json"),
+        headers: &NO_STORE,
+        body: Bytes::from(body),
+    }
+}
+
+/// `invalid_auth` and `access_deny` are VXG's own; the rest follows their manner.
+fn error_type(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Credential(Reason::Contradicted) | Cause::AddressRefused | Cause::PermissionDenied => "access_deny",
+        Cause::Credential(
+            Reason::Missing
+            | Reason::Malformed
+            | Reason::Ambiguous
+            | Reason::Unknown
+            | Reason::Mismatch
+            | Reason::Expired
+            | Reason::NotYetValid
+            | Reason::Disabled,
+        ) => "invalid_auth",
+        Cause::MalformedRequest
+        | Cause::TargetTooLong
+        | Cause::HeadTooLarge
+        | Cause::ExpectationFailed
+        | Cause::Misdirected
+        | Cause::BodyTooLarge
+        | Cause::MalformedBody => "bad_request",
+        Cause::NotFound => "not_found",
+        Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
+        Cause::BodyTimeout | Cause::UpstreamTimeout => "timeout",
+        Cause::Overloaded | Cause::UpstreamUnreachable | Cause::UpstreamFailed => "service_unavailable",
+        Cause::Internal => "server_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_cause_has_status_type_and_detail() {
+        insta::assert_snapshot!(super::super::tests::every_cause(&super::DIALECT), @r#"
+        malformed_request 400 {"status":400,"errorType":"bad_request","errorDetail":"The request could not be understood."}
+        target_too_long 414 {"status":414,"errorType":"bad_request","errorDetail":"The address of the request is too long."}
+        head_too_large 431 {"status":431,"errorType":"bad_request","errorDetail":"The header fields of the request are too large."}
+        expectation_failed 417 {"status":417,"errorType":"bad_request","errorDetail":"The only expectation that can be met is 100-continue."}
+        misdirected 421 {"status":421,"errorType":"bad_request","errorDetail":"This connection was made for another host. Please open a new one."}
+        not_found 404 {"status":404,"errorType":"not_found","errorDetail":"There is nothing at this address."}
+        method_not_allowed 405 {"status":405,"errorType":"method_not_allowed","errorDetail":"This method cannot be used here."}
+        method_not_implemented 501 {"status":501,"errorType":"method_not_allowed","errorDetail":"This method is not supported."}
+        credential_missing 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_malformed 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_ambiguous 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_unknown 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_mismatch 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_expired 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_not_yet_valid 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_disabled 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_contradicted 403 {"status":403,"errorType":"access_deny","errorDetail":"The credential does not permit this."}
+        address_refused 403 {"status":403,"errorType":"access_deny","errorDetail":"This is not permitted from your address."}
+        permission_denied 403 {"status":403,"errorType":"access_deny","errorDetail":"The credential does not permit this."}
+        body_too_large 413 {"status":413,"errorType":"bad_request","errorDetail":"The body of the request is too large."}
+        malformed_body 400 {"status":400,"errorType":"bad_request","errorDetail":"The body of the request could not be read."}
+        body_timeout 408 {"status":408,"errorType":"timeout","errorDetail":"The body of the request did not arrive in time."}
+        overloaded 503 {"status":503,"errorType":"service_unavailable","errorDetail":"The service is busy. Please try again in a moment."}
+        upstream_unreachable 502 {"status":502,"errorType":"service_unavailable","errorDetail":"The service behind this address did not answer properly."}
+        upstream_failed 502 {"status":502,"errorType":"service_unavailable","errorDetail":"The service behind this address did not answer properly."}
+        upstream_timeout 504 {"status":504,"errorType":"timeout","errorDetail":"The service behind this address did not answer in time."}
+        internal 500 {"status":500,"errorType":"server_error","errorDetail":"Something went wrong on our side."}
+        "#);
+    }
+}

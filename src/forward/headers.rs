@@ -1,0 +1,346 @@
+//! Which header fields of a caller go on to an upstream. Everything here takes away: what vidgate adds is added after, so
+//! that a caller cannot name it in `Connection` and have it removed again (threats A4, A5, A16, A32, A36).
+
+use http::HeaderMap;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
+    EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use percent_encoding::percent_decode_str;
+
+/// What concerns one connection only, named in `Connection` or not (RFC 9110 §7.6.1), beside `Proxy-*`. `Expect` is
+/// settled on either side by itself; `Trailer` announces what may still come and stays.
+static HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    EXPECT,
+];
+
+/// What `Connection` may not take away: without these the upstream would see another request than the one that was
+/// decided on. RFC 9110 §7.6.1 forbids a sender to name what is meant for all recipients.
+static END_TO_END: [HeaderName; 11] = [
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    AUTHORIZATION,
+    COOKIE,
+    ORIGIN,
+    CACHE_CONTROL,
+    FORWARDED,
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Takes out what was meant for this connection alone. Of `TE`, the word `trailers` stays where it was: it is a wish of
+/// the caller that a proxy which passes trailers on can grant.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let trailers = words(headers, &TE).any(|word| word.eq_ignore_ascii_case("trailers"));
+    // Looked up as text first, so that `keep-alive` and `close`, the usual words, cost no allocation.
+    let named: Vec<HeaderName> = words(headers, &CONNECTION)
+        .filter(|word| headers.contains_key(*word))
+        .filter_map(|word| HeaderName::try_from(word).ok())
+        .filter(|name| !HOP_BY_HOP.contains(name) && !END_TO_END.contains(name) && !is_forwarding(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    // `Proxy` by itself becomes the `HTTP_PROXY` of a CGI program.
+    strip(headers, |name| {
+        name.as_str().strip_prefix("proxy").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    });
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes out names with an underscore that no scheme of the route declares: many upstreams cannot tell `_` from `-`.
+pub(super) fn strip_underscored(headers: &mut HeaderMap, declared: &[HeaderName]) {
+    strip(headers, |name| name.as_str().contains('_') && !declared.contains(name));
+}
+
+/// Takes out every field that could pass for a word of vidgate on who the caller is, in all spellings.
+pub(super) fn strip_identity(headers: &mut HeaderMap) {
+    strip(headers, is_identity);
+}
+
+/// Takes out what would have the upstream see another method than the one that was decided on.
+pub(super) fn strip_override_methods(headers: &mut HeaderMap) {
+    strip(headers, is_override);
+}
+
+/// A query without the parameters of these names, the rest byte for byte; nothing if there is none of them. Names are
+/// compared after percent-decoding. What remains may be empty: the question mark then goes as well.
+pub(super) fn strip_query(query: &str, names: &[Box<str>]) -> Option<String> {
+    let is_listed = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        names.iter().any(|listed| percent_decode_str(name).eq(listed.bytes()))
+    };
+    if !query.split('&').any(|pair| is_listed(&pair)) {
+        return None;
+    }
+    let mut rest = String::with_capacity(query.len());
+    for (place, pair) in query.split('&').filter(|pair| !is_listed(pair)).enumerate() {
+        if place > 0 {
+            rest.push('&');
+        }
+        rest.push_str(pair);
+    }
+    Some(rest)
+}
+
+/// Fields that rule over a message or over what becomes of it: they come before the body or not at all.
+const RULING: [&str; 30] = [
+    "age",
+    "authentication-info",
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "location",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Whether a field may come after the body: not one that frames, routes, authenticates, modifies or describes the
+/// message (RFC 9110 §6.5.1), and not one that vidgate alone may set. Trailers are passed on, never merged.
+pub(super) fn allowed_trailer(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    let families = ["content-", "proxy-", "if-", "access-control-", "sec-"];
+    !(RULING.contains(&text)
+        || families.iter().any(|family| text.starts_with(family))
+        || text.contains('_')
+        || is_forwarding(name)
+        || is_identity(name)
+        || is_override(name))
+}
+
+/// The words of a list, over all its fields; a field that is not visible ASCII has none.
+fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(',').map(str::trim_ascii))
+}
+
+/// Removes every field whose name is meant. The list is empty for most requests, and an empty list is not allocated.
+fn strip(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName) -> bool) {
+    let meant: Vec<HeaderName> = headers.keys().filter(|name| is_meant(name)).cloned().collect();
+    for name in meant {
+        headers.remove(name);
+    }
+}
+
+fn is_forwarding(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-")
+}
+
+fn is_identity(name: &HeaderName) -> bool {
+    reads_as(name, "x-vidgate", true)
+}
+
+fn is_override(name: &HeaderName) -> bool {
+    ["x-http-method-override", "x-http-method", "x-method-override"].iter().any(|own| reads_as(name, own, false))
+}
+
+/// Whether an upstream could read this name as `own`, or as a name that starts with it. Names are in lower case already;
+/// some upstreams turn every other character than letters and digits into one.
+fn reads_as(name: &HeaderName, own: &str, as_prefix: bool) -> bool {
+    let (name, own) = (name.as_str().as_bytes(), own.as_bytes());
+    (name.len() == own.len() || as_prefix && name.len() > own.len())
+        && name.iter().zip(own).all(|(byte, own)| byte == own || *own == b'-' && !byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &str) -> HeaderMap {
+        let field = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        lines.split(" | ").filter(|line| !line.is_empty()).map(field).collect()
+    }
+
+    /// The fields that are left, in the order of their names.
+    fn left(headers: &HeaderMap) -> String {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+        };
+        let mut lines: Vec<String> = headers.iter().map(text).collect();
+        lines.sort();
+        lines.join(" | ")
+    }
+
+    fn after(lines: &str, strip: impl Fn(&mut HeaderMap)) -> String {
+        let mut headers = headers(lines);
+        strip(&mut headers);
+        left(&headers)
+    }
+
+    #[test]
+    fn what_was_meant_for_one_connection_stays_behind() {
+        for (received, expected) in [
+            ("Accept: a | Connection: keep-alive", "accept: a"),
+            ("Connection: X-A, close | X-A: 1 | X-A: 2 | X-B: 3", "x-b: 3"),
+            ("Connection: x-a | Connection: ,, X-B ,;= | X-A: 1 | X-B: 2", ""),
+            (
+                "Keep-Alive: 5 | Transfer-Encoding: chunked | Upgrade: h2c | HTTP2-Settings: AAMA | Expect: 100-continue",
+                "",
+            ),
+            ("Proxy-Connection: close | Proxy-Authorization: a | Proxy-Authenticate: b | Proxy-X: c | Proxy: d", ""),
+            ("Proxied: a | X-Proxy-Y: b", "proxied: a | x-proxy-y: b"),
+            ("Trailer: X-Sum | Connection: close", "trailer: X-Sum"),
+            ("TE: gzip;q=0.5, Trailers | Connection: TE", "te: trailers"),
+            ("TE: gzip | Connection: TE", ""),
+            ("Connection: \u{e9}, X-A | X-A: 1", "x-a: 1"),
+        ] {
+            assert_eq!(after(received, strip_hop_by_hop), expected, "{received}");
+        }
+    }
+
+    #[test]
+    fn connection_cannot_change_the_request_that_was_decided_on() {
+        for kept in [
+            "host: a",
+            "content-length: 5",
+            "content-type: a/b",
+            "content-encoding: gzip",
+            "authorization: Basic QQ==",
+            "cookie: a=b",
+            "origin: https://a",
+            "forwarded: for=192.0.2.1",
+            "x-forwarded-for: 192.0.2.1",
+            "x-forwarded-proto: https",
+            "x-request-id: r",
+        ] {
+            let name = kept.split(':').next().unwrap().to_ascii_uppercase();
+            assert_eq!(after(&format!("{kept} | Connection: close, {name}"), strip_hop_by_hop), kept);
+        }
+    }
+
+    #[test]
+    fn a_name_with_an_underscore_goes_on_only_if_it_is_declared() {
+        let declared = [HeaderName::from_static("api_key")];
+        let received = "Api_Key: 1 | API_KEY: 2 | X_Forwarded_For: 3 | api-key: 4 | _: 5";
+        assert_eq!(
+            after(received, |headers| strip_underscored(headers, &declared)),
+            "api-key: 4 | api_key: 1 | api_key: 2"
+        );
+        assert_eq!(after(received, |headers| strip_underscored(headers, &[])), "api-key: 4");
+    }
+
+    #[test]
+    fn nobody_but_vidgate_says_who_the_caller_is() {
+        for forged in [
+            "X-Vidgate-Subject: root",
+            "x-vidgate-subject: a | X-VIDGATE-SUBJECT: b",
+            "X_Vidgate_Subject: root",
+            "X-Vidgate_Account: root",
+            "x_vidgate-scopes: all",
+            "X.Vidgate.Subject: root",
+            "X-Vidgate-Anything: 1",
+            "X-Vidgate: 1",
+        ] {
+            assert_eq!(after(forged, strip_identity), "", "{forged}");
+        }
+        assert_eq!(after("X-Vid: 1 | Y-X-Vidgate-Subject: 2", strip_identity), "x-vid: 1 | y-x-vidgate-subject: 2");
+    }
+
+    #[test]
+    fn the_method_cannot_be_overridden() {
+        let forged =
+            "X-HTTP-Method-Override: DELETE | X-HTTP-Method: PUT | X-Method-Override: PUT | X_HTTP_Method: PUT";
+        assert_eq!(after(forged, strip_override_methods), "");
+        assert_eq!(after("X-HTTP-Methods: a", strip_override_methods), "x-http-methods: a");
+    }
+
+    #[test]
+    fn listed_parameters_leave_the_query_and_the_rest_stays_as_it_is() {
+        let names: [Box<str>; 2] = ["token".into(), "api_key".into()];
+        for (query, expected) in [
+            ("", None),
+            ("a=1&b=%2F+%zz&c", None),
+            ("tokens=1&xtoken=2&Token=3&token.x=4&a=token", None),
+            ("a=token=1", None),
+            ("token=1", Some("")),
+            ("token", Some("")),
+            ("token=", Some("")),
+            ("a=1&token=x&b=%2f+&&c=", Some("a=1&b=%2f+&&c=")),
+            ("&a&token&", Some("&a&")),
+            ("%74oken=x&a", Some("a")),
+            ("tok%65n=x=y&a", Some("a")),
+            ("token=1&a=2&token=3&api%5Fkey=4", Some("a=2")),
+            ("a=1&token=2", Some("a=1")),
+        ] {
+            assert_eq!(strip_query(query, &names).as_deref(), expected, "{query}");
+        }
+        assert_eq!(strip_query("token=1", &[]), None);
+    }
+
+    #[test]
+    fn a_trailer_neither_frames_routes_nor_authenticates() {
+        for name in [
+            "Host",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Trailer",
+            "Connection",
+            "TE",
+            "Upgrade",
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "Content-Type",
+            "Content-Encoding",
+            "Content-Range",
+            "Range",
+            "Expect",
+            "Cache-Control",
+            "If-Match",
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Real-IP",
+            "X-Vidgate-Subject",
+            "X_Vidgate_Subject",
+            "Content_Length",
+            "X-HTTP-Method-Override",
+            "Location",
+            "Max-Forwards",
+            "X-Request-Id",
+        ] {
+            assert!(!allowed_trailer(&name.parse().unwrap()), "{name}");
+        }
+        for name in ["X-Checksum", "Digest", "ETag", "Server-Timing", "grpc-status"] {
+            assert!(allowed_trailer(&name.parse().unwrap()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Out by the back door: takes an [`Admission`] and a request, and brings back the upstream's answer. A worker's
+//! connections are its own, so nothing is locked; a request is sent a second time only if it was never sent.
+
+mod body;
+mod connect;
+mod forwarded;
+mod headers;
+pub mod identity;
+mod pool;
+mod request;
+pub mod tls;
+pub mod upstream;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::HttpConnector;
+
+pub use self::body::{Body, BodyError};
+use self::body::{Outgoing, Relayed, Upload};
+pub use self::headers::strip_hop_by_hop;
+use self::pool::{Lent, Pool};
+pub use self::request::{Passage, REQUEST_ID, Way};
+use self::upstream::{Upstream, UpstreamId};
+use crate::deadline::Deadlines;
+use crate::limit::Admission;
+use crate::refusal::{Cause, Refusal};
+
+/// A worker's connections to all upstreams.
+#[derive(Debug)]
+pub struct Forwarder {
+    deadlines: Rc<Deadlines>,
+    connector: HttpConnector,
+    doors: Vec<Door>,
+}
+
+/// A worker's connections to one upstream.
+#[derive(Debug)]
+struct Door {
+    pools: Vec<Rc<Pool>>,
+    turn: Cell<usize>,
+}
+
+impl Forwarder {
+    /// No connections yet.
+    pub fn new(upstreams: &[Upstream], deadlines: &Rc<Deadlines>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let door = |upstream: &Upstream| {
+            let pool = |_| Pool::new(Rc::clone(deadlines), upstream.timeouts.keep, upstream.idle_connections);
+            Door { pools: upstream.endpoints.iter().map(pool).collect(), turn: Cell::new(0) }
+        };
+        Self { deadlines: Rc::clone(deadlines), connector, doors: upstreams.iter().map(door).collect() }
+    }
+
+    /// Drops idle connections that have aged.
+    pub fn sweep(&self) {
+        self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
+    }
+
+    /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
+    /// of the request's body.
+    pub async fn send(
+        &self,
+        (parts, body): (Parts, Incoming),
+        (id, way): (UpstreamId, Way<'_>),
+        passage: &Passage<'_>,
+        admission: &Admission,
+        piece: Duration,
+    ) -> Result<Response<Body>, Refusal> {
+        let timeouts = way.upstream.timeouts;
+        let upload = Upload::new(self.deadlines.register(), timeouts.response, piece);
+        let body = Outgoing::new(body, way.max_body, &upload);
+        let mut request = request::prepare(parts, body, way, passage, admission);
+        let door = &self.doors[id.0];
+        let turn = door.next();
+        let mut pooled = door.pools[turn].take();
+        let fresh_only = pooled.is_none();
+        loop {
+            let endpoint = &way.upstream.endpoints[turn];
+            request::address(&mut request, way.upstream, endpoint);
+            let mut lent = match pooled.take() {
+                Some(sender) => Lent::new(sender, &door.pools[turn]),
+                // Boxed: rare, and large; a request that finds a connection does not carry its size.
+                None => Box::pin(self.connect(way.upstream, door, turn, &upload)).await?,
+            };
+            upload.await_response();
+            let failure = match attempt(&mut lent, request, &upload).await {
+                Ok(answer) => return relay(answer, lent, upload, timeouts.idle),
+                Err(failure) => failure,
+            };
+            match failure {
+                // The connection had been kept, and the upstream had closed it before it took anything: nothing was
+                // sent, so it may be sent once more, on a connection of its own.
+                Failure::NeverSent(again)
+                    if !fresh_only && upload.failure().is_none() && !upload.retried.replace(true) =>
+                {
+                    request = *again;
+                }
+                Failure::NeverSent(_) => return Err(failed(&upload, "the upstream closed the connection")),
+                Failure::Sent(detail) => return Err(failed(&upload, detail)),
+                Failure::Late if upload.waits_for_caller() => {
+                    return Err(Refusal::new(Cause::BodyTimeout, "the request's body stopped coming"));
+                }
+                Failure::Late => {
+                    return Err(Refusal::new(Cause::UpstreamTimeout, "no answer in time").closing_if(&upload));
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, upstream: &Upstream, door: &Door, turn: usize, upload: &Upload) -> Result<Lent, Refusal> {
+        upload.deadline.arm(upstream.timeouts.connect);
+        let mut opening = pin!(connect::open(&self.connector, &upstream.endpoints[turn], upstream.tls.as_ref()));
+        let opened = poll_fn(|context| match upload.deadline.poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => opening.as_mut().poll(context).map(Some),
+        });
+        match opened.await {
+            Some(Ok(sender)) => Ok(Lent::new(sender, &door.pools[turn])),
+            Some(Err(error)) => {
+                tracing::warn!(upstream = %upstream.name, %error, "no connection to the upstream");
+                Err(Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream").closing_if(upload))
+            }
+            None => Err(Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload)),
+        }
+    }
+}
+
+impl Door {
+    /// Endpoints take turns.
+    fn next(&self) -> usize {
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % self.pools.len());
+        turn
+    }
+}
+
+/// Why an attempt brought no answer.
+enum Failure {
+    /// The upstream has not seen a byte of it.
+    NeverSent(Box<Request<Outgoing>>),
+    /// It may have seen some.
+    Sent(&'static str),
+    /// Somebody took too long.
+    Late,
+}
+
+async fn attempt(lent: &mut Lent, request: Request<Outgoing>, upload: &Upload) -> Result<Response<Incoming>, Failure> {
+    let ready = poll_fn(|context| match lent.sender().poll_ready(context) {
+        Poll::Ready(ready) => Poll::Ready(Some(ready.is_ok())),
+        Poll::Pending => upload.deadline.poll(context).map(|()| None),
+    });
+    match ready.await {
+        None => return Err(Failure::Late),
+        Some(false) => return Err(Failure::NeverSent(Box::new(request))),
+        Some(true) => {}
+    }
+    let mut sending = pin!(lent.sender().try_send_request(request));
+    let answered = poll_fn(|context| match sending.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => upload.deadline.poll(context).map(|()| None),
+    });
+    match answered.await {
+        None => Err(Failure::Late),
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(mut error)) => Err(match error.take_message() {
+            Some(request) => Failure::NeverSent(Box::new(request)),
+            None if error.error().is_parse() => Failure::Sent("the upstream's answer is not HTTP"),
+            None if error.error().is_incomplete_message() => Failure::Sent("the upstream broke off before its answer"),
+            None => Failure::Sent("the connection to the upstream broke"),
+        }),
+    }
+}
+
+fn failed(upload: &Upload, detail: &'static str) -> Refusal {
+    match upload.failure() {
+        Some(cause) => Refusal::new(cause, "the request's body failed").closing(),
+        None => Refusal::new(Cause::UpstreamFailed, detail).closing_if(upload),
+    }
+}
+
+impl Refusal {
+    /// Ends the connection if the request's body was not read to its end.
+    fn closing_if(self, upload: &Upload) -> Self {
+        if upload.ended.get() { self } else { self.closing() }
+    }
+}
+
+fn relay(
+    answer: Response<Incoming>,
+    lent: Lent,
+    upload: Rc<Upload>,
+    idle: Duration,
+) -> Result<Response<Body>, Refusal> {
+    upload.answered();
+    let (parts, incoming) = answer.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::new(Cause::UpstreamFailed, "the upstream switched protocols unasked").closing_if(&upload));
+    }
+    if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
+        // Two framings: whichever we believe, somebody behind us may believe the other.
+        return Err(Refusal::new(Cause::UpstreamFailed, "the upstream's answer has two framings").closing_if(&upload));
+    }
+    let relayed = Relayed { incoming, lent: Some(lent), upload, idle, waiting: false };
+    Ok(Response::from_parts(parts, Body::relayed(relayed)))
+}

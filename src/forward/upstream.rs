@@ -1,0 +1,74 @@
+//! What is known of an upstream: where it is, how long it may take, and which credential of its own it wants to see.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+/// A position in the list of upstreams of the World.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamId(pub usize);
+
+/// One upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name in the configuration.
+    pub name: Box<str>,
+    /// Where it is; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// What `Host` it gets.
+    pub host: HostPolicy,
+    /// The credential put in the place of the caller's where a route says `credential = "translate"`.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// How many idle connections a worker keeps for each endpoint.
+    pub idle_connections: usize,
+    /// The configuration of TLS towards it, where an endpoint is `https`.
+    pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Its name or address, an IPv6 address without its brackets.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Host and port as a `Host` field.
+    pub authority: HeaderValue,
+}
+
+/// What `Host` an upstream gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// The one the caller sent.
+    Preserve,
+    /// The name of the endpoint.
+    Endpoint,
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, with its TLS handshake.
+    pub connect: Duration,
+    /// From the last byte of the request to the head of the answer.
+    pub response: Duration,
+    /// Between two pieces of an answer's body.
+    pub idle: Duration,
+    /// How long an unused connection is kept.
+    pub keep: Duration,
+}
+
+/// What becomes of the caller's credential on the way upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialPolicy {
+    /// It is taken out: the upstream trusts the identity headers.
+    Remove,
+    /// It stays: the upstream checks for itself.
+    Keep,
+    /// It is taken out, and the upstream's own is put in its place.
+    Translate,
+}

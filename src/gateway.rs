@@ -1,0 +1,168 @@
+//! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
+//! comes back is tidied. Each step takes the receipt of the one before.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::{Body as _, Incoming};
+
+use crate::authorize;
+use crate::clock::Clock;
+use crate::deadline::Deadlines;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::guard;
+use crate::edge::head::Head;
+use crate::edge::listener::Listener;
+use crate::edge::preface::Preface;
+use crate::edge::stage::InFlight;
+use crate::edge::worker::Answer;
+use crate::envelope::{self, Dialect};
+use crate::forward::{Body, Forwarder, Passage, Way};
+use crate::limit::{self, Admission};
+use crate::refusal::{Cause, Refusal};
+use crate::reply;
+use crate::scheme::Scene;
+use crate::scheme::jwt::Verified;
+use crate::telemetry::access::{Entry, RequestIds};
+use crate::world::{Route, World};
+
+/// Verified tokens that a worker remembers.
+const VERIFIED_TOKENS: usize = 10_000;
+
+/// A worker's gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    world: Arc<World>,
+    forwarder: Forwarder,
+    verified: Verified,
+    request_ids: RequestIds,
+    clock: Clock,
+}
+
+impl Gateway {
+    /// A gateway for one worker.
+    pub fn new(world: Arc<World>, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
+        let forwarder = Forwarder::new(&world.upstreams, deadlines);
+        Self { world, forwarder, verified: Verified::new(VERIFIED_TOKENS), request_ids: RequestIds::new(), clock }
+    }
+
+    /// Answers one request.
+    async fn serve(&self, request: Request<Incoming>, connection: &Connection, id: &HeaderValue) -> Response<Body> {
+        let world = &*self.world;
+        let (parts, body) = request.into_parts();
+        let mut entry = Entry::begin(world.access_log, &self.clock, id, connection, &parts.method);
+        let before = world.dialect(connection.listener);
+        if guard::is_server_ping(&parts) {
+            return match guard::inspect(&parts, connection) {
+                Ok(_) => reply::pong(id),
+                Err(refusal) => refuse(&refusal, before, id, entry),
+            };
+        }
+        let target_bytes = self.listener(connection.listener).limits.target_bytes;
+        let head = match Head::new(&parts, connection, &world.trusted_proxies, target_bytes) {
+            Ok(head) => head,
+            Err(refusal) => return refuse(&refusal, before, id, entry),
+        };
+        entry.head(&head);
+        let route = match world.select(&head) {
+            Ok(route) => route,
+            Err(refusal) => return refuse(&refusal, before, id, entry),
+        };
+        entry.route(&route.name);
+        let admission = match self.decide(route, &head, &body) {
+            Ok(admission) => admission,
+            Err(refusal) => return refuse(&refusal, route.dialect, id, entry),
+        };
+        entry.principal(admission.principal());
+        let passage = Passage {
+            secure: head.secure(),
+            trusted: world.trusted_proxies.contains(connection.peer.ip()),
+            path: head.into_rewritten_path(),
+            connection,
+            id,
+        };
+        match self.send(route, (parts, body), passage, admission).await {
+            Ok(answer) => {
+                entry.answered(answer.status());
+                reply::tidy(answer, id.clone())
+            }
+            Err(refusal) => refuse(&refusal, route.dialect, id, entry),
+        }
+    }
+
+    /// Decides at one instant, without I/O: who is it, may they, and is there room?
+    fn decide(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
+        let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
+        let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
+        let permit = authorize::permit(principal, &route.rules, head)?;
+        if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
+            return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
+        }
+        Ok(limit::admit(permit))
+    }
+
+    /// A defect costs its own request an answer, and nobody else anything.
+    fn apologize(&self, connection: &Connection, id: &HeaderValue) -> Response<Body> {
+        tracing::error!(request_id = ?id, "a request met a defect of the gateway");
+        let refusal = Refusal::new(Cause::Internal, "a panic").closing();
+        envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
+    }
+
+    async fn send(
+        &self,
+        route: &Route,
+        message: (Parts, Incoming),
+        passage: Passage<'_>,
+        admission: Admission,
+    ) -> Result<Response<Body>, Refusal> {
+        let way = Way {
+            upstream: &self.world.upstreams[route.forward.0],
+            credential: route.credential,
+            places: &route.places,
+            underscored: &route.underscored,
+            max_body: route.max_body,
+        };
+        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
+        self.forwarder.send(message, (route.forward, way), &passage, &admission, piece).await
+    }
+}
+
+fn refuse(refusal: &Refusal, dialect: &Dialect, id: &HeaderValue, mut entry: Entry<'_>) -> Response<Body> {
+    let answer = envelope::render(dialect, refusal, id).map(Body::whole);
+    entry.refused(refusal, answer.status());
+    answer
+}
+
+impl Answer for Gateway {
+    type Body = Body;
+
+    async fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Rc<Connection>,
+        in_flight: InFlight,
+    ) -> Response<Body> {
+        let id = self.request_ids.choose(request.headers(), &connection, &self.world.trusted_proxies);
+        let mut serving = pin!(self.serve(request, &connection, &id));
+        let answer = poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| Poll::Ready(self.apologize(&connection, &id)))
+        })
+        .await;
+        answer.map(|body| body.holding(in_flight))
+    }
+
+    fn listener(&self, id: ListenerId) -> &Listener {
+        &self.world.listeners[id.0]
+    }
+
+    fn sweep(&self) {
+        self.forwarder.sweep();
+    }
+}

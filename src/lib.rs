@@ -1,0 +1,30 @@
+//! vidgate: a multi-scheme authentication gateway for video APIs. The modules stand in the order in which a request
+//! walks through them.
+
+pub mod cli;
+pub mod run;
+pub mod world;
+
+pub mod gateway;
+// The corridor.
+pub mod edge;
+pub mod route;
+pub mod scheme;
+pub mod authenticate;
+pub mod authorize;
+pub mod limit;
+pub mod forward;
+pub mod reply;
+pub mod envelope;
+// The rooms beside the corridor.
+pub mod config;
+pub mod store;
+pub mod telemetry;
+// The ground.
+pub mod clock;
+pub mod deadline;
+pub mod invalid;
+pub mod record;
+pub mod refusal;
+pub mod secret;
+pub mod units;

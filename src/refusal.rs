@@ -1,0 +1,165 @@
+//! Why a request is not answered by an upstream: what happened, said once and without wording. How it is said to the
+//! caller is the business of `envelope/`; the precise cause stands in the log only.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+/// A request that is not forwarded, or whose upstream failed.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What happened.
+    pub cause: Cause,
+    /// The precise reason, for the log alone; it never holds anything the caller sent.
+    pub detail: &'static str,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+    /// The methods that the route would take (405).
+    pub allow: Option<HeaderValue>,
+    /// What to present instead (401), one field each.
+    pub challenges: Vec<HeaderValue>,
+    /// Whether the connection ends with the answer, because its framing is in doubt.
+    pub close: bool,
+}
+
+/// What happened, in the words of the house. Each has a face in every dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The message is not one HTTP request that can be read in one way only.
+    MalformedRequest,
+    /// The target is longer than the listener allows.
+    TargetTooLong,
+    /// The head is larger than the listener allows.
+    HeadTooLarge,
+    /// `Expect` asks for something other than `100-continue`.
+    ExpectationFailed,
+    /// The connection was made for another host than the request names.
+    Misdirected,
+    /// No route.
+    NotFound,
+    /// A route, but not with this method.
+    MethodNotAllowed,
+    /// A method that nobody here knows.
+    MethodNotImplemented,
+    /// The caller is not proven.
+    Credential(Reason),
+    /// Proven, but not from this address.
+    AddressRefused,
+    /// Proven, but not this.
+    PermissionDenied,
+    /// The body is larger than the route allows.
+    BodyTooLarge,
+    /// The body broke off or broke its framing.
+    MalformedBody,
+    /// The body did not come in time.
+    BodyTimeout,
+    /// The house has no room for the request just now.
+    Overloaded,
+    /// No connection to the upstream.
+    UpstreamUnreachable,
+    /// The upstream answered something that is not HTTP, or broke off.
+    UpstreamFailed,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// A defect of the house.
+    Internal,
+}
+
+/// Why a credential is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// None was presented that the route asks for.
+    Missing,
+    /// It does not have the form of its kind.
+    Malformed,
+    /// Two were presented where there is room for one.
+    Ambiguous,
+    /// Nobody has it.
+    Unknown,
+    /// Somebody has the identifier, but not this secret or signature.
+    Mismatch,
+    /// It was good once.
+    Expired,
+    /// It will be good later.
+    NotYetValid,
+    /// An operator has switched it off.
+    Disabled,
+    /// It is good, but says something else than what is on record, or than another credential beside it.
+    Contradicted,
+}
+
+impl Refusal {
+    /// A refusal for `cause`; `detail` is for the log.
+    pub fn new(cause: Cause, detail: &'static str) -> Self {
+        let close = matches!(
+            cause,
+            Cause::MalformedRequest
+                | Cause::TargetTooLong
+                | Cause::HeadTooLarge
+                | Cause::MalformedBody
+                | Cause::BodyTimeout
+        );
+        Self { cause, detail, retry_after: None, allow: None, challenges: Vec::new(), close }
+    }
+
+    /// A request that can be read in more than one way, or in none.
+    pub fn malformed(detail: &'static str) -> Self {
+        Self::new(Cause::MalformedRequest, detail)
+    }
+
+    /// Ends the connection with the answer.
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Says when it is worth trying again.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl Cause {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::Misdirected => "misdirected",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodNotImplemented => "method_not_implemented",
+            Self::Credential(reason) => reason.name(),
+            Self::AddressRefused => "address_refused",
+            Self::PermissionDenied => "permission_denied",
+            Self::BodyTooLarge => "body_too_large",
+            Self::MalformedBody => "malformed_body",
+            Self::BodyTimeout => "body_timeout",
+            Self::Overloaded => "overloaded",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Reason {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "credential_missing",
+            Self::Malformed => "credential_malformed",
+            Self::Ambiguous => "credential_ambiguous",
+            Self::Unknown => "credential_unknown",
+            Self::Mismatch => "credential_mismatch",
+            Self::Expired => "credential_expired",
+            Self::NotYetValid => "credential_not_yet_valid",
+            Self::Disabled => "credential_disabled",
+            Self::Contradicted => "credential_contradicted",
+        }
+    }
+}

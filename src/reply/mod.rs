@@ -1,0 +1,24 @@
+//! What an upstream's answer becomes on its way to the caller.
+
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::forward::{Body, REQUEST_ID, strip_hop_by_hop};
+
+/// Takes out what belongs to the hop before, and names the request.
+pub fn tidy(mut answer: Response<Body>, request_id: HeaderValue) -> Response<Body> {
+    let headers = answer.headers_mut();
+    strip_hop_by_hop(headers);
+    headers.insert(REQUEST_ID, request_id);
+    answer
+}
+
+/// Answers `OPTIONS *`: a question to the house itself, which means no resource behind it (RFC 9110 §9.3.7).
+pub fn pong(request_id: &HeaderValue) -> Response<Body> {
+    let mut answer = Response::new(Body::whole(Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    answer.headers_mut().insert(REQUEST_ID, request_id.clone());
+    answer
+}

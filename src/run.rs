@@ -1,0 +1,202 @@
+//! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{self, Loaded};
+use crate::deadline::Deadlines;
+use crate::edge::connection::ListenerId;
+use crate::edge::listener::{self, Accepted, Seat};
+use crate::edge::worker;
+use crate::gateway::Gateway;
+use crate::telemetry;
+use crate::world::World;
+
+/// How a server runs, besides what its configuration says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
+pub struct Server {
+    addresses: Vec<(Box<str>, SocketAddr)>,
+    accepting: CancellationToken,
+    draining: CancellationToken,
+    patience: Duration,
+    /// Gives nothing; it closes when the last thread of the server has ended.
+    ended: Receiver<()>,
+}
+
+impl Server {
+    /// Binds every listener and starts serving.
+    pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
+        let accepting = CancellationToken::new();
+        let draining = CancellationToken::new();
+        let world = Arc::new(loaded.world);
+        let (alive, ended) = channel();
+        let control = Builder::new_current_thread().enable_all().build()?;
+        let (addresses, sockets) = {
+            let _inside = control.enter();
+            bind(&world)?
+        };
+        let mut seats = Vec::new();
+        for number in 0..options.workers.max(1) {
+            let (arrivals, waiting) = unbounded_channel();
+            seats.push(Seat::new(arrivals));
+            let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
+            seat(number, alive.clone(), move || work(world, waiting, clock, draining))?;
+        }
+        let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
+        let stop = accepting.clone();
+        spawn("vidgate-control".to_owned(), alive, move || {
+            control.block_on(accept_all(sockets, caps, seats, stop));
+        })?;
+        Ok(Self { addresses, accepting, draining, patience: loaded.drain, ended })
+    }
+
+    /// Where a listener is bound: with port 0 in the configuration, the one that was free.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(name, _)| &**name == listener).map(|(_, address)| *address)
+    }
+
+    /// Every listener with its address.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
+    pub fn drain(self) -> bool {
+        self.accepting.cancel();
+        self.draining.cancel();
+        self.ended.recv_timeout(self.patience) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.cancel();
+        self.draining.cancel();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+type Bound = (Vec<(Box<str>, SocketAddr)>, Vec<TcpListener>);
+
+fn bind(world: &World) -> io::Result<Bound> {
+    let mut addresses = Vec::new();
+    let mut sockets = Vec::new();
+    for listener in &world.listeners {
+        let socket = listener::bind(listener.address).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("listener `{}` cannot bind {}: {error}", listener.name, listener.address),
+            )
+        })?;
+        addresses.push((listener.name.clone(), socket.local_addr()?));
+        sockets.push(socket);
+    }
+    Ok((addresses, sockets))
+}
+
+async fn accept_all(sockets: Vec<TcpListener>, caps: Vec<usize>, seats: Vec<Seat>, stop: CancellationToken) {
+    let mut acceptors = tokio::task::JoinSet::new();
+    for (number, (socket, cap)) in sockets.into_iter().zip(caps).enumerate() {
+        acceptors.spawn(listener::accept(socket, ListenerId(number), cap, seats.clone(), stop.clone()));
+    }
+    drop(seats);
+    while acceptors.join_next().await.is_some() {}
+}
+
+fn seat(number: usize, alive: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    spawn(format!("vidgate-worker-{number}"), alive, work)
+}
+
+fn spawn(name: String, alive: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name).spawn(move || {
+        work();
+        drop(alive);
+    })?;
+    Ok(())
+}
+
+fn work(world: Arc<World>, arrivals: UnboundedReceiver<Accepted>, clock: Clock, drain: CancellationToken) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a worker could not start");
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let deadlines = Deadlines::new(clock.clone());
+        let gateway = Rc::new(Gateway::new(world, clock.clone(), &deadlines));
+        worker::serve(arrivals, gateway, clock, deadlines, drain).await;
+    });
+}
+
+/// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
+pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
+    let loaded = config::load(path).map_err(Failure::Configuration)?;
+    let log = telemetry::log::start(&loaded.log);
+    for warning in loaded.warnings.sentences() {
+        tracing::warn!("{warning}");
+    }
+    let workers = loaded.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+    let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
+    for (listener, address) in server.addresses() {
+        tracing::info!(listener, %address, "listening");
+    }
+    wait_for_stop().map_err(Failure::Start)?;
+    tracing::info!("draining");
+    let finished = server.drain();
+    tracing::info!(finished, "stopped");
+    drop(log);
+    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Why nothing is served.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong.
+    Configuration(config::Report),
+    /// The system refused a socket or a thread.
+    Start(io::Error),
+}
+
+/// Returns when SIGTERM or SIGINT arrives.
+pub fn wait_for_stop() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,138 @@
+//! An API identifier with its secret (SecureVideo), as RFC 7617 sends them. An unknown identifier costs the same work
+//! as a known one with a wrong secret, and the caller cannot tell the two apart.
+
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::record::{Attributes, Digest, Kind};
+use crate::refusal::Reason;
+use crate::scheme::buffer::Buffer;
+use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
+
+const WORD: &str = "Basic";
+/// The longest identifier, colon and secret, in bytes.
+const LONGEST: usize = 1024;
+/// The same in base64.
+const LONGEST_TEXT: usize = LONGEST.div_ceil(3) * 4;
+
+/// `[scheme.<name>.basic]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What clients show when they ask a person for the secret.
+    #[serde(default = "realm")]
+    realm: String,
+}
+
+fn realm() -> String {
+    "SecureVideo".into()
+}
+
+/// The scheme.
+#[derive(Debug)]
+pub struct Basic {
+    challenge: HeaderValue,
+}
+
+/// An identifier and a secret as presented.
+#[derive(Debug)]
+pub struct Credential {
+    text: Buffer<LONGEST>,
+    /// Where the colon stands.
+    colon: usize,
+}
+
+impl Scheme for Basic {
+    type Settings = Settings;
+    type Credential<'a> = Credential;
+
+    fn new(settings: Settings, _: &Kit<'_>) -> Result<Self, Invalid> {
+        let realm = settings.realm;
+        let plain = |byte: u8| (byte == b' ' || byte.is_ascii_graphic()) && byte != b'"' && byte != b'\\';
+        if realm.is_empty() || !realm.bytes().all(plain) {
+            return Err(Invalid::new("`realm` is a few words in ASCII, without quotes and backslashes"));
+        }
+        let challenge = HeaderValue::try_from(format!("{WORD} realm=\"{realm}\", charset=\"UTF-8\""))
+            .expect("a plain realm makes a header value");
+        Ok(Self { challenge })
+    }
+
+    fn places(&self) -> Places {
+        Places::authorization()
+    }
+
+    fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<Credential>, Rejection> {
+        let Some(token) = authorization::token(head, WORD)? else { return Ok(None) };
+        let text = decode(token).ok_or(malformed("not base64, or too much of it"))?;
+        // RFC 7617 §2: the first colon parts them, a secret may hold more; neither holds control characters.
+        let colon = text.bytes().iter().position(|&byte| byte == b':').ok_or(malformed("no colon"))?;
+        if colon == 0 || text.bytes().iter().any(u8::is_ascii_control) {
+            return Err(malformed("no identifier, or a control character"));
+        }
+        Ok(Some(Credential { text, colon }))
+    }
+
+    fn verify(&self, credential: Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
+        let (identifier, secret) =
+            (&credential.text.bytes()[..credential.colon], &credential.text.bytes()[credential.colon + 1..]);
+        let record = scene.directory.find(Kind::ApiClient, &scene.directory.digest(identifier));
+        let expected = match record.as_ref().map(|record| &record.attributes) {
+            Some(Attributes::Secret(digest)) => digest,
+            // Nobody's secret, so that the work below is the same.
+            Some(Attributes::None | Attributes::Camera(_) | Attributes::Group { .. } | Attributes::PublicKey(_))
+            | None => &Digest([0; 32]),
+        };
+        let equal: bool = scene.directory.digest(secret).0.ct_eq(&expected.0).into();
+        match record {
+            Some(record) if equal => {
+                usable(&record, scene)?;
+                Ok(Principal::of_record("basic", record))
+            }
+            Some(_) => Err(Rejection::new(Reason::Mismatch, "the identifier is known, the secret is wrong")),
+            None => Err(Rejection::new(Reason::Unknown, "nobody has this identifier")),
+        }
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(self.challenge.clone())
+    }
+}
+
+const fn malformed(detail: &'static str) -> Rejection {
+    Rejection { reason: Reason::Malformed, detail }
+}
+
+/// Standard base64 with its padding and without stray bits. MIME encoders (RFC 2045) fold long lines, which arrives as
+/// blanks inside: those are dropped; everything else that is not canonical is refused.
+fn decode(token: &[u8]) -> Option<Buffer<LONGEST>> {
+    if !token.iter().any(|&byte| authorization::is_blank(byte)) {
+        return Buffer::decode(&STANDARD, token);
+    }
+    let whole = token.iter().copied().filter(|&byte| !authorization::is_blank(byte));
+    Buffer::decode(&STANDARD, Buffer::<LONGEST_TEXT>::collect(whole).ok()?.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::stage::kit;
+
+    fn build(realm: &str) -> Result<Basic, Invalid> {
+        Basic::new(Settings { realm: realm.into() }, &kit("api"))
+    }
+
+    #[test]
+    fn the_challenge_names_the_realm() {
+        let challenge = Scheme::challenge(&build("Secure Video").unwrap()).unwrap();
+        assert_eq!(challenge, "Basic realm=\"Secure Video\", charset=\"UTF-8\"");
+        for wrong in ["", "a\"b", "a\\b", "a\nb", "é"] {
+            assert!(build(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

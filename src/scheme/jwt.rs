@@ -1,0 +1,340 @@
+//! An RS256 JSON Web Token that a service account signs for itself (Voximplant, RFC 7519): the key by its exact `kid`,
+//! a short life, and an issuer that is the key's own account or a child of it. How the token is read stands in
+//! `jose.rs`; what was verified before, in `verified.rs`.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+pub use super::verified::Verified;
+use crate::clock::UnixTime;
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::record::{Account, Attributes, Digest, Kind, Record};
+use crate::refusal::Reason;
+use crate::scheme::jose::{self, Claims, Compact};
+use crate::scheme::verified::{Key, Remembered};
+use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
+use crate::units::Span;
+
+const WORD: &str = "Bearer";
+/// A clock that is further off than this is not a matter of leeway, in seconds.
+const MOST_LEEWAY: u64 = 300;
+
+/// `[scheme.<name>.jwt]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The longest time from `iat` to `exp`.
+    #[serde(default = "max_lifetime")]
+    max_lifetime: Span,
+    /// How far the signer's clock may be ahead of ours. A token's end is never put off by it.
+    #[serde(default = "leeway")]
+    leeway: Span,
+}
+
+fn max_lifetime() -> Span {
+    Span::seconds(3600)
+}
+
+fn leeway() -> Span {
+    Span::seconds(30)
+}
+
+/// The scheme.
+#[derive(Debug)]
+pub struct Jwt {
+    max_lifetime: u64,
+    leeway: u64,
+    /// SHA-256 that has taken in the scheme's name and policy: tokens verified under another policy are not known here.
+    policy: Sha256,
+}
+
+impl Scheme for Jwt {
+    type Settings = Settings;
+    type Credential<'a> = Token<'a>;
+
+    fn new(settings: Settings, kit: &Kit<'_>) -> Result<Self, Invalid> {
+        let (max_lifetime, leeway) = (settings.max_lifetime.0.as_secs(), settings.leeway.0.as_secs());
+        if max_lifetime == 0 {
+            return Err(Invalid::new("`max_lifetime` is below one second").hint("times in a token are whole seconds"));
+        }
+        if leeway > MOST_LEEWAY {
+            return Err(
+                Invalid::new("`leeway` is longer than five minutes").hint("set the signer's clock right instead")
+            );
+        }
+        let mut policy = Sha256::new();
+        for part in [max_lifetime, leeway, kit.name.len() as u64] {
+            policy.update(part.to_be_bytes());
+        }
+        policy.update(kit.name.as_bytes());
+        Ok(Self { max_lifetime, leeway, policy })
+    }
+
+    fn places(&self) -> Places {
+        Places::authorization()
+    }
+
+    fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<Token<'a>>, Rejection> {
+        let Some(token) = authorization::token(head, WORD)? else { return Ok(None) };
+        // Two kinds of Bearer tokens are told apart by shape, so that a scheme of opaque ones may stand beside this.
+        if !jose::has_shape(token) {
+            return Ok(None);
+        }
+        let compact = Compact::parse(token).ok_or(malformed("the token is not text"))?;
+        Ok(Some(Token(compact)))
+    }
+
+    fn verify(&self, Token(token): Token<'_>, scene: &Scene<'_>) -> Result<Principal, Rejection> {
+        let key: Key = self.policy.clone().chain_update(token.expose()).finalize().into();
+        if let Some(known) = scene.verified.recall(&key) {
+            if still_true(&known, scene) {
+                return Ok(Principal::of_record("jwt", known.record).speaking_for(known.account));
+            }
+            // The full check below says what has changed.
+            scene.verified.forget(&key);
+        }
+        let proven = self.prove(&token, scene)?;
+        scene.verified.remember(key, proven.clone());
+        Ok(Principal::of_record("jwt", proven.record).speaking_for(proven.account))
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(HeaderValue::from_static(WORD))
+    }
+}
+
+/// A token as presented.
+#[derive(Debug)]
+pub struct Token<'a>(Compact<'a>);
+
+impl Jwt {
+    /// Checks everything. Nothing is said of the claims of a token whose signature does not hold.
+    fn prove(&self, token: &Compact<'_>, scene: &Scene<'_>) -> Result<Remembered, Rejection> {
+        let key_id = scene.directory.digest(token.key_id().map_err(malformed)?.as_bytes());
+        // A `kid` is public and names no person: that an unknown one costs no RSA is nothing worth hiding.
+        let record = find(&key_id, scene).ok_or(Rejection::new(Reason::Unknown, "nobody has a key with this `kid`"))?;
+        let Attributes::PublicKey(key) = &record.attributes else {
+            return Err(Rejection::new(Reason::Unknown, "the record of this `kid` holds no public key"));
+        };
+        if !token.holds(&key.0) {
+            return Err(Rejection::new(Reason::Mismatch, "the signature does not hold"));
+        }
+        usable(&record, scene)?;
+        let claims = token.claims().map_err(malformed)?;
+        self.check_times(&claims, scene.now)?;
+        if claims.has_audience {
+            // RFC 7519 §4.1.3: we have no name of our own, so that a token for anyone in particular is not for us.
+            return Err(Rejection::new(Reason::Contradicted, "the token is meant for an audience (`aud`)"));
+        }
+        let account = issuer(&claims, &record, scene)?;
+        Ok(Remembered { key_id, record, account, expires: UnixTime(claims.expires) })
+    }
+
+    fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
+        let lifetime = claims.expires.checked_sub(claims.issued).filter(|lifetime| *lifetime > 0);
+        let lifetime = lifetime.ok_or(malformed("`exp` is not after `iat`"))?;
+        if lifetime > self.max_lifetime {
+            return Err(malformed("the token lives longer than `max_lifetime`"));
+        }
+        let latest = now.0.saturating_add(self.leeway);
+        if claims.issued > latest || claims.not_before.is_some_and(|from| from > latest) {
+            return Err(Rejection::new(Reason::NotYetValid, "`iat` or `nbf` lies in the future"));
+        }
+        if now.0 >= claims.expires {
+            return Err(Rejection::new(Reason::Expired, "`exp` has passed"));
+        }
+        Ok(())
+    }
+}
+
+const fn malformed(detail: &'static str) -> Rejection {
+    Rejection { reason: Reason::Malformed, detail }
+}
+
+fn find(key_id: &Digest, scene: &Scene<'_>) -> Option<Arc<Record>> {
+    scene.directory.find(Kind::ServiceAccountKey, key_id)
+}
+
+/// The account that the token speaks for: the key's own, or a direct child of it; never a parent or a sibling.
+fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Account>, Rejection> {
+    let own = &record.account;
+    if claims.issuer == *own.id.0 {
+        return Ok(Arc::clone(own));
+    }
+    match scene.directory.account(&claims.issuer) {
+        Some(child) if child.parent.as_ref() == Some(&own.id) => {
+            if child.disabled {
+                return Err(Rejection::new(Reason::Disabled, "the account is disabled"));
+            }
+            Ok(child)
+        }
+        Some(_) | None => {
+            Err(Rejection::new(Reason::Contradicted, "`iss` is neither the key's account nor a child of it"))
+        }
+    }
+}
+
+/// Whether nothing that the proof rested on has changed: not the clock past the end, not the key, not the account.
+fn still_true(known: &Remembered, scene: &Scene<'_>) -> bool {
+    let same_record = find(&known.key_id, scene).is_some_and(|record| Arc::ptr_eq(&record, &known.record));
+    let same_account = Arc::ptr_eq(&known.account, &known.record.account)
+        || scene.directory.account(&known.account.id.0).is_some_and(|account| Arc::ptr_eq(&account, &known.account));
+    same_record && same_account && scene.now < known.expires && usable(&known.record, scene).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jsonwebtoken::DecodingKey;
+
+    use super::*;
+    use crate::record::PublicKey;
+    use crate::scheme::stage::{self, Register, Request, kit};
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn file(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/jwt").join(name);
+        std::fs::read_to_string(path).unwrap().trim().to_owned()
+    }
+
+    fn request(token: &str) -> Request {
+        Request::get("/").header("authorization", &format!("Bearer {}", file(token)))
+    }
+
+    fn enrol(register: &Register, pem: &str, disabled: bool) {
+        register.enrol(Kind::ServiceAccountKey, "kid-parent", "1", "kid-parent", |record| {
+            record.disabled = disabled;
+            record.attributes =
+                Attributes::PublicKey(PublicKey(DecodingKey::from_rsa_pem(file(pem).as_bytes()).unwrap()));
+        });
+    }
+
+    fn register() -> Register {
+        let register = Register::new();
+        register.account("1", None);
+        register.account("77", Some("1"));
+        enrol(&register, "parent.pub.pem", false);
+        register
+    }
+
+    fn ask(scheme: &Jwt, token: &str, register: &Register, verified: &Verified, now: u64) -> Result<String, Reason> {
+        let scene = Scene { directory: register, verified, now: UnixTime(now) };
+        let request = request(token);
+        let preface = Preface::EMPTY;
+        let credential = scheme.read(&request.head(), &preface).unwrap().unwrap();
+        match scheme.verify(credential, &scene) {
+            Ok(principal) => Ok(principal.account.unwrap().id.0.to_string()),
+            Err(rejection) => Err(rejection.reason),
+        }
+    }
+
+    fn scheme(name: &str, table: &str) -> Jwt {
+        Jwt::new(toml::from_str(table).unwrap(), &kit(name)).unwrap()
+    }
+
+    /// What happens to the register after a token was verified.
+    type Change = fn(&Register);
+    /// What, token, when it is asked for again, after which change, and the answer then.
+    type Turn = (&'static str, &'static str, u64, Change, Result<&'static str, Reason>);
+
+    #[test]
+    fn a_remembered_token_is_refused_as_soon_as_its_ground_is_gone() {
+        let changes: [Turn; 9] = [
+            ("nothing", "exact-hour.jwt", NOW, |_| {}, Ok("1")),
+            ("nothing, for a child", "child-account.jwt", NOW, |_| {}, Ok("77")),
+            ("the last second", "exact-hour.jwt", NOW + 3599, |_| {}, Ok("1")),
+            ("the end", "exact-hour.jwt", NOW + 3600, |_| {}, Err(Reason::Expired)),
+            (
+                "the key is gone",
+                "exact-hour.jwt",
+                NOW,
+                |register| register.revoke(Kind::ServiceAccountKey, "kid-parent"),
+                Err(Reason::Unknown),
+            ),
+            ("another key", "exact-hour.jwt", NOW, |on| enrol(on, "child.pub.pem", false), Err(Reason::Mismatch)),
+            ("the key is off", "exact-hour.jwt", NOW, |on| enrol(on, "parent.pub.pem", true), Err(Reason::Disabled)),
+            (
+                "the child is off",
+                "child-account.jwt",
+                NOW,
+                |on| drop(on.account_with("77", Some("1"), true)),
+                Err(Reason::Disabled),
+            ),
+            (
+                "the child is another's",
+                "child-account.jwt",
+                NOW,
+                |on| drop(on.account("77", Some("2"))),
+                Err(Reason::Contradicted),
+            ),
+        ];
+        for (what, token, now, change, expected) in changes {
+            let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
+            assert!(ask(&scheme, token, &register, &verified, NOW).is_ok(), "{what}");
+            assert_eq!(verified.len(), 1, "{what}");
+            change(&register);
+            let answer = ask(&scheme, token, &register, &verified, now);
+            assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{what}");
+            assert_eq!(verified.len(), usize::from(expected.is_ok()), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_remembered_token_is_not_verified_again() {
+        let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
+        // Another token's proof under this token's key shows that the memory is asked.
+        ask(&scheme, "child-account.jwt", &register, &verified, NOW).unwrap();
+        let key = |token: &str| -> Key { scheme.policy.clone().chain_update(file(token)).finalize().into() };
+        let proof = verified.recall(&key("child-account.jwt")).unwrap();
+        verified.remember(key("exact-hour.jwt"), proof);
+        assert_eq!(ask(&scheme, "exact-hour.jwt", &register, &verified, NOW).as_deref(), Ok("77"));
+    }
+
+    #[test]
+    fn a_refusal_is_not_remembered() {
+        let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
+        for token in ["other-key.jwt", "over.jwt", "later.jwt", "unknown-kid.jwt"] {
+            assert!(ask(&scheme, token, &register, &verified, NOW).is_err(), "{token}");
+        }
+        assert!(verified.is_empty());
+    }
+
+    #[test]
+    fn what_one_policy_believed_another_does_not() {
+        let (register, verified) = (register(), Verified::new(8));
+        assert!(ask(&scheme("a", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
+        let strict = scheme("a", "max_lifetime = \"1m\"");
+        assert_eq!(ask(&strict, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::Malformed));
+        assert!(ask(&scheme("b", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
+        assert_eq!(verified.len(), 2);
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let (register, verified, scheme) = (register(), Verified::new(16), scheme("service", ""));
+        ask(&scheme, "exact-hour.jwt", &register, &verified, NOW).unwrap();
+        let key: Key = scheme.policy.clone().chain_update(file("exact-hour.jwt")).finalize().into();
+        let proof = verified.recall(&key).unwrap();
+        for n in 0..1000_u32 {
+            verified.remember(Sha256::digest(n.to_be_bytes()).into(), proof.clone());
+        }
+        assert!(verified.len() <= 16, "{}", verified.len());
+        assert!(!format!("{verified:?} {proof:?}").contains(&file("exact-hour.jwt")));
+    }
+
+    #[test]
+    fn a_policy_that_proves_nothing_is_a_mistake() {
+        for table in ["max_lifetime = \"100ms\"", "leeway = \"6m\""] {
+            assert!(Jwt::new(toml::from_str(table).unwrap(), &kit("service")).is_err(), "{table}");
+        }
+        assert!(stage::build("jwt", "leeway = \"5m\"\nmax_lifetime = \"1s\"").challenge().is_some());
+    }
+}

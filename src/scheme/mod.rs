@@ -1,0 +1,225 @@
+//! How a caller proves who they are. Each scheme is one file and one line in [`KINDS`]; it is pure: no I/O, no clock,
+//! no tokio. What a wrong credential leads to is decided elsewhere: a scheme cannot write an answer.
+
+pub mod acc;
+mod authorization;
+pub mod basic;
+mod buffer;
+#[cfg(test)]
+mod conformance;
+pub mod ip;
+mod jose;
+mod json;
+pub mod jwt;
+pub mod lkey;
+mod principal;
+mod query;
+mod scene;
+mod share_token;
+#[cfg(test)]
+pub(crate) mod stage;
+mod verified;
+
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use self::authorization::at_most_one;
+pub use self::principal::{Credentials, Principal};
+pub use self::scene::Scene;
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::record::Record;
+use crate::refusal::Reason;
+use crate::secret::{Secret, SecretSource};
+
+/// A way for a caller to prove who they are.
+pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
+    /// The table under `[scheme.<name>.<kind>]`.
+    type Settings: DeserializeOwned + JsonSchema;
+    /// What this scheme reads from a request, before anyone believes it; it may borrow from the head. Its `Debug` shows
+    /// no secret.
+    type Credential<'a>: fmt::Debug;
+
+    /// Builds the scheme from its settings.
+    fn new(settings: Self::Settings, kit: &Kit<'_>) -> Result<Self, Invalid>;
+
+    /// Where its credential may stand: stripped and redacted everywhere, whoever wins.
+    fn places(&self) -> Places;
+
+    /// Finds this scheme's credential. `Ok(None)`: none of ours was presented, another scheme may speak.
+    fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Self::Credential<'a>>, Rejection>;
+
+    /// Believes the credential or says why not.
+    fn verify(&self, credential: Self::Credential<'_>, scene: &Scene<'_>) -> Result<Principal, Rejection>;
+
+    /// What to offer in `WWW-Authenticate` when nothing was presented.
+    fn challenge(&self) -> Option<HeaderValue> {
+        None
+    }
+
+    /// Whether what it looks at is always there, so that a caller who is refused has nothing to present instead.
+    fn ambient(&self) -> bool {
+        false
+    }
+}
+
+/// The object-safe fold of [`Scheme`], so that a route can hold a list.
+pub trait Examine: fmt::Debug + Send + Sync {
+    /// Reads, then verifies: `Ok(None)` not mine, `Ok(Some)` proven, `Err` presented and wrong.
+    fn examine(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection>;
+
+    /// See [`Scheme::places`].
+    fn places(&self) -> Places;
+
+    /// See [`Scheme::challenge`].
+    fn challenge(&self) -> Option<HeaderValue>;
+
+    /// See [`Scheme::ambient`].
+    fn ambient(&self) -> bool;
+}
+
+impl<S: Scheme> Examine for S {
+    fn examine(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection> {
+        match self.read(head, preface)? {
+            None => Ok(None),
+            Some(credential) => self.verify(credential, scene).map(Some),
+        }
+    }
+
+    fn places(&self) -> Places {
+        Scheme::places(self)
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        Scheme::challenge(self)
+    }
+
+    fn ambient(&self) -> bool {
+        Scheme::ambient(self)
+    }
+}
+
+/// A credential that was presented and is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// What kind of wrong.
+    pub reason: Reason,
+    /// The precise cause, for the log; never holds anything the caller sent.
+    pub detail: &'static str,
+}
+
+impl Rejection {
+    /// A rejection for `reason`.
+    pub fn new(reason: Reason, detail: &'static str) -> Self {
+        Self { reason, detail }
+    }
+}
+
+/// Where a credential may stand in a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Header fields.
+    pub headers: Vec<HeaderName>,
+    /// Names in the query, compared after decoding.
+    pub query: Vec<Box<str>>,
+    /// Names in a form body.
+    pub form: Vec<Box<str>>,
+}
+
+impl Places {
+    /// The `Authorization` field alone.
+    pub fn authorization() -> Self {
+        Self { headers: vec![http::header::AUTHORIZATION], ..Self::default() }
+    }
+
+    /// Both lists in one, each place once.
+    pub fn join(&mut self, other: Self) {
+        for header in other.headers {
+            if !self.headers.contains(&header) {
+                self.headers.push(header);
+            }
+        }
+        for (own, more) in [(&mut self.query, other.query), (&mut self.form, other.form)] {
+            for name in more {
+                if !own.contains(&name) {
+                    own.push(name);
+                }
+            }
+        }
+    }
+}
+
+/// What a scheme may ask for while it is built.
+pub struct Kit<'a> {
+    /// The name in `[scheme.<name>.<kind>]`.
+    pub name: &'a str,
+    /// Reads a secret from where its setting says it is.
+    pub resolve: &'a dyn Fn(&SecretSource) -> Result<Secret, Invalid>,
+}
+
+/// Builds a scheme from its table.
+pub type Build = fn(toml::Value, &Kit<'_>) -> Result<Box<dyn Examine>, Invalid>;
+
+/// A row of the registry.
+pub struct KindEntry {
+    /// The word in `[scheme.<name>.<kind>]`, in the metrics and in the log.
+    pub kind: &'static str,
+    /// One line for listings.
+    pub about: &'static str,
+    /// How the credential looks on the wire, for listings.
+    pub wire: &'static str,
+    /// Builds the scheme from its table.
+    pub build: Build,
+    /// The JSON schema of its table.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl fmt::Debug for KindEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KindEntry").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+const fn entry<S: Scheme>(kind: &'static str, about: &'static str, wire: &'static str) -> KindEntry {
+    KindEntry { kind, about, wire, build: build::<S>, schema: schema::<S> }
+}
+
+fn build<S: Scheme>(table: toml::Value, kit: &Kit<'_>) -> Result<Box<dyn Examine>, Invalid> {
+    let settings = S::Settings::deserialize(table).map_err(|error| Invalid::new(error.message().to_owned()))?;
+    Ok(Box::new(S::new(settings, kit)?))
+}
+
+fn schema<S: Scheme>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<S::Settings>()
+}
+
+/// Every kind of scheme there is.
+pub const KINDS: &[KindEntry] = &[
+    entry::<acc::Acc>("acc", "VXG camera access token", "Authorization: Acc <token>, or ?token=<share token>"),
+    entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
+    entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
+    entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
+];
+
+/// Whether a record may be used now. Which of the reasons applies is for the log; the caller hears one sentence.
+fn usable(record: &Record, scene: &Scene<'_>) -> Result<(), Rejection> {
+    if record.disabled {
+        return Err(Rejection::new(Reason::Disabled, "the credential is disabled"));
+    }
+    if record.account.disabled {
+        return Err(Rejection::new(Reason::Disabled, "the account is disabled"));
+    }
+    if record.not_before.is_some_and(|from| scene.now < from) {
+        return Err(Rejection::new(Reason::NotYetValid, "the credential is not valid yet"));
+    }
+    if record.expires.is_some_and(|end| scene.now >= end) {
+        return Err(Rejection::new(Reason::Expired, "the credential has expired"));
+    }
+    Ok(())
+}

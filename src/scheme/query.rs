@@ -1,0 +1,57 @@
+//! One named value in the query, percent-decoded: what a scheme reads there. Stripping it before the request goes on is
+//! the business of `forward/`.
+
+use percent_encoding::{percent_decode, percent_decode_str};
+
+use crate::refusal::Reason;
+use crate::scheme::Rejection;
+use crate::scheme::buffer::{Buffer, Full};
+
+const TWO: Rejection = Rejection { reason: Reason::Ambiguous, detail: "two different credentials in the query" };
+const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the credential in the query is too long" };
+
+/// The value of `name`; the same value twice is one.
+pub(super) fn value<const N: usize>(query: Option<&str>, name: &str) -> Result<Option<Buffer<N>>, Rejection> {
+    let mut found: Option<Buffer<N>> = None;
+    for pair in query.unwrap_or_default().split('&') {
+        let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
+        // Names are compared after decoding, as an upstream would: `%74oken` names the same.
+        if !percent_decode_str(own).eq(name.bytes()) {
+            continue;
+        }
+        let value = Buffer::collect(percent_decode(text.as_bytes())).map_err(|Full| TOO_LONG)?;
+        match &found {
+            Some(first) if first.bytes() != value.bytes() => return Err(TWO),
+            Some(_) => {}
+            None => found = Some(value),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_decoded_name() {
+        for (query, expected) in [
+            (None, Ok(None)),
+            (Some(""), Ok(None)),
+            (Some("a=token&tokens=x&xtoken=y"), Ok(None)),
+            (Some("a=b&token=x.y"), Ok(Some("x.y"))),
+            (Some("token=x%2Ey&limit=3"), Ok(Some("x.y"))),
+            (Some("%74oken=x.y"), Ok(Some("x.y"))),
+            (Some("token"), Ok(Some(""))),
+            (Some("token=a=b"), Ok(Some("a=b"))),
+            (Some("token=x%2ey&token=x.y"), Ok(Some("x.y"))),
+            (Some("token=x&token=y"), Err(Reason::Ambiguous)),
+            (Some("token=x&tok%65n="), Err(Reason::Ambiguous)),
+            (Some("token=0123456789abcdefg"), Err(Reason::Malformed)),
+        ] {
+            let read = value::<16>(query, "token");
+            let read = read.as_ref().map(|found| found.as_ref().map(|value| str::from_utf8(value.bytes()).unwrap()));
+            assert_eq!(read.map_err(|rejection| rejection.reason), expected, "{query:?}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What a scheme may know besides the request: who exists, what was verified before, and what time it is. A borrowed
+//! snapshot, so that a decision is made at one instant, without I/O.
+
+use crate::clock::UnixTime;
+use crate::record::Directory;
+use crate::scheme::jwt::Verified;
+
+/// The instant at which a request is decided.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// Who exists.
+    pub directory: &'a dyn Directory,
+    /// Tokens that this worker has verified before.
+    pub verified: &'a Verified,
+    /// The instant.
+    pub now: UnixTime,
+}

@@ -1,0 +1,160 @@
+//! What tests of schemes and expressions stand on: a request from nowhere and a register of made-up accounts.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::UnixTime;
+use crate::edge::client_ip::TrustedProxies;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::record::{Account, AccountId, Attributes, Digest, Directory, Kind, Record};
+use crate::scheme::jwt::Verified;
+use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
+use crate::secret::{Secret, SecretSource};
+
+/// A request whose head can be looked at.
+pub(crate) struct Request {
+    parts: Parts,
+    connection: Connection,
+}
+
+impl Request {
+    pub(crate) fn get(target: &str) -> Self {
+        let request = http::Request::get(target).header("host", "api.example.test").body(()).unwrap();
+        Self { parts: request.into_parts().0, connection: connection("203.0.113.9") }
+    }
+
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        self.bytes(name, value.as_bytes())
+    }
+
+    pub(crate) fn bytes(mut self, name: &str, value: &[u8]) -> Self {
+        let name: HeaderName = name.parse().unwrap();
+        self.parts.headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        self
+    }
+
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.connection = connection(address);
+        self
+    }
+
+    pub(crate) fn head(&self) -> Head<'_> {
+        Head::new(&self.parts, &self.connection, &TrustedProxies::default(), usize::MAX).unwrap()
+    }
+}
+
+fn connection(address: &str) -> Connection {
+    let peer: IpAddr = address.parse().unwrap();
+    let local = SocketAddr::from(([127, 0, 0, 1], 8443));
+    Connection::new(SocketAddr::new(peer, 40_000), local, ListenerId(0), None)
+}
+
+type Records = HashMap<(Kind, [u8; 32]), Arc<Record>>;
+
+/// Who exists, in a test.
+pub(crate) struct Register {
+    accounts: RefCell<HashMap<String, Arc<Account>>>,
+    records: RefCell<Records>,
+}
+
+impl Register {
+    pub(crate) fn new() -> Self {
+        Self { accounts: RefCell::default(), records: RefCell::default() }
+    }
+
+    /// Puts an account on file, in the place of one with the same name.
+    pub(crate) fn account(&self, id: &str, parent: Option<&str>) -> Arc<Account> {
+        self.account_with(id, parent, false)
+    }
+
+    pub(crate) fn account_with(&self, id: &str, parent: Option<&str>, disabled: bool) -> Arc<Account> {
+        let account = Arc::new(Account {
+            id: AccountId(id.into()),
+            parent: parent.map(|parent| AccountId(parent.into())),
+            disabled,
+            header: id.parse().unwrap(),
+        });
+        self.accounts.borrow_mut().insert(id.into(), Arc::clone(&account));
+        account
+    }
+
+    /// Puts a credential on file that is found by `text`.
+    pub(crate) fn enrol(&self, kind: Kind, id: &str, account: &str, text: &str, adjust: impl FnOnce(&mut Record)) {
+        let mut record = Record {
+            kind,
+            id: id.into(),
+            account: Arc::clone(&self.accounts.borrow()[account]),
+            subject: format!("{}:{id}", kind.name()).parse().unwrap(),
+            disabled: false,
+            not_before: None,
+            expires: None,
+            scopes: None,
+            attributes: Attributes::None,
+        };
+        adjust(&mut record);
+        self.records.borrow_mut().insert((kind, self.digest(text.as_bytes()).0), Arc::new(record));
+    }
+
+    /// Takes a credential off the file.
+    pub(crate) fn revoke(&self, kind: Kind, text: &str) {
+        self.records.borrow_mut().remove(&(kind, self.digest(text.as_bytes()).0)).unwrap();
+    }
+}
+
+impl Directory for Register {
+    fn digest(&self, text: &[u8]) -> Digest {
+        Digest(Sha256::digest(text).into())
+    }
+
+    fn find(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
+        self.records.borrow().get(&(kind, digest.0)).cloned()
+    }
+
+    fn account(&self, id: &str) -> Option<Arc<Account>> {
+        self.accounts.borrow().get(id).cloned()
+    }
+}
+
+fn literal(source: &SecretSource) -> Result<Secret, Invalid> {
+    match source {
+        SecretSource::Literal(secret) => Ok(secret.clone()),
+        SecretSource::File(_) | SecretSource::Env(_) => Err(Invalid::new("tests write their secrets out")),
+    }
+}
+
+/// A kit whose secrets are written out.
+pub(crate) fn kit(name: &str) -> Kit<'_> {
+    Kit { name, resolve: &literal }
+}
+
+/// A scheme of this kind under the name `tested`, from its table in TOML.
+pub(crate) fn build(kind: &str, table: &str) -> Box<dyn Examine> {
+    named(kind, "tested", table)
+}
+
+/// A scheme of this kind under a name, from its table in TOML.
+pub(crate) fn named(kind: &str, name: &str, table: &str) -> Box<dyn Examine> {
+    let entry = super::KINDS.iter().find(|entry| entry.kind == kind).unwrap();
+    (entry.build)(toml::Value::Table(table.parse().unwrap()), &kit(name)).unwrap()
+}
+
+/// Examines one request at one instant, with a memory of its own.
+pub(crate) fn examine(
+    scheme: &dyn Examine,
+    request: &Request,
+    register: &Register,
+    now: u64,
+) -> Result<Option<Principal>, Rejection> {
+    let verified = Verified::new(8);
+    let scene = Scene { directory: register, verified: &verified, now: UnixTime(now) };
+    scheme.examine(&request.head(), &Preface::EMPTY, &scene)
+}

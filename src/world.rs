@@ -1,0 +1,78 @@
+//! Everything a request needs, immutable and swapped whole: built by `config/check.rs`, read by every worker.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::authenticate::Expression;
+use crate::authorize::Rules;
+use crate::edge::client_ip::TrustedProxies;
+use crate::edge::listener::Listener;
+use crate::envelope::Dialect;
+use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::refusal::Refusal;
+use crate::route::Table;
+use crate::scheme::Places;
+use crate::store::Index;
+
+/// The configuration, as meant.
+#[derive(Debug)]
+pub struct World {
+    /// Where requests come in. `ListenerId` counts in this list.
+    pub listeners: Vec<Listener>,
+    /// For each listener, in the same order: how refusals are worded before a route is known.
+    pub dialects: Vec<&'static Dialect>,
+    /// Where they go. `UpstreamId` counts in this list.
+    pub upstreams: Vec<Upstream>,
+    /// The routes, in the order of the file.
+    pub routes: Vec<Route>,
+    /// For each listener, in the same order: which host, path and method lead to which of `routes`.
+    pub tables: Vec<Table<RouteId>>,
+    /// Whose word on the caller's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// Who exists.
+    pub directory: Arc<Index>,
+    /// Whether each request leaves a line in the log.
+    pub access_log: bool,
+}
+
+/// A position in `World::routes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId(pub usize);
+
+/// One `[[route]]`.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in logs.
+    pub name: Box<str>,
+    /// Who may use it.
+    pub authenticate: Expression,
+    /// What they may do there.
+    pub rules: Rules,
+    /// Where it goes.
+    pub forward: UpstreamId,
+    /// What becomes of the caller's credential.
+    pub credential: CredentialPolicy,
+    /// Every place where a scheme of this route would look for its credential.
+    pub places: Places,
+    /// Header names with an underscore that a scheme of this route declares; all others are dropped.
+    pub underscored: Vec<HeaderName>,
+    /// How its refusals are worded.
+    pub dialect: &'static Dialect,
+    /// The largest body it takes, in bytes.
+    pub max_body: Option<u64>,
+}
+
+impl World {
+    /// Finds the route; says 404 or 405 where there is none.
+    pub fn select(&self, head: &crate::edge::head::Head<'_>) -> Result<&Route, Refusal> {
+        let table = &self.tables[head.connection().listener.0];
+        let id = table.select(head.host(), head.path(), head.method())?;
+        Ok(&self.routes[id.0])
+    }
+
+    /// The wording of refusals before a route is known.
+    pub fn dialect(&self, listener: crate::edge::connection::ListenerId) -> &'static Dialect {
+        self.dialects[listener.0]
+    }
+}

@@ -1,0 +1,86 @@
+//! A gateway in this process, on free ports, with a clock of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use vidgate::clock::{Clock, UnixTime};
+use vidgate::config;
+use vidgate::run::{Options, Server};
+
+use crate::upstream::Upstream;
+use crate::wire::Wire;
+
+/// The instant at which every test begins: 2025-01-01T00:00:00Z.
+pub const START: UnixTime = UnixTime(1_735_689_600);
+
+/// A running gateway.
+pub struct TestGateway {
+    server: Option<Server>,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+impl TestGateway {
+    /// Starts a gateway with this configuration; a wrong one fails the test with its report.
+    pub fn start(toml: &str) -> Self {
+        Self::start_in(toml, Path::new("."), 2)
+    }
+
+    /// Starts a gateway whose relative paths begin at `base`, with so many workers.
+    pub fn start_in(toml: &str, base: &Path, workers: usize) -> Self {
+        let loaded = match config::load_text("test.toml", toml, base) {
+            Ok(loaded) => loaded,
+            Err(report) => panic!("{}", report.render(false)),
+        };
+        let clock = Clock::manual(START);
+        let server = Server::start(loaded, &Options { workers, clock: clock.clone() }).expect("the gateway starts");
+        Self { server: Some(server), clock }
+    }
+
+    /// One plain listener `public` with one open route to `upstream`.
+    pub fn open(upstream: &Upstream) -> Self {
+        Self::start(&open(upstream, ""))
+    }
+
+    /// Where a listener is bound.
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        self.server.as_ref().expect("it runs").address(listener).expect("the listener exists")
+    }
+
+    /// A raw connection to the listener `public`.
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address("public"))
+    }
+
+    /// Moves time.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Drains, and says whether all ended in time.
+    pub fn drain(mut self) -> bool {
+        self.server.take().expect("it runs").drain()
+    }
+}
+
+/// A configuration with one plain listener and one open route; `more` goes to its end.
+pub fn open(upstream: &Upstream, more: &str) -> String {
+    format!(
+        r#"
+[listener.public]
+address = "127.0.0.1:0"
+
+[upstream.api]
+endpoints = ["http://{}"]
+
+[[route]]
+name = "all"
+path = "/{{*rest}}"
+authenticate = "open"
+forward = "api"
+{more}
+"#,
+        upstream.address()
+    )
+}

@@ -1,0 +1,99 @@
+//! The plan of the house, held against the code: imports point backward along the walk.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms of the corridor, in walking order: each may use those before it.
+const CORRIDOR: [&str; 9] =
+    ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
+/// Anyone may stand on these, and they stand on nothing else.
+const GROUND: [&str; 7] = ["clock", "deadline", "invalid", "record", "refusal", "secret", "units"];
+/// These compose, and know every room.
+const COMPOSERS: [&str; 5] = ["cli", "run", "world", "gateway", "config/check"];
+
+/// What a file outside the composers may use, besides its own room.
+fn allowed(room: &str) -> BTreeSet<&'static str> {
+    let mut allowed: BTreeSet<_> = GROUND.into();
+    match room {
+        "store" => {}
+        // What is known of a request is told from every room; nothing is decided there.
+        "telemetry" => allowed.extend(CORRIDOR),
+        // As written: names of things, before anything is built from them.
+        "config" => allowed.extend(CORRIDOR.into_iter().chain(["telemetry", "world", "store"])),
+        _ => match CORRIDOR.iter().position(|own| *own == room) {
+            Some(place) => allowed.extend(&CORRIDOR[..place]),
+            None => assert!(
+                GROUND.contains(&room),
+                "{room} has no place in the plan: give it one here and in ARCHITECTURE.md"
+            ),
+        },
+    }
+    allowed
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder exists") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The rooms that a file names as `crate::room`, outside comments.
+fn used(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.match_indices("crate::").map(|(at, _)| &line[at + 7..]).collect::<Vec<_>>())
+        .map(|rest| rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect())
+        .collect()
+}
+
+fn every_source() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let relative = |path: &PathBuf| path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+    sources(&root).iter().map(|path| (relative(path), fs::read_to_string(path).expect("readable"))).collect()
+}
+
+#[test]
+fn imports_point_backward_along_the_walk() {
+    let mut wrong = Vec::new();
+    for (path, text) in every_source() {
+        if path == "main.rs" || path == "lib.rs" || COMPOSERS.iter().any(|composer| path.starts_with(composer)) {
+            continue;
+        }
+        let room = path.split(['/', '.']).next().expect("a path has a first part").to_owned();
+        let allowed = allowed(&room);
+        for other in used(&text) {
+            if other != room && !allowed.contains(other.as_str()) {
+                wrong.push(format!("src/{path} uses crate::{other}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_that_decide_know_no_runtime_and_no_wire() {
+    for (path, text) in every_source() {
+        if ["scheme/", "authenticate/", "authorize/"].iter().any(|room| path.starts_with(room)) {
+            for foreign in ["tokio", "hyper"] {
+                let names = text.lines().any(|line| line.trim_start().starts_with(&format!("use {foreign}")))
+                    || text.contains(&format!(" {foreign}::"));
+                assert!(!names, "src/{path} names {foreign}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_outgrows_its_reader() {
+    for (path, text) in every_source() {
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        assert!(lines <= 400, "src/{path} has {lines} lines before its tests");
+    }
+}
