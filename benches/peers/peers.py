@@ -1,0 +1,177 @@
+"""The columns of the report: which program, with which configuration, asked with which credential."""
+
+import dataclasses
+import os
+
+import machine
+from machine import HERE, Absent
+
+# Relative to what each target is stated: (ours, theirs, CPU a request at most this many times theirs).
+TARGETS = [
+    ("vidgate-lkey", "nginx", 1.05),
+    ("vidgate-lkey", "haproxy", 1.10),
+    ("vidgate-jwt", "nginx", 1.10),
+    ("vidgate-jwt", "haproxy-jwt", 0.50),
+    ("vidgate-jwt", "envoy-jwt", 0.45),
+]
+
+
+@dataclasses.dataclass
+class Peer:
+    """One column."""
+
+    name: str
+    what: str
+    program: str
+    credential: str = ""
+    options: dict = dataclasses.field(default_factory=dict)
+    modes: tuple = ("relay", "stream", "idle")
+
+    def ours(self):
+        """True for vidgate itself."""
+        return self.program == "vidgate"
+
+
+def columns():
+    """All of them, in the order of the report."""
+    return [
+        Peer("vidgate-lkey", "licence key", "vidgate", "license_key", {"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
+        Peer("vidgate-jwt", "RS256 JWT, the same token again and again", "vidgate", "token", {"authenticate": "service", "scheme": "vidgate-jwt.toml"}),
+        Peer("vidgate-open", "plain relay", "vidgate", options={"authenticate": "open"}),
+        Peer("nginx", "plain relay", "nginx"),
+        Peer("nginx-unbuffered", "plain relay, proxy_buffering off", "nginx", options={"extra": "proxy_buffering off;"}, modes=("stream",)),
+        Peer("haproxy", "plain relay", "haproxy", options={"mode": "http"}),
+        Peer("haproxy-tcp", "relay of bytes: the floor", "haproxy", options={"mode": "tcp"}),
+        Peer("haproxy-jwt", "jwt_verify RS256", "haproxy", "token", {"mode": "http", "rules": "haproxy-jwt.rules"}, modes=("relay",)),
+        Peer("envoy", "plain relay", "envoy"),
+        Peer("envoy-jwt", "jwt_authn, local_jwks", "envoy", "token", {"filter": "envoy-jwt.filter"}, modes=("relay",)),
+        Peer(
+            "envoy-jwt-cached",
+            "jwt_authn, local_jwks, jwt_cache_config",
+            "envoy",
+            "token",
+            {"filter": "envoy-jwt.filter", "cache": "jwt_cache_config: { jwt_cache_size: 100 }"},
+            modes=("relay",),
+        ),
+    ]
+
+
+class Programs:
+    """Where each program is; asked for once, and its absence remembered with the reason."""
+
+    def __init__(self, vidgate):
+        self._vidgate = vidgate
+        self._found = {}
+
+    def path(self, name):
+        """The path of a program, or `Absent`."""
+        if name not in self._found:
+            try:
+                self._found[name] = self._find(name)
+            except Absent as reason:
+                self._found[name] = reason
+        found = self._found[name]
+        if isinstance(found, Absent):
+            raise found
+        return found
+
+    def _find(self, name):
+        if name == "vidgate":
+            return machine.vidgate(self._vidgate)
+        return machine.envoy() if name == "envoy" else machine.program(name, name)
+
+    def versions(self):
+        """Name and version of every program that was found."""
+        flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "vidgate": "--version", "openssl": "version"}
+        present = {name: path for name, path in self._found.items() if not isinstance(path, Absent)}
+        return {name: machine.version([path, flag[name]]) for name, path in present.items()}
+
+
+def template(file, /, **values):
+    """A file of config/ with its @PLACES@ filled in."""
+    text = (HERE / "config" / file).read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key.upper()}@", str(value))
+    return text
+
+
+class Bench:
+    """One run's folder, ports, credentials and processes; ends every process that it started."""
+
+    def __init__(self, folder, files, programs, credentials, cores):
+        self.folder = folder
+        self.files = files
+        self.programs = programs
+        self.credentials = credentials
+        self.cores = cores
+        self.upstream_port = 0
+        self.ports = {}
+        self.running = {}
+        self._taken = set()
+
+    def start_upstream(self, json):
+        """The one upstream of all."""
+        self.upstream_port = machine.free_port(self._taken)
+        config = self.folder / "upstream.conf"
+        values = {"port": self.upstream_port, "files": self.files, "json": json.decode()}
+        config.write_text(template("upstream.conf", dir=self.folder, user=_nginx_user(), **values))
+        command = [self.programs.path("nginx"), "-p", self.folder, "-c", config, "-e", self.folder / "upstream.log"]
+        self._start("upstream", command, self.cores.upstream, self.upstream_port)
+
+    def start(self, peer):
+        """Starts a column's program on a port of its own, or raises `Absent`."""
+        path = self.programs.path(peer.program)
+        port = self.ports[peer.name] = machine.free_port(self._taken)
+        command = getattr(self, f"_{peer.program}")(peer, path, port)
+        return self._start(peer.name, command, self.cores.proxy, port)
+
+    def _start(self, name, command, core, port):
+        process = self.running[name] = machine.Process(name, command, core, self.folder)
+        process.wait_until_listening(port)
+        return process
+
+    def end(self, name):
+        """Ends one."""
+        self.running.pop(name).end()
+
+    def end_all(self):
+        """Ends all, whatever happens to one of them."""
+        while self.running:
+            self.running.popitem()[1].end()
+
+    def _vidgate(self, peer, path, port):
+        scheme = peer.options.get("scheme")
+        config = self.folder / f"{peer.name}.toml"
+        blank = template(scheme) if scheme else ""
+        values = {"authenticate": peer.options["authenticate"], "scheme": blank}
+        config.write_text(template("vidgate.toml", port=port, upstream=self.upstream_port, **values))
+        return [path, "serve", "--config", config]
+
+    def _nginx(self, peer, path, port):
+        config = self.folder / f"{peer.name}.conf"
+        values = {"port": port, "upstream": self.upstream_port, "extra": peer.options.get("extra", "")}
+        config.write_text(template("nginx.conf", dir=self.folder, name=peer.name, user=_nginx_user(), **values))
+        return [path, "-p", self.folder, "-c", config, "-e", self.folder / f"{peer.name}.error.log"]
+
+    def _haproxy(self, peer, path, port):
+        rules, mode = peer.options.get("rules"), peer.options["mode"]
+        config = self.folder / f"{peer.name}.cfg"
+        values = {
+            "mode": mode,
+            "rules": template(rules, public_key=self.credentials.public) if rules else "",
+            "reuse": "    http-reuse always" if mode == "http" else "",
+        }
+        config.write_text(template("haproxy.cfg", port=port, upstream=self.upstream_port, **values))
+        return [path, "-db", "-f", config]
+
+    def _envoy(self, peer, path, port):
+        wanted, config = peer.options.get("filter"), self.folder / f"{peer.name}.yaml"
+        values = {"jwks": self.credentials.key_set(), "cache": peer.options.get("cache", "")}
+        filters = template(wanted, **values) if wanted else ""
+        config.write_text(template("envoy.yaml", port=port, upstream=self.upstream_port, filters=filters))
+        return [path, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+
+
+def _nginx_user():
+    # Started by root, nginx would change to a user who may not enter the run's folder.
+    return "user root;" if os.geteuid() == 0 else ""
