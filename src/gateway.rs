@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Response};
 use hyper::body::{Body as _, Incoming};
 
 use crate::authorize;
@@ -52,41 +52,21 @@ impl Gateway {
         Self { world, forwarder, verified: Verified::new(VERIFIED_TOKENS), request_ids: RequestIds::new(), clock }
     }
 
-    /// Answers one request.
-    async fn serve(&self, request: Request<Incoming>, connection: &Connection, id: &HeaderValue) -> Response<Body> {
-        let world = &*self.world;
-        let (parts, body) = request.into_parts();
-        let mut entry = Entry::begin(world.access_log, &self.clock, id, connection, &parts.method);
-        let before = world.dialect(connection.listener);
-        if guard::is_server_ping(&parts) {
-            return match guard::inspect(&parts, connection) {
-                Ok(_) => reply::pong(id),
-                Err(refusal) => refuse(&refusal, before, id, entry),
-            };
-        }
-        let target_bytes = self.listener(connection.listener).limits.target_bytes;
-        let head = match Head::new(&parts, connection, &world.trusted_proxies, target_bytes) {
-            Ok(head) => head,
-            Err(refusal) => return refuse(&refusal, before, id, entry),
+    /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
+    async fn serve(
+        &self,
+        parts: Box<Parts>,
+        body: Incoming,
+        connection: &Connection,
+        id: &HeaderValue,
+    ) -> Response<Body> {
+        let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let decided = match self.decide(&parts, &body, connection, id, &mut entry) {
+            Ok(Decision::Send(route, admission, passage)) => (route, admission, passage),
+            Ok(Decision::Pong) => return reply::pong(id),
+            Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
-        entry.head(&head);
-        let route = match world.select(&head) {
-            Ok(route) => route,
-            Err(refusal) => return refuse(&refusal, before, id, entry),
-        };
-        entry.route(&route.name);
-        let admission = match self.decide(route, &head, &body) {
-            Ok(admission) => admission,
-            Err(refusal) => return refuse(&refusal, route.dialect, id, entry),
-        };
-        entry.principal(admission.principal());
-        let passage = Passage {
-            secure: head.secure(),
-            trusted: world.trusted_proxies.contains(connection.peer.ip()),
-            path: head.into_rewritten_path(),
-            connection,
-            id,
-        };
+        let (route, admission, passage) = &decided;
         match self.send(route, (parts, body), passage, admission).await {
             Ok(answer) => {
                 entry.answered(answer.status());
@@ -96,8 +76,41 @@ impl Gateway {
         }
     }
 
-    /// Decides at one instant, without I/O: who is it, may they, and is there room?
-    fn decide(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
+    /// Which route, who is it, may they, and is there room? Without I/O; a refusal comes with its wording.
+    fn decide<'a>(
+        &'a self,
+        parts: &Parts,
+        body: &Incoming,
+        connection: &'a Connection,
+        id: &'a HeaderValue,
+        entry: &mut Entry<'a>,
+    ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
+        let world = &*self.world;
+        let before = world.dialect(connection.listener);
+        if guard::is_server_ping(parts) {
+            guard::inspect(parts, connection).map_err(|refusal| (refusal, before))?;
+            return Ok(Decision::Pong);
+        }
+        let target_bytes = self.listener(connection.listener).limits.target_bytes;
+        let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
+        let head = head.map_err(|refusal| (refusal, before))?;
+        entry.head(&head);
+        let route = world.select(&head).map_err(|refusal| (refusal, before))?;
+        entry.route(&route.name);
+        let admission = self.admit(route, &head, body).map_err(|refusal| (refusal, route.dialect))?;
+        entry.principal(admission.principal());
+        let passage = Passage {
+            secure: head.secure(),
+            trusted: world.trusted_proxies.contains(connection.peer.ip()),
+            path: head.into_rewritten_path(),
+            connection,
+            id,
+        };
+        Ok(Decision::Send(route, admission, passage))
+    }
+
+    /// From the caller's word to the receipt that lets a request out.
+    fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
         let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
         let permit = authorize::permit(principal, &route.rules, head)?;
@@ -117,9 +130,9 @@ impl Gateway {
     async fn send(
         &self,
         route: &Route,
-        message: (Parts, Incoming),
-        passage: Passage<'_>,
-        admission: Admission,
+        message: (Box<Parts>, Incoming),
+        passage: &Passage<'_>,
+        admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
         let way = Way {
             upstream: &self.world.upstreams[route.forward.0],
@@ -129,8 +142,16 @@ impl Gateway {
             max_body: route.max_body,
         };
         let piece = self.world.listeners[passage.connection.listener.0].limits.body;
-        self.forwarder.send(message, (route.forward, way), &passage, &admission, piece).await
+        self.forwarder.send(message, (route.forward, way), passage, admission, piece).await
     }
+}
+
+/// What is to be done with a request that is not refused.
+enum Decision<'a> {
+    /// It goes to the route's upstream.
+    Send(&'a Route, Admission, Passage<'a>),
+    /// It asks after the house itself.
+    Pong,
 }
 
 fn refuse(refusal: &Refusal, dialect: &Dialect, id: &HeaderValue, mut entry: Entry<'_>) -> Response<Body> {
@@ -144,12 +165,13 @@ impl Answer for Gateway {
 
     async fn answer(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        parts: Box<Parts>,
+        body: Incoming,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> Response<Body> {
-        let id = self.request_ids.choose(request.headers(), &connection, &self.world.trusted_proxies);
-        let mut serving = pin!(self.serve(request, &connection, &id));
+        let id = self.request_ids.choose(&parts.headers, &connection, &self.world.trusted_proxies);
+        let mut serving = pin!(self.serve(parts, body, &connection, &id));
         let answer = poll_fn(|context| {
             let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
             polled.unwrap_or_else(|_| Poll::Ready(self.apologize(&connection, &id)))

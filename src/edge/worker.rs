@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -38,10 +39,11 @@ pub trait Answer: 'static {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
 
-    /// Answers one request.
+    /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand.
     fn answer(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        parts: Box<Parts>,
+        body: Incoming,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> impl Future<Output = Response<Self::Body>> + 'static;
@@ -180,8 +182,9 @@ fn service<A: Answer>(
 ) -> impl Service<Request<Incoming>, Response = Response<A::Body>, Error = Infallible, Future: 'static> + 'static {
     let answer = Rc::clone(&worker.answer);
     let stage = Rc::clone(stage);
-    service_fn(move |request| {
-        let answering = Rc::clone(&answer).answer(request, Rc::clone(&connection), stage.begin());
+    service_fn(move |request: Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        let answering = Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin());
         async move { Ok(answering.await) }
     })
 }

@@ -153,16 +153,14 @@ pub(super) struct Upload {
     waiting: Cell<bool>,
     answered: Cell<bool>,
     pub(super) ended: Cell<bool>,
-    /// Whether the request was taken back once already.
-    pub(super) retried: Cell<bool>,
     failed: Cell<Option<Cause>>,
 }
 
 impl Upload {
     /// Nothing sent yet.
     pub(super) fn new(deadline: Deadline, response: Duration, piece: Duration) -> Rc<Self> {
-        let [waiting, answered, ended, retried] = [(); 4].map(|()| Cell::new(false));
-        Rc::new(Self { deadline, response, piece, waiting, answered, ended, retried, failed: Cell::new(None) })
+        let [waiting, answered, ended] = [(); 3].map(|()| Cell::new(false));
+        Rc::new(Self { deadline, response, piece, waiting, answered, ended, failed: Cell::new(None) })
     }
 
     /// The upstream has the floor: it shall answer in time.

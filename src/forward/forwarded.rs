@@ -11,14 +11,6 @@ use crate::edge::connection::Connection;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Other ways of naming the caller that upstreams believe: never the caller's own word.
-const OTHERS: [HeaderName; 4] = [
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("true-client-ip"),
-];
-
 /// What the upstream is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
@@ -45,9 +37,6 @@ pub(super) fn write(headers: &mut HeaderMap, origin: Origin<'_>) {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
     } else {
-        for name in OTHERS {
-            headers.remove(name);
-        }
         headers.insert(X_FORWARDED_FOR, peer);
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
         set(headers, X_FORWARDED_HOST, host);

@@ -36,9 +36,63 @@ static END_TO_END: [HeaderName; 11] = [
     HeaderName::from_static("x-request-id"),
 ];
 
+/// Ways of naming the caller that upstreams believe, beside those that vidgate writes itself: a trusted proxy's word, and
+/// never the caller's own.
+static CALLER: [HeaderName; 4] = [
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("true-client-ip"),
+];
+
+/// Takes out what a caller may not pass on: what was meant for its connection, what could pass for a word of vidgate,
+/// what would change the method, and names with an underscore. Most requests hold little of it: one look at the names
+/// says which of the four are needed at all.
+pub(super) fn strip_request(headers: &mut HeaderMap, declared: &[HeaderName], trusted: bool) {
+    let (mut hop, mut said, mut underscored) = (false, false, false);
+    for name in headers.keys() {
+        let text = name.as_str();
+        hop |= concerns_hop(text);
+        said |= text.starts_with('x') || text.starts_with("true");
+        underscored |= text.contains('_');
+    }
+    if said && !trusted {
+        for name in &CALLER {
+            headers.remove(name);
+        }
+    }
+    if hop {
+        strip_hop_by_hop(headers);
+    }
+    if said || underscored {
+        strip_identity(headers);
+        strip_override_methods(headers);
+    }
+    if underscored {
+        strip_underscored(headers, declared);
+    }
+}
+
+/// Takes out what an upstream meant for its own connection.
+pub fn strip_answer(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| concerns_hop(name.as_str())) {
+        strip_hop_by_hop(headers);
+    }
+}
+
+fn concerns_hop(name: &str) -> bool {
+    name.starts_with("proxy") || HOP_BY_HOP.iter().any(|own| own.as_str() == name)
+}
+
 /// Takes out what was meant for this connection alone. Of `TE`, the word `trailers` stays where it was: it is a wish of
 /// the caller that a proxy which passes trailers on can grant.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let usual = |value: &HeaderValue| value == "keep-alive" || value == "close";
+    let mut concerned = headers.iter().filter(|(name, _)| concerns_hop(name.as_str()));
+    if concerned.all(|(name, value)| *name == CONNECTION && usual(value)) {
+        headers.remove(CONNECTION);
+        return;
+    }
     let trailers = words(headers, &TE).any(|word| word.eq_ignore_ascii_case("trailers"));
     // Looked up as text first, so that `keep-alive` and `close`, the usual words, cost no allocation.
     let named: Vec<HeaderName> = words(headers, &CONNECTION)
@@ -59,17 +113,17 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes out names with an underscore that no scheme of the route declares: many upstreams cannot tell `_` from `-`.
-pub(super) fn strip_underscored(headers: &mut HeaderMap, declared: &[HeaderName]) {
+fn strip_underscored(headers: &mut HeaderMap, declared: &[HeaderName]) {
     strip(headers, |name| name.as_str().contains('_') && !declared.contains(name));
 }
 
 /// Takes out every field that could pass for a word of vidgate on who the caller is, in all spellings.
-pub(super) fn strip_identity(headers: &mut HeaderMap) {
+fn strip_identity(headers: &mut HeaderMap) {
     strip(headers, is_identity);
 }
 
 /// Takes out what would have the upstream see another method than the one that was decided on.
-pub(super) fn strip_override_methods(headers: &mut HeaderMap) {
+fn strip_override_methods(headers: &mut HeaderMap) {
     strip(headers, is_override);
 }
 

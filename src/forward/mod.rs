@@ -26,7 +26,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError};
 use self::body::{Outgoing, Relayed, Upload};
-pub use self::headers::strip_hop_by_hop;
+pub use self::headers::strip_answer;
 use self::pool::{Lent, Pool};
 pub use self::request::{Passage, REQUEST_ID, Way};
 use self::upstream::{Upstream, UpstreamId};
@@ -70,50 +70,35 @@ impl Forwarder {
     /// of the request's body.
     pub async fn send(
         &self,
-        (parts, body): (Parts, Incoming),
+        (parts, body): (Box<Parts>, Incoming),
         (id, way): (UpstreamId, Way<'_>),
         passage: &Passage<'_>,
         admission: &Admission,
         piece: Duration,
     ) -> Result<Response<Body>, Refusal> {
-        let timeouts = way.upstream.timeouts;
+        let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response, piece);
         let body = Outgoing::new(body, way.max_body, &upload);
-        let mut request = request::prepare(parts, body, way, passage, admission);
         let door = &self.doors[id.0];
         let turn = door.next();
-        let mut pooled = door.pools[turn].take();
-        let fresh_only = pooled.is_none();
-        loop {
-            let endpoint = &way.upstream.endpoints[turn];
-            request::address(&mut request, way.upstream, endpoint);
-            let mut lent = match pooled.take() {
-                Some(sender) => Lent::new(sender, &door.pools[turn]),
-                // Boxed: rare, and large; a request that finds a connection does not carry its size.
-                None => Box::pin(self.connect(way.upstream, door, turn, &upload)).await?,
-            };
-            upload.await_response();
-            let failure = match attempt(&mut lent, request, &upload).await {
-                Ok(answer) => return relay(answer, lent, upload, timeouts.idle),
-                Err(failure) => failure,
-            };
-            match failure {
-                // The connection had been kept, and the upstream had closed it before it took anything: nothing was
-                // sent, so it may be sent once more, on a connection of its own.
-                Failure::NeverSent(again)
-                    if !fresh_only && upload.failure().is_none() && !upload.retried.replace(true) =>
-                {
-                    request = *again;
-                }
-                Failure::NeverSent(_) => return Err(failed(&upload, "the upstream closed the connection")),
-                Failure::Sent(detail) => return Err(failed(&upload, detail)),
-                Failure::Late if upload.waits_for_caller() => {
-                    return Err(Refusal::new(Cause::BodyTimeout, "the request's body stopped coming"));
-                }
-                Failure::Late => {
-                    return Err(Refusal::new(Cause::UpstreamTimeout, "no answer in time").closing_if(&upload));
-                }
+        let mut request = request::prepare(*parts, body, way, passage, admission);
+        request::address(&mut request, way.upstream, &way.upstream.endpoints[turn]);
+        let mut request = Some(request);
+        if let Some(kept) = door.pools[turn].take() {
+            let lent = Lent::new(kept, &door.pools[turn]);
+            match attempt(lent, &mut request, &upload).await {
+                Ok((answer, lent)) => return relay(answer, lent, upload, timeouts.idle),
+                // The upstream had closed it before it took anything: nothing was sent, so the request may be sent
+                // once more, on a connection of its own.
+                Err(Failure::NeverSent) if upload.failure().is_none() => {}
+                Err(failure) => return Err(failure.refusal(&upload)),
             }
+        }
+        // Boxed: rare, and large; a request that finds a connection does not carry its size.
+        let lent = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
+        match attempt(lent, &mut request, &upload).await {
+            Ok((answer, lent)) => relay(answer, lent, upload, timeouts.idle),
+            Err(failure) => Err(failure.refusal(&upload)),
         }
     }
 
@@ -146,45 +131,61 @@ impl Door {
 
 /// Why an attempt brought no answer.
 enum Failure {
-    /// The upstream has not seen a byte of it.
-    NeverSent(Box<Request<Outgoing>>),
+    /// The upstream has not seen a byte of it, and the request is back where it was.
+    NeverSent,
     /// It may have seen some.
     Sent(&'static str),
     /// Somebody took too long.
     Late,
 }
 
-async fn attempt(lent: &mut Lent, request: Request<Outgoing>, upload: &Upload) -> Result<Response<Incoming>, Failure> {
+impl Failure {
+    fn refusal(self, upload: &Upload) -> Refusal {
+        let (cause, detail) = match (self, upload.failure()) {
+            (Self::Late, _) if upload.waits_for_caller() => (Cause::BodyTimeout, "the request's body stopped coming"),
+            (Self::Late, _) => (Cause::UpstreamTimeout, "no answer in time"),
+            (Self::NeverSent | Self::Sent(_), Some(cause)) => (cause, "the request's body failed"),
+            (Self::NeverSent, None) => (Cause::UpstreamFailed, "the upstream closed the connection"),
+            (Self::Sent(detail), None) => (Cause::UpstreamFailed, detail),
+        };
+        Refusal::new(cause, detail).closing_if(upload)
+    }
+}
+
+/// Sends the request on one connection. It is taken only when it is sent, and put back if it never was.
+async fn attempt(
+    mut lent: Lent,
+    request: &mut Option<Request<Outgoing>>,
+    upload: &Upload,
+) -> Result<(Response<Incoming>, Lent), Failure> {
+    upload.await_response();
     let ready = poll_fn(|context| match lent.sender().poll_ready(context) {
         Poll::Ready(ready) => Poll::Ready(Some(ready.is_ok())),
         Poll::Pending => upload.deadline.poll(context).map(|()| None),
     });
     match ready.await {
         None => return Err(Failure::Late),
-        Some(false) => return Err(Failure::NeverSent(Box::new(request))),
+        Some(false) => return Err(Failure::NeverSent),
         Some(true) => {}
     }
-    let mut sending = pin!(lent.sender().try_send_request(request));
+    let taken = request.take().expect("a request is sent once, or put back");
+    let mut sending = pin!(lent.sender().try_send_request(taken));
     let answered = poll_fn(|context| match sending.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => upload.deadline.poll(context).map(|()| None),
     });
     match answered.await {
         None => Err(Failure::Late),
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err(mut error)) => Err(match error.take_message() {
-            Some(request) => Failure::NeverSent(Box::new(request)),
-            None if error.error().is_parse() => Failure::Sent("the upstream's answer is not HTTP"),
-            None if error.error().is_incomplete_message() => Failure::Sent("the upstream broke off before its answer"),
-            None => Failure::Sent("the connection to the upstream broke"),
-        }),
-    }
-}
-
-fn failed(upload: &Upload, detail: &'static str) -> Refusal {
-    match upload.failure() {
-        Some(cause) => Refusal::new(cause, "the request's body failed").closing(),
-        None => Refusal::new(Cause::UpstreamFailed, detail).closing_if(upload),
+        Some(Ok(answer)) => Ok((answer, lent)),
+        Some(Err(mut error)) => {
+            *request = error.take_message();
+            Err(match error.error() {
+                _ if request.is_some() => Failure::NeverSent,
+                error if error.is_parse() => Failure::Sent("the upstream's answer is not HTTP"),
+                error if error.is_incomplete_message() => Failure::Sent("the upstream broke off before its answer"),
+                _ => Failure::Sent("the connection to the upstream broke"),
+            })
+        }
     }
 }
 

@@ -59,10 +59,7 @@ pub(super) fn prepare(
     }
     // The order matters. What the hop before named in `Connection` goes first, so that it cannot name what is added
     // below; then what no caller may say of themselves; only then is anything added.
-    headers::strip_hop_by_hop(&mut fields);
-    headers::strip_identity(&mut fields);
-    headers::strip_override_methods(&mut fields);
-    headers::strip_underscored(&mut fields, way.underscored);
+    headers::strip_request(&mut fields, way.underscored, passage.trusted);
     let query = replace_credential(&mut fields, uri.query(), way);
     let target = target(uri, passage.path.as_deref(), query.as_deref());
     let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted: passage.trusted };

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::forward::{Body, REQUEST_ID, strip_hop_by_hop};
+use crate::forward::{Body, REQUEST_ID, strip_answer};
 
 /// Takes out what belongs to the hop before, and names the request.
 pub fn tidy(mut answer: Response<Body>, request_id: HeaderValue) -> Response<Body> {
     let headers = answer.headers_mut();
-    strip_hop_by_hop(headers);
+    strip_answer(headers);
     headers.insert(REQUEST_ID, request_id);
     answer
 }

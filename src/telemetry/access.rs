@@ -70,7 +70,8 @@ fn hex(number: u64) -> [u8; 16] {
 /// What is known of a request so far.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    known: Option<Known<'a>>,
+    /// Boxed, so that a request without a line does not carry its size.
+    known: Option<Box<Known<'a>>>,
 }
 
 #[derive(Debug)]
@@ -90,17 +91,19 @@ struct Known<'a> {
 impl<'a> Entry<'a> {
     /// Begins a line, if lines are written at all.
     pub fn begin(on: bool, clock: &'a Clock, id: &'a HeaderValue, connection: &'a Connection, method: &Method) -> Self {
-        let known = on.then(|| Known {
-            clock,
-            begun: clock.now(),
-            id,
-            connection,
-            method: method.clone(),
-            client_ip: connection.peer.ip(),
-            host: None,
-            path: None,
-            route: "",
-            principal: None,
+        let known = on.then(|| {
+            Box::new(Known {
+                clock,
+                begun: clock.now(),
+                id,
+                connection,
+                method: method.clone(),
+                client_ip: connection.peer.ip(),
+                host: None,
+                path: None,
+                route: "",
+                principal: None,
+            })
         });
         Self { known }
     }
