@@ -43,7 +43,9 @@ impl LastHost {
             Some((own, value)) if own.as_ref() == host => Some(value.clone()),
             Some(_) | None => {
                 let value = make()?;
-                *last = Some((host.cloned(), value.clone()));
+                // A copy of its own: a clone would keep the whole head alive for as long as the connection lasts.
+                let host = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
+                *last = Some((host, value.clone()));
                 Some(value)
             }
         }

@@ -31,7 +31,9 @@ use crate::edge::listener::{Accepted, Listener};
 use crate::edge::stage::{InFlight, Stage, Watched};
 use crate::edge::tls::Acceptor;
 
-/// hyper's buffers: room for a head, and enough for a body to flow with few system calls.
+/// The smallest buffer that hyper takes for HTTP/1.
+const LEAST_BUFFER: usize = 8 * 1024;
+/// What may wait to be written to an HTTP/2 stream.
 const BUFFER: usize = 64 * 1024;
 
 /// What answers requests, seen from the street.
@@ -150,7 +152,9 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
 ) {
     let service = service(worker, connection, &stage);
     let mut http = http1::Builder::new();
-    http.max_buf_size(BUFFER).max_header_size(stage.limits().head_bytes);
+    // What is queued to a slow caller is bounded by it as well: no larger than a head may be.
+    let head = stage.limits().head_bytes;
+    http.max_buf_size(head.max(LEAST_BUFFER)).max_header_size(head);
     let mut conversation =
         http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
     let mut draining = false;

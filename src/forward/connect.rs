@@ -17,9 +17,9 @@ use crate::forward::body::{BodyError, Outgoing};
 use crate::forward::upstream::Endpoint;
 
 /// Large enough for a body to flow with few system calls, small enough for many streams at once.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 32 * 1024;
 /// The largest head of an answer.
-const HEAD: usize = 64 * 1024;
+const HEAD: usize = BUFFER;
 
 /// Opens a connection; who waits for it sets the deadline.
 pub(super) async fn open(
