@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 
@@ -202,7 +202,9 @@ fn relay(
     idle: Duration,
 ) -> Result<Response<Body>, Refusal> {
     upload.answered();
-    let (parts, incoming) = answer.into_parts();
+    let (mut parts, incoming) = answer.into_parts();
+    // The version is each hop's own: an upstream's HTTP/1.0 would cost the caller chunks and its connection.
+    parts.version = Version::HTTP_11;
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::new(Cause::UpstreamFailed, "the upstream switched protocols unasked").closing_if(&upload));
     }
