@@ -6,6 +6,7 @@ mod connect;
 mod forwarded;
 mod headers;
 pub mod identity;
+mod last_word;
 mod pool;
 mod request;
 pub mod tls;
