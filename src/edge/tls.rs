@@ -274,3 +274,201 @@ impl ClientCertVerifier for Possession {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+        ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+        date_time_ymd,
+    };
+    use rustls::{ClientConfig, ClientConnection, ServerConnection};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+    /// 2025-01-01.
+    const NOW: u64 = 1_735_689_600;
+    const DAY: u64 = 24 * 3600;
+
+    fn authority(name: &str) -> Issuer {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// A certificate that is good for the year 2025, unless `change` says otherwise.
+    fn leaf(issuer: &Issuer, change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "operator");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(SerialNumber::from(1));
+        (params.not_before, params.not_after) = (date_time_ymd(2024, 12, 1), date_time_ymd(2026, 1, 1));
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, issuer).unwrap(), key)
+    }
+
+    /// A list of `issuer` that revokes the serial number 2 and is good for a month.
+    fn revoked(issuer: &Issuer) -> String {
+        let second = RevokedCertParams {
+            serial_number: SerialNumber::from(2),
+            revocation_time: date_time_ymd(2024, 12, 2),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 12, 15),
+            next_update: date_time_ymd(2025, 1, 15),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![second],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(issuer).unwrap().pem().unwrap()
+    }
+
+    /// An acceptor that asks for certificates of `issuer`, and what its clients must trust.
+    fn acceptor(issuer: &Issuer, list: Option<String>) -> (Acceptor, RootCertStore) {
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let own = authority("server authority");
+        let (server, key) = leaf(&own, |params| {
+            params.not_after = date_time_ymd(4000, 1, 1);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let files = Files {
+            certificates: vec![(file("server.pem", &server.pem()), file("server.key", &key.serialize_pem()))],
+            client_ca: Some(file("ca.pem", &issuer.pem())),
+            client_crl: list.map(|list| file("clients.crl", &list)),
+        };
+        (Acceptor::load(&files).unwrap(), roots)
+    }
+
+    type Presented = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+    fn presented((certificate, key): &(rcgen::Certificate, KeyPair)) -> Presented {
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    /// What a real handshake, in which the client presents this, is taken for at `now`.
+    fn settled((acceptor, roots): &(Acceptor, RootCertStore), presented: Option<Presented>, now: u64) -> Tls {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_root_certificates(roots.clone());
+        let config = match presented {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+        };
+        let mut client = ClientConnection::new(Arc::new(config), "LocalHost".try_into().unwrap()).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(&acceptor.config)).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let (mut up, mut down) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.write_tls(&mut up).unwrap();
+            }
+            for mut bytes in up.chunks(4096) {
+                server.read_tls(&mut bytes).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            while server.wants_write() {
+                server.write_tls(&mut down).unwrap();
+            }
+            for mut bytes in down.chunks(4096) {
+                client.read_tls(&mut bytes).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        acceptor.settle(&server, crate::clock::UnixTime(now))
+    }
+
+    /// The verdict on a certificate: `ok`, or what it is refused for.
+    fn verdict(acceptor: &(Acceptor, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
+        let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
+        certificate.verdict.map_or_else(|error| error, |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn a_certificate_is_noted_as_it_was_presented() {
+        let issuer = authority("clients");
+        let acceptor = acceptor(&issuer, None);
+        let tls = settled(&acceptor, None, NOW);
+        assert_eq!(tls.server_name.as_deref(), Some("localhost"));
+        assert!(tls.client_certificate.is_none());
+
+        let pair = leaf(&issuer, |_| {});
+        let noted = settled(&acceptor, Some(presented(&pair)), NOW).client_certificate.unwrap();
+        assert_eq!(noted.sha256, digest::digest(&digest::SHA256, pair.0.der()).as_ref());
+        assert_eq!((noted.subject.as_str(), noted.verdict), ("CN=operator", Ok(())));
+        // 2026-01-01.
+        assert_eq!(noted.not_after, 1_767_225_600);
+    }
+
+    #[test]
+    fn a_certificate_is_judged_by_its_chain_its_validity_and_its_purpose() {
+        let issuer = authority("clients");
+        let acceptor = acceptor(&issuer, None);
+        let good = leaf(&issuer, |_| {});
+        let of_a_server = leaf(&issuer, |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        let namesake = leaf(&authority("clients"), |_| {});
+        let own = {
+            let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            let key = KeyPair::generate().unwrap();
+            (params.self_signed(&key).unwrap(), key)
+        };
+        for (what, pair, now, expected) in [
+            ("good", &good, NOW, "ok"),
+            ("on its last day", &good, NOW + 364 * DAY, "ok"),
+            ("expired", &good, NOW + 366 * DAY, "expired"),
+            ("not yet valid", &good, NOW - 60 * DAY, "not valid yet"),
+            ("a server's", &of_a_server, NOW, "extended key usage"),
+            ("of an authority of the same name", &namesake, NOW, "BadSignature"),
+            ("its own authority", &own, NOW, "UnknownIssuer"),
+        ] {
+            let verdict = verdict(&acceptor, pair, now);
+            assert!(verdict.contains(expected), "{what}: {verdict}");
+        }
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_told_apart_while_the_list_is_good() {
+        let issuer = authority("clients");
+        let with_list = acceptor(&issuer, Some(revoked(&issuer)));
+        let without = acceptor(&issuer, None);
+        let good = leaf(&issuer, |_| {});
+        let second = leaf(&issuer, |params| params.serial_number = Some(SerialNumber::from(2)));
+        for (what, acceptor, pair, now, expected) in [
+            ("not on the list", &with_list, &good, NOW, "ok"),
+            ("on the list", &with_list, &second, NOW, "Revoked"),
+            ("no list", &without, &second, NOW, "ok"),
+            // Who was revoked since nobody knows.
+            ("the list has expired", &with_list, &good, NOW + 20 * DAY, "revocation list expired"),
+        ] {
+            let verdict = verdict(acceptor, pair, now);
+            assert!(verdict.contains(expected), "{what}: {verdict}");
+        }
+    }
+
+    #[test]
+    fn a_subject_with_nul_is_not_read_at_all() {
+        let issuer = authority("clients");
+        let pair = leaf(&issuer, |params| params.distinguished_name.push(DnType::CommonName, "root\0.example"));
+        let noted = settled(&acceptor(&issuer, None), Some(presented(&pair)), NOW).client_certificate.unwrap();
+        assert_eq!((noted.subject.as_str(), noted.not_after), ("", 0));
+        assert_eq!(noted.verdict, Err("the certificate cannot be read in one way only".to_owned()));
+    }
+}

@@ -113,7 +113,13 @@ impl Relayed {
             self.waiting = false;
             deadline.disarm();
         }
-        if frame.is_none() || self.incoming.is_end_stream() {
+        let last = match &frame {
+            None => true,
+            // Nobody asks again after trailers.
+            Some(Ok(frame)) => frame.is_trailers() || self.incoming.is_end_stream(),
+            Some(Err(_)) => false,
+        };
+        if last {
             self.give_back();
         }
         Poll::Ready(frame.map(|frame| frame.map(without_forbidden_trailers).map_err(Into::into)))

@@ -14,6 +14,7 @@ use tower::Service;
 
 use crate::edge::gather::Gather;
 use crate::forward::body::{BodyError, Outgoing};
+use crate::forward::last_word::LastWord;
 use crate::forward::upstream::Endpoint;
 
 /// Large enough for a body to flow with few system calls, small enough for many streams at once.
@@ -29,12 +30,12 @@ pub(super) async fn open(
 ) -> Result<SendRequest<Outgoing>, BodyError> {
     let authority = endpoint.authority.to_str()?;
     let address = Uri::builder().scheme("http").authority(authority).path_and_query("/").build()?;
-    let stream = connector.clone().call(address).await?;
+    let stream = LastWord::new(connector.clone().call(address).await?.into_inner());
     match tls.filter(|_| endpoint.tls) {
-        None => converse(TokioIo::new(Gather(stream.into_inner()))).await,
+        None => converse(TokioIo::new(Gather(stream))).await,
         Some(config) => {
             let name = ServerName::try_from(endpoint.host.to_string())?;
-            let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream.into_inner());
+            let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
             converse(TokioIo::new(Gather(Box::pin(connecting).await?))).await
         }
     }

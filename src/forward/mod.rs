@@ -6,6 +6,7 @@ mod connect;
 mod forwarded;
 mod headers;
 pub mod identity;
+mod last_word;
 mod pool;
 mod request;
 pub mod tls;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 
@@ -203,14 +204,32 @@ fn relay(
     idle: Duration,
 ) -> Result<Response<Body>, Refusal> {
     upload.answered();
-    let (parts, incoming) = answer.into_parts();
+    let (mut parts, incoming) = answer.into_parts();
+    // The version is each hop's own: an upstream's HTTP/1.0 would cost the caller chunks and its connection.
+    parts.version = Version::HTTP_11;
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::new(Cause::UpstreamFailed, "the upstream switched protocols unasked").closing_if(&upload));
     }
-    if parts.headers.contains_key(TRANSFER_ENCODING) && parts.headers.contains_key(CONTENT_LENGTH) {
-        // Two framings: whichever we believe, somebody behind us may believe the other.
-        return Err(Refusal::new(Cause::UpstreamFailed, "the upstream's answer has two framings").closing_if(&upload));
+    if !is_framed_once(&parts.headers) {
+        return Err(
+            Refusal::new(Cause::UpstreamFailed, "the upstream's answer has a doubtful framing").closing_if(&upload)
+        );
     }
     let relayed = Relayed { incoming, lent: Some(lent), upload, idle, waiting: false };
     Ok(Response::from_parts(parts, Body::relayed(relayed)))
+}
+
+/// Whether there is at most one framing, and one that everybody reads alike: a number, or `chunked` by itself. Whichever
+/// of two we believe, somebody behind us may believe the other; and a coding below `chunked` would be taken for content,
+/// since `Transfer-Encoding` ends here.
+fn is_framed_once(headers: &HeaderMap) -> bool {
+    let mut framings = headers.get_all(CONTENT_LENGTH).iter().chain(headers.get_all(TRANSFER_ENCODING));
+    let Some(framing) = framings.next() else { return true };
+    let framing = framing.as_bytes();
+    let good = if headers.contains_key(CONTENT_LENGTH) {
+        !framing.is_empty() && framing.iter().all(u8::is_ascii_digit)
+    } else {
+        framing.eq_ignore_ascii_case(b"chunked")
+    };
+    good && framings.next().is_none()
 }

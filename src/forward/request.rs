@@ -1,9 +1,10 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use hyper::body::Body as _;
 
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
@@ -66,11 +67,25 @@ pub(super) fn prepare(
     forwarded::write(&mut fields, origin);
     identity::write(&mut fields, admission);
     fields.insert(REQUEST_ID, passage.id.clone());
+    frame(&mut fields, &method, body.is_end_stream());
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = target;
     *request.headers_mut() = fields;
     request
+}
+
+/// Says how the body is framed where the fields do not: hyper takes the methods that rarely have one (GET, DELETE, …) to
+/// have none, and RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
+fn frame(fields: &mut HeaderMap, method: &Method, empty: bool) {
+    if fields.contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    if !empty {
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
 }
 
 /// Names the endpoint in `Host` where the upstream asks for it.
@@ -119,10 +134,11 @@ fn target(uri: Uri, path: Option<&str>, query: Option<&str>) -> Uri {
         return uri;
     }
     let path = path.unwrap_or_else(|| uri.path());
-    let query = query.or_else(|| uri.query()).unwrap_or_default();
-    let mut target = String::with_capacity(path.len() + 1 + query.len());
+    // A query that was empty from the start keeps its question mark; one that became empty does not.
+    let query = query.map_or_else(|| uri.query(), |rest| Some(rest).filter(|rest| !rest.is_empty()));
+    let mut target = String::with_capacity(path.len() + 1 + query.map_or(0, str::len));
     target.push_str(path);
-    if !query.is_empty() {
+    if let Some(query) = query {
         target.push('?');
         target.push_str(query);
     }

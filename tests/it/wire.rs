@@ -16,6 +16,8 @@ pub struct Wire {
 /// One answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// As it stands in the status line.
+    pub version: String,
     pub status: u16,
     /// Names in lower case, in the order received.
     pub headers: Vec<(String, String)>,
@@ -69,22 +71,32 @@ impl Wire {
 
     /// Reads one head, interim or final.
     pub fn head(&mut self) -> Answer {
-        let end = loop {
-            if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at;
-            }
-            assert!(self.fill(), "the connection ended before a head: {:?}", String::from_utf8_lossy(&self.unread));
-        };
-        let head: Vec<u8> = self.unread.drain(..end + 4).collect();
-        let head = String::from_utf8(head).expect("a head is text");
+        let head = self.raw_head();
         let mut lines = head.trim_end().split("\r\n");
         let status_line = lines.next().expect("a head has a first line");
-        let status = status_line.split(' ').nth(1).expect("a status line has a status").parse().expect("a number");
+        let (version, rest) = status_line.split_once(' ').expect("a status line has a version");
+        let status = rest.split(' ').next().expect("a status line has a status").parse().expect("a number");
         let headers = lines
             .map(|line| line.split_once(':').expect("a field has a colon"))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        Answer { status, headers, body: Vec::new() }
+        Answer { version: version.to_owned(), status, headers, body: Vec::new() }
+    }
+
+    /// Reads one head as it stands.
+    pub fn raw_head(&mut self) -> String {
+        String::from_utf8(self.until(b"\r\n\r\n")).expect("a head is text")
+    }
+
+    /// Reads up to the end of these bytes.
+    pub fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        let length = loop {
+            if let Some(at) = self.unread.windows(end.len()).position(|window| window == end) {
+                break at + end.len();
+            }
+            assert!(self.fill(), "the connection ended early: {:?}", String::from_utf8_lossy(&self.unread));
+        };
+        self.unread.drain(..length).collect()
     }
 
     /// Reads the body that a head announces.
@@ -150,20 +162,18 @@ impl Wire {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
+    /// The same socket once more, to write to from another thread.
+    pub fn socket(&self) -> TcpStream {
+        self.stream.try_clone().expect("a socket can be shared")
+    }
+
     fn line(&mut self) -> String {
-        let end = loop {
-            if let Some(at) = self.unread.windows(2).position(|window| window == b"\r\n") {
-                break at;
-            }
-            assert!(self.fill(), "the connection ended in the middle of a line");
-        };
-        let line: Vec<u8> = self.unread.drain(..end + 2).collect();
-        String::from_utf8(line).expect("a line is text").trim_end().to_owned()
+        String::from_utf8(self.until(b"\r\n")).expect("a line is text").trim_end().to_owned()
     }
 
     /// Reads some more; `false` at the end.
     fn fill(&mut self) -> bool {
-        let mut space = [0; 65536];
+        let mut space = [0; 16384];
         match self.stream.read(&mut space) {
             Ok(0) => false,
             Ok(length) => {

@@ -1,0 +1,115 @@
+//! An authority of this test alone, and clients that trust it.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
+use tempfile::TempDir;
+
+/// An authority, with a folder for what it issues.
+pub struct Pki {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A TLS connection, its handshake done.
+pub type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+impl Pki {
+    /// A new authority; its certificate lies in `ca.pem`.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+        let folder = TempDir::new().expect("a folder can be made");
+        fs::write(folder.path().join("ca.pem"), issuer.pem()).expect("it can be written");
+        Self { folder, issuer }
+    }
+
+    /// Where its files lie.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Issues `<file>.pem` with `<file>.key` for these names or addresses.
+    pub fn issue(&self, file: &str, names: &[&str]) {
+        let mut params = CertificateParams::default();
+        let name = |name: &&str| {
+            let dns = || SanType::DnsName((*name).try_into().expect("a name"));
+            name.parse().map_or_else(|_| dns(), SanType::IpAddress)
+        };
+        params.subject_alt_names = names.iter().map(name).collect();
+        params.distinguished_name.push(rcgen::DnType::CommonName, file);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed");
+        fs::write(self.path().join(format!("{file}.pem")), certificate.pem()).expect("it can be written");
+        fs::write(self.path().join(format!("{file}.key")), key.serialize_pem()).expect("it can be written");
+    }
+
+    /// What was issued under this name.
+    pub fn pair(&self, file: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let certificate = CertificateDer::from_pem_file(self.path().join(format!("{file}.pem"))).expect("it is PEM");
+        let key = PrivateKeyDer::from_pem_file(self.path().join(format!("{file}.key"))).expect("it is PEM");
+        (vec![certificate], key)
+    }
+
+    /// A client that trusts this authority and speaks these protocols.
+    pub fn client(&self, protocols: &[&str]) -> ClientConfig {
+        self.client_of(rustls::ALL_VERSIONS, protocols)
+    }
+
+    /// The same in certain versions of TLS.
+    pub fn client_of(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("it is an authority");
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .expect("the versions are known")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|own| own.as_bytes().to_vec()).collect();
+        config
+    }
+
+    /// What an upstream with the certificate `file` needs.
+    pub fn server(&self, file: &str) -> Arc<ServerConfig> {
+        let (chain, key) = self.pair(file);
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let config = builder.expect("the versions are known").with_no_client_auth().with_single_cert(chain, key);
+        Arc::new(config.expect("certificate and key belong together"))
+    }
+}
+
+/// The one provider of cryptography.
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Connects and shakes hands.
+pub fn dial(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> io::Result<Secure> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut session = ClientConnection::new(Arc::clone(config), name).expect("a session can begin");
+    while session.is_handshaking() {
+        session.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(session, stream))
+}
+
+/// Asks for `/` under this host, as the connection's last request, and reads all there is.
+pub fn ask(secure: &mut Secure, host: &str) -> io::Result<String> {
+    write!(secure, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    secure.read_to_string(&mut text)?;
+    Ok(text)
+}
