@@ -1,9 +1,10 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use http::header::{COOKIE, HOST};
+use http::header::{COOKIE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use hyper::body::Body as _;
 
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
@@ -66,6 +67,10 @@ pub(super) fn prepare(
     forwarded::write(&mut fields, origin);
     identity::write(&mut fields, admission);
     fields.insert(REQUEST_ID, passage.id.clone());
+    if body.size_hint().exact().is_none() {
+        // Unsaid, hyper would send a GET or HEAD without its body.
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = target;
