@@ -67,6 +67,13 @@ impl Wire {
         }
     }
 
+    /// Reads the last answer of the connection: behind it the peer closes.
+    pub fn last_answer(&mut self) -> Answer {
+        let answer = self.answer();
+        assert!(self.is_closed(), "the connection is closed behind {answer:?}");
+        answer
+    }
+
     /// Reads one head, interim or final.
     pub fn head(&mut self) -> Answer {
         let end = loop {
@@ -163,7 +170,7 @@ impl Wire {
 
     /// Reads some more; `false` at the end.
     fn fill(&mut self) -> bool {
-        let mut space = [0; 65536];
+        let mut space = vec![0; 65536];
         match self.stream.read(&mut space) {
             Ok(0) => false,
             Ok(length) => {
