@@ -15,12 +15,19 @@ use http::{HeaderMap, Method, Version};
 use crate::edge::connection::Connection;
 use crate::refusal::{Cause, Refusal};
 
+/// Fields of one head.
+const MOST_FIELDS: usize = 100;
+
 /// Lets a request in and says which host it is for: without its port, an IPv6 address in its brackets, empty where an
 /// HTTP/1.0 request names none.
 pub fn inspect<'a>(parts: &'a Parts, connection: &Connection) -> Result<&'a str, Refusal> {
     // The method comes first: CONNECT and its like give the rest of the head another meaning.
     if !is_known(&parts.method) {
         return Err(Refusal::new(Cause::MethodNotImplemented, "the method is not one that is ever forwarded").closing());
+    }
+    // hyper counts in HTTP/1 only; there it refuses more by itself.
+    if parts.headers.len() > MOST_FIELDS {
+        return Err(Refusal::new(Cause::HeadTooLarge, "more fields than a request may have"));
     }
     if parts.version == Version::HTTP_2 {
         no_connection_fields(&parts.headers)?;
@@ -561,6 +568,19 @@ mod tests {
         }
         let parts = Request::builder().uri("/").header("host", "192.0.2.1").body(()).unwrap().into_parts().0;
         assert_eq!(inspect(&parts, &connection(None)).unwrap(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_head_has_room_for_a_hundred_fields() {
+        for (version, fields, expected) in
+            [(Version::HTTP_2, 99, None), (Version::HTTP_2, 100, Some(Cause::HeadTooLarge))]
+        {
+            // One more is the host.
+            let fields = vec![("x", "y"); fields];
+            let parts = parts(version, "/", &fields);
+            let seen = inspect(&parts, &connection(None));
+            assert_eq!(seen.err().map(|refusal| refusal.cause), expected);
+        }
     }
 
     #[test]

@@ -70,9 +70,10 @@ type Detail = &'static str;
 const PARAMETER: Detail = "the path has a parameter behind a semicolon";
 const RAW: Detail = "the path has a character that may not stand there raw";
 const TWICE: Detail = "the path is encoded twice";
+const VEILED: Detail = "the path has a segment of dots and blanks";
 
 fn is_canonical(path: &[u8]) -> Result<bool, Detail> {
-    let mut rest = path;
+    let (mut rest, mut blank) = (path, false);
     while let [byte, tail @ ..] = rest {
         rest = match class(*byte) {
             Class::Unreserved | Class::Reserved => tail,
@@ -93,6 +94,7 @@ fn is_canonical(path: &[u8]) -> Result<bool, Detail> {
                     if encoded.iter().any(u8::is_ascii_lowercase) {
                         return Ok(false);
                     }
+                    blank |= encoded == b"%20";
                     tail
                 }
             },
@@ -100,7 +102,19 @@ fn is_canonical(path: &[u8]) -> Result<bool, Detail> {
             Class::Refused => return Err(RAW),
         };
     }
-    Ok(true)
+    if blank && path.split(|byte| *byte == b'/').any(is_veiled) { Err(VEILED) } else { Ok(true) }
+}
+
+/// Whether a reader that trims blanks off a segment, as those on Windows do, could find a dot segment in this one.
+fn is_veiled(mut segment: &[u8]) -> bool {
+    let (mut dot, mut blank) = (false, false);
+    loop {
+        (segment, dot, blank) = match segment {
+            [b'.', rest @ ..] => (rest, true, blank),
+            [b'%', b'2', b'0', rest @ ..] => (rest, dot, true),
+            rest => return dot && blank && rest.is_empty(),
+        };
+    }
 }
 
 /// What a percent sign introduces.
@@ -176,6 +190,7 @@ fn rewrite(path: &str) -> Result<String, Detail> {
                 let parent = out[..start - 1].rfind('/').ok_or("the path climbs above its root")?;
                 out.truncate(parent + 1);
             }
+            veiled if is_veiled(veiled.as_bytes()) => return Err(VEILED),
             _ if segments.peek().is_some() => out.push('/'),
             _ => {}
         }
@@ -237,6 +252,7 @@ mod tests {
             "/a%20b%3Fc%23",
             "/user@example.com/a:b/c=d,e!f$g&h'i(j)k*l+m~n-o_p[0]",
             "/%25%20",
+            "/%20/a%20.",
         ] {
             assert!(matches!(canonical(path), Ok(Cow::Borrowed(own)) if own == path), "{path}");
         }
@@ -312,6 +328,9 @@ mod tests {
             ("backtick", "/a`b"),
             ("bar", "/a|b"),
             ("hash", "/a#b"),
+            ("dots and a blank", "/a/..%20/b"),
+            ("a blank and a dot", "/a/%20."),
+            ("dots and a blank, after a rewrite", "//%2e%2e%20/b"),
             ("above the root", "/.."),
             ("above the root, encoded", "/a/%2e%2e/%2e%2e/b"),
             ("above the root, merged", "//../a"),

@@ -36,37 +36,27 @@ static END_TO_END: [HeaderName; 11] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Ways of naming the caller that upstreams believe, beside those that vidgate writes itself: a trusted proxy's word, and
-/// never the caller's own.
-static CALLER: [HeaderName; 4] = [
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("true-client-ip"),
-];
-
 /// Takes out what a caller may not pass on: what was meant for its connection, what could pass for a word of vidgate,
-/// what would change the method, and names with an underscore. Most requests hold little of it: one look at the names
-/// says which of the four are needed at all.
+/// what would change the method or the target, and names with an underscore. Most requests hold little of it: one look
+/// at the names says which of these are needed at all.
 pub(super) fn strip_request(headers: &mut HeaderMap, declared: &[HeaderName], trusted: bool) {
-    let (mut hop, mut said, mut underscored) = (false, false, false);
+    let (mut hop, mut origin, mut said, mut underscored) = (false, false, false, false);
     for name in headers.keys() {
         let text = name.as_str();
         hop |= concerns_hop(text);
-        said |= text.starts_with('x') || text.starts_with("true");
+        origin |= is_about_origin(text);
+        said |= text.starts_with('x');
         underscored |= text.contains('_');
     }
-    if said && !trusted {
-        for name in &CALLER {
-            headers.remove(name);
-        }
+    if origin && !trusted {
+        strip(headers, |name| is_about_origin(name.as_str()));
     }
     if hop {
         strip_hop_by_hop(headers);
     }
     if said || underscored {
         strip_identity(headers);
-        strip_override_methods(headers);
+        strip_overrides(headers);
     }
     if underscored {
         strip_underscored(headers, declared);
@@ -122,8 +112,8 @@ fn strip_identity(headers: &mut HeaderMap) {
     strip(headers, is_identity);
 }
 
-/// Takes out what would have the upstream see another method than the one that was decided on.
-fn strip_override_methods(headers: &mut HeaderMap) {
+/// Takes out what would have the upstream see another method or target than the one that was decided on.
+fn strip_overrides(headers: &mut HeaderMap) {
     strip(headers, is_override);
 }
 
@@ -215,12 +205,44 @@ fn is_forwarding(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-")
 }
 
+/// Whether upstreams believe this field on where a request came from: a trusted proxy's word, and never the caller's own.
+/// What vidgate says of it is written afterwards.
+fn is_about_origin(name: &str) -> bool {
+    match name {
+        "x-real-ip"
+        | "x-client-ip"
+        | "client-ip"
+        | "true-client-ip"
+        | "x-cluster-client-ip"
+        | "cf-connecting-ip"
+        | "fastly-client-ip"
+        | "x-envoy-external-address"
+        | "x-original-forwarded-for"
+        | "x-original-host"
+        | "x-forwarded"
+        | "forwarded-for"
+        | "front-end-https" => true,
+        other => other.starts_with("x-forwarded-"),
+    }
+}
+
 fn is_identity(name: &HeaderName) -> bool {
     reads_as(name, "x-vidgate", true)
 }
 
+/// IIS, and the frameworks that follow it, take the address of a request from the last four.
+const OVERRIDES: [&str; 7] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-rewrite-url",
+];
+
 fn is_override(name: &HeaderName) -> bool {
-    ["x-http-method-override", "x-http-method", "x-method-override"].iter().any(|own| reads_as(name, own, false))
+    OVERRIDES.iter().any(|own| reads_as(name, own, false))
 }
 
 /// Whether an upstream could read this name as `own`, or as a name that starts with it. Names are in lower case already;
@@ -329,11 +351,11 @@ mod tests {
     }
 
     #[test]
-    fn the_method_cannot_be_overridden() {
-        let forged =
-            "X-HTTP-Method-Override: DELETE | X-HTTP-Method: PUT | X-Method-Override: PUT | X_HTTP_Method: PUT";
-        assert_eq!(after(forged, strip_override_methods), "");
-        assert_eq!(after("X-HTTP-Methods: a", strip_override_methods), "x-http-methods: a");
+    fn neither_method_nor_target_can_be_overridden() {
+        let forged = "X-HTTP-Method-Override: DELETE | X-HTTP-Method: PUT | X-Method-Override: PUT | X_HTTP_Method: PUT \
+                      | X-Original-URL: /b | X-Original-URI: /b | X-Original-Method: PUT | X_Rewrite_URL: /b";
+        assert_eq!(after(forged, strip_overrides), "");
+        assert_eq!(after("X-HTTP-Methods: a", strip_overrides), "x-http-methods: a");
     }
 
     #[test]

@@ -29,11 +29,16 @@ impl TestGateway {
 
     /// Starts a gateway whose relative paths begin at `base`, with so many workers.
     pub fn start_in(toml: &str, base: &Path, workers: usize) -> Self {
+        Self::start_at(START, toml, base, workers)
+    }
+
+    /// The same at another time.
+    pub fn start_at(now: UnixTime, toml: &str, base: &Path, workers: usize) -> Self {
         let loaded = match config::load_text("test.toml", toml, base) {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
         };
-        let clock = Clock::manual(START);
+        let clock = Clock::manual(now);
         let server = Server::start(loaded, &Options { workers, clock: clock.clone() }).expect("the gateway starts");
         Self { server: Some(server), clock }
     }
@@ -41,6 +46,11 @@ impl TestGateway {
     /// One plain listener `public` with one open route to `upstream`.
     pub fn open(upstream: &Upstream) -> Self {
         Self::start(&open(upstream, ""))
+    }
+
+    /// The same with one worker: what follows a request is sent upstream by the connection that it would have used.
+    pub fn alone(toml: &str) -> Self {
+        Self::start_in(toml, Path::new("."), 1)
     }
 
     /// Where a listener is bound.

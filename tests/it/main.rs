@@ -1,24 +1,37 @@
 //! The gateway from the street: real sockets, a real upstream that reports exactly what reached it, and a clock that
 //! tests move instead of sleeping.
 
-#![expect(unreachable_pub, reason = "a test binary has no outside")]
+#![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
 mod bodies;
 mod credentials;
 mod deadlines;
+mod dialects;
 mod drain;
 mod faults;
 mod forwarding;
+mod frames;
+mod framing;
 mod house;
 mod http2;
+mod identity;
+mod multiplexed;
+mod origin;
 mod peer;
 mod pki;
 mod placement;
 mod plan;
 mod pool;
+mod secrecy;
+mod sizes;
+mod spelling;
+mod stranger;
 mod streaming;
 mod streams;
+mod targets;
 mod time;
 mod tls;
+mod translation;
 mod upstream;
+mod vectors;
 mod wire;

@@ -69,6 +69,13 @@ impl Wire {
         }
     }
 
+    /// Reads the last answer of the connection: behind it the peer closes.
+    pub fn last_answer(&mut self) -> Answer {
+        let answer = self.answer();
+        assert!(self.is_closed(), "the connection is closed behind {answer:?}");
+        answer
+    }
+
     /// Reads one head, interim or final.
     pub fn head(&mut self) -> Answer {
         let head = self.raw_head();
