@@ -85,9 +85,24 @@ impl Server {
 
     /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
     pub fn drain(self) -> bool {
+        self.drain_unless(|| false)
+    }
+
+    /// The same, but gives up as soon as `hurried`: it is asked a few times a second.
+    pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
+        const STEP: Duration = Duration::from_millis(100);
         self.accepting.cancel();
         self.draining.cancel();
-        self.ended.recv_timeout(self.patience) == Err(RecvTimeoutError::Disconnected)
+        let mut left = self.patience;
+        while !hurried() {
+            let step = left.min(STEP);
+            match self.ended.recv_timeout(step) {
+                Err(RecvTimeoutError::Timeout) if left > step => left -= step,
+                Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
+                Err(RecvTimeoutError::Disconnected) => return true,
+            }
+        }
+        false
     }
 }
 
@@ -171,8 +186,9 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
         tracing::info!(listener, %address, "listening");
     }
     wait_for_stop().map_err(Failure::Start)?;
-    tracing::info!("draining");
-    let finished = server.drain();
+    tracing::info!("draining; a second signal ends it at once");
+    let hurry = thread::spawn(wait_for_stop);
+    let finished = server.drain_unless(|| hurry.is_finished());
     tracing::info!(finished, "stopped");
     drop(log);
     Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
