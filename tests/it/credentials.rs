@@ -195,6 +195,7 @@ fn two_credentials_are_never_settled_by_the_first_or_the_last() {
         ("joined by a comma", "/api/v3/x", vec![format!("{good}, {good}")]),
         ("joined, two kinds", "/any/x", vec![format!("{good},{api}")]),
         ("where nobody is asked", "/open/x", vec![good.clone(), good.clone()]),
+        ("joined, where nobody is asked", "/open/x", vec![format!("{good}, {api}")]),
     ] {
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         assert_eq!(house.status(&format!("GET {path}"), &fields), 401, "{what}");
