@@ -5,12 +5,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Deadlines};
 use crate::edge::stage::InFlight;
 use crate::forward::headers;
 use crate::forward::pool::Lent;
@@ -98,20 +98,19 @@ pub(super) struct Relayed {
 
 impl Relayed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let deadline = &self.upload.deadline;
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             if !self.waiting {
                 self.waiting = true;
-                deadline.arm(self.idle);
+                self.upload.await_piece(Some(self.idle));
             }
-            return match deadline.poll(context) {
+            return match self.upload.deadline.poll(context) {
                 Poll::Ready(()) => Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into()))),
                 Poll::Pending => Poll::Pending,
             };
         };
         if self.waiting {
             self.waiting = false;
-            deadline.disarm();
+            self.upload.await_piece(None);
         }
         let last = match &frame {
             None => true,
@@ -149,24 +148,24 @@ fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// How a request's body fares, seen by the two who wait: the sender for the head of the answer, the answer for its end.
+/// How a request fares, seen by all who wait: the sender for the head of the answer, the answer for its next piece.
 pub(super) struct Upload {
+    /// The upstream's: until the head of the answer, and then for each piece of it.
     pub(super) deadline: Deadline,
-    /// For the upstream's answer, counted from the last byte it was sent.
+    /// For the head of the answer, counted from the last byte that was sent.
     response: Duration,
-    /// For the caller's next piece.
-    piece: Duration,
-    waiting: Cell<bool>,
     answered: Cell<bool>,
+    /// What the answer gives the upstream for its next piece, while it waits for one.
+    awaited: Cell<Option<Duration>>,
     pub(super) ended: Cell<bool>,
     failed: Cell<Option<Cause>>,
 }
 
 impl Upload {
     /// Nothing sent yet.
-    pub(super) fn new(deadline: Deadline, response: Duration, piece: Duration) -> Rc<Self> {
-        let [waiting, answered, ended] = [(); 3].map(|()| Cell::new(false));
-        Rc::new(Self { deadline, response, piece, waiting, answered, ended, failed: Cell::new(None) })
+    pub(super) fn new(deadline: Deadline, response: Duration) -> Rc<Self> {
+        let [answered, ended] = [(); 2].map(|()| Cell::new(false));
+        Rc::new(Self { deadline, response, answered, awaited: Cell::new(None), ended, failed: Cell::new(None) })
     }
 
     /// The upstream has the floor: it shall answer in time.
@@ -180,14 +179,18 @@ impl Upload {
         self.deadline.disarm();
     }
 
+    /// The answer waits for its next piece, or no longer.
+    fn await_piece(&self, idle: Option<Duration>) {
+        self.awaited.set(idle);
+        match idle {
+            Some(idle) => self.deadline.arm(idle),
+            None => self.deadline.disarm(),
+        }
+    }
+
     /// Why the request's body failed, if it did.
     pub(super) fn failure(&self) -> Option<Cause> {
         self.failed.get()
-    }
-
-    /// Whether it is the caller who is late.
-    pub(super) fn waits_for_caller(&self) -> bool {
-        self.waiting.get()
     }
 
     fn fail(&self, cause: Cause) -> BodyError {
@@ -195,12 +198,19 @@ impl Upload {
         cause.name().into()
     }
 
-    fn moved(&self, ready: bool) {
-        if !self.answered.get() && ready == self.waiting.get() {
-            self.waiting.set(!ready);
-            self.deadline.arm(if ready { self.response } else { self.piece });
-        } else if ready && !self.answered.get() {
+    /// The caller has the floor: until it has sent more, no answer is due.
+    fn await_caller(&self) {
+        if !self.answered.get() {
+            self.deadline.disarm();
+        }
+    }
+
+    /// More was sent: whatever is due from the upstream is counted from now.
+    fn moved(&self) {
+        if !self.answered.get() {
             self.deadline.arm(self.response);
+        } else if let Some(idle) = self.awaited.get() {
+            self.deadline.arm(idle);
         }
     }
 }
@@ -211,18 +221,62 @@ impl fmt::Debug for Upload {
     }
 }
 
+/// The least that a caller sends on average while it is waited for, in bytes a second.
+const LEAST_RATE: u64 = 240;
+
+/// How fast a request's body comes, counting only the time that the caller is waited for.
+#[derive(Debug)]
+struct Pace {
+    deadline: Deadline,
+    /// For the next piece; also what an average is not asked of.
+    piece: Duration,
+    since: Option<Instant>,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Nothing there: ready once the caller has taken too long.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.since.is_none() {
+            self.since = Some(self.deadline.now());
+            self.deadline.arm(self.piece);
+        }
+        self.deadline.poll(context)
+    }
+
+    /// So many bytes came: whether that is fast enough. An empty piece is none, and the wait goes on.
+    fn keeps_up(&mut self, bytes: u64) -> bool {
+        if bytes > 0
+            && let Some(since) = self.since.take()
+        {
+            self.deadline.disarm();
+            self.waited += self.deadline.now().saturating_duration_since(since);
+        }
+        self.bytes += bytes;
+        self.bytes >= LEAST_RATE * self.waited.saturating_sub(self.piece).as_secs()
+    }
+}
+
 /// The body of a request on its way upstream.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    body: Option<Incoming>,
+    body: Option<(Incoming, Pace)>,
     left: u64,
     upload: Rc<Upload>,
 }
 
 impl Outgoing {
-    /// Passes `body` on, up to `most` bytes.
-    pub(super) fn new(body: Incoming, most: Option<u64>, upload: &Rc<Upload>) -> Self {
-        let body = Some(body).filter(|body| !body.is_end_stream());
+    /// Passes `body` on, up to `most` bytes; `piece` is how long the caller may take for each piece.
+    pub(super) fn new(
+        body: Incoming,
+        most: Option<u64>,
+        upload: &Rc<Upload>,
+        deadlines: &Rc<Deadlines>,
+        piece: Duration,
+    ) -> Self {
+        let pace = || Pace { deadline: deadlines.register(), piece, since: None, waited: Duration::ZERO, bytes: 0 };
+        let body = Some(body).filter(|body| !body.is_end_stream()).map(|body| (body, pace()));
         upload.ended.set(body.is_none());
         Self { body, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
     }
@@ -236,34 +290,34 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut *body).poll_frame(context);
-        this.upload.moved(polled.is_ready());
-        let Poll::Ready(frame) = polled else { return Poll::Pending };
-        Poll::Ready(match frame {
-            None => {
-                this.upload.ended.set(true);
-                None
+        let Self { body, left, upload } = &mut *self;
+        let Some((body, pace)) = body else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+            upload.await_caller();
+            return pace.poll_late(context).map(|()| Some(Err(upload.fail(Cause::BodyTimeout))));
+        };
+        let Some(frame) = frame else {
+            upload.ended.set(true);
+            upload.moved();
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(frame.map_err(|_| upload.fail(Cause::MalformedBody)).and_then(|frame| {
+            let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
+            if !pace.keeps_up(length) {
+                return Err(upload.fail(Cause::BodyTimeout));
             }
-            Some(Err(_)) => Some(Err(this.upload.fail(Cause::MalformedBody))),
-            Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-                let Some(left) = this.left.checked_sub(length) else {
-                    return Poll::Ready(Some(Err(this.upload.fail(Cause::BodyTooLarge))));
-                };
-                this.left = left;
-                this.upload.ended.set(body.is_end_stream());
-                Some(Ok(without_forbidden_trailers(frame)))
-            }
-        })
+            *left = left.checked_sub(length).ok_or_else(|| upload.fail(Cause::BodyTooLarge))?;
+            upload.ended.set(body.is_end_stream());
+            upload.moved();
+            Ok(without_forbidden_trailers(frame))
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.body.as_ref().is_none_or(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
     }
 }

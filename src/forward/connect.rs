@@ -28,8 +28,7 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<SendRequest<Outgoing>, BodyError> {
-    let authority = endpoint.authority.to_str()?;
-    let address = Uri::builder().scheme("http").authority(authority).path_and_query("/").build()?;
+    let address = Uri::builder().scheme("http").authority(socket(endpoint)).path_and_query("/").build()?;
     let stream = LastWord::new(connector.clone().call(address).await?.into_inner());
     match tls.filter(|_| endpoint.tls) {
         None => converse(TokioIo::new(Gather(stream))).await,
@@ -41,6 +40,12 @@ pub(super) async fn open(
     }
 }
 
+/// Where to dial: always with the port, which `Endpoint::authority` leaves out where it is the scheme's own.
+fn socket(endpoint: &Endpoint) -> String {
+    let Endpoint { host, port, .. } = endpoint;
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 async fn converse<T: Read + Write + Unpin + 'static>(socket: T) -> Result<SendRequest<Outgoing>, BodyError> {
     let (sender, conversation) =
         http1::Builder::new().max_buf_size(BUFFER).max_header_size(HEAD).handshake(socket).await?;
@@ -49,4 +54,19 @@ async fn converse<T: Read + Write + Unpin + 'static>(socket: T) -> Result<SendRe
         conversation.await.ok();
     });
     Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_dialled_at_its_own_port() {
+        for (host, port, expected) in [("api.example.com", 443, "api.example.com:443"), ("::1", 80, "[::1]:80")] {
+            let authority = HeaderValue::from_static("api.example.com");
+            assert_eq!(socket(&Endpoint { tls: true, host: host.into(), port, authority }), expected);
+        }
+    }
 }

@@ -17,7 +17,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -35,6 +35,9 @@ use crate::deadline::Deadlines;
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 
+/// How long an endpoint that could not be reached is left alone.
+const REST: Duration = Duration::from_secs(1);
+
 /// A worker's connections to all upstreams.
 #[derive(Debug)]
 pub struct Forwarder {
@@ -48,6 +51,8 @@ pub struct Forwarder {
 struct Door {
     pools: Vec<Rc<Pool>>,
     turn: Cell<usize>,
+    /// Until when each endpoint is left alone.
+    rest: Vec<Cell<Option<Instant>>>,
 }
 
 impl Forwarder {
@@ -57,7 +62,8 @@ impl Forwarder {
         connector.set_nodelay(true);
         let door = |upstream: &Upstream| {
             let pool = |_| Pool::new(Rc::clone(deadlines), upstream.timeouts.keep, upstream.idle_connections);
-            Door { pools: upstream.endpoints.iter().map(pool).collect(), turn: Cell::new(0) }
+            let pools: Vec<_> = upstream.endpoints.iter().map(pool).collect();
+            Door { rest: vec![Cell::new(None); pools.len()], pools, turn: Cell::new(0) }
         };
         Self { deadlines: Rc::clone(deadlines), connector, doors: upstreams.iter().map(door).collect() }
     }
@@ -78,11 +84,11 @@ impl Forwarder {
         piece: Duration,
     ) -> Result<Response<Body>, Refusal> {
         let timeouts = &way.upstream.timeouts;
-        let upload = Upload::new(self.deadlines.register(), timeouts.response, piece);
-        let body = Outgoing::new(body, way.max_body, &upload);
+        let upload = Upload::new(self.deadlines.register(), timeouts.response);
+        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece);
         let door = &self.doors[id.0];
-        let turn = door.next();
-        let mut request = request::prepare(*parts, body, way, passage, admission);
+        let turn = door.next(self.deadlines.now());
+        let mut request = request::prepare(*parts, body, way, passage, admission)?;
         request::address(&mut request, way.upstream, &way.upstream.endpoints[turn]);
         let mut request = Some(request);
         if let Some(kept) = door.pools[turn].take() {
@@ -96,36 +102,57 @@ impl Forwarder {
             }
         }
         // Boxed: rare, and large; a request that finds a connection does not carry its size.
-        let lent = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
+        let (lent, turn) = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
+        if let Some(request) = &mut request {
+            request::address(request, way.upstream, &way.upstream.endpoints[turn]);
+        }
         match attempt(lent, &mut request, &upload).await {
             Ok((answer, lent)) => relay(answer, lent, upload, timeouts.idle),
             Err(failure) => Err(failure.refusal(&upload)),
         }
     }
 
-    async fn connect(&self, upstream: &Upstream, door: &Door, turn: usize, upload: &Upload) -> Result<Lent, Refusal> {
-        upload.deadline.arm(upstream.timeouts.connect);
-        let mut opening = pin!(connect::open(&self.connector, &upstream.endpoints[turn], upstream.tls.as_ref()));
-        let opened = poll_fn(|context| match upload.deadline.poll(context) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => opening.as_mut().poll(context).map(Some),
-        });
-        match opened.await {
-            Some(Ok(sender)) => Ok(Lent::new(sender, &door.pools[turn])),
-            Some(Err(error)) => {
-                tracing::warn!(upstream = %upstream.name, %error, "no connection to the upstream");
-                Err(Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream").closing_if(upload))
+    /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may
+    /// be sent here. Says which one it was.
+    async fn connect(
+        &self,
+        upstream: &Upstream,
+        door: &Door,
+        turn: usize,
+        upload: &Upload,
+    ) -> Result<(Lent, usize), Refusal> {
+        let count = door.pools.len();
+        for turn in (turn..turn + count).map(|turn| turn % count) {
+            upload.deadline.arm(upstream.timeouts.connect);
+            let mut opening = pin!(connect::open(&self.connector, &upstream.endpoints[turn], upstream.tls.as_ref()));
+            let opened = poll_fn(|context| match upload.deadline.poll(context) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => opening.as_mut().poll(context).map(Some),
+            });
+            match opened.await {
+                Some(Ok(sender)) => return Ok((Lent::new(sender, &door.pools[turn]), turn)),
+                Some(Err(error)) => {
+                    tracing::warn!(upstream = %upstream.name, endpoint = turn, %error, "no connection to the upstream");
+                    door.rest[turn].set(Some(self.deadlines.now() + REST));
+                }
+                None => {
+                    door.rest[turn].set(Some(self.deadlines.now() + REST));
+                    return Err(Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload));
+                }
             }
-            None => Err(Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload)),
         }
+        Err(Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream").closing_if(upload))
     }
 }
 
 impl Door {
-    /// Endpoints take turns.
-    fn next(&self) -> usize {
-        let turn = self.turn.get();
-        self.turn.set((turn + 1) % self.pools.len());
+    /// Endpoints take turns; one that could not be reached rests for a moment, unless all do.
+    fn next(&self, now: Instant) -> usize {
+        let count = self.pools.len();
+        let first = self.turn.get();
+        let mut turns = (first..first + count).map(|turn| turn % count);
+        let turn = turns.find(|turn| self.rest[*turn].get().is_none_or(|until| until <= now)).unwrap_or(first);
+        self.turn.set((turn + 1) % count);
         turn
     }
 }
@@ -143,7 +170,6 @@ enum Failure {
 impl Failure {
     fn refusal(self, upload: &Upload) -> Refusal {
         let (cause, detail) = match (self, upload.failure()) {
-            (Self::Late, _) if upload.waits_for_caller() => (Cause::BodyTimeout, "the request's body stopped coming"),
             (Self::Late, _) => (Cause::UpstreamTimeout, "no answer in time"),
             (Self::NeverSent | Self::Sent(_), Some(cause)) => (cause, "the request's body failed"),
             (Self::NeverSent, None) => (Cause::UpstreamFailed, "the upstream closed the connection"),

@@ -11,6 +11,7 @@ use crate::forward::forwarded::{self, Origin};
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
+use crate::refusal::{Cause, Refusal};
 use crate::scheme::Places;
 
 /// The request id, towards the upstream and the caller.
@@ -53,7 +54,7 @@ pub(super) fn prepare(
     way: Way<'_>,
     passage: &Passage<'_>,
     admission: &Admission,
-) -> Request<Outgoing> {
+) -> Result<Request<Outgoing>, Refusal> {
     let Parts { method, uri, version, headers: mut fields, .. } = parts;
     if version == Version::HTTP_2 {
         as_http1(&mut fields, &uri);
@@ -62,7 +63,7 @@ pub(super) fn prepare(
     // below; then what no caller may say of themselves; only then is anything added.
     headers::strip_request(&mut fields, way.underscored, passage.trusted);
     let query = replace_credential(&mut fields, uri.query(), way);
-    let target = target(uri, passage.path.as_deref(), query.as_deref());
+    let target = target(uri, passage.path.as_deref(), query.as_deref())?;
     let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted: passage.trusted };
     forwarded::write(&mut fields, origin);
     identity::write(&mut fields, admission);
@@ -72,7 +73,7 @@ pub(super) fn prepare(
     *request.method_mut() = method;
     *request.uri_mut() = target;
     *request.headers_mut() = fields;
-    request
+    Ok(request)
 }
 
 /// Says how the body is framed where the fields do not: hyper takes the methods that rarely have one (GET, DELETE, …) to
@@ -88,7 +89,7 @@ fn frame(fields: &mut HeaderMap, method: &Method, empty: bool) {
     }
 }
 
-/// Names the endpoint in `Host` where the upstream asks for it.
+/// Names the endpoint in `Host` where the upstream asks for it. May be said again for another endpoint.
 pub(super) fn address(request: &mut Request<Outgoing>, upstream: &Upstream, endpoint: &Endpoint) {
     let host = match upstream.host {
         HostPolicy::Preserve if request.headers().contains_key(HOST) => return,
@@ -129,9 +130,9 @@ fn replace_credential(fields: &mut HeaderMap, query: Option<&str>, way: Way<'_>)
 }
 
 /// The target in origin form: the canonical path, and the query without the credential.
-fn target(uri: Uri, path: Option<&str>, query: Option<&str>) -> Uri {
+fn target(uri: Uri, path: Option<&str>, query: Option<&str>) -> Result<Uri, Refusal> {
     if path.is_none() && query.is_none() && uri.authority().is_none() {
-        return uri;
+        return Ok(uri);
     }
     let path = path.unwrap_or_else(|| uri.path());
     // A query that was empty from the start keeps its question mark; one that became empty does not.
@@ -143,5 +144,5 @@ fn target(uri: Uri, path: Option<&str>, query: Option<&str>) -> Uri {
         target.push_str(query);
     }
     // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
-    target.try_into().unwrap_or_else(|_| Uri::from_static("/"))
+    target.try_into().map_err(|_| Refusal::new(Cause::Internal, "the target to be sent is none").closing())
 }
