@@ -96,6 +96,12 @@ pub(super) struct Relayed {
     pub(super) waiting: bool,
 }
 
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        self.upload.answering.set(false);
+    }
+}
+
 impl Relayed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
@@ -155,6 +161,8 @@ pub(super) struct Upload {
     /// For the head of the answer, counted from the last byte that was sent.
     response: Duration,
     answered: Cell<bool>,
+    /// Whether the answer is on its way.
+    answering: Cell<bool>,
     /// What the answer gives the upstream for its next piece, while it waits for one.
     awaited: Cell<Option<Duration>>,
     pub(super) ended: Cell<bool>,
@@ -164,8 +172,9 @@ pub(super) struct Upload {
 impl Upload {
     /// Nothing sent yet.
     pub(super) fn new(deadline: Deadline, response: Duration) -> Rc<Self> {
-        let [answered, ended] = [(); 2].map(|()| Cell::new(false));
-        Rc::new(Self { deadline, response, answered, awaited: Cell::new(None), ended, failed: Cell::new(None) })
+        let [answered, answering, ended] = [(); 3].map(|()| Cell::new(false));
+        let (awaited, failed) = (Cell::new(None), Cell::new(None));
+        Rc::new(Self { deadline, response, answered, answering, awaited, ended, failed })
     }
 
     /// The upstream has the floor: it shall answer in time.
@@ -176,6 +185,7 @@ impl Upload {
     /// The head of the answer is here: from now on the deadline is the answer's.
     pub(super) fn answered(&self) {
         self.answered.set(true);
+        self.answering.set(true);
         self.deadline.disarm();
     }
 
@@ -294,7 +304,14 @@ impl HttpBody for Outgoing {
         let Some((body, pace)) = body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
             upload.await_caller();
-            return pace.poll_late(context).map(|()| Some(Err(upload.fail(Cause::BodyTimeout))));
+            // While the answer comes, both sides talk at once, and the caller may well have nothing to say just now.
+            while pace.poll_late(context).is_ready() {
+                if !upload.answering.get() {
+                    return Poll::Ready(Some(Err(upload.fail(Cause::BodyTimeout))));
+                }
+                pace.since = None;
+            }
+            return Poll::Pending;
         };
         let Some(frame) = frame else {
             upload.ended.set(true);
@@ -303,7 +320,7 @@ impl HttpBody for Outgoing {
         };
         Poll::Ready(Some(frame.map_err(|_| upload.fail(Cause::MalformedBody)).and_then(|frame| {
             let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-            if !pace.keeps_up(length) {
+            if !pace.keeps_up(length) && !upload.answering.get() {
                 return Err(upload.fail(Cause::BodyTimeout));
             }
             *left = left.checked_sub(length).ok_or_else(|| upload.fail(Cause::BodyTooLarge))?;

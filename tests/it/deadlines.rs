@@ -171,10 +171,12 @@ fn streams_that_move_outlive_every_deadline() {
     let mut wire = gateway.connect();
     wire.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (mut peer, _) = played.next_head();
+    // 25 seconds, and what is least in that time: 240 bytes a second (threats B18).
+    let piece = format!("1770\r\n{}\r\n", "u".repeat(6000));
     for _ in 0..8 {
         gateway.pass(seconds(25));
-        wire.send("2\r\nup\r\n");
-        assert_eq!(peer.take_text(7), "2\r\nup\r\n");
+        wire.send(&piece);
+        assert_eq!(peer.take_text(piece.len()), piece);
     }
     peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(wire.head().status, 200);
@@ -195,16 +197,52 @@ fn an_upstream_has_its_time_from_the_last_byte_it_was_sent() {
     let played = Played::start();
     let gateway = timed(&played.upstream, Added::default());
     let mut wire = gateway.connect();
-    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18000\r\n\r\n");
     let (mut peer, _) = played.next_head();
-    for piece in ["on", "tw", "th"] {
+    for letter in ["1", "2", "3"] {
+        let piece = letter.repeat(6000);
         gateway.pass(seconds(25));
-        wire.send(piece);
-        assert_eq!(peer.take_text(2), piece);
+        wire.send(&piece);
+        assert_eq!(peer.take_text(6000), piece);
     }
     gateway.pass(seconds(59));
     assert!(wire.is_quiet(), "not before its time");
     gateway.pass(seconds(1) + SLACK);
     assert_eq!(wire.answer().status, 504);
     assert!(peer.is_closed());
+}
+
+#[test]
+fn a_body_that_trickles_is_refused() {
+    let played = Played::start();
+    let gateway = timed(&played.upstream, Added::default());
+    let mut wire = gateway.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    let (mut peer, _) = played.next_head();
+    // Never 30 seconds without a byte, but far from 240 bytes a second once the first 30 are over.
+    for _ in 0..2 {
+        gateway.pass(seconds(20));
+        wire.send("x");
+    }
+    assert_eq!(wire.answer().status, 408);
+    assert!(wire.is_closed() && peer.is_closed());
+}
+
+#[test]
+fn an_upload_that_moves_keeps_its_early_answer_alive() {
+    let played = Played::start();
+    let gateway = timed(&played.upstream, Added::default());
+    let mut wire = gateway.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n");
+    let (mut peer, _) = played.next_head();
+    peer.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(wire.head().status, 200);
+    // Far beyond the 60 seconds that an answer may rest: it waits for the upload, and the upload comes.
+    for _ in 0..4 {
+        gateway.pass(seconds(25));
+        wire.send("x".repeat(10_000));
+        assert_eq!(peer.take(10_000).len(), 10_000);
+    }
+    peer.say("done");
+    assert_eq!(wire.take(4), b"done");
 }

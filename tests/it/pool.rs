@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::house::TestGateway;
+use crate::house::{TestGateway, open};
 use crate::peer::{Peer, Played};
 use crate::time::{Added, SLACK, timed};
 use crate::upstream::Upstream;
@@ -233,4 +233,18 @@ fn many_callers_at_once_get_their_own_answers() {
         }
     });
     assert_eq!(upstream.seen().len(), 800);
+}
+
+#[test]
+fn an_endpoint_that_is_down_costs_no_request() {
+    let upstream = Upstream::start();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound");
+    let toml = open(&upstream, "").replace("endpoints = [", &format!("endpoints = [\"http://{gone}\", "));
+    let gateway = TestGateway::start(&toml);
+    for _ in 0..4 {
+        // A body is sent to the second endpoint whole: the first has not seen a byte of it.
+        let answer = gateway.connect().ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+        assert_eq!(answer.status, 200);
+    }
+    assert!(upstream.seen().iter().all(|request| request.body == b"body"));
 }
