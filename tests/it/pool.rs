@@ -127,6 +127,32 @@ fn a_request_on_a_connection_that_went_stale_is_sent_on_a_new_one() {
 }
 
 #[test]
+fn a_request_is_sent_again_exactly_if_the_upstream_saw_nothing_of_it() {
+    let played = Played::start();
+    let gateway = timed(&played.upstream, Added::default());
+    let (mut busy, mut wire) = (gateway.connect(), gateway.connect());
+    let mut peer = exchange_anew(&mut wire, &played, "/1");
+    for round in 0..40 {
+        // The worker has its hands full, and finds the request and the end of the kept connection at once.
+        busy.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".repeat(50));
+        wire.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+        peer.finish();
+        if peer.rest().is_empty() {
+            peer = played.next();
+            assert_eq!(peer.request().body, b"hello", "{round}");
+            peer.say(named("/2"));
+            assert_eq!(wire.answer().text(), "/2", "{round}");
+        } else {
+            assert_eq!(wire.answer().status, 502, "{round}");
+            wire = gateway.connect();
+            peer = exchange_anew(&mut wire, &played, "/1");
+        }
+        assert!(played.is_left_alone(), "{round}");
+        assert!((0..50).all(|_| busy.answer().status == 204));
+    }
+}
+
+#[test]
 fn a_request_that_was_sent_is_not_sent_again() {
     for kept in [true, false] {
         for request in
