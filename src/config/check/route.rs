@@ -70,6 +70,15 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         report.error(written.place.clone(), invalid);
     }
     let authenticate = authenticate?;
+    if let (Some(written), CredentialPolicy::Translate) = (&route.credential, credential)
+        && authenticate.schemes().any(|name| reads_camera_tokens(name, file))
+    {
+        let invalid = Invalid::new(
+            "a token for one camera acts here with the upstream's own credential, on every path",
+        )
+        .hint("no rule keeps it to its camera yet: let `path` and `methods` hold only what any camera's token may do");
+        report.warn(written.place.clone(), invalid);
+    }
     let places = authenticate.places();
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
@@ -90,6 +99,12 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         path: route.path.clone(),
         methods: methods?,
     })
+}
+
+/// Whether the scheme of this name believes tokens that are for one camera.
+fn reads_camera_tokens(name: &str, file: &File) -> bool {
+    let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
+    tables.any(|table| table.kind.kind == "acc")
 }
 
 fn authenticate(
