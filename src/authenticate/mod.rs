@@ -15,7 +15,7 @@ use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::refusal::{Cause, Reason, Refusal};
-use crate::scheme::{Examine, Places, Principal, Scene, at_most_one};
+use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one};
 
 /// Who may use a route.
 #[derive(Debug)]
@@ -90,15 +90,19 @@ impl Expression {
 
 fn prove(tree: &Tree, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
     match tree {
-        Tree::Open => Ok(Principal::anyone()),
-        Tree::Leaf(leaf) => match leaf.scheme.examine(head, preface, scene) {
-            Ok(Some(principal)) => Ok(principal),
-            Ok(None) if leaf.scheme.ambient() => Err(Failure::Address { identified: false }),
-            Ok(None) => Err(Failure::Missing),
-            Err(rejection) => Err(Failure::Rejected(rejection)),
-        },
+        Tree::Open => ask(&Open, head, preface, scene),
+        Tree::Leaf(leaf) => ask(&*leaf.scheme, head, preface, scene),
         Tree::Any(branches) => prove_any(branches, head, preface, scene),
         Tree::All(branches) => prove_all(branches, head, preface, scene),
+    }
+}
+
+fn ask(scheme: &dyn Examine, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+    match scheme.examine(head, preface, scene) {
+        Ok(Some(principal)) => Ok(principal),
+        Ok(None) if scheme.ambient() => Err(Failure::Address { identified: false }),
+        Ok(None) => Err(Failure::Missing),
+        Err(rejection) => Err(Failure::Rejected(rejection)),
     }
 }
 

@@ -54,7 +54,7 @@ fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
 
 fn told(expression: &str, request: &Request) -> String {
     match identify(expression, request) {
-        Ok(principal) => principal.subject.to_str().unwrap().into(),
+        Ok(principal) => principal.subject().to_str().unwrap().into(),
         Err(refusal) => refusal.cause.name().into(),
     }
 }
@@ -196,11 +196,11 @@ fn a_refusal_offers_every_challenge_once() {
 #[test]
 fn what_two_credentials_prove_is_merged() {
     let principal = identify("office and license and camera", &request(HERE, "key-of-branch", CAMERA)).unwrap();
-    assert_eq!(&*principal.account.as_ref().unwrap().id.0, "branch");
-    assert_eq!(principal.scopes, Some(["watch"].into_iter().collect()));
-    let credentials: Vec<&str> = principal.credentials.iter().map(|record| &*record.id).collect();
+    assert_eq!(&*principal.account().unwrap().id.0, "branch");
+    assert_eq!(principal.scopes(), Some(&["watch"].into_iter().collect()));
+    let credentials: Vec<&str> = principal.credentials().iter().map(|record| &*record.id).collect();
     assert_eq!(credentials, ["branch", "248527"]);
-    assert_eq!(principal.scheme, "lkey");
+    assert_eq!(principal.scheme(), "lkey");
 }
 
 #[test]

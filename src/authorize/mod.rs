@@ -20,11 +20,6 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Who it is for.
-    pub fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
     /// Hands the caller on to the next room.
     pub fn into_principal(self) -> Principal {
         self.principal

@@ -27,7 +27,7 @@ impl Default for Rule {
 impl Rule {
     /// Refuses a limited caller who has none of the scopes that this method needs.
     pub fn check(&self, principal: &Principal, head: &Head<'_>) -> Result<(), Refusal> {
-        let Some(scopes) = &principal.scopes else { return Ok(()) };
+        let Some(scopes) = principal.scopes() else { return Ok(()) };
         let reading = [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
         let opening = if reading { &self.read } else { &self.write };
         if opening.iter().any(|scope| scopes.contains(scope)) {

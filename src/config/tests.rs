@@ -64,6 +64,39 @@ fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
 }
 
 #[test]
+fn what_is_allowed_and_unwise_is_warned_about_at_its_place() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(here("tests/fixtures/unwise"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (name, text) in files("tests/fixtures/unwise") {
+        let warnings = load_text(&name, &text, &here("tests/fixtures/unwise")).expect(&name).warnings;
+        settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), warnings.render(false)));
+    }
+}
+
+#[test]
+fn a_credential_that_no_request_can_carry_is_an_error() {
+    let license_key = |key: &str| format!("license_key = [{{ id = \"y\", key = {key:?} }}]");
+    let api_client = |secret: &str| format!("api_client = [{{ id = \"y\", secret = {secret:?} }}]");
+    for (what, credential, good) in [
+        ("a key", license_key("a-key="), true),
+        ("a comma", license_key("a,key"), false),
+        ("a blank", license_key("a key"), false),
+        ("a letter beyond ASCII", license_key("a-k\u{e9}y"), false),
+        ("the longest key", license_key(&"k".repeat(8192)), true),
+        ("a longer key", license_key(&"k".repeat(8193)), false),
+        ("a secret", api_client("a: s\u{e9}cret,"), true),
+        ("a control character", api_client("a\tsecret"), false),
+        ("the longest identifier and secret", api_client(&"s".repeat(1022)), true),
+        ("a longer secret", api_client(&"s".repeat(1023)), false),
+    ] {
+        let read = read(&with(&format!("[[account]]\nid = \"x\"\n{credential}")));
+        assert_eq!(read.is_ok(), good, "{what}");
+    }
+}
+
+#[test]
 fn ten_mistakes_in_ten_tables_are_ten_reports() {
     let text = fs::read_to_string(here("tests/fixtures/invalid/many.toml")).unwrap();
     assert!(load_text("many.toml", &text, Path::new("")).unwrap_err().errors() >= 10);

@@ -211,9 +211,6 @@ mod tests {
             ("h", "/a/{*rest}", "GET"),
             ("h", "/a/{x}-{y}", "GET"),
             ("h", "/b//", "GET"),
-            ("h", "/c", "get"),
-            ("h", "/d", "TRACE"),
-            ("h", "/e", ""),
         ])
         .unwrap_err();
         let said: Vec<String> = mistakes
@@ -225,9 +222,6 @@ mod tests {
         3: `/a/{*rest}` cannot be told apart from the path of an earlier route | in one place of a path there may be literals and either one {name} or one {*rest}
         4: `/a/{x}-{y}` is not a path pattern | a segment has room for one {name}
         5: no request has the path `/b//` | its one canonical form is "/b/"
-        6: `get` is not a method that is ever forwarded | methods are case-sensitive: write "GET"
-        7: `TRACE` is not a method that is ever forwarded | -
-        8: a route without a method takes nothing | leave `methods` out for the usual ones
         "#);
     }
 }

@@ -7,7 +7,6 @@ use http::{HeaderValue, Method};
 use matchit::InsertError;
 
 use super::path::PathPattern;
-use crate::edge::guard;
 use crate::invalid::Invalid;
 use crate::refusal::{Cause, Refusal};
 
@@ -62,7 +61,6 @@ impl<T> Builder<T> {
 
     /// Adds the entry that stands at `index` in the list.
     pub(super) fn add(&mut self, index: usize, path: &str, methods: Vec<Method>, value: T) -> Result<(), Invalid> {
-        check_methods(&methods)?;
         let pattern = PathPattern::parse(path)?;
         let leaf = if let Some(leaf) = self.places.get(&pattern.path) {
             *leaf
@@ -109,25 +107,6 @@ impl<T> Builder<T> {
             leaf.allow = allow(leaf.entries.iter().flat_map(|(methods, _)| methods));
         }
         Ok(Tree { router: self.router, leaves: self.leaves })
-    }
-}
-
-fn check_methods(methods: &[Method]) -> Result<(), Invalid> {
-    if methods.is_empty() {
-        return Err(
-            Invalid::new("a route without a method takes nothing").hint("leave `methods` out for the usual ones")
-        );
-    }
-    match methods.iter().find(|method| !guard::is_known(method)) {
-        Some(method) => {
-            let upper = Method::from_bytes(method.as_str().to_ascii_uppercase().as_bytes()).ok();
-            let invalid = Invalid::new(format!("`{method}` is not a method that is ever forwarded"));
-            Err(match upper.filter(guard::is_known) {
-                Some(upper) => invalid.hint(format!("methods are case-sensitive: write \"{upper}\"")),
-                None => invalid,
-            })
-        }
-        None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::refusal::Reason;
 use crate::scheme::Rejection;
 
 /// The longest token that anyone looks into.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 
 const TWO: Rejection = Rejection { reason: Reason::Ambiguous, detail: "more than one credential in Authorization" };
 const EMPTY: Rejection =

@@ -48,6 +48,18 @@ pub struct Credential {
     colon: usize,
 }
 
+/// Whether a request can carry this identifier with this secret at all.
+pub(crate) fn presentable(identifier: &[u8], secret: &[u8]) -> Result<(), Invalid> {
+    if identifier.len() + 1 + secret.len() > LONGEST {
+        return Err(Invalid::new("no request can carry a secret that is this long")
+            .hint("the identifier, a colon and the secret are at most 1024 bytes"));
+    }
+    if secret.iter().any(u8::is_ascii_control) {
+        return Err(Invalid::new("no request can carry this secret: it has a control character, such as a line break"));
+    }
+    Ok(())
+}
+
 impl Scheme for Basic {
     type Settings = Settings;
     type Credential<'a> = Credential;

@@ -154,8 +154,8 @@ fn told(answer: &Result<Option<Principal>, Rejection>) -> String {
     match answer {
         Ok(None) => "none".into(),
         Ok(Some(principal)) => {
-            let mut text = principal.subject.to_str().unwrap().to_owned();
-            if let Some(account) = &principal.account {
+            let mut text = principal.subject().to_str().unwrap().to_owned();
+            if let Some(account) = principal.account() {
                 write!(text, "@{}", account.id.0).unwrap();
             }
             text

@@ -231,7 +231,7 @@ mod tests {
         let preface = Preface::EMPTY;
         let credential = scheme.read(&request.head(), &preface).unwrap().unwrap();
         match scheme.verify(credential, &scene) {
-            Ok(principal) => Ok(principal.account.unwrap().id.0.to_string()),
+            Ok(principal) => Ok(principal.account().unwrap().id.0.to_string()),
             Err(rejection) => Err(rejection.reason),
         }
     }

@@ -33,6 +33,19 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
+/// Whether a request can carry this key at all.
+pub(crate) fn presentable(key: &[u8]) -> Result<(), Invalid> {
+    if is_one_word(key) && key.len() <= authorization::LONGEST {
+        return Ok(());
+    }
+    Err(Invalid::new("no request can carry this licence key")
+        .hint("it is at most 8192 visible ASCII characters, without blanks and commas"))
+}
+
+fn is_one_word(key: &[u8]) -> bool {
+    key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',')
+}
+
 impl Scheme for LicenseKey {
     type Settings = Settings;
     type Credential<'a> = Credential<'a>;
@@ -48,7 +61,7 @@ impl Scheme for LicenseKey {
     fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<Credential<'a>>, Rejection> {
         let Some(key) = authorization::token(head, WORD)? else { return Ok(None) };
         // A blank or a comma inside would be the start of something else.
-        if !key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',') {
+        if !is_one_word(key) {
             return Err(Rejection::new(Reason::Malformed, "a licence key is one word"));
         }
         Ok(Some(Credential(key)))

@@ -12,6 +12,7 @@ mod jose;
 mod json;
 pub mod jwt;
 pub mod lkey;
+mod open;
 mod principal;
 mod query;
 mod scene;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::authorization::at_most_one;
+pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};
 pub use self::scene::Scene;
 use crate::edge::head::Head;

@@ -7,25 +7,21 @@ use http::HeaderValue;
 
 use crate::record::{Account, Directory, Record, Scopes};
 
-/// A proven caller.
+/// A proven caller. Nobody outside can make one or make more of one:
+///
+/// ```compile_fail
+/// fn promote(caller: &mut vidgate::scheme::Principal) {
+///     caller.scopes = None;
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.
-    pub subject: HeaderValue,
-    /// The account it speaks for.
-    pub account: Option<Arc<Account>>,
-    /// The kind of the scheme that proved it: `acc`, `lkey`, …
-    pub scheme: &'static str,
-    /// What it may do; `None` is not limited.
-    pub scopes: Option<Scopes>,
-    /// Every credential it was proven by.
-    pub credentials: Credentials,
-    _proven: Proven,
+    subject: HeaderValue,
+    account: Option<Arc<Account>>,
+    scheme: &'static str,
+    scopes: Option<Scopes>,
+    credentials: Credentials,
 }
-
-/// What only this file can make, so that nobody else can make a [`Principal`].
-#[derive(Clone, Copy, Debug)]
-struct Proven;
 
 /// The records of the credentials that proved a caller; one as a rule.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +56,6 @@ impl Principal {
             scheme,
             scopes: record.scopes.clone(),
             credentials: Credentials { first: Some(record), more: Vec::new() },
-            _proven: Proven,
         }
     }
 
@@ -72,12 +67,32 @@ impl Principal {
 
     /// A caller known by a circumstance alone, such as an address.
     pub(super) fn ambient(scheme: &'static str, subject: HeaderValue) -> Self {
-        Self { subject, account: None, scheme, scopes: None, credentials: Credentials::default(), _proven: Proven }
+        Self { subject, account: None, scheme, scopes: None, credentials: Credentials::default() }
     }
 
-    /// The caller of a route that anyone may use: said in the configuration in so many words.
-    pub(crate) fn anyone() -> Self {
-        Self::ambient("open", HeaderValue::from_static("anyone"))
+    /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.
+    pub fn subject(&self) -> &HeaderValue {
+        &self.subject
+    }
+
+    /// The account it speaks for.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_deref()
+    }
+
+    /// The kind of the scheme that proved it: `acc`, `lkey`, …
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// What it may do; `None` is not limited.
+    pub fn scopes(&self) -> Option<&Scopes> {
+        self.scopes.as_ref()
+    }
+
+    /// Every credential it was proven by.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Whether a credential proved it, and not a circumstance alone.

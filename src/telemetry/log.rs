@@ -1,5 +1,5 @@
 //! The log: written by a thread of its own, so that no worker ever waits for a disk or a terminal. When more is said than
-//! can be written, lines are dropped and counted rather than requests delayed.
+//! can be written, lines are dropped rather than requests delayed.
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;

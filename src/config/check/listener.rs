@@ -97,6 +97,12 @@ fn acceptor(tls: &Placed<Tls>, source: &Source, report: &mut Report) -> Option<A
         let invalid = Invalid::new("revoked client certificates need `client_ca`: nobody asks for a certificate here");
         report.error(crl.place.clone(), invalid);
     }
+    if let Some(authorities) = &tls.client_ca {
+        let invalid =
+            Invalid::new("callers are asked for a certificate, but nothing here refuses those without a good one")
+                .hint("no scheme judges client certificates yet: let other schemes guard the routes of this listener");
+        report.warn(authorities.place.clone(), invalid);
+    }
     let first = KeyPair { certificate: tls.certificate.clone(), key: tls.key.clone() };
     let pairs: Vec<&KeyPair> = [&first].into_iter().chain(&tls.more).collect();
     let public = pairs.iter().map(|pair| &pair.certificate).chain(&tls.client_ca).chain(&tls.client_crl);

@@ -12,6 +12,7 @@ use crate::authorize::{Rules, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::edge::guard;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
 use crate::route::{HostPattern, Pattern, Table};
@@ -69,6 +70,15 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         report.error(written.place.clone(), invalid);
     }
     let authenticate = authenticate?;
+    if let (Some(written), CredentialPolicy::Translate) = (&route.credential, credential)
+        && authenticate.schemes().any(|name| reads_camera_tokens(name, file))
+    {
+        let invalid = Invalid::new(
+            "a token for one camera acts here with the upstream's own credential, on every path",
+        )
+        .hint("no rule keeps it to its camera yet: let `path` and `methods` hold only what any camera's token may do");
+        report.warn(written.place.clone(), invalid);
+    }
     let places = authenticate.places();
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
@@ -89,6 +99,12 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         path: route.path.clone(),
         methods: methods?,
     })
+}
+
+/// Whether the scheme of this name believes tokens that are for one camera.
+fn reads_camera_tokens(name: &str, file: &File) -> bool {
+    let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
+    tables.any(|table| table.kind.kind == "acc")
 }
 
 fn authenticate(
@@ -141,21 +157,17 @@ fn methods(written: Option<&Placed<Vec<Placed<String>>>>, report: &mut Report) -
     all.then_some(methods)
 }
 
-/// Methods are names with upper and lower case (RFC 9110 §9.1): `get` would be another method than GET.
+/// What the guard lets in, and nothing else: a route for any other method would never be reached. Methods are names with
+/// upper and lower case (RFC 9110 §9.1): `get` would be another method than GET.
 fn method(name: &str) -> Result<Method, Invalid> {
-    if ["CONNECT", "TRACE"].contains(&name) {
-        return Err(Invalid::new(format!("`{name}` is never forwarded")));
+    if let Some(method) = Method::try_from(name).ok().filter(guard::is_known) {
+        return Ok(method);
     }
-    match Method::try_from(name) {
-        Ok(method) if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') => {
-            Ok(method)
-        }
-        Ok(_) | Err(_) => {
-            let mut invalid = Invalid::new(format!("`{name}` is not a method; they are written in capitals"));
-            invalid.hint = nearest::hint(name, METHODS.iter().map(Method::as_str));
-            Err(invalid)
-        }
-    }
+    let invalid = Invalid::new(format!("`{name}` is not a method that is ever forwarded"));
+    Err(match nearest::nearest(name, METHODS.iter().map(Method::as_str)) {
+        Some(near) => invalid.hint(format!("did you mean `{near}`?")),
+        None => invalid.hint("a route may list the registered methods (IANA) except CONNECT and TRACE, in capitals"),
+    })
 }
 
 #[expect(clippy::option_option, reason = "`None`: it is wrong; `Some(None)`: any host")]
@@ -239,10 +251,10 @@ mod tests {
 
     #[test]
     fn a_method_is_written_as_it_is_sent() {
-        for good in ["GET", "PATCH", "PROPFIND", "M-SEARCH"] {
+        for good in ["GET", "PATCH", "PROPFIND", "QUERY"] {
             assert!(method(good).is_ok(), "{good}");
         }
-        for wrong in ["get", "Get", "CONNECT", "TRACE", "", "GET ", "GE T"] {
+        for wrong in ["get", "Get", "CONNECT", "TRACE", "PRI", "M-SEARCH", "", "GET ", "GE T"] {
             assert!(method(wrong).is_err(), "{wrong}");
         }
         assert_eq!(method("get").unwrap_err().hint.unwrap(), "did you mean `GET`?");

@@ -40,7 +40,8 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) certificate: Placed<PathBuf>,
     /// Its private key.
     pub(in crate::config) key: Placed<PathBuf>,
-    /// Authorities of client certificates. With it, callers are asked for a certificate.
+    /// Authorities of client certificates. With it, callers are asked for a certificate; no scheme judges it yet, so that
+    /// nobody is refused for having none.
     pub(in crate::config) client_ca: Option<Placed<PathBuf>>,
     /// Revoked client certificates.
     pub(in crate::config) client_crl: Option<Placed<PathBuf>>,
