@@ -63,7 +63,9 @@ impl Stage {
         if !self.stalled.get() {
             self.deadline.disarm();
         }
-        InFlight(Rc::clone(self))
+        // In HTTP/1 the socket itself stalls with the answer; a stream of HTTP/2 can stall while the socket takes bytes.
+        let write = self.multiplexed.get().then(|| self.deadline.child());
+        InFlight { write, stage: Rc::clone(self), answered: Cell::new(false) }
     }
 
     /// Whether no request is in flight.
@@ -106,11 +108,33 @@ impl Stage {
 
 /// A request in flight on a connection.
 #[derive(Debug)]
-pub struct InFlight(Rc<Stage>);
+pub struct InFlight {
+    /// For a caller that takes nothing of the answer on its stream; it ends the connection.
+    write: Option<Deadline>,
+    stage: Rc<Stage>,
+    answered: Cell<bool>,
+}
+
+impl InFlight {
+    /// A piece of the answer is on its way: the caller shall make room for the next one in time.
+    pub fn awaits_caller(&self) {
+        self.answered.set(true);
+        if let Some(write) = &self.write {
+            write.arm(self.stage.limits.write);
+        }
+    }
+
+    /// The caller has made room, and the upstream has nothing to put there yet.
+    pub fn awaits_upstream(&self) {
+        if let Some(write) = &self.write {
+            write.disarm();
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let stage = &self.0;
+        let stage = &self.stage;
         stage.requests.set(stage.requests.get() - 1);
         if stage.is_idle() {
             stage.between.set(true);

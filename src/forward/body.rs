@@ -51,6 +51,7 @@ impl Body {
 
     /// Keeps the request in flight until this body has ended.
     pub fn holding(mut self, in_flight: InFlight) -> Self {
+        in_flight.awaits_caller();
         self.in_flight = Some(in_flight);
         self
     }
@@ -64,10 +65,17 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.content {
+        let polled = match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Relayed(relayed) => relayed.poll_frame(context),
+        };
+        if let Some(in_flight) = &self.in_flight {
+            match &polled {
+                Poll::Ready(_) => in_flight.awaits_caller(),
+                Poll::Pending => in_flight.awaits_upstream(),
+            }
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
+mod abandoned;
 mod bodies;
 mod credentials;
 mod deadlines;
