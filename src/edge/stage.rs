@@ -18,6 +18,9 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// How long it does so.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Requests that a connection may give up before they are answered, besides a tenth of those that it takes answers to.
+const ABANDONED: u32 = 100;
+
 /// The stage of one connection.
 #[derive(Debug)]
 pub struct Stage {
@@ -26,6 +29,8 @@ pub struct Stage {
     /// Whether several requests share the connection (HTTP/2): then bytes between requests are not a head's.
     multiplexed: Cell<bool>,
     requests: Cell<u32>,
+    answered: Cell<u32>,
+    abandoned: Cell<u32>,
     served: Cell<bool>,
     between: Cell<bool>,
     stalled: Cell<bool>,
@@ -40,6 +45,8 @@ impl Stage {
             limits,
             multiplexed: Cell::new(false),
             requests: Cell::new(0),
+            answered: Cell::new(0),
+            abandoned: Cell::new(0),
             served: Cell::new(false),
             between: Cell::new(false),
             stalled: Cell::new(false),
@@ -92,6 +99,15 @@ impl Stage {
         }
     }
 
+    /// A request has ended. Whoever gives up most of what they ask for costs the upstreams more than themselves.
+    fn count(&self, answered: bool) {
+        let counter = if answered { &self.answered } else { &self.abandoned };
+        counter.set(counter.get().saturating_add(1));
+        if self.abandoned.get() > (self.answered.get() / 10).saturating_add(ABANDONED) {
+            self.deadline.fire();
+        }
+    }
+
     fn wrote(&self, taken: bool) {
         if taken == self.stalled.get() {
             self.stalled.set(!taken);
@@ -135,6 +151,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let stage = &self.stage;
+        stage.count(self.answered.get());
         stage.requests.set(stage.requests.get() - 1);
         if stage.is_idle() {
             stage.between.set(true);

@@ -1,10 +1,11 @@
-//! Callers in HTTP/2 who ask for much and take little: a stream that takes nothing of its answer.
+//! Callers in HTTP/2 who ask for much and take little: a stream that takes nothing of its answer, and streams that are
+//! given up before they are answered.
 
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::frames::{Frames, House};
+use crate::frames::{Frames, House, Outcome};
 use crate::peer::Peer;
 use crate::time::SLACK;
 use crate::upstream::Upstream;
@@ -74,4 +75,41 @@ fn a_stream_that_has_made_room_has_the_time_of_its_upstream() {
     house.gateway.pass(Duration::from_secs(1) + SLACK);
     assert!(!frames.ping());
     assert!(peer.is_closed());
+}
+
+/// Begins a request and takes it back; whether the connection goes on.
+fn abandon(frames: &mut Frames) -> bool {
+    let stream = frames.begin(&get("/abandoned"), true);
+    // Only then it is certain that the gateway has begun with it.
+    let begun = frames.ping();
+    frames.cancel(stream);
+    begun && frames.ping()
+}
+
+#[test]
+fn a_connection_that_abandons_all_its_requests_ends_after_a_hundred() {
+    let (house, _arrivals) = played();
+    let mut frames = house.connect("localhost");
+    let ended = (0..300).find(|_| !abandon(&mut frames)).expect("it ends");
+    // The last sign of life may overtake the end.
+    assert!((100..=101).contains(&ended), "after {ended}");
+    assert!(house.upstream.connections() <= 102);
+}
+
+#[test]
+fn a_connection_may_abandon_more_when_it_takes_more() {
+    let house = House::around(
+        Upstream::answering(|request| match request.target.as_str() {
+            "/taken" => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into(),
+            // An interim answer, and never a final one.
+            _ => "HTTP/1.1 102 Processing\r\n\r\n".into(),
+        }),
+        PROBE,
+    );
+    let mut frames = house.connect("localhost");
+    for _ in 0..100 {
+        assert_eq!(frames.ask(&get("/taken"), b"", &[]), Outcome::Answer(200, "ok".into()));
+    }
+    assert!((0..108).all(|_| abandon(&mut frames)), "ten more than a hundred");
+    assert!((0..10).any(|_| !abandon(&mut frames)), "and no more than that");
 }
