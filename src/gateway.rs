@@ -63,7 +63,11 @@ impl Gateway {
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
         let decided = match self.decide(&parts, &body, connection, id, &mut entry) {
             Ok(Decision::Send(route, admission, passage)) => (route, admission, passage),
-            Ok(Decision::Pong) => return reply::pong(id),
+            Ok(Decision::Pong) => {
+                let answer = reply::pong(id);
+                entry.answered(answer.status());
+                return answer;
+            }
             Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
         let (route, admission, passage) = &decided;

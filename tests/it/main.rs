@@ -16,6 +16,8 @@ mod framing;
 mod house;
 mod http2;
 mod identity;
+mod lines;
+mod log;
 mod multiplexed;
 mod origin;
 mod peer;
