@@ -25,6 +25,10 @@ pub struct Deadlines {
 struct Entry {
     due: Option<Instant>,
     fired: bool,
+    /// Fired for good: arming it again does not take that back.
+    over: bool,
+    /// Who is over when this one fires.
+    parent: Option<usize>,
     waker: Option<Waker>,
 }
 
@@ -56,14 +60,22 @@ impl Deadlines {
     pub fn sweep(&self) {
         let now = self.clock.now();
         self.now.set(now);
-        let mut woken = Vec::new();
-        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+        let (mut woken, mut parents) = (Vec::new(), Vec::new());
+        let mut entries = self.entries.borrow_mut();
+        for (_, entry) in entries.iter_mut() {
             if entry.due.is_some_and(|due| due <= now) {
                 entry.due = None;
                 entry.fired = true;
                 woken.extend(entry.waker.take());
+                parents.extend(entry.parent);
             }
         }
+        for parent in parents {
+            let entry = &mut entries[parent];
+            entry.over = true;
+            woken.extend(entry.waker.take());
+        }
+        drop(entries);
         // Outside the borrow: a waker may run code that arms another deadline.
         woken.into_iter().for_each(Waker::wake);
     }
@@ -83,6 +95,26 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// A deadline, not armed yet, that takes this one with it: when it fires, this one is over for good. It is dropped
+    /// before this one is.
+    pub fn child(&self) -> Self {
+        let entry = Entry { parent: Some(self.key), ..Entry::default() };
+        let key = self.home.entries.borrow_mut().insert(entry);
+        Self { home: Rc::clone(&self.home), key }
+    }
+
+    /// Fires now, and for good.
+    pub fn fire(&self) {
+        let waker = {
+            let entry = &mut self.home.entries.borrow_mut()[self.key];
+            entry.over = true;
+            entry.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Fires in `after` from now, whatever was armed before.
     pub fn arm(&self, after: Duration) {
         // The coarse clock lags by up to one sweep: adding it keeps the deadline from firing early.
@@ -107,7 +139,7 @@ impl Deadline {
     /// Ready once it has fired; otherwise the task is woken when it does.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let entry = &mut self.home.entries.borrow_mut()[self.key];
-        if entry.fired {
+        if entry.fired || entry.over {
             return Poll::Ready(());
         }
         match &mut entry.waker {
@@ -154,5 +186,29 @@ mod tests {
         clock.advance(Duration::from_mins(1));
         deadlines.sweep();
         assert!(deadline.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    #[test]
+    fn a_child_that_fires_takes_its_parent_with_it_for_good() {
+        let clock = Clock::manual(UnixTime(0));
+        let deadlines = Deadlines::new(clock.clone());
+        let parent = deadlines.register();
+        let [due, idle] = [parent.child(), parent.child()];
+        let mut context = Context::from_waker(Waker::noop());
+        due.arm(Duration::from_secs(1));
+        assert!(parent.poll(&mut context).is_pending());
+        clock.advance(Duration::from_secs(1) + SWEEP);
+        deadlines.sweep();
+        parent.arm(Duration::from_mins(1));
+        assert!(parent.poll(&mut context).is_ready(), "arming it again does not take that back");
+        assert!(idle.poll(&mut context).is_pending(), "its other children have their own time");
+    }
+
+    #[test]
+    fn a_deadline_can_be_fired_at_once_and_for_good() {
+        let deadline = Deadlines::new(Clock::manual(UnixTime(0))).register();
+        deadline.fire();
+        deadline.disarm();
+        assert!(deadline.poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 }

@@ -53,17 +53,16 @@ impl Gateway {
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(
-        &self,
-        parts: Box<Parts>,
-        body: Incoming,
-        connection: &Connection,
-        id: &HeaderValue,
-    ) -> Response<Body> {
+    async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
+        let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
-        let decided = match self.decide(&parts, &body, connection, id, &mut entry) {
+        let decided = match self.decide(&parts, &body, arrival, &mut entry) {
             Ok(Decision::Send(route, admission, passage)) => (route, admission, passage),
-            Ok(Decision::Pong) => return reply::pong(id),
+            Ok(Decision::Pong) => {
+                let answer = reply::pong(id);
+                entry.answered(answer.status());
+                return answer;
+            }
             Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
         let (route, admission, passage) = &decided;
@@ -81,8 +80,7 @@ impl Gateway {
         &'a self,
         parts: &Parts,
         body: &Incoming,
-        connection: &'a Connection,
-        id: &'a HeaderValue,
+        Arrival { connection, id, in_flight }: Arrival<'a>,
         entry: &mut Entry<'a>,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = &*self.world;
@@ -104,6 +102,7 @@ impl Gateway {
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
             path: head.into_rewritten_path(),
             connection,
+            in_flight,
             id,
         };
         Ok(Decision::Send(route, admission, passage))
@@ -146,6 +145,14 @@ impl Gateway {
     }
 }
 
+/// How a request arrived.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    connection: &'a Connection,
+    in_flight: &'a InFlight,
+    id: &'a HeaderValue,
+}
+
 /// What is to be done with a request that is not refused.
 enum Decision<'a> {
     /// It goes to the route's upstream.
@@ -171,12 +178,15 @@ impl Answer for Gateway {
         in_flight: InFlight,
     ) -> Response<Body> {
         let id = self.request_ids.choose(&parts.headers, &connection, &self.world.trusted_proxies);
-        let mut serving = pin!(self.serve(parts, body, &connection, &id));
-        let answer = poll_fn(|context| {
-            let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
-            polled.unwrap_or_else(|_| Poll::Ready(self.apologize(&connection, &id)))
-        })
-        .await;
+        let answer = {
+            let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
+            let mut serving = pin!(self.serve(parts, body, arrival));
+            poll_fn(|context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
+                polled.unwrap_or_else(|_| Poll::Ready(self.apologize(&connection, &id)))
+            })
+            .await
+        };
         answer.map(|body| body.holding(in_flight))
     }
 

@@ -59,12 +59,16 @@ impl Server {
             bind(&world)?
         };
         let mut seats = Vec::new();
+        let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            seat(number, alive.clone(), move || work(world, waiting, clock, draining))?;
+            let ready = ready.clone();
+            seat(number, alive.clone(), move || work(world, waiting, clock, draining, &ready))?;
         }
+        drop(ready);
+        await_workers(&readiness, seats.len())?;
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -158,17 +162,31 @@ fn spawn(name: String, alive: Sender<()>, work: impl FnOnce() + Send + 'static) 
     Ok(())
 }
 
-fn work(world: Arc<World>, arrivals: UnboundedReceiver<Accepted>, clock: Clock, drain: CancellationToken) {
+/// Waits until each worker has said that it is ready, or one of them why it is not.
+fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Result<()> {
+    for _ in 0..workers {
+        readiness.recv().map_err(|_| io::Error::other("a worker ended before it was ready"))??;
+    }
+    Ok(())
+}
+
+fn work(
+    world: Arc<World>,
+    arrivals: UnboundedReceiver<Accepted>,
+    clock: Clock,
+    drain: CancellationToken,
+    ready: &Sender<io::Result<()>>,
+) {
+    // Nobody listens any more when another worker has failed; then there will be no arrivals either.
+    let say = |outcome| ready.send(outcome).unwrap_or_default();
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "a worker could not start");
-            return;
-        }
+        Err(error) => return say(Err(error)),
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
         let gateway = Rc::new(Gateway::new(world, clock.clone(), &deadlines));
+        say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });
 }
@@ -215,4 +233,26 @@ pub fn wait_for_stop() -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_starts_only_when_every_worker_is_ready() {
+        for (said, expected) in [
+            (vec![Ok(()), Ok(())], Ok(())),
+            (vec![Ok(()), Err(io::Error::other("no runtime"))], Err("no runtime")),
+            (vec![Ok(())], Err("a worker ended before it was ready")),
+        ] {
+            let (ready, readiness) = channel();
+            for outcome in said {
+                ready.send(outcome).expect("somebody listens");
+            }
+            drop(ready);
+            let outcome = await_workers(&readiness, 2).map_err(|error| error.to_string());
+            assert_eq!(outcome, expected.map_err(str::to_owned));
+        }
+    }
 }

@@ -77,16 +77,30 @@ pub struct Accepted {
     pub place: Place,
 }
 
-/// A connection's place under its listener's cap and in its worker's count.
+/// A connection's place under its listener's cap and, once it is seated, in its worker's count.
 #[derive(Debug)]
 pub struct Place {
     _permit: OwnedSemaphorePermit,
-    live: Arc<AtomicUsize>,
+    live: Option<Arc<AtomicUsize>>,
+}
+
+impl Place {
+    fn take(&mut self, seat: &Seat) {
+        self.leave();
+        seat.live.fetch_add(1, Ordering::Relaxed);
+        self.live = Some(Arc::clone(&seat.live));
+    }
+
+    fn leave(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.leave();
     }
 }
 
@@ -110,7 +124,7 @@ pub async fn accept(
     sockets: TcpListener,
     id: ListenerId,
     connections: usize,
-    seats: Vec<Seat>,
+    mut seats: Vec<Seat>,
     stop: CancellationToken,
 ) {
     let cap = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
@@ -135,31 +149,51 @@ pub async fn accept(
         let _ = stream.set_nodelay(true);
         let Ok(stream) = stream.into_std() else { continue };
         next = (next + 1) % seats.len();
-        let seat = least_loaded(&seats, next);
-        seat.live.fetch_add(1, Ordering::Relaxed);
-        let place = Place { _permit: permit, live: Arc::clone(&seat.live) };
-        // A worker that is gone takes nothing more: the socket closes.
-        let _ = seat.arrivals.send(Accepted { stream, peer, listener: id, place });
+        let place = Place { _permit: permit, live: None };
+        hand_over(Accepted { stream, peer, listener: id, place }, &mut seats, next);
+        if seats.is_empty() {
+            // Whoever looks after the house shall see its door shut.
+            tracing::error!("no worker is left: nothing is accepted any more");
+            return;
+        }
+    }
+}
+
+/// Hands a socket to the worker with the fewest. One that is gone would always be that: it loses its seat, and the
+/// socket goes to the next; with nobody left, it closes.
+fn hand_over(mut accepted: Accepted, seats: &mut Vec<Seat>, start: usize) {
+    while !seats.is_empty() {
+        let chosen = least_loaded(seats, start % seats.len());
+        accepted.place.take(&seats[chosen]);
+        let Err(returned) = seats[chosen].arrivals.send(accepted) else { return };
+        tracing::error!(left = seats.len() - 1, "a worker is gone");
+        seats.remove(chosen);
+        accepted = returned.0;
     }
 }
 
 /// The seat with the fewest connections; among equals, the first from `start` on.
-fn least_loaded(seats: &[Seat], start: usize) -> &Seat {
-    let (before, from) = seats.split_at(start);
-    from.iter()
-        .chain(before)
-        .min_by_key(|seat| seat.live.load(Ordering::Relaxed))
+fn least_loaded(seats: &[Seat], start: usize) -> usize {
+    (start..seats.len())
+        .chain(0..start)
+        .min_by_key(|seat| seats[*seat].live.load(Ordering::Relaxed))
         .expect("there is at least one worker")
 }
 
-/// Out of file descriptors, accepting again at once would only spin.
+/// Out of file descriptors or memory, accepting again at once would only spin.
 async fn pause_if_exhausted(error: &io::Error) {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) {
+    if is_exhausted(error) {
         tracing::warn!(%error, "no connection can be accepted");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | ENOBUFS))
 }
 
 #[cfg(test)]
@@ -172,7 +206,40 @@ mod tests {
         for (seat, live) in seats.iter().zip([2, 1, 1]) {
             seat.live.store(live, Ordering::Relaxed);
         }
-        let chosen = |start| seats.iter().position(|seat| std::ptr::eq(seat, least_loaded(&seats, start)));
-        assert_eq!([chosen(0), chosen(1), chosen(2)], [Some(1), Some(1), Some(2)]);
+        assert_eq!([0, 1, 2].map(|start| least_loaded(&seats, start)), [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_worker_that_is_gone_loses_its_seat_and_its_sockets_go_to_the_others() {
+        let (senders, mut receivers): (Vec<_>, Vec<_>) =
+            (0..3).map(|_| tokio::sync::mpsc::unbounded_channel::<Accepted>()).unzip();
+        let mut seats: Vec<_> = senders.into_iter().map(Seat::new).collect();
+        let cap = Arc::new(Semaphore::new(4));
+        let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = door.local_addr().expect("it is bound");
+        let arrive = |seats: &mut Vec<Seat>| {
+            let stream = std::net::TcpStream::connect(address).expect("it listens");
+            let permit = Arc::clone(&cap).try_acquire_owned().expect("there is room");
+            let place = Place { _permit: permit, live: None };
+            hand_over(Accepted { stream, peer: address, listener: ListenerId(0), place }, seats, 0);
+            seats.iter().map(|seat| seat.live.load(Ordering::Relaxed)).collect::<Vec<_>>()
+        };
+        receivers.remove(0).close();
+        assert_eq!(arrive(&mut seats), [1, 0]);
+        let kept = receivers[0].try_recv().expect("it went to the next");
+        assert_eq!(arrive(&mut seats), [1, 1]);
+        drop(kept);
+        receivers.truncate(1);
+        assert_eq!(arrive(&mut seats), [1, 0], "what waited at a worker that is gone is closed");
+        assert_eq!(arrive(&mut seats), [2]);
+        receivers.clear();
+        assert!(arrive(&mut seats).is_empty());
+        assert_eq!(cap.available_permits(), 4, "every place was given back");
+    }
+
+    #[test]
+    fn accepting_pauses_when_the_system_has_no_more_to_give() {
+        let cases = [(12, true), (23, true), (24, true), (105, true), (103, false)];
+        assert!(cases.iter().all(|(code, paused)| is_exhausted(&io::Error::from_raw_os_error(*code)) == *paused));
     }
 }

@@ -18,6 +18,9 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// How long it does so.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Requests that a connection may give up before they are answered, besides a tenth of those that it takes answers to.
+const ABANDONED: u32 = 100;
+
 /// The stage of one connection.
 #[derive(Debug)]
 pub struct Stage {
@@ -26,7 +29,8 @@ pub struct Stage {
     /// Whether several requests share the connection (HTTP/2): then bytes between requests are not a head's.
     multiplexed: Cell<bool>,
     requests: Cell<u32>,
-    served: Cell<bool>,
+    answered: Cell<u32>,
+    abandoned: Cell<u32>,
     between: Cell<bool>,
     stalled: Cell<bool>,
     ended: Cell<bool>,
@@ -40,7 +44,8 @@ impl Stage {
             limits,
             multiplexed: Cell::new(false),
             requests: Cell::new(0),
-            served: Cell::new(false),
+            answered: Cell::new(0),
+            abandoned: Cell::new(0),
             between: Cell::new(false),
             stalled: Cell::new(false),
             ended: Cell::new(false),
@@ -58,12 +63,24 @@ impl Stage {
     /// A request's head is complete. It counts as in flight until the returned guard is dropped.
     pub fn begin(self: &Rc<Self>) -> InFlight {
         self.requests.set(self.requests.get() + 1);
-        self.served.set(true);
         self.between.set(false);
         if !self.stalled.get() {
             self.deadline.disarm();
         }
-        InFlight(Rc::clone(self))
+        // In HTTP/1 the socket itself stalls with the answer; a stream of HTTP/2 can stall while the socket takes bytes.
+        let write = self.multiplexed.get().then(|| self.deadline.child());
+        InFlight { write, stage: Rc::clone(self), answered: Cell::new(false) }
+    }
+
+    /// A request, or its body, has ended.
+    fn leave(&self) {
+        self.requests.set(self.requests.get() - 1);
+        if self.is_idle() {
+            self.between.set(true);
+            if !self.stalled.get() {
+                self.deadline.arm(self.limits.idle);
+            }
+        }
     }
 
     /// Whether no request is in flight.
@@ -90,6 +107,15 @@ impl Stage {
         }
     }
 
+    /// A request has ended. Whoever gives up most of what they ask for costs the upstreams more than themselves.
+    fn count(&self, answered: bool) {
+        let counter = if answered { &self.answered } else { &self.abandoned };
+        counter.set(counter.get().saturating_add(1));
+        if self.abandoned.get() > (self.answered.get() / 10).saturating_add(ABANDONED) {
+            self.deadline.fire();
+        }
+    }
+
     fn wrote(&self, taken: bool) {
         if taken == self.stalled.get() {
             self.stalled.set(!taken);
@@ -106,18 +132,50 @@ impl Stage {
 
 /// A request in flight on a connection.
 #[derive(Debug)]
-pub struct InFlight(Rc<Stage>);
+pub struct InFlight {
+    /// For a caller that takes nothing of the answer on its stream; it ends the connection.
+    write: Option<Deadline>,
+    stage: Rc<Stage>,
+    answered: Cell<bool>,
+}
+
+impl InFlight {
+    /// The request has a body: it counts as in flight until that has ended as well.
+    pub fn upload(&self) -> Uploading {
+        self.stage.requests.set(self.stage.requests.get() + 1);
+        Uploading(Rc::clone(&self.stage))
+    }
+
+    /// A piece of the answer is on its way: the caller shall make room for the next one in time.
+    pub fn awaits_caller(&self) {
+        self.answered.set(true);
+        if let Some(write) = &self.write {
+            write.arm(self.stage.limits.write);
+        }
+    }
+
+    /// The caller has made room, and the upstream has nothing to put there yet.
+    pub fn awaits_upstream(&self) {
+        if let Some(write) = &self.write {
+            write.disarm();
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let stage = &self.0;
-        stage.requests.set(stage.requests.get() - 1);
-        if stage.is_idle() {
-            stage.between.set(true);
-            if !stage.stalled.get() {
-                stage.deadline.arm(stage.limits.idle);
-            }
-        }
+        self.stage.count(self.answered.get());
+        self.stage.leave();
+    }
+}
+
+/// A request's body on its way, which may last longer than the answer: what comes meanwhile is no new head.
+#[derive(Debug)]
+pub struct Uploading(Rc<Stage>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::deadline::{Deadline, Deadlines};
-use crate::edge::stage::InFlight;
+use crate::edge::stage::{InFlight, Uploading};
 use crate::forward::headers;
 use crate::forward::pool::Lent;
 use crate::refusal::Cause;
@@ -51,6 +51,7 @@ impl Body {
 
     /// Keeps the request in flight until this body has ended.
     pub fn holding(mut self, in_flight: InFlight) -> Self {
+        in_flight.awaits_caller();
         self.in_flight = Some(in_flight);
         self
     }
@@ -64,10 +65,17 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.content {
+        let polled = match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Relayed(relayed) => relayed.poll_frame(context),
+        };
+        if let Some(in_flight) = &self.in_flight {
+            match &polled {
+                Poll::Ready(_) => in_flight.awaits_caller(),
+                Poll::Pending => in_flight.awaits_upstream(),
+            }
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -243,6 +251,7 @@ struct Pace {
     since: Option<Instant>,
     waited: Duration,
     bytes: u64,
+    _uploading: Uploading,
 }
 
 impl Pace {
@@ -284,8 +293,16 @@ impl Outgoing {
         upload: &Rc<Upload>,
         deadlines: &Rc<Deadlines>,
         piece: Duration,
+        in_flight: &InFlight,
     ) -> Self {
-        let pace = || Pace { deadline: deadlines.register(), piece, since: None, waited: Duration::ZERO, bytes: 0 };
+        let pace = || Pace {
+            deadline: deadlines.register(),
+            piece,
+            since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+            _uploading: in_flight.upload(),
+        };
         let body = Some(body).filter(|body| !body.is_end_stream()).map(|body| (body, pace()));
         upload.ended.set(body.is_none());
         Self { body, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }

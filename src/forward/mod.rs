@@ -85,7 +85,7 @@ impl Forwarder {
     ) -> Result<Response<Body>, Refusal> {
         let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
-        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece);
+        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
         let door = &self.doors[id.0];
         let turn = door.next(self.deadlines.now());
         let mut request = request::prepare(*parts, body, way, passage, admission)?;

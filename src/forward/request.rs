@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Body as _;
 
+use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
@@ -46,6 +47,8 @@ pub struct Passage<'a> {
     pub trusted: bool,
     /// The connection.
     pub connection: &'a crate::edge::connection::Connection,
+    /// The request on its connection.
+    pub in_flight: &'a InFlight,
     /// The request id.
     pub id: &'a HeaderValue,
 }

@@ -12,11 +12,13 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::Connection;
 use crate::edge::head::Head;
 use crate::forward::REQUEST_ID;
-use crate::refusal::Refusal;
+use crate::refusal::{Cause, Refusal};
 use crate::scheme::Principal;
 
 /// The longest request id that is taken over from a trusted proxy.
 const LONGEST_ID: usize = 128;
+/// The status of a request that nobody waits for any more; it stands in the log only.
+const ABANDONED: u16 = 499;
 
 /// Names requests: a random part for the worker, and a counter.
 #[derive(Debug)]
@@ -133,15 +135,15 @@ impl<'a> Entry<'a> {
 
     /// An upstream answered: writes the line.
     pub fn answered(&mut self, status: StatusCode) {
-        self.write(status, "", "");
+        self.write(status.as_u16(), "", "");
     }
 
     /// The request was refused: writes the line with the precise cause.
     pub fn refused(&mut self, refusal: &Refusal, status: StatusCode) {
-        self.write(status, refusal.cause.name(), refusal.detail);
+        self.write(status.as_u16(), refusal.cause.name(), refusal.detail);
     }
 
-    fn write(&mut self, status: StatusCode, cause: &str, detail: &str) {
+    fn write(&mut self, status: u16, cause: &str, detail: &str) {
         let Some(known) = self.known.take() else { return };
         let taken = known.clock.now().saturating_duration_since(known.begun);
         let principal = known.principal.as_ref();
@@ -158,7 +160,7 @@ impl<'a> Entry<'a> {
             scheme = principal.map_or("", Principal::scheme),
             subject = %principal.map(|principal| text(principal.subject())).unwrap_or_default(),
             account = principal.and_then(Principal::account).map_or("", |account| &account.id.0),
-            status = status.as_u16(),
+            status,
             cause,
             detail,
             duration_us = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX),
@@ -167,9 +169,68 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// A request that ends in any other way has its line as well.
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.write(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), Cause::Internal.name(), "a panic");
+        } else {
+            self.write(ABANDONED, "abandoned", "the caller left before the answer");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::edge::connection::ListenerId;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no line panics").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_request_has_one_line_however_it_ends() {
+        type End = fn(Entry<'_>);
+        let cases: [(End, &str); 4] = [
+            (|_entry| (), "status=499 cause=\"abandoned\" detail=\"the caller left before the answer\""),
+            (|_entry| panic!("a defect"), "status=500 cause=\"internal\" detail=\"a panic\""),
+            (|mut entry| entry.answered(StatusCode::OK), "status=200 cause=\"\""),
+            (
+                |mut entry| entry.refused(&Refusal::new(Cause::NotFound, "nothing"), StatusCode::NOT_FOUND),
+                "status=404 cause=\"not_found\" detail=\"nothing\"",
+            ),
+        ];
+        let (clock, id) = (Clock::manual(UnixTime(0)), HeaderValue::from_static("id"));
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let connection = Connection::new(address, address, ListenerId(0), None);
+        for (end, expected) in cases {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(log, || {
+                let entry = Entry::begin(true, &clock, &id, &connection, &Method::GET);
+                let _ = catch_unwind(AssertUnwindSafe(|| end(entry)));
+            });
+            let lines = String::from_utf8(lines.0.lock().expect("no line panics").clone()).expect("a log is text");
+            assert!(lines.lines().count() == 1 && lines.contains(expected), "{expected}: {lines}");
+        }
+    }
 
     #[test]
     fn ids_are_written_in_hexadecimal() {

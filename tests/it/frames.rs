@@ -20,7 +20,9 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -63,11 +65,21 @@ impl House {
 
     /// An HTTP/2 connection under this name.
     pub fn connect(&self, name: &'static str) -> Frames {
+        self.connect_with(name, &[])
+    }
+
+    /// The same with these settings besides.
+    pub fn connect_with(&self, name: &'static str, settings: &[(u8, u32)]) -> Frames {
         let tls = tls(self.gateway.address("public"), name, &self.folder.path().join("cert.pem"), b"h2");
         let mut frames = Frames { tls, next: 1 };
         frames.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         // No dynamic table, so that each status stands in full.
-        frames.frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
+        let mut payload = vec![0, 1, 0, 0, 0, 0];
+        for (setting, value) in settings {
+            payload.extend([0, *setting]);
+            payload.extend(value.to_be_bytes());
+        }
+        frames.frame(SETTINGS, 0, 0, &payload);
         frames
     }
 
@@ -139,6 +151,43 @@ impl Frames {
     /// Takes a request back.
     pub fn cancel(&mut self, stream: u32) {
         self.frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    }
+
+    /// Reads the status of an answer, and leaves its body.
+    pub fn status(&mut self, stream: u32) -> Option<u16> {
+        loop {
+            match self.read()? {
+                (HEADERS, _, own, payload) if own == stream => return Some(status_of(&payload)),
+                (SETTINGS, 0, ..) => self.frame(SETTINGS, 1, 0, &[]),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads so many bytes of an answer's body.
+    pub fn data_of(&mut self, stream: u32, mut length: usize) {
+        while length > 0 {
+            match self.read().expect("the connection goes on") {
+                (DATA, _, own, payload) if own == stream => length -= payload.len(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives a stream room for so many bytes more.
+    pub fn widen(&mut self, stream: u32, by: u32) {
+        self.frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
+    }
+
+    /// Asks for a sign of life, and waits for it; `false`: the connection has ended.
+    pub fn ping(&mut self) -> bool {
+        self.frame(PING, 0, 0, &[7; 8]);
+        while let Some((kind, flags, ..)) = self.read() {
+            if (kind, flags) == (PING, 1) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Reads what becomes of a request.

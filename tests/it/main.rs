@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
+mod abandoned;
 mod bodies;
 mod credentials;
 mod deadlines;
@@ -15,6 +16,8 @@ mod framing;
 mod house;
 mod http2;
 mod identity;
+mod lines;
+mod log;
 mod multiplexed;
 mod origin;
 mod peer;

@@ -1,13 +1,10 @@
 //! Secrets stay where they are (threats C27, C36): none comes back in an answer, none is written to the log.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
-use tracing_subscriber::EnvFilter;
 
 use crate::credentials::{ACC, BASIC, House, INNER, KEY};
 use crate::house::{TestGateway, open};
+use crate::log::Log;
 use crate::upstream::Upstream;
 
 #[test]
@@ -33,30 +30,9 @@ fn no_answer_repeats_a_credential() {
     assert!(told.len() > 10_000 && !told.contains(secret), "{told}");
 }
 
-/// A log in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no line panics").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn no_credential_is_written_to_the_log() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("warn,vidgate=trace,access=trace"))
-        .with_writer(move || writer.clone())
-        .try_init()
-        .expect("nobody else in these tests starts a log");
+    let log = Log::shared();
     let house = House::start();
     for (path, fields) in [
         (format!("/api/v4/x?token={INNER}"), vec![format!("Authorization: Acc {ACC}")]),
@@ -76,7 +52,7 @@ fn no_credential_is_written_to_the_log() {
         TestGateway::alone(&open(&Upstream::start(), "").replace("http://127.0.0.1:", "http://127.0.0.2:"));
     let refused = format!("GET /?key={KEY} HTTP/1.1\r\nHost: a\r\nAuthorization: LKey {KEY}\r\n\r\n");
     assert_eq!(unreachable.connect().ask(refused).status, 502);
-    let log = String::from_utf8(log.0.lock().expect("no line panics").clone()).expect("a log is text");
+    let log = log.text();
     for expected in
         ["/sv/logged", "credential_ambiguous", "malformed_request", "license_key:main", "no connection to the upstream"]
     {
