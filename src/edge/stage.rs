@@ -154,10 +154,11 @@ impl InFlight {
         }
     }
 
-    /// The caller has made room, and the upstream has nothing to put there yet.
-    pub fn awaits_upstream(&self) {
+    /// The caller has made room, and the upstream has `idle` to put something there. The room may be gone again by then,
+    /// and nobody would ask for the body any more: so the caller's time follows the upstream's.
+    pub fn awaits_upstream(&self, idle: Duration) {
         if let Some(write) = &self.write {
-            write.disarm();
+            write.arm(idle.saturating_add(self.stage.limits.write));
         }
     }
 }

@@ -65,14 +65,14 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = match &mut self.content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Relayed(relayed) => relayed.poll_frame(context),
+        let (polled, idle) = match &mut self.content {
+            Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
+            Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
                 Poll::Ready(_) => in_flight.awaits_caller(),
-                Poll::Pending => in_flight.awaits_upstream(),
+                Poll::Pending => in_flight.awaits_upstream(idle),
             }
         }
         polled
