@@ -205,8 +205,14 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     }
     wait_for_stop().map_err(Failure::Start)?;
     tracing::info!("draining; a second signal ends it at once");
-    let hurry = thread::spawn(wait_for_stop);
-    let finished = server.drain_unless(|| hurry.is_finished());
+    let (hurry, hurried) = channel();
+    thread::spawn(move || {
+        // Only a signal cuts a drain short, not a failure to listen for one.
+        if wait_for_stop().is_ok() {
+            let _ = hurry.send(());
+        }
+    });
+    let finished = server.drain_unless(|| hurried.try_recv().is_ok());
     tracing::info!(finished, "stopped");
     drop(log);
     Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
