@@ -1,9 +1,13 @@
 //! What time it is: the only place that asks the operating system. Time is an argument everywhere else, so that tests
 //! move it instead of sleeping.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A source of time; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +18,50 @@ pub struct Clock {
 /// Seconds since the Unix epoch, as credentials count them (RFC 7519 §2, `NumericDate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub u64);
+
+impl UnixTime {
+    /// As RFC 3339 has it, in UTC: `2027-01-01T00:00:00Z`.
+    pub fn to_text(self) -> String {
+        // Beyond the year 9999 nobody can say it.
+        let seconds = i64::try_from(self.0).unwrap_or(i64::MAX).min(jiff::Timestamp::MAX.as_second());
+        jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |timestamp| timestamp.to_string())
+    }
+
+    /// Reads RFC 3339, whatever its offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(timestamp.as_second()).ok().map(Self)
+    }
+}
+
+/// Text for people, a number for the store.
+impl Serialize for UnixTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { self.to_text().serialize(serializer) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u64::deserialize(deserializer).map(Self);
+        }
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom("this is not an instant after 1970; write it as \"2027-01-01T00:00:00Z\"")
+        })
+    }
+}
+
+impl JsonSchema for UnixTime {
+    fn schema_name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time", "description": "An instant, RFC 3339." })
+    }
+}
 
 #[derive(Debug)]
 struct Manual {

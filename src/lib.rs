@@ -24,6 +24,7 @@ pub mod telemetry;
 pub mod clock;
 pub mod deadline;
 pub mod invalid;
+pub mod public_key;
 pub mod record;
 pub mod refusal;
 pub mod secret;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{key, plain_id, secret, token};
+use super::{plain_id, secret, token};
 use crate::config::file::{self, Entry, Moments, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
+use crate::public_key;
 use crate::record::{Account, AccountId, Attributes, Directory, Kind, Record, Scopes};
 use crate::scheme::{basic, lkey};
 use crate::secret::{Secret, SecretSource};
@@ -144,7 +145,7 @@ impl Register<'_> {
     }
 
     fn service_account(&mut self, account: &Arc<Account>, written: &file::ServiceAccount) {
-        let key = self.source.file(&written.public_key.value).and_then(|pem| key::public_key(&pem));
+        let key = self.source.file(&written.public_key.value).and_then(|pem| public_key::read(&pem));
         let record = self.record(account, Kind::ServiceAccountKey, &written.id, &written.moments());
         match key {
             Err(invalid) => self.report.error(written.public_key.place.clone(), invalid),

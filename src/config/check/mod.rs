@@ -2,7 +2,6 @@
 //! anything is refused, and a World exists only if nothing was wrong.
 
 mod account;
-mod key;
 mod listener;
 mod route;
 mod scheme;

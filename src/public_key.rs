@@ -12,7 +12,7 @@ use crate::record::PublicKey;
 const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// An RSA public key that is long enough.
-pub(super) fn public_key(pem: &[u8]) -> Result<PublicKey, Invalid> {
+pub(crate) fn read(pem: &[u8]) -> Result<PublicKey, Invalid> {
     let (_, block) = parse_x509_pem(pem)
         .map_err(|_| Invalid::new("this is not PEM").hint("it begins with -----BEGIN PUBLIC KEY-----"))?;
     let bits = match block.label.as_str() {
@@ -51,16 +51,16 @@ mod tests {
 
     // Made with `openssl genrsa 2048 | openssl rsa -pubout` (and `-RSAPublicKey_out`, `1024`), `openssl ecparam`,
     // `openssl req -x509`.
-    const SPKI: &str = include_str!("../../../tests/fixtures/keys/rsa2048.pem");
-    const PKCS1: &str = include_str!("../../../tests/fixtures/keys/rsa2048-pkcs1.pem");
-    const SHORT: &str = include_str!("../../../tests/fixtures/keys/rsa1024.pem");
-    const ELLIPTIC: &str = include_str!("../../../tests/fixtures/keys/p256.pem");
-    const CERTIFICATE: &str = include_str!("../../../tests/fixtures/keys/certificate.pem");
+    const SPKI: &str = include_str!("../tests/fixtures/keys/rsa2048.pem");
+    const PKCS1: &str = include_str!("../tests/fixtures/keys/rsa2048-pkcs1.pem");
+    const SHORT: &str = include_str!("../tests/fixtures/keys/rsa1024.pem");
+    const ELLIPTIC: &str = include_str!("../tests/fixtures/keys/p256.pem");
+    const CERTIFICATE: &str = include_str!("../tests/fixtures/keys/certificate.pem");
 
     #[test]
     fn both_forms_of_an_rsa_key_are_taken() {
-        assert!(public_key(SPKI.as_bytes()).is_ok());
-        assert!(public_key(PKCS1.as_bytes()).is_ok());
+        assert!(read(SPKI.as_bytes()).is_ok());
+        assert!(read(PKCS1.as_bytes()).is_ok());
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
             ("ssh-rsa AAAAB3NzaC1yc2E", "this is not PEM"),
             ("", "this is not PEM"),
         ] {
-            assert_eq!(public_key(pem.as_bytes()).unwrap_err().message, expected);
+            assert_eq!(read(pem.as_bytes()).unwrap_err().message, expected);
         }
     }
 }

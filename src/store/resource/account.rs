@@ -1,0 +1,66 @@
+//! Accounts: who owns credentials.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Attributes, Owner, Reference, Resource};
+use crate::store::refused::Fault;
+use crate::units::Network;
+
+/// The most addresses in one list.
+const MOST_ADDRESSES: usize = 1024;
+
+/// Who owns credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Account {
+    /// The account that it belongs to.
+    pub parent: Option<String>,
+    /// What it may have.
+    pub limits: Limits,
+    /// How much it may ask for.
+    pub quota: Quota,
+    /// Where its callers may come from: networks or addresses; `0.0.0.0` is anywhere. Empty: not limited.
+    pub addresses: Vec<String>,
+}
+
+/// What an account may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Cameras.
+    pub hosted_cameras: Option<u64>,
+}
+
+/// How many requests an account may make in each window of the clock (UTC).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quota {
+    /// In an hour.
+    pub hour: Option<u64>,
+    /// In a day.
+    pub day: Option<u64>,
+    /// In a month.
+    pub month: Option<u64>,
+}
+
+impl Attributes for Account {
+    const ABOUT: &'static str = "Who owns credentials";
+    const FIELDS: &'static [&'static str] = &["parent", "limits", "quota", "addresses"];
+    const OWNER: Owner = Owner::Nobody;
+
+    fn faults(&self) -> Vec<Fault> {
+        if self.addresses.len() > MOST_ADDRESSES {
+            return vec![Fault::new("addresses", format!("there are at most {MOST_ADDRESSES} addresses"))];
+        }
+        let wrong = |(place, text): (usize, &String)| {
+            text.parse::<Network>().err().map(|message| Fault::new(format!("addresses[{place}]"), message))
+        };
+        self.addresses.iter().enumerate().filter_map(wrong).collect()
+    }
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        let parent = |id| Reference { resource: Resource::Account, id, field: "parent", follows: false };
+        self.parent.as_deref().map(parent).into_iter().collect()
+    }
+}

@@ -1,0 +1,58 @@
+//! Users with a key (Multicam).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Attributes, SecretRule};
+use crate::record::Kind;
+use crate::secret::Secret;
+use crate::store::refused::Fault;
+
+/// The longest user name, in bytes.
+const LONGEST_LOGIN: usize = 256;
+
+/// A user with a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The name that the user logs in with.
+    pub login: String,
+    /// What the user may do. Empty: not limited.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+impl Attributes for User {
+    const ABOUT: &'static str = "A user with a key";
+    const FIELDS: &'static [&'static str] = &["login", "roles"];
+    const SECRET: Option<SecretRule> = Some(SecretRule {
+        field: "key",
+        prefix: "vgu",
+        sealed: false,
+        found_as: Some(Kind::UserKey),
+        check,
+        make: None,
+    });
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if self.login.is_empty() || self.login.len() > LONGEST_LOGIN || self.login.chars().any(char::is_control) {
+            let message = format!("a user name is 1 to {LONGEST_LOGIN} bytes without control characters");
+            faults.push(Fault::new("login", message));
+        }
+        faults.extend(super::word_faults("roles", &self.roles));
+        faults
+    }
+
+    fn public_handles<'a>(&'a self, _: &'a str) -> Vec<(Kind, &'a str)> {
+        vec![(Kind::User, &self.login)]
+    }
+}
+
+fn check(key: &Secret) -> Result<Option<Secret>, &'static str> {
+    let text = key.expose();
+    if text.is_empty() || text.len() > 1024 || text.iter().any(u8::is_ascii_control) {
+        return Err("a key is 1 to 1024 bytes without control characters");
+    }
+    Ok(None)
+}
