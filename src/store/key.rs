@@ -102,3 +102,46 @@ impl fmt::Debug for Cipher {
         f.write_str("Cipher(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_again_and_altered_it_does_not(
+            plain: Vec<u8>, aad: Vec<u8>, bit in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
+        ) {
+            let cipher = Key::random().cipher();
+            let sealed = cipher.seal(&aad, &plain);
+            prop_assert_eq!(sealed.len(), plain.len() + NONCE_LEN + TAG_LEN);
+            prop_assert!(cipher.open(&aad, &sealed).unwrap().equals(&plain));
+            prop_assert!(cipher.open(&[&aad[..], b"."].concat(), &sealed).is_none());
+            prop_assert!(cipher.open(&aad, &sealed[..cut.index(sealed.len())]).is_none());
+            prop_assert!(Key::random().cipher().open(&aad, &sealed).is_none());
+            let mut flipped = sealed;
+            let bit = bit.index(flipped.len() * 8);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(cipher.open(&aad, &flipped).is_none());
+        }
+
+        #[test]
+        fn garbage_does_not_open(garbage: Vec<u8>) {
+            prop_assert!(Key::new(&[7; 32]).cipher().open(b"", &garbage).is_none());
+        }
+    }
+
+    #[test]
+    fn the_same_secret_never_seals_to_the_same_bytes() {
+        let cipher = Key::random().cipher();
+        assert_ne!(cipher.seal(b"", b"secret"), cipher.seal(b"", b"secret"));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let key = Key::new(&[7; 32]);
+        assert_eq!(format!("{key:?} {:?}", key.cipher()), "Key(***) Cipher(***)");
+    }
+}

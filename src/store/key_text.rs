@@ -91,9 +91,10 @@ pub fn shape(text: &[u8]) -> Shape {
     let (random, end) = rest.split_at(RANDOM_CHARS);
     let before = &text[..text.len() - end.len()];
     // 52 characters hold 260 bits: the last one brings a single bit of the 256, and is `a` or `q`.
-    let random_reads = random.iter().all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7')) && random.ends_with(b"a")
-        || random.ends_with(b"q");
-    if random_reads && end[0] == b'_' && end[1..] == checksum(before) { Shape::Ours } else { Shape::Mistyped }
+    let ends_well = random.ends_with(b"a") || random.ends_with(b"q");
+    let alphabet_holds = random.iter().all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7'));
+    let is_whole = end[0] == b'_' && end[1..] == checksum(before);
+    if ends_well && alphabet_holds && is_whole { Shape::Ours } else { Shape::Mistyped }
 }
 
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_CHARS] {
@@ -101,4 +102,95 @@ fn checksum(text: &[u8]) -> [u8; CHECKSUM_CHARS] {
     BASE32_NOPAD.encode_mut(&crc32fast::hash(text).to_be_bytes(), &mut chars);
     chars.make_ascii_lowercase();
     chars
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Made with python, with r = bytes(range(32)) and r = b"\xff" * 32:
+    //   b32 = lambda b: base64.b32encode(b).decode().lower().rstrip("=")
+    //   t = "vgl_" + b32(r); t + "_" + b32(struct.pack(">I", zlib.crc32(t.encode())))
+    const COUNTING: &str = "vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q";
+    const ONES: &str = "vgt_777777777777777777777777777777777777777777777777777q_bapl4dy";
+
+    #[test]
+    fn a_key_reads_as_other_tools_write_it() {
+        let counting = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        assert_eq!(write(Prefix::LICENSE_KEY, &counting).expose(), COUNTING.as_bytes());
+        assert_eq!(write(Prefix::SHARE_TOKEN, &[0xff; 32]).expose(), ONES.as_bytes());
+        assert_eq!((shape(COUNTING.as_bytes()), shape(ONES.as_bytes())), (Shape::Ours, Shape::Ours));
+    }
+
+    #[test]
+    fn what_we_make_is_ours_and_never_the_same() {
+        for prefix in PREFIXES {
+            let (one, other) = (make(prefix), make(prefix));
+            assert!(one.expose().starts_with(prefix.text.as_bytes()) && one.expose().len() == 64, "{prefix:?}");
+            assert_eq!(shape(one.expose()), Shape::Ours, "{prefix:?}");
+            assert!(!one.equals(other.expose()), "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_vendors_key_is_foreign() {
+        for text in [
+            "",
+            "v3.X9tKpuXq0btatj",
+            "vgl",
+            "vgl-1234",
+            "vgx_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q",
+            "VGL_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q",
+            " vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q",
+        ] {
+            assert_eq!(shape(text.as_bytes()), Shape::Foreign, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_begins_as_ours_and_is_not_is_mistyped() {
+        let upper = format!("vgl_{}", COUNTING[4..].to_ascii_uppercase());
+        for text in [
+            "vgl_",
+            "vgb_v3.X9tKpuXq0btatj",
+            &COUNTING[..63],
+            &format!("{COUNTING}a"),
+            &upper,
+            // Another prefix, two letters swapped, a separator lost: what the checksum is for.
+            "vgs_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q",
+            "vgl_aaaqaeyeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q",
+            "vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypqanskow7q",
+            // With a checksum that fits (by the python above), yet not in our alphabet, and with a bit that is none.
+            "vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dy1q_qx3jkoq",
+            "vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypb_5avkvia",
+        ] {
+            assert_eq!(shape(text.as_bytes()), Shape::Mistyped, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_prefix_begins_another() {
+        for (at, one) in PREFIXES.iter().enumerate() {
+            assert!(PREFIXES[..at].iter().all(|other| other.text != one.text && other.names != one.names), "{one:?}");
+            assert_eq!(one.text.len(), 3, "{one:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_wrong_character_is_found(random: [u8; 32], at in 4_usize..64, wrong: u8) {
+            let mut text = write(Prefix::BEARER_TOKEN, &random).expose().to_vec();
+            prop_assume!(text[at] != wrong);
+            text[at] = wrong;
+            prop_assert_eq!(shape(&text), Shape::Mistyped);
+        }
+
+        #[test]
+        fn garbage_behind_our_prefix_is_mistyped(garbage: Vec<u8>, which in 0..PREFIXES.len()) {
+            let text = [PREFIXES[which].text.as_bytes(), b"_", &garbage].concat();
+            prop_assert_eq!(shape(&text), Shape::Mistyped);
+        }
+    }
 }

@@ -209,3 +209,156 @@ fn add(keys: &mut Vec<Numbered>) -> Result<u16, Full> {
 fn in_order(keys: &[Numbered]) -> bool {
     (1..=MAX_LIVE).contains(&keys.len()) && keys.is_sorted_by(|older, newer| older.number < newer.number)
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Made with python:
+    //   nonce = bytes(range(0xa0, 0xac)); master = bytes(range(32))
+    //   plain = bytes(range(0x10, 0x20)) + b"\2" + b"\1" + b"\x11"*32 + b"\xac\2" + b"\x22"*32
+    //           + b"\1" + b"\7" + b"\x33"*32 + b"\x44"*32
+    //   nonce + AESGCM(master).encrypt(nonce, plain, b"vidgate keyring 1")    (cryptography.hazmat…aead.AESGCM)
+    const SEALED: &str = "a0a1a2a3a4a5a6a7a8a9aaabf6096e3e51de14a87a7c9dc81b67dec172ad480183a6537d8d1f37976eba6410c\
+        36756eebe33422c4e8d15d9186b92e8560aea4a40f2385c637c297c8652a792969ea74d1287c6c2d6c0dd3aadecee98ef298986c4c6aa4\
+        9dd460da982a97ea7bcb71898309dbca8ade83563b6bbde1b1763529ded06df786b8b9ae0f011b6098155f43b9706c453731dbacf560ed5\
+        92cc9de92ffa945c8012eeb4c04fe17cde6a7a8a14abdb";
+    // The same with: plain = bytes(16) + b"\1\1" + b"\x11"*32 + b"\0" + b"\x44"*32
+    const WITHOUT_PEPPER: &str = "a0a1a2a3a4a5a6a7a8a9aaabe6187c2d45cb02bf626587d3077ac0de71ad480183a6537d8d1f37976eba64\
+        10c36756eebe33422c4e8d15d9186b92e8560a460c26945e3a051a4f1ae034c1f4f0f8c12b74e1a0a4b0a6bb5ccb8a88fe894fefc73d5bf\
+        adb480f4998675c277504b444";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        HEXLOWER.decode(hex.as_bytes()).unwrap()
+    }
+
+    fn counting() -> MasterKey {
+        let hex = b"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        MasterKey::parse(hex).unwrap()
+    }
+
+    #[test]
+    fn a_keyring_sealed_elsewhere_opens() {
+        let keyring = Keyring::open(&bytes(SEALED), &counting()).unwrap();
+        assert_eq!(keyring.store_id(), &0x1011_1213_1415_1617_1819_1a1b_1c1d_1e1f_u128.to_be_bytes());
+        let of = |keys: &[Numbered]| keys.iter().map(|key| (key.number, key.key.expose()[31])).collect::<Vec<_>>();
+        assert_eq!(of(keyring.data_keys()), [(1, 0x11), (300, 0x22)]);
+        assert_eq!(of(keyring.peppers()), [(7, 0x33)]);
+        assert_eq!((keyring.newest_data_key(), keyring.newest_pepper()), (300, 7));
+        assert_eq!(keyring.audit_key().expose(), &[0x44; 32]);
+    }
+
+    #[test]
+    fn another_master_key_and_altered_bytes_do_not_open_a_keyring() {
+        let sealed = bytes(SEALED);
+        assert_eq!(Keyring::open(&sealed, &MasterKey::random()).unwrap_err(), NotOpened::Key);
+        for cut in [0, 11, 12, 27, sealed.len() - 1] {
+            assert_eq!(Keyring::open(&sealed[..cut], &counting()).unwrap_err(), NotOpened::Key, "{cut}");
+        }
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 0x10;
+            assert_eq!(Keyring::open(&flipped, &counting()).unwrap_err(), NotOpened::Key, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_content_that_makes_no_sense_is_told_from_a_wrong_key() {
+        assert_eq!(Keyring::open(&bytes(WITHOUT_PEPPER), &counting()).unwrap_err(), NotOpened::Content);
+        let opened = counting().0.cipher().open(AAD, &bytes(SEALED)).unwrap();
+        for wrong in [&[opened.expose(), b"."].concat(), &opened.expose()[1..], &opened.expose()[..99], b""] {
+            let sealed = counting().0.cipher().seal(AAD, wrong);
+            assert_eq!(Keyring::open(&sealed, &counting()).unwrap_err(), NotOpened::Content);
+        }
+    }
+
+    #[test]
+    fn a_keyring_moves_to_another_master_key_with_all_it_holds() {
+        let (old, new) = (MasterKey::random(), MasterKey::random());
+        let mut keyring = Keyring::new();
+        while keyring.add_data_key().is_ok() {}
+        while keyring.add_pepper().is_ok() {}
+        assert_eq!((keyring.data_keys().len(), keyring.peppers().len()), (MAX_LIVE, MAX_LIVE));
+        let sealed = Keyring::open(&keyring.seal(&old), &old).unwrap().seal(&new);
+        let opened = Keyring::open(&sealed, &new).unwrap();
+        assert_eq!(postcard::to_stdvec(&opened).unwrap(), postcard::to_stdvec(&keyring).unwrap());
+        assert_eq!(Keyring::open(&sealed, &old).unwrap_err(), NotOpened::Key);
+    }
+
+    #[test]
+    fn retired_keys_go_and_the_newest_stays() {
+        let mut keyring = Keyring::new();
+        assert_eq!((keyring.add_data_key(), keyring.add_data_key()), (Ok(2), Ok(3)));
+        assert_eq!(keyring.retire_data_keys_before(2), 1);
+        assert_eq!(keyring.retire_data_keys_before(9), 1);
+        assert_eq!((keyring.data_keys().len(), keyring.newest_data_key()), (1, 3));
+        assert_eq!((keyring.add_pepper(), keyring.add_pepper()), (Ok(2), Ok(3)));
+        assert!(keyring.retire_pepper(2) && !keyring.retire_pepper(2) && !keyring.retire_pepper(3));
+        assert_eq!(keyring.peppers().iter().map(|pepper| pepper.number).collect::<Vec<_>>(), [1, 3]);
+        // No number is given twice, even where there is room.
+        keyring.peppers.last_mut().unwrap().number = u16::MAX;
+        assert_eq!(keyring.add_pepper(), Err(Full));
+    }
+
+    #[test]
+    fn a_master_key_reads_from_hex_and_from_base64() {
+        // The second and third made with python: base64.b64encode(bytes(range(224, 256))), base64.urlsafe_b64encode(…).
+        let (hex, standard, url) = (
+            "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
+            "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v8=",
+            "4OHi4-Tl5ufo6err7O3u7_Dx8vP09fb3-Pn6-_z9_v8=",
+        );
+        let upper = hex.to_ascii_uppercase();
+        let spaced = format!(" \t{hex}\r\n");
+        for text in [hex, &upper, &spaced, standard, &standard[..43], url, &url[..43]] {
+            let key = MasterKey::parse(text.as_bytes()).unwrap();
+            assert_eq!(key.to_text().expose(), &url.as_bytes()[..43], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_master_key_is_refused_without_showing_it() {
+        for wrong in [
+            "",
+            "hunter2",
+            "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfef",
+            "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfefg",
+            "e0e1e2e3e4e5e6e7e8e9eaebecedeeef f0f1f2f3f4f5f6f7f8f9fafbfcfdfef",
+            "4OHi4-Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v8",
+            "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v9",
+            "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v8A",
+            "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v==",
+        ] {
+            let shown = format!("{:?}", MasterKey::parse(wrong.as_bytes()).expect_err(wrong));
+            assert!(wrong.is_empty() || !shown.contains(wrong), "{shown}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let keyring = Keyring::open(&bytes(SEALED), &counting()).unwrap();
+        let shown = format!("{:?} {keyring:?}", counting());
+        assert!(shown.starts_with("MasterKey(***) Keyring {") && shown.contains("Key(***)"));
+        assert!(
+            ["17, 17", "34, 34", "51, 51", "68, 68", "1111", "4444"].iter().all(|key| !shown.contains(key)),
+            "{shown}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_master_key_reads_from_its_own_text(key: [u8; 32]) {
+            let master = MasterKey(Key::new(&key));
+            let read = MasterKey::parse(master.to_text().expose()).unwrap();
+            prop_assert_eq!(read.0.expose(), &key);
+        }
+
+        #[test]
+        fn random_text_is_no_master_key_and_no_panic(text: Vec<u8>) {
+            prop_assert!(MasterKey::parse(&text).is_err());
+        }
+    }
+}

@@ -166,3 +166,119 @@ fn derive(passphrase: &Secret, salt: &[u8; SALT_LEN], cost: Cost) -> Result<Key,
         .map_err(|_| NotUnlocked::Cost)?;
     Ok(Key::new(&key))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Made with python:
+    //   key = argon2.low_level.hash_secret_raw(b"correct horse battery staple", bytes(range(0x50, 0x60)),
+    //                                          time_cost=2, memory_cost=8192, parallelism=2, hash_len=32, type=Type.ID)
+    //   seal = lambda plain, aad: base64.b64encode(nonce + AESGCM(key).encrypt(nonce, plain, aad))
+    //   nonce = bytes(range(0xa0, 0xac)); seal(b"", b"vidgate passphrase 1")
+    const HEADER: &str = r#"{"derivation":"argon2id","memory_kib":8192,"passes":2,"lanes":2,
+        "salt":"UFFSU1RVVldYWVpbXF1eXw==","check":"oKGio6SlpqeoqaqrGXI1G6MEfCFPDlZmnXUcPQ=="}"#;
+    //   seal(b"v3.X9tKpuXq0btatj", b"license_key/main/2")
+    const SEALED: &str = "oKGio6SlpqeoqaqrfEVfYxiWz0Si6iMgLLc23dEnj9l76w+K7NQremEEt1pN";
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.as_bytes().to_vec())
+    }
+
+    fn header() -> LockHeader {
+        serde_json::from_str(HEADER).unwrap()
+    }
+
+    #[test]
+    fn a_file_sealed_elsewhere_opens_under_its_passphrase_alone() {
+        let lock = Lock::open(&header(), &secret("correct horse battery staple")).unwrap();
+        assert_eq!(lock.open_sealed(b"license_key/main/2", SEALED).unwrap().expose(), b"v3.X9tKpuXq0btatj");
+        assert_eq!(lock.open_sealed(b"license_key/main/3", SEALED).unwrap_err(), Altered);
+        assert_eq!(lock.open_sealed(b"license_key/main/2", &SEALED[..56]).unwrap_err(), Altered);
+        assert_eq!(lock.open_sealed(b"license_key/main/2", &SEALED.replace("w+K", "w+L")).unwrap_err(), Altered);
+        assert_eq!(lock.open_sealed(b"license_key/main/2", "not base64").unwrap_err(), Altered);
+        assert_eq!(Lock::open(&header(), &secret("correct horse")).unwrap_err(), NotUnlocked::Passphrase);
+    }
+
+    #[test]
+    fn new_files_cost_a_guess_64_mib_and_three_passes() {
+        // Made with python, as above with: time_cost=3, memory_cost=65536, parallelism=1
+        let salt = std::array::from_fn(|at| 0x50 + u8::try_from(at).unwrap());
+        let key = derive(&secret("correct horse battery staple"), &salt, COST).unwrap();
+        let expected = b"91ea1602559e8f93c1adce01ca6e4042e4628663de7788dec9d06654a2446f81";
+        assert_eq!(data_encoding::HEXLOWER.encode(key.expose()).as_bytes(), expected);
+    }
+
+    #[test]
+    fn an_altered_header_does_not_unlock() {
+        let right = secret("correct horse battery staple");
+        for altered in [
+            LockHeader { passes: 1, ..header() },
+            LockHeader { lanes: 1, ..header() },
+            LockHeader { salt: "UFFSU1RVVldYWVpbXF1eYA==".into(), ..header() },
+            LockHeader { check: SEALED.into(), ..header() },
+            LockHeader { check: String::new(), ..header() },
+        ] {
+            assert_eq!(Lock::open(&altered, &right).unwrap_err(), NotUnlocked::Passphrase, "{altered:?}");
+        }
+        for salt in ["", "UFFSU1RVVldYWVpbXF1e", "?"] {
+            let altered = LockHeader { salt: salt.into(), ..header() };
+            assert_eq!(Lock::open(&altered, &right).unwrap_err(), NotUnlocked::Salt, "{salt}");
+        }
+    }
+
+    #[test]
+    fn a_file_cannot_ask_for_more_than_is_bearable() {
+        for (memory_kib, passes, lanes) in [
+            (100 * 1024 * 1024, 3, 1),
+            (256 * 1024 + 1, 3, 1),
+            (u32::MAX, 1, 1),
+            (8191, 3, 1),
+            (65536, 17, 1),
+            (65536, u32::MAX, 1),
+            (65536, 0, 1),
+            (65536, 3, 17),
+            (65536, 3, 0),
+        ] {
+            let hostile = LockHeader { memory_kib, passes, lanes, ..header() };
+            assert_eq!(Lock::open(&hostile, &secret("x")).unwrap_err(), NotUnlocked::Cost, "{hostile:?}");
+        }
+        assert!(COST.is_bearable() && CHEAPEST.is_bearable() && DEAREST.is_bearable());
+    }
+
+    #[test]
+    fn a_header_of_another_make_is_not_read() {
+        for (what, by) in [("argon2id", "argon2d"), ("\"lanes\"", "\"threads\""), ("\"passes\":2", "\"passes\":-2")] {
+            assert!(serde_json::from_str::<LockHeader>(&HEADER.replace(what, by)).is_err(), "{by}");
+        }
+    }
+
+    #[test]
+    fn each_lock_has_a_salt_of_its_own_and_shows_nothing() {
+        let passphrase = secret("hunter2");
+        let (one, other) =
+            (Lock::with_cost(&passphrase, CHEAPEST).unwrap(), Lock::with_cost(&passphrase, CHEAPEST).unwrap());
+        assert_ne!(one.header().salt, other.header().salt);
+        assert_eq!(other.open_sealed(b"", &one.seal(b"", b"secret")).unwrap_err(), Altered);
+        let written = serde_json::to_string(one.header()).unwrap();
+        let opened = Lock::open(&serde_json::from_str(&written).unwrap(), &passphrase).unwrap();
+        assert_eq!(opened.open_sealed(b"", &one.seal(b"", b"secret")).unwrap().expose(), b"secret");
+        assert_eq!(format!("{one:?}"), "Lock(***)");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sealed_opens_again(bytes: Vec<u8>, aad: Vec<u8>) {
+            let lock = Lock { cipher: Key::new(&[7; 32]).cipher(), header: header() };
+            prop_assert!(lock.open_sealed(&aad, &lock.seal(&aad, &bytes)).unwrap().equals(&bytes));
+        }
+
+        #[test]
+        fn garbage_is_refused(garbage: String) {
+            let lock = Lock { cipher: Key::new(&[7; 32]).cipher(), header: header() };
+            prop_assert!(lock.open_sealed(b"", &garbage).is_err());
+        }
+    }
+}

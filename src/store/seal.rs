@@ -153,3 +153,117 @@ impl fmt::Debug for Sealer {
         f.write_str("Sealer(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLACE: Place<'_> = Place { resource: "license_key", entry: "main", version: 2 };
+
+    // Made with python: nonce = bytes(range(0xa0, 0xac))
+    //   nonce + AESGCM(b"\x11"*32).encrypt(nonce, b"v3.X9tKpuXq0btatj", b"license_key\0main\0" + struct.pack(">I", 2))
+    const SEALED: &[u8] = b"a0a1a2a3a4a5a6a7a8a9aaab15875e157960c8e34d47c26b1d315c98c8e76d996ad822e0669aa6952cca3f94e4";
+
+    // Made with python: H = lambda k, m: hmac.new(k, m, "sha256").digest()
+    //   H(H(b"\x11"*32, b"vidgate row tag 1"), b"entries\0" + struct.pack(">Q", 6) + b"lk\0abc" + b"\1\2body")[:16]
+    const TAG: u128 = 0x2b60_56dc_1121_e3fa_1f5e_07e5_201f_7e1e;
+
+    fn sealer() -> Sealer {
+        let key = |number, byte| DataKey::new(&Numbered { number, key: Key::new(&[byte; 32]) });
+        Sealer { keys: vec![key(1, 0x11), key(4, 0x22)] }
+    }
+
+    #[test]
+    fn what_was_sealed_elsewhere_opens() {
+        let sealed = Sealed { key: 1, bytes: HEXLOWER.decode(SEALED).unwrap() };
+        assert_eq!(sealer().open(PLACE, &sealed).unwrap().expose(), b"v3.X9tKpuXq0btatj");
+    }
+
+    #[test]
+    fn a_secret_opens_at_its_place_alone() {
+        let (keys, elsewhere) = (sealer(), Sealer::new(&Keyring::new()));
+        let sealed = keys.seal(PLACE, b"secret");
+        assert_eq!((sealed.key, keys.newest()), (4, 4));
+        assert_eq!(keys.open(PLACE, &sealed).unwrap().expose(), b"secret");
+        for moved in [
+            Place { version: 3, ..PLACE },
+            Place { entry: "other", ..PLACE },
+            Place { resource: "api_client", ..PLACE },
+        ] {
+            assert_eq!(keys.open(moved, &sealed).unwrap_err(), NotGenuine::Altered, "{moved:?}");
+        }
+        let renumbered = |key| Sealed { key, bytes: sealed.bytes.clone() };
+        assert_eq!(keys.open(PLACE, &renumbered(1)).unwrap_err(), NotGenuine::Altered);
+        assert_eq!(keys.open(PLACE, &renumbered(2)).unwrap_err(), NotGenuine::UnknownKey(2));
+        assert_eq!(elsewhere.open(PLACE, &renumbered(1)).unwrap_err(), NotGenuine::Altered);
+    }
+
+    #[test]
+    fn a_tag_is_what_other_tools_make_of_it() {
+        assert_eq!(sealer().tag(1, "entries", b"lk\0abc", b"\x01\x02body"), Ok(TAG.to_be_bytes()));
+        assert_eq!(sealer().verify_tag(1, "entries", b"lk\0abc", b"\x01\x02body", &TAG.to_be_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn a_tag_holds_for_its_row_alone() {
+        let (sealer, tag) = (sealer(), TAG.to_be_bytes());
+        for (key, table, row, body) in [
+            (4, "entries", &b"lk\0abc"[..], &b"\x01\x02body"[..]),
+            (1, "entry", b"lk\0abc", b"\x01\x02body"),
+            (1, "entries", b"lk\0abd", b"\x01\x02body"),
+            (1, "entries", b"lk\0ab", b"c\x01\x02body"),
+            (1, "entries", b"lk\0abc", b"\x02\x02body"),
+            (1, "entries", b"lk\0abc", b"\x01\x02bod"),
+            (1, "entries", b"", b""),
+        ] {
+            assert_eq!(
+                sealer.verify_tag(key, table, row, body, &tag),
+                Err(NotGenuine::Altered),
+                "{key} {table} {row:?}"
+            );
+        }
+        for bit in 0..128 {
+            let flipped = (TAG ^ (1 << bit)).to_be_bytes();
+            let verdict = sealer.verify_tag(1, "entries", b"lk\0abc", b"\x01\x02body", &flipped);
+            assert_eq!(verdict, Err(NotGenuine::Altered), "{bit}");
+        }
+        assert_eq!(sealer.verify_tag(3, "entries", b"", b"", &tag), Err(NotGenuine::UnknownKey(3)));
+    }
+
+    #[test]
+    fn an_added_data_key_seals_from_then_on_and_the_old_one_still_opens() {
+        let mut keyring = Keyring::new();
+        let sealed = Sealer::new(&keyring).seal(PLACE, b"secret");
+        keyring.add_data_key().unwrap();
+        let both = Sealer::new(&keyring);
+        assert_eq!(both.open(PLACE, &sealed).unwrap().expose(), b"secret");
+        assert_eq!(both.seal(PLACE, b"secret").key, 2);
+        keyring.retire_data_keys_before(2);
+        assert_eq!(Sealer::new(&keyring).open(PLACE, &sealed).unwrap_err(), NotGenuine::UnknownKey(1));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let sealed = Sealed { key: 1, bytes: b"hunter2".to_vec() };
+        assert_eq!(format!("{:?} {sealed:?}", sealer()), "Sealer(***) Sealed(7 bytes under data key 1)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_secret_opens_again_through_the_form_on_disk(secret: Vec<u8>, entry: String, version: u32) {
+            let place = Place { resource: "api_client", entry: &entry, version };
+            let written = postcard::to_stdvec(&sealer().seal(place, &secret)).unwrap();
+            let read: Sealed = postcard::from_bytes(&written).unwrap();
+            prop_assert!(sealer().open(place, &read).unwrap().equals(&secret));
+        }
+
+        #[test]
+        fn garbage_is_refused(key in 0_u16..6, bytes: Vec<u8>) {
+            let sealed = Sealed { key, bytes };
+            prop_assert!(sealer().open(PLACE, &sealed).is_err());
+        }
+    }
+}
