@@ -148,6 +148,9 @@ fn common_faults(resource: Resource, common: &Common) -> Vec<Fault> {
         (Owner::Account, None) => faults.push(Fault::new("account", "it needs the account that owns it")),
         (Owner::Nobody, None) | (Owner::Account, Some(_)) | (Owner::Inherited, _) => {}
     }
+    if resource.owner() == Owner::Nobody && (common.not_before.is_some() || common.expires.is_some()) {
+        faults.push(Fault::new("expires", "an account has no end of its own; it can be disabled"));
+    }
     if let (Some(start), Some(end)) = (common.not_before, common.expires)
         && start >= end
     {

@@ -89,6 +89,9 @@ pub struct Keyring {
     audit_key: Key,
 }
 
+/// The number of a new store's pepper: below it is room for the peppers of other stores.
+const FIRST_PEPPER: u16 = 100;
+
 /// Why a keyring does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOpened {
@@ -106,12 +109,12 @@ pub enum NotOpened {
 pub struct Full;
 
 impl Keyring {
-    /// The keyring of a new store: a data key, a pepper (both number 1) and an audit key, all at random.
+    /// The keyring of a new store: a data key, a pepper and an audit key, all at random.
     pub fn new() -> Self {
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).expect("the operating system has randomness once it runs programs");
-        let first = || vec![Numbered { number: 1, key: Key::random() }];
-        Self { store_id, data_keys: first(), peppers: first(), audit_key: Key::random() }
+        let first = |number| vec![Numbered { number, key: Key::random() }];
+        Self { store_id, data_keys: first(1), peppers: first(FIRST_PEPPER), audit_key: Key::random() }
     }
 
     /// Wraps the keyring under the master key.
@@ -172,6 +175,17 @@ impl Keyring {
     /// Adds a pepper and gives its number.
     pub fn add_pepper(&mut self) -> Result<u16, Full> {
         add(&mut self.peppers)
+    }
+
+    /// Takes in the pepper of another store, for digests that come from there, and gives its number: the lowest, since
+    /// nothing is to be made under it.
+    pub fn adopt_pepper(&mut self, key: Key) -> Result<u16, Full> {
+        let number = self.peppers.first().and_then(|oldest| oldest.number.checked_sub(1)).ok_or(Full)?;
+        if self.peppers.len() >= MAX_LIVE {
+            return Err(Full);
+        }
+        self.peppers.insert(0, Numbered { number, key });
+        Ok(number)
     }
 
     /// Drops a pepper; `false` if there is none with this number, or if it is the newest. What is known only by a

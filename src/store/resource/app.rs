@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attributes, SecretRule};
 use crate::record::Kind;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 use crate::store::refused::Fault;
 
 /// The most authorised hosts, or entries of a wall.
@@ -63,12 +64,11 @@ impl Attributes for App {
     const FIELDS: &'static [&'static str] = &["public_key", "authorized_hosts", "signatures", "wall", "legacy_200"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "secret",
-        prefix: "vga",
         // The key of an HMAC is used in clear.
         sealed: true,
         found_as: None,
         check,
-        make: None,
+        make: || key_text::make(Prefix::APP_SECRET),
     });
 
     fn faults(&self) -> Vec<Fault> {

@@ -84,16 +84,14 @@ pub enum Owner {
 pub struct SecretRule {
     /// The key of the document under which it is given and, once, shown.
     pub field: &'static str,
-    /// What begins the keys that are made here.
-    pub prefix: &'static str,
     /// Whether it is also kept so that it can be shown or used in clear again.
     pub sealed: bool,
     /// The kind under which the corridor finds an entry by it; `None` where it only proves.
     pub found_as: Option<Kind>,
-    /// What is wrong with one that was given.
+    /// What is wrong with one that was given; the text by which it is known, where that is only a part of it.
     pub check: fn(&Secret) -> Result<Option<Secret>, &'static str>,
-    /// Makes one, where none is given and it is not a plain key of ours.
-    pub make: Option<fn() -> Secret>,
+    /// Makes one, where none is given.
+    pub make: fn() -> Secret,
 }
 
 /// Something that must exist for an entry to make sense.

@@ -45,13 +45,12 @@ impl Attributes for Token {
     const FIELDS: &'static [&'static str] = &["camera", "group", "scopes"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "token",
-        prefix: "share",
         // VXG's API shows access tokens again.
         sealed: true,
         // A token for a group is found as another kind: `Token::kind` has the last word.
         found_as: Some(Kind::CameraToken),
         check,
-        make: Some(make),
+        make,
     });
     const OWNER: Owner = Owner::Inherited;
 
