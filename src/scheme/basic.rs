@@ -5,12 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Attributes, Digest, Kind};
+use crate::record::Kind;
 use crate::refusal::Reason;
 use crate::scheme::buffer::Buffer;
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
@@ -93,17 +92,14 @@ impl Scheme for Basic {
     fn verify(&self, credential: Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         let (identifier, secret) =
             (&credential.text.bytes()[..credential.colon], &credential.text.bytes()[credential.colon + 1..]);
-        let record = scene.directory.find(Kind::ApiClient, &scene.directory.digest(identifier));
-        let expected = match record.as_ref().map(|record| &record.attributes) {
-            Some(Attributes::Secret(digest)) => digest,
-            // Nobody's secret, so that the work below is the same.
-            Some(Attributes::None | Attributes::Camera(_) | Attributes::Group { .. } | Attributes::PublicKey(_))
-            | None => &Digest([0; 32]),
-        };
-        let equal: bool = scene.directory.digest(secret).0.ct_eq(&expected.0).into();
+        let record = scene.directory.look_up(Kind::ApiClient, identifier);
+        // Nobody has no proofs, which costs the same work.
+        let proofs = record.as_ref().map_or(&[][..], |record| record.proofs());
+        let proven = scene.directory.proves(secret, proofs, scene.now);
         match record {
-            Some(record) if equal => {
+            Some(record) if proven => {
                 usable(&record, scene)?;
+                scene.directory.proven(&record, secret);
                 Ok(Principal::of_record("basic", record))
             }
             Some(_) => Err(Rejection::new(Reason::Mismatch, "the identifier is known, the secret is wrong")),

@@ -1,0 +1,400 @@
+//! What is known of a credential and its owner, in the one shape that every kind shares. Finding a record is the
+//! business of `store/`; believing a credential that of `scheme/`.
+
+mod account;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use http::HeaderValue;
+
+pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Standing};
+use crate::clock::UnixTime;
+use crate::invalid::Invalid;
+
+/// What a credential is. The name is what the configuration, the logs and the store call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// VXG's licence key: one or more per account.
+    LicenseKey,
+    /// An API identifier with its secret (SecureVideo).
+    ApiClient,
+    /// VXG's access token for one camera, looked up by its inner share token.
+    CameraToken,
+    /// VXG's access token for a group of cameras, looked up by its inner share token.
+    GroupToken,
+    /// The public key of a service account, looked up by its key id.
+    ServiceAccountKey,
+    /// A person or a program with a name and a password, looked up by the name.
+    User,
+    /// The same user, looked up by the key that was made for them.
+    UserKey,
+    /// An opaque token for `Bearer`.
+    BearerToken,
+    /// An application with an identifier of its own.
+    App,
+    /// The client certificate of an operator, looked up by its fingerprint.
+    AdminCertificate,
+}
+
+impl Kind {
+    /// Every kind, for listings.
+    pub const ALL: [Self; 10] = [
+        Self::LicenseKey,
+        Self::ApiClient,
+        Self::CameraToken,
+        Self::GroupToken,
+        Self::ServiceAccountKey,
+        Self::User,
+        Self::UserKey,
+        Self::BearerToken,
+        Self::App,
+        Self::AdminCertificate,
+    ];
+
+    /// The name in files and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LicenseKey => "license_key",
+            Self::ApiClient => "api_client",
+            Self::CameraToken => "camera_token",
+            Self::GroupToken => "group_token",
+            Self::ServiceAccountKey => "service_account_key",
+            Self::User => "user",
+            Self::UserKey => "user_key",
+            Self::BearerToken => "bearer_token",
+            Self::App => "app",
+            Self::AdminCertificate => "admin_certificate",
+        }
+    }
+
+    /// Who speaks with a credential of this kind, towards the upstream: the first word of the subject.
+    pub fn speaker(self) -> &'static str {
+        match self {
+            Self::CameraToken => "camera",
+            Self::GroupToken => "camera_group",
+            Self::ServiceAccountKey => "service_account",
+            Self::UserKey => "user",
+            Self::LicenseKey
+            | Self::ApiClient
+            | Self::User
+            | Self::BearerToken
+            | Self::App
+            | Self::AdminCertificate => self.name(),
+        }
+    }
+}
+
+/// A keyed digest (HMAC-SHA256 under the pepper) of a key, token or identifier.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(***)")
+    }
+}
+
+/// What a record is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// What it is.
+    pub kind: Kind,
+    /// The digest of the text that is presented.
+    pub digest: Digest,
+}
+
+// The digest is keyed and uniform: eight bytes of it tell keys apart, and no caller can make them meet.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (first, _) = self.digest.0.split_first_chunk().expect("a digest has 32 bytes");
+        state.write_u64(u64::from_ne_bytes(*first));
+    }
+}
+
+/// One credential, as it is put on file.
+#[derive(Debug)]
+pub struct Details {
+    /// What it is found by.
+    pub key: Key,
+    /// Its own name (not secret), unique for its kind: also in logs.
+    pub id: String,
+    /// Who owns it.
+    pub account: Arc<Account>,
+    /// Who speaks with it, towards the upstream: `camera:248527`, `license_key:main`.
+    pub subject: String,
+    /// Switched off by an operator.
+    pub disabled: bool,
+    /// Good from then on.
+    pub not_before: Option<UnixTime>,
+    /// Good before then.
+    pub expires: Option<UnixTime>,
+    /// When it was last used, as far as is known.
+    pub used: Option<UnixTime>,
+    /// What it may do; `None` is not limited.
+    pub scopes: Option<Scopes>,
+    /// What only its kind has.
+    pub attributes: Attributes,
+}
+
+impl Details {
+    /// A credential that is good for ever and for everything, and speaks by its own name.
+    pub fn new(key: Key, id: impl Into<String>, account: Arc<Account>) -> Self {
+        let id = id.into();
+        Self {
+            subject: format!("{}:{id}", key.kind.speaker()),
+            key,
+            id,
+            account,
+            disabled: false,
+            not_before: None,
+            expires: None,
+            used: None,
+            scopes: None,
+            attributes: Attributes::None,
+        }
+    }
+}
+
+/// One credential, as the corridor sees it. There may be a million of them: 112 bytes, and one piece of text.
+pub struct Record {
+    key: Key,
+    flags: AtomicU8,
+    /// Where in `text` the id begins.
+    id_at: u16,
+    /// Whole minutes since 1970; 0 is never.
+    used: AtomicU32,
+    /// 0 is always.
+    not_before: UnixTime,
+    /// `u64::MAX` is never.
+    expires: UnixTime,
+    /// The subject, and behind it the id.
+    text: Box<str>,
+    /// Who owns it.
+    pub account: Arc<Account>,
+    /// What it may do; `None` is not limited.
+    pub scopes: Option<Scopes>,
+    /// What only its kind has.
+    pub attributes: Attributes,
+}
+
+const DISABLED: u8 = 1;
+
+/// Something that is said of a record once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Remark {
+    /// It was found under an older pepper.
+    Found = 2,
+    /// One of its proofs was given that is known under an older pepper.
+    Proven = 4,
+}
+
+impl Record {
+    /// The record of this credential. Refuses a subject that no header field can carry.
+    pub fn new(details: Details) -> Result<Self, Invalid> {
+        let Details { key, id, account, subject, disabled, not_before, expires, used, scopes, attributes } = details;
+        if HeaderValue::from_str(&subject).is_err() || !subject.is_ascii() {
+            return Err(Invalid::new("a subject goes into a header field: it is visible ASCII"));
+        }
+        let id_at = u16::try_from(subject.len()).map_err(|_| Invalid::new("a subject is at most 65535 bytes"))?;
+        Ok(Self {
+            key,
+            flags: AtomicU8::new(if disabled { DISABLED } else { 0 }),
+            id_at,
+            used: AtomicU32::new(used.map_or(0, minutes)),
+            not_before: not_before.unwrap_or(UnixTime(0)),
+            expires: expires.unwrap_or(UnixTime(u64::MAX)),
+            text: (subject + &id).into_boxed_str(),
+            account,
+            scopes,
+            attributes,
+        })
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.key.kind
+    }
+
+    /// What it is found by.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its own name (not secret), unique for its kind: also in logs.
+    pub fn id(&self) -> &str {
+        &self.text[usize::from(self.id_at)..]
+    }
+
+    /// Who speaks with it, towards the upstream: `camera:248527`, `license_key:main`.
+    pub fn subject(&self) -> &str {
+        &self.text[..usize::from(self.id_at)]
+    }
+
+    /// The subject as a header value, made anew: one that all requests shared would have to be counted by all workers.
+    pub fn subject_header(&self) -> HeaderValue {
+        HeaderValue::from_str(self.subject()).expect("the subject was found to fit when the record was made")
+    }
+
+    /// Whether an operator has switched it off.
+    pub fn is_disabled(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & DISABLED != 0
+    }
+
+    /// Good from then on.
+    pub fn not_before(&self) -> Option<UnixTime> {
+        (self.not_before.0 != 0).then_some(self.not_before)
+    }
+
+    /// Good before then.
+    pub fn expires(&self) -> Option<UnixTime> {
+        (self.expires.0 != u64::MAX).then_some(self.expires)
+    }
+
+    /// What must be given with what it is found by, where its kind has such.
+    pub fn proofs(&self) -> &[Proof] {
+        match &self.attributes {
+            Attributes::Proofs(proofs) => proofs,
+            Attributes::None | Attributes::Camera(_) | Attributes::Group(_) | Attributes::PublicKey(_) => &[],
+        }
+    }
+
+    /// Notes that a request was admitted with it. Writes once a minute at most: all workers share the record.
+    pub fn seen(&self, now: UnixTime) {
+        let now = minutes(now);
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// The minute in which it was last used; `None` is never.
+    pub fn used(&self) -> Option<UnixTime> {
+        let minutes = self.used.load(Ordering::Relaxed);
+        (minutes != 0).then(|| UnixTime(u64::from(minutes) * 60))
+    }
+
+    /// Goes on from the last use of the record that this one replaces.
+    pub(crate) fn carry_use(&self, before: &Self) {
+        self.used.fetch_max(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether `remark` is now made for the first time.
+    pub(crate) fn first(&self, remark: Remark) -> bool {
+        // Read first: once it was made, nobody writes any more.
+        !self.said(remark) && self.flags.fetch_or(remark as u8, Ordering::Relaxed) & remark as u8 == 0
+    }
+
+    /// Whether `remark` was made.
+    pub(crate) fn said(&self, remark: Remark) -> bool {
+        self.flags.load(Ordering::Relaxed) & remark as u8 != 0
+    }
+
+    /// Takes a remark back that nobody had room for.
+    pub(crate) fn unsay(&self, remark: Remark) {
+        self.flags.fetch_and(!(remark as u8), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("kind", &self.key.kind)
+            .field("id", &self.id())
+            .field("subject", &self.subject())
+            .field("account", &self.account.id.0)
+            .finish_non_exhaustive()
+    }
+}
+
+fn minutes(time: UnixTime) -> u32 {
+    u32::try_from(time.0 / 60).unwrap_or(u32::MAX)
+}
+
+/// What only one kind of credential has.
+#[derive(Debug)]
+pub enum Attributes {
+    /// Nothing more.
+    None,
+    /// What must be given with the identifier or name: any one of these. Two while a secret is being rotated.
+    Proofs(Box<[Proof]>),
+    /// The camera that the token is for.
+    Camera(Arc<str>),
+    /// The group that the token is for.
+    Group(Box<Group>),
+    /// The key that verifies what the service account signs.
+    PublicKey(Box<PublicKey>),
+}
+
+/// A group of cameras.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Its cameras.
+    pub cameras: Arc<[Arc<str>]>,
+}
+
+/// A secret that is known by its digest alone.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The number of the pepper of the digest.
+    pub pepper: u16,
+    /// The digest.
+    pub digest: Digest,
+    /// Good before then.
+    pub expires: Option<UnixTime>,
+}
+
+/// A public key, ready to verify with.
+pub struct PublicKey(pub jsonwebtoken::DecodingKey);
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKey")
+    }
+}
+
+/// What a credential may do: words that the vendor's API knows (`all`, `watch`, `streaming`, …).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Scopes(pub Arc<Vec<Box<str>>>);
+
+impl Scopes {
+    /// Whether `scope` is one of them.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|own| &**own == scope)
+    }
+
+    /// What both allow.
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.0.iter().filter(|scope| other.contains(scope)).collect()
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for Scopes {
+    fn from_iter<I: IntoIterator<Item = T>>(iter: I) -> Self {
+        Self(Arc::new(iter.into_iter().map(|scope| Box::from(scope.as_ref())).collect()))
+    }
+}
+
+/// Finds records; the corridor's only view of who exists. Never blocks, never touches a disk.
+pub trait Directory {
+    /// The credential of this kind that `text` stands for.
+    fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>>;
+
+    /// Whether `text` is a secret behind one of these proofs. Takes the same time whatever they are; for somebody
+    /// unknown there are none, and it takes that time as well.
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool;
+
+    /// Hears that `text` has just proven the holder of `record`, whose proof may be known in an outdated way.
+    fn proven(&self, record: &Record, text: &[u8]);
+
+    /// Whether `record` is what is on file now, and not what once was.
+    fn is_current(&self, record: &Arc<Record>) -> bool;
+
+    /// The account with this name.
+    fn account(&self, id: &str) -> Option<Arc<Account>>;
+}
