@@ -164,15 +164,17 @@ impl Details {
 pub struct Record {
     key: Key,
     flags: AtomicU8,
+    /// Where in `text` the subject ends.
+    subject_len: u8,
     /// Where in `text` the id begins.
-    id_at: u16,
+    id_at: u8,
     /// Whole minutes since 1970; 0 is never.
     used: AtomicU32,
     /// 0 is always.
     not_before: UnixTime,
     /// `u64::MAX` is never.
     expires: UnixTime,
-    /// The subject, and behind it the id.
+    /// The subject, and behind it the id; what ends the one as it begins the other stands there once.
     text: Box<str>,
     /// Who owns it.
     pub account: Arc<Account>,
@@ -200,15 +202,20 @@ impl Record {
         if HeaderValue::from_str(&subject).is_err() || !subject.is_ascii() {
             return Err(Invalid::new("a subject goes into a header field: it is visible ASCII"));
         }
-        let id_at = u16::try_from(subject.len()).map_err(|_| Invalid::new("a subject is at most 65535 bytes"))?;
+        let subject_len = u8::try_from(subject.len()).map_err(|_| Invalid::new("a subject is at most 255 bytes"))?;
+        // `license_key:main` holds `main`, and `camera:7` the first part of `7#2`.
+        let shared = subject.char_indices().find_map(|(at, _)| id.starts_with(&subject[at..]).then_some(at));
+        let id_at = shared.unwrap_or(subject.len());
+        let text = [&subject[..id_at], &id].concat();
         Ok(Self {
             key,
             flags: AtomicU8::new(if disabled { DISABLED } else { 0 }),
-            id_at,
+            subject_len,
+            id_at: u8::try_from(id_at).expect("an id begins within the subject or at its end"),
             used: AtomicU32::new(used.map_or(0, minutes)),
             not_before: not_before.unwrap_or(UnixTime(0)),
             expires: expires.unwrap_or(UnixTime(u64::MAX)),
-            text: (subject + &id).into_boxed_str(),
+            text: text.into_boxed_str(),
             account,
             scopes,
             attributes,
@@ -232,7 +239,7 @@ impl Record {
 
     /// Who speaks with it, towards the upstream: `camera:248527`, `license_key:main`.
     pub fn subject(&self) -> &str {
-        &self.text[..usize::from(self.id_at)]
+        &self.text[..usize::from(self.subject_len)]
     }
 
     /// The subject as a header value, made anew: one that all requests shared would have to be counted by all workers.
