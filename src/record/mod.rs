@@ -2,6 +2,8 @@
 //! business of `store/`; believing a credential that of `scheme/`.
 
 mod account;
+mod attributes;
+mod kind;
 #[cfg(test)]
 mod tests;
 
@@ -13,81 +15,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use http::HeaderValue;
 
 pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Standing};
+pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
+pub use self::kind::Kind;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
-
-/// What a credential is. The name is what the configuration, the logs and the store call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// VXG's licence key: one or more per account.
-    LicenseKey,
-    /// An API identifier with its secret (SecureVideo).
-    ApiClient,
-    /// VXG's access token for one camera, looked up by its inner share token.
-    CameraToken,
-    /// VXG's access token for a group of cameras, looked up by its inner share token.
-    GroupToken,
-    /// The public key of a service account, looked up by its key id.
-    ServiceAccountKey,
-    /// A person or a program with a name and a password, looked up by the name.
-    User,
-    /// The same user, looked up by the key that was made for them.
-    UserKey,
-    /// An opaque token for `Bearer`.
-    BearerToken,
-    /// An application with an identifier of its own.
-    App,
-    /// The client certificate of an operator, looked up by its fingerprint.
-    AdminCertificate,
-}
-
-impl Kind {
-    /// Every kind, for listings.
-    pub const ALL: [Self; 10] = [
-        Self::LicenseKey,
-        Self::ApiClient,
-        Self::CameraToken,
-        Self::GroupToken,
-        Self::ServiceAccountKey,
-        Self::User,
-        Self::UserKey,
-        Self::BearerToken,
-        Self::App,
-        Self::AdminCertificate,
-    ];
-
-    /// The name in files and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LicenseKey => "license_key",
-            Self::ApiClient => "api_client",
-            Self::CameraToken => "camera_token",
-            Self::GroupToken => "group_token",
-            Self::ServiceAccountKey => "service_account_key",
-            Self::User => "user",
-            Self::UserKey => "user_key",
-            Self::BearerToken => "bearer_token",
-            Self::App => "app",
-            Self::AdminCertificate => "admin_certificate",
-        }
-    }
-
-    /// Who speaks with a credential of this kind, towards the upstream: the first word of the subject.
-    pub fn speaker(self) -> &'static str {
-        match self {
-            Self::CameraToken => "camera",
-            Self::GroupToken => "camera_group",
-            Self::ServiceAccountKey => "service_account",
-            Self::UserKey => "user",
-            Self::LicenseKey
-            | Self::ApiClient
-            | Self::User
-            | Self::BearerToken
-            | Self::App
-            | Self::AdminCertificate => self.name(),
-        }
-    }
-}
 
 /// A keyed digest (HMAC-SHA256 under the pepper) of a key, token or identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -319,72 +250,6 @@ impl fmt::Debug for Record {
 
 fn minutes(time: UnixTime) -> u32 {
     u32::try_from(time.0 / 60).unwrap_or(u32::MAX)
-}
-
-/// What only one kind of credential has.
-#[derive(Debug)]
-pub enum Attributes {
-    /// Nothing more.
-    None,
-    /// What must be given with the identifier or name: any one of these. Two while a secret is being rotated.
-    Proofs(Box<[Proof]>),
-    /// The camera that the token is for.
-    Camera(Arc<str>),
-    /// The group that the token is for.
-    Group(Box<Group>),
-    /// The key that verifies what the service account signs.
-    PublicKey(Box<PublicKey>),
-}
-
-/// A group of cameras.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// Its name.
-    pub id: Arc<str>,
-    /// Its cameras.
-    pub cameras: Arc<[Arc<str>]>,
-}
-
-/// A secret that is known by its digest alone.
-#[derive(Clone, Debug)]
-pub struct Proof {
-    /// The number of the pepper of the digest.
-    pub pepper: u16,
-    /// The digest.
-    pub digest: Digest,
-    /// Good before then.
-    pub expires: Option<UnixTime>,
-}
-
-/// A public key, ready to verify with.
-pub struct PublicKey(pub jsonwebtoken::DecodingKey);
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PublicKey")
-    }
-}
-
-/// What a credential may do: words that the vendor's API knows (`all`, `watch`, `streaming`, …).
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Scopes(pub Arc<Vec<Box<str>>>);
-
-impl Scopes {
-    /// Whether `scope` is one of them.
-    pub fn contains(&self, scope: &str) -> bool {
-        self.0.iter().any(|own| &**own == scope)
-    }
-
-    /// What both allow.
-    pub fn intersection(&self, other: &Self) -> Self {
-        self.0.iter().filter(|scope| other.contains(scope)).collect()
-    }
-}
-
-impl<T: AsRef<str>> FromIterator<T> for Scopes {
-    fn from_iter<I: IntoIterator<Item = T>>(iter: I) -> Self {
-        Self(Arc::new(iter.into_iter().map(|scope| Box::from(scope.as_ref())).collect()))
-    }
 }
 
 /// Finds records; the corridor's only view of who exists. Never blocks, never touches a disk.

@@ -128,8 +128,11 @@ fn decode(token: &[u8]) -> Option<Buffer<LONGEST>> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
-    use crate::scheme::stage::kit;
+    use crate::record::Attributes;
+    use crate::scheme::stage::{self, Register, Request, kit};
 
     fn build(realm: &str) -> Result<Basic, Invalid> {
         Basic::new(Settings { realm: realm.into() }, &kit("api"))
@@ -141,6 +144,25 @@ mod tests {
         assert_eq!(challenge, "Basic realm=\"Secure Video\", charset=\"UTF-8\"");
         for wrong in ["", "a\"b", "a\\b", "a\nb", "é"] {
             assert!(build(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn while_a_secret_is_rotated_both_are_good_until_the_old_one_ends() {
+        let register = Register::new();
+        register.account("acme", None);
+        register.enrol(Kind::ApiClient, "client", "acme", "client", |client| {
+            client.attributes = Attributes::Proofs(stage::proofs([("old", Some(100)), ("new", None)]));
+        });
+        let scheme = build("api").unwrap();
+        for (secret, now, proven) in
+            [("old", 99, true), ("new", 99, true), ("old", 100, false), ("new", 100, true), ("other", 99, false)]
+        {
+            let field = format!("Basic {}", STANDARD.encode(format!("client:{secret}")));
+            let request = Request::get("/").header("authorization", &field);
+            let answer = stage::examine(&scheme, &request, &register, now);
+            let expected = if proven { Ok(()) } else { Err(Reason::Mismatch) };
+            assert_eq!(answer.map(drop).map_err(|rejection| rejection.reason), expected, "{secret} at {now}");
         }
     }
 }

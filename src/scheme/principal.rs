@@ -221,10 +221,7 @@ mod tests {
         let camera = || of(&register, Kind::CameraToken, "child");
         for merged in [office().agree(camera()), camera().agree(office())] {
             let merged = merged.unwrap();
-            assert_eq!(
-                (merged.subject(), merged.scheme),
-                ("camera_token:child", "camera_token")
-            );
+            assert_eq!((merged.subject(), merged.scheme), ("camera_token:child", "camera_token"));
             assert_eq!(merged.scopes, camera().scopes);
         }
         let both = office().agree(office()).unwrap();

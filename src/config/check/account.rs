@@ -169,13 +169,7 @@ impl Register<'_> {
         }
     }
 
-    fn tokens(
-        &mut self,
-        kind: Kind,
-        tokens: &Tokens<'_>,
-        moments: &Moments,
-        attributes: impl Fn() -> Attributes,
-    ) {
+    fn tokens(&mut self, kind: Kind, tokens: &Tokens<'_>, moments: &Moments, attributes: impl Fn() -> Attributes) {
         if tokens.list.value.is_empty() {
             self.report.error(tokens.list.place.clone(), Invalid::new("a list of tokens has at least one"));
         }
@@ -263,8 +257,10 @@ impl Register<'_> {
         let invalid = if many {
             Invalid::new(format!("the {} `{own}` belongs to another account", kind.speaker()))
         } else {
-            Invalid::new(format!("a second {} is called `{own}`", kind.speaker()))
-                .hint(format!("name it after its account, such as `{}-{own}`", self.declared.accounts[account].account.id.0))
+            Invalid::new(format!("a second {} is called `{own}`", kind.speaker())).hint(format!(
+                "name it after its account, such as `{}-{own}`",
+                self.declared.accounts[account].account.id.0
+            ))
         };
         self.report.conflict(id.place.clone(), invalid, owner.place.clone(), "the first");
         None

@@ -210,7 +210,9 @@ fn readers_never_miss_what_is_there_before_and_after() {
             }
         }
         done.store(true, Ordering::Relaxed);
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
     });
     assert_eq!(index.len(), usize::from(RECORDS));
 }
