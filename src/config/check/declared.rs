@@ -68,7 +68,7 @@ impl Declared {
         }
         // Only now: a parent may stand below its children in the file.
         for (account, (parent, disabled)) in accounts.iter().zip(standings) {
-            let parent = parent.and_then(|parent| accounts.iter().find(|account| *account.id.0 == *parent).cloned());
+            let parent = parent.and_then(|parent| index.account(&parent));
             account.stand(Standing { parent, disabled });
         }
         for credential in self.credentials {
