@@ -2,6 +2,8 @@
 //! here blocks: what is on disk one day is published to the [`Index`] first.
 
 mod digest;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that runs on it is still to come"))]
+mod engine;
 mod index;
 
 pub use self::digest::Pepper;
