@@ -4,6 +4,8 @@
 
 mod by_key;
 mod digest;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that runs on it is still to come"))]
+mod engine;
 mod index;
 // What is on file.
 pub mod resource;
