@@ -159,7 +159,8 @@ fn common_faults(resource: Resource, common: &Common) -> Vec<Fault> {
     let (most, key, value) = METADATA;
     let fits = |(name, text): (&String, &String)| plain(name, key) && text.len() <= value;
     if common.metadata.len() > most || !common.metadata.iter().all(fits) {
-        let message = format!("these are at most {most} texts of at most {value} bytes, under keys of 1 to {key} bytes");
+        let message =
+            format!("these are at most {most} texts of at most {value} bytes, under keys of 1 to {key} bytes");
         faults.push(Fault::new("metadata", message));
     }
     faults
@@ -211,7 +212,7 @@ pub(super) fn writable(entry: &Entry) -> Map<String, Value> {
 
 /// What the house knows of an entry besides what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionView {
+pub(super) struct VersionView {
     /// Counted from 1.
     pub number: u32,
     /// When it was made.
@@ -241,4 +242,3 @@ pub(super) fn shown(entry: &Entry, last_used: Option<UnixTime>, now: UnixTime) -
     }
     document
 }
-

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use redb::{ReadableTable, ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use zeroize::Zeroizing;
 
 use super::engine::{self, Access, Engine, Failed};
@@ -141,7 +141,9 @@ impl Found {
 fn unlock(sealed: &[u8], master: Master) -> Result<(Keyring, Found), Unopened> {
     match Keyring::open(sealed, &master.key) {
         Ok(keyring) => return Ok((keyring, Found { master, waiting: false })),
-        Err(NotOpened::Content) => return Err(engine::Unopened::Corrupt("its keyring cannot be read".to_owned()).into()),
+        Err(NotOpened::Content) => {
+            return Err(engine::Unopened::Corrupt("its keyring cannot be read".to_owned()).into());
+        }
         Err(NotOpened::Key) => {}
     }
     let next = master.file.as_deref().map(next_key).and_then(|file| fs::read(file).ok()).map(Zeroizing::new);

@@ -4,8 +4,6 @@
 
 mod by_key;
 mod digest;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store that runs on it is still to come"))]
-mod engine;
 mod index;
 // What is on file.
 pub mod resource;
@@ -47,17 +45,17 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
 pub use self::digest::{Pepper, Peppers};
+use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
 pub use self::index::{Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
+use self::keys::Keys;
 pub use self::load::Unopened;
 pub use self::read::{Filter, Page, PepperUse, State};
 pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
 pub use self::rules::Given;
 pub use self::trail::{Act, Deal, Deed, Trail};
-use self::engine::Engine;
-use self::keys::Keys;
 use self::writer::{Job, Writer};
 use crate::clock::Clock;
 use crate::secret::Secret;
@@ -322,6 +320,9 @@ impl Drop for Inner {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("path", &self.inner.path).field("index", &self.inner.index).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("path", &self.inner.path)
+            .field("index", &self.inner.index)
+            .finish_non_exhaustive()
     }
 }

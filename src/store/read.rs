@@ -84,7 +84,13 @@ impl Store {
     }
 
     /// The entries after an id that a filter lets through.
-    pub fn list(&self, resource: Resource, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Page, Refused> {
+    pub fn list(
+        &self,
+        resource: Resource,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Refused> {
         let now = self.inner.clock.unix();
         self.look(|look| {
             let mut page = Page { items: Vec::new(), next: None };
@@ -114,7 +120,8 @@ impl Store {
     pub fn verify_audit(&self) -> Result<Trail, Refused> {
         let keys = self.inner.keys.load_full();
         self.look(|look| {
-            let (trail, meta) = (look.open_table(Shelf::Trail.definition())?, look.open_table(Shelf::Meta.definition())?);
+            let (trail, meta) =
+                (look.open_table(Shelf::Trail.definition())?, look.open_table(Shelf::Meta.definition())?);
             trail::verify(&trail, &meta, &keys.chain)
         })
     }
@@ -202,7 +209,8 @@ impl Store {
             let start = after.as_ref().map_or(Bound::Included(&prefix), Bound::Excluded);
             let rows = look.open_table(definition)?.range::<&[u8]>((start.map(Vec::as_slice), Bound::Unbounded))?;
             let keys = rows.map(|row| row.map(|(key, _)| key.value().to_vec()).map_err(redb::Error::from));
-            let inside = move |key: &Result<Vec<u8>, _>| key.as_ref().map_or(true, |key: &Vec<u8>| key.starts_with(&prefix));
+            let inside =
+                move |key: &Result<Vec<u8>, _>| key.as_ref().map_or(true, |key: &Vec<u8>| key.starts_with(&prefix));
             Ok::<_, redb::Error>(keys.take_while(inside))
         };
         let own = after.map(|id| entry_key(resource, id));
@@ -221,4 +229,3 @@ impl Store {
 pub(super) fn last_used(minutes: &[u8]) -> Option<UnixTime> {
     Some(UnixTime(u64::from(u32::from_be_bytes(minutes.try_into().ok()?)) * 60))
 }
-

@@ -101,7 +101,8 @@ impl Writer {
 
     /// Takes in the peppers of another store, where digests of an export come from there.
     pub(super) fn adopt(&mut self, batch: &[(Request, Reply)]) {
-        let known = |pepper: &Key, keyring: &Keyring| keyring.peppers().iter().any(|own| own.key.expose() == pepper.expose());
+        let known =
+            |pepper: &Key, keyring: &Keyring| keyring.peppers().iter().any(|own| own.key.expose() == pepper.expose());
         let operations = batch.iter().flat_map(|(request, _)| &request.operations);
         let given = operations.filter_map(|operation| match operation {
             Operation::Create { versions, .. } => Some(versions),
@@ -279,9 +280,9 @@ fn done(written: Result<Result<(), Abort>, super::engine::Failed>) -> Result<(),
 }
 
 fn read_key(file: &Path) -> Result<MasterKey, Refused> {
-    let text = fs::read(file).map(Zeroizing::new).map_err(|error| {
-        Refused::invalid("key_file", format!("cannot read `{}`: {error}", file.display()))
-    })?;
+    let text = fs::read(file)
+        .map(Zeroizing::new)
+        .map_err(|error| Refused::invalid("key_file", format!("cannot read `{}`: {error}", file.display())))?;
     MasterKey::parse(&text).map_err(|invalid| Refused::invalid("key_file", invalid.message))
 }
 
@@ -299,4 +300,3 @@ fn write_next_key(file: &Path) -> io::Result<MasterKey> {
 fn not_written(error: &io::Error) -> Refused {
     Refused::Unavailable(format!("the new master key cannot be written: {error}"))
 }
-

@@ -5,16 +5,16 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::Operation;
 use super::document::{self, New};
 use super::entry::{Entry, Keyed, Version};
+use super::key::Key;
+use super::keys::Keys;
 use super::link::{self, Stop};
 use super::refused::Refused;
 use super::resource::{Owner, Resource};
 use super::shelf::{Desk, Shelf, entry_key, need_key, of_entry_key};
 use super::trail::{Act, Deal};
-use super::Operation;
-use super::keys::Keys;
-use super::key::Key;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 

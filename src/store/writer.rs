@@ -198,12 +198,17 @@ fn work(desk: &mut Desk<'_>, request: Request, at: &Circumstances<'_>) -> Result
     let (mut outcomes, mut publications, mut deals) = (Vec::new(), Vec::new(), Vec::new());
     let many = operations.len() > 1;
     for (place, operation) in operations.into_iter().enumerate() {
-        let worked = rules::perform(desk, operation, at).map_err(|stop| if many { in_place(stop, place) } else { stop })?;
+        let worked =
+            rules::perform(desk, operation, at).map_err(|stop| if many { in_place(stop, place) } else { stop })?;
         outcomes.push(outcome(desk, &worked, at.now)?);
         deals.extend(worked.deals);
         for effect in worked.effects {
-            let above = effect.after.as_ref().and_then(above).map(|(resource, id)| desk.entry(resource, id)).transpose()?;
-            publications.push(Publication { effect, above: above.flatten().map(|entry| Above::of(&entry)).unwrap_or_default() });
+            let above =
+                effect.after.as_ref().and_then(above).map(|(resource, id)| desk.entry(resource, id)).transpose()?;
+            publications.push(Publication {
+                effect,
+                above: above.flatten().map(|entry| Above::of(&entry)).unwrap_or_default(),
+            });
         }
         if let Some(made) = worked.made
             && let Some(outcome) = outcomes.last_mut()

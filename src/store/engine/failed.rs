@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// Why a store was not opened or made. The file is as it was before.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unopened {
+pub enum Unopened {
     /// There is no such file.
     #[error("there is no store here")]
     Missing,

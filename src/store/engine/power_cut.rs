@@ -460,9 +460,10 @@ fn a_refused_change_leaves_nothing_behind() {
 /// Opens, and reads all, of a file with damage: refused, or good content of one of the last two states.
 fn refused_or(image: &[u8], good: &[Rows], what: &str) -> bool {
     let disk = PowerCut::of(image.to_vec());
-    let content = disk.open(VERIFIED).map_err(|refused| refused.to_string()).and_then(|engine| {
-        engine.read(rows).map_err(|failed| failed.to_string())
-    });
+    let content = disk
+        .open(VERIFIED)
+        .map_err(|refused| refused.to_string())
+        .and_then(|engine| engine.read(rows).map_err(|failed| failed.to_string()));
     assert!(disk.content() == image && disk.disk().journal.is_empty(), "{what}: opening has written");
     let Ok(content) = content else { return true };
     assert!(good.contains(&content), "{what}: other content");

@@ -76,7 +76,9 @@ impl Attributes for App {
         if !(1..=128).contains(&self.public_key.len()) || !self.public_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             faults.push(Fault::new("public_key", "a public key is 1 to 128 visible ASCII characters"));
         }
-        let host = |host: &String| (1..=253).contains(&host.len()) && !host.chars().any(|c| c.is_control() || c == '/' || c == ' ');
+        let host = |host: &String| {
+            (1..=253).contains(&host.len()) && !host.chars().any(|c| c.is_control() || c == '/' || c == ' ')
+        };
         if self.authorized_hosts.len() > MOST_HOSTS || !self.authorized_hosts.iter().all(host) {
             faults.push(Fault::new("authorized_hosts", format!("these are at most {MOST_HOSTS} host names")));
         }

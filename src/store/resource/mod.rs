@@ -266,8 +266,9 @@ fn read<T: DeserializeOwned>(own: Map<String, Value>) -> Result<T, Fault> {
 /// What is wrong with a list of words, such as roles.
 fn word_faults(field: &str, words: &[String]) -> Vec<Fault> {
     const MOST: usize = 64;
-    let word =
-        |word: &String| (1..=128).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let word = |word: &String| {
+        (1..=128).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+    };
     if words.len() <= MOST && words.iter().all(word) {
         return Vec::new();
     }
@@ -289,7 +290,8 @@ mod tests {
     fn the_fields_of_a_resource_are_those_of_its_schema() {
         for resource in Resource::ALL {
             let schema = resource.schema().to_value();
-            let mut named: Vec<&str> = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+            let mut named: Vec<&str> =
+                schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
             let mut fields = resource.fields().to_vec();
             named.sort_unstable();
             fields.sort_unstable();
