@@ -8,6 +8,7 @@ mod read;
 mod route;
 mod scheme;
 mod shape;
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::route::{Route, Scope};
 pub(super) use self::scheme::Scheme;
+pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
@@ -33,6 +35,7 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) store: Option<Store>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -68,6 +71,9 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
+    /// this file.
+    store: Option<Store>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,
