@@ -48,10 +48,7 @@ impl LockedFile {
 
 /// Makes a store at `path` by `fill`, wholly or not at all: it is filled under another name, and renamed when it is
 /// safe on disk.
-pub(super) fn create<T>(
-    path: &Path,
-    fill: impl FnOnce(LockedFile) -> Result<T, Unopened>,
-) -> Result<T, Unopened> {
+pub(super) fn create<T>(path: &Path, fill: impl FnOnce(LockedFile) -> Result<T, Unopened>) -> Result<T, Unopened> {
     refuse_existing(path)?;
     let unfinished = unfinished(path)?;
     let file = LockedFile::make(&unfinished)?;

@@ -166,10 +166,7 @@ impl Engine {
     }
 
     /// Answers from the content as it is now.
-    pub(super) fn read<T>(
-        &self,
-        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, Failed> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Failed> {
         let snapshot = self.snapshot()?;
         // After a panic the locks of redb may be poisoned, so the next caller gets a database opened anew.
         let seen = guarded(|| look(&snapshot)).inspect_err(|failed| snapshot.opened.layer.fail(failed.clone()))?;
@@ -181,8 +178,8 @@ impl Engine {
         let mut tries = 0;
         loop {
             let opened = self.current()?;
-            let look = attempt(|| opened.database().begin_read())
-                .inspect_err(|failed| opened.layer.fail(failed.clone()));
+            let look =
+                attempt(|| opened.database().begin_read()).inspect_err(|failed| opened.layer.fail(failed.clone()));
             // When the disk has failed in between, what was just begun may hold a change that is not safe on disk.
             if opened.layer.failure().is_none() || tries == 3 {
                 return Ok(Snapshot { look: Some(look?), opened });
@@ -221,7 +218,8 @@ impl Engine {
 
     fn transact<T, E>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, E>) -> Result<Result<T, E>, Failed> {
         let opened = self.current()?;
-        let transaction = attempt(|| begin(opened.database())).inspect_err(|failed| opened.layer.fail(failed.clone()))?;
+        let transaction =
+            attempt(|| begin(opened.database())).inspect_err(|failed| opened.layer.fail(failed.clone()))?;
         let outcome = guarded(|| change(&transaction));
         let done = match outcome {
             Ok(Ok(done)) => done,
