@@ -22,7 +22,7 @@ const VERIFIED: Settings = Settings { verify: true, ..ROOMY };
 
 type Rows = BTreeMap<u64, Vec<u8>>;
 
-/// SplitMix64: the same numbers on every run.
+/// `SplitMix64`: the same numbers on every run.
 struct Dice(u64);
 
 impl Dice {
@@ -279,8 +279,8 @@ fn workload(disk: &PowerCut, dice: &mut Dice) -> Vec<Rows> {
 }
 
 /// Opens what a cut left, and gives the number of the last change in it.
-fn survives(image: Vec<u8>, settings: Settings, model: &[Rows], acknowledged: u64, first: u64) -> (PowerCut, u64) {
-    let disk = PowerCut::of(image.clone());
+fn survives(image: &[u8], settings: Settings, model: &[Rows], acknowledged: u64, first: u64) -> (PowerCut, u64) {
+    let disk = PowerCut::of(image.to_vec());
     let engine = disk.open(settings).unwrap_or_else(|refused| panic!("does not open: {refused}"));
     let number = engine.read(migrate::commits).unwrap() - first;
     assert!(number == acknowledged || number == acknowledged + 1, "{number} is there of {acknowledged}");
@@ -309,7 +309,7 @@ fn no_acknowledged_change_is_lost_or_torn_by_a_power_cut() {
         let image = platter.cut(&mut dice);
         grown = grown.max(image.len());
         let settings = if cuts % 8 == 0 { VERIFIED } else { ROOMY };
-        let (disk, number) = survives(image.clone(), settings, &model, platter.acknowledged, first);
+        let (disk, number) = survives(&image, settings, &model, platter.acknowledged, first);
         cuts += 1;
         if cuts % 4 != 0 {
             continue;
@@ -325,7 +325,7 @@ fn no_acknowledged_change_is_lost_or_torn_by_a_power_cut() {
         let mut platter = Platter::new(image);
         journal[..until].iter().for_each(|event| platter.see(event, &mut dice));
         let twice = [model[usize::try_from(number).unwrap()].clone(), next];
-        survives(platter.cut(&mut dice), ROOMY, &twice, 0, first + number);
+        survives(&platter.cut(&mut dice), ROOMY, &twice, 0, first + number);
         cuts += 1;
     }
     assert!(cuts >= 500, "only {cuts} cuts");
