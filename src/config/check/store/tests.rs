@@ -203,6 +203,28 @@ fn a_store_that_cannot_be_used_is_one_sentence_at_its_path_and_stays_as_it_is() 
 }
 
 #[test]
+fn a_store_of_a_later_format_is_refused_and_stays_as_it_is() {
+    let ground = Ground::new();
+    ground.stock();
+    {
+        let database = redb::Database::open(ground.path("vidgate.redb")).unwrap();
+        let change = database.begin_write().unwrap();
+        let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        change.open_table(meta).unwrap().insert("format", 99u32.to_be_bytes().as_slice()).unwrap();
+        change.commit().unwrap();
+    }
+    let before = ground.store_file();
+    for purpose in [Purpose::Look, Purpose::Serve] {
+        assert_eq!(
+            ground.errors(purpose),
+            ["15:8: the store has format 99, and this vidgate knows formats up to 1; \
+              use the vidgate that wrote it, or a later one"]
+        );
+        assert!(ground.store_file() == before, "{purpose:?}");
+    }
+}
+
+#[test]
 fn a_store_that_is_cut_short_anywhere_is_refused_or_whole_and_never_written() {
     let ground = Ground::new();
     ground.stock();
