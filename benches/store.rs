@@ -91,9 +91,13 @@ fn apply(store: &Store, operations: Vec<Operation>) {
 /// Every other one is a licence key, the rest are tokens of cameras.
 fn credential(number: usize) -> Operation {
     if number % 2 == 0 {
-        return create(Resource::LicenseKey, json!({"id": format!("key-{number}"), "account": "acme", "key": key(number)}));
+        return create(
+            Resource::LicenseKey,
+            json!({"id": format!("key-{number}"), "account": "acme", "key": key(number)}),
+        );
     }
-    let document = json!({"id": format!("token-{number}"), "camera": (number % CAMERAS).to_string(), "token": key(number)});
+    let document =
+        json!({"id": format!("token-{number}"), "camera": (number % CAMERAS).to_string(), "token": key(number)});
     create(Resource::Token, document)
 }
 

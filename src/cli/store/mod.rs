@@ -18,7 +18,9 @@ pub(super) enum Command {
     )]
     Init(Configuration),
     /// Print a new master key, to be kept in the environment or anywhere else.
-    #[command(after_help = "Example: vidgate store key\n\nWhoever has it can read the store: let only the user that vidgate runs as see it.")]
+    #[command(
+        after_help = "Example: vidgate store key\n\nWhoever has it can read the store: let only the user that vidgate runs as see it."
+    )]
     Key,
 }
 

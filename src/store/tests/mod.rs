@@ -3,7 +3,6 @@
 mod life;
 mod model;
 
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -159,7 +159,9 @@ fn a_refused_start_and_a_look_leave_the_file_as_it_was() {
         ground.declare("[[account]]\nid = \"stored\"");
         assert_eq!(
             ground.errors(purpose),
-            ["19:6: this account is in the store as `stored`; take it out of this file, or give one of the two another id"]
+            [
+                "19:6: this account is in the store as `stored`; take it out of this file, or give one of the two another id"
+            ]
         );
         unchanged("a clash of accounts");
 
@@ -174,8 +176,10 @@ fn a_refused_start_and_a_look_leave_the_file_as_it_was() {
         ground.write("master.key", MasterKey::random().to_text().expose());
         assert_eq!(
             ground.errors(purpose),
-            ["16:14: the master key does not open this store: the key belongs to another one, or the store is damaged; \
-              use the master key that the store was made with, or that it was last given"]
+            [
+                "16:14: the master key does not open this store: the key belongs to another one, or the store is damaged; \
+              use the master key that the store was made with, or that it was last given"
+            ]
         );
         unchanged("a wrong master key");
         ground.write("master.key", ground.key.to_text().expose());
