@@ -42,6 +42,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use arc_swap::ArcSwap;
@@ -199,6 +200,7 @@ struct Inner {
     /// `None` once the store is being let go.
     jobs: Option<mpsc::SyncSender<Job>>,
     writer: Option<std::thread::JoinHandle<()>>,
+    renewing: Arc<AtomicBool>,
 }
 
 /// The most changes that wait for their turn; one more is refused rather than kept waiting without bound.
@@ -226,6 +228,7 @@ impl Store {
             opened.sightings,
             clock.clone(),
         );
+        let renewing = Arc::clone(&writer.renewing);
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
@@ -234,7 +237,9 @@ impl Store {
             }
         };
         let (index, path) = (opened.index, settings.path.clone());
-        Ok(Self { inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer }) })
+        Ok(Self {
+            inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer, renewing }),
+        })
     }
 
     /// What the corridor reads.
