@@ -50,6 +50,8 @@ pub(super) enum Takes {
     Rotation,
     /// Many changes.
     Bulk,
+    /// The file of a new master key; may be left out.
+    KeyFile,
     /// The passphrase of an export; may be left out.
     Passphrase,
 }
@@ -114,7 +116,7 @@ impl Takes {
     pub(super) fn most(self) -> usize {
         match self {
             Self::Bulk => 8 << 20,
-            Self::Nothing | Self::Empty | Self::New | Self::Patch | Self::Rotation | Self::Passphrase => 1 << 20,
+            Self::Nothing | Self::Empty | Self::New | Self::Patch | Self::Rotation | Self::KeyFile | Self::Passphrase => 1 << 20,
         }
     }
 
@@ -122,16 +124,20 @@ impl Takes {
     pub(super) fn types(self) -> &'static [&'static str] {
         match self {
             Self::Patch => &["application/merge-patch+json", "application/json"],
-            Self::Nothing | Self::Empty | Self::New | Self::Rotation | Self::Bulk | Self::Passphrase => {
-                &["application/json"]
-            }
+            Self::Nothing
+            | Self::Empty
+            | Self::New
+            | Self::Rotation
+            | Self::Bulk
+            | Self::KeyFile
+            | Self::Passphrase => &["application/json"],
         }
     }
 
     /// Whether it may be left out.
     pub(super) fn optional(self) -> bool {
         match self {
-            Self::Nothing | Self::Empty | Self::Rotation | Self::Passphrase => true,
+            Self::Nothing | Self::Empty | Self::Rotation | Self::KeyFile | Self::Passphrase => true,
             Self::New | Self::Patch | Self::Bulk => false,
         }
     }
@@ -322,7 +328,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/v1/store/rekey",
         name: "rekey",
         about: "Makes a new master key and seals everything under new keys",
-        takes: Takes::Empty,
+        takes: Takes::KeyFile,
         gives: Gives::State,
         serve: Serve::House(|call| Box::pin(keep::rekey(call))),
         ..READS

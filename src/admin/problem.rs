@@ -51,6 +51,15 @@ impl Problem {
         self
     }
 
+    /// The same, with its fields below `place`.
+    pub(super) fn within(mut self, place: &str) -> Self {
+        for fault in &mut self.faults {
+            let dot = if fault.field.is_empty() { "" } else { "." };
+            fault.field = format!("{place}{dot}{}", fault.field);
+        }
+        self
+    }
+
     fn of(kind: &'static str, status: StatusCode, refused: &Refused, faults: Vec<Fault>) -> Self {
         Self { kind: Some(kind), faults, ..Self::new(status, refused.to_string()) }
     }
