@@ -9,7 +9,7 @@ use super::operation::Call;
 use super::preconditions::REPLAYED;
 use super::problem::{Problem, plain};
 use super::resources::document;
-use crate::store::{self, Fault, Operation, Refused, Resource};
+use crate::store::{self, Fault, Operation, Resource};
 
 /// The most changes in one request.
 pub(super) const MOST: usize = 1000;

@@ -15,9 +15,9 @@ mod preconditions;
 mod problem;
 mod query;
 mod resources;
+mod schema;
 #[cfg(test)]
 mod tests;
-pub mod tls;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
+use super::schema::rotates;
 use super::{House, audit, bulk, keep, openapi, resources};
 use crate::store::{Actor, Idempotency, Resource};
 
@@ -173,7 +174,10 @@ pub(super) struct Mounted {
 /// Every operation of every resource, and those of the store as a whole; those of one path stand together.
 pub(super) fn mounted() -> impl Iterator<Item = Mounted> {
     let of_resources = Resource::ALL.iter().flat_map(|resource| {
-        OPERATIONS.iter().filter(|operation| operation.path.contains(RESOURCE)).map(|operation| Mounted {
+        let own = |operation: &&Operation| {
+            operation.path.contains(RESOURCE) && (operation.takes != Takes::Rotation || rotates(*resource))
+        };
+        OPERATIONS.iter().filter(own).map(|operation| Mounted {
             path: operation.path.replace(RESOURCE, resource.path()),
             resource: Some(*resource),
             operation,

@@ -73,12 +73,13 @@ impl Conditions {
         ] {
             let mut values = headers.get_all(&name).iter();
             let (Some(value), more) = (values.next(), values.next()) else { continue };
-            let shown = condition.map_or(name.as_str(), Condition::name);
             match condition.filter(|condition| known.contains(condition)) {
                 // Nothing is changed by it.
                 None if method.is_safe() => {}
-                None => return Err(wrong(shown, "this operation cannot keep such a condition")),
-                Some(_) if more.is_some() => return Err(wrong(shown, "this comes twice")),
+                None => {
+                    return Err(wrong(name.as_str(), "this operation cannot keep such a condition"));
+                }
+                Some(condition) if more.is_some() => return Err(wrong(condition.name(), "this comes twice")),
                 Some(Condition::Revision) => conditions.revision = revision(value)?,
                 Some(Condition::Repetition) => conditions.key = Some(key(value)?),
             }
