@@ -12,32 +12,32 @@ use super::key::Key;
 
 /// Where a chain stands after a line. Not secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Link(pub [u8; 32]);
+pub(super) struct Link(pub [u8; 32]);
 
 impl Link {
     /// Before the first line.
-    pub const ORIGIN: Self = Self([0; 32]);
+    pub(super) const ORIGIN: Self = Self([0; 32]);
 
     /// Compares in constant time.
-    pub fn equals(&self, other: &Self) -> bool {
+    pub(super) fn equals(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
 /// The maker and the checker of a chain.
 #[derive(Clone)]
-pub struct Chain {
+pub(super) struct Chain {
     keyed: Hmac<Sha256>,
 }
 
 impl Chain {
     /// The chain under this audit key.
-    pub fn new(audit_key: &Key) -> Self {
+    pub(super) fn new(audit_key: &Key) -> Self {
         Self { keyed: audit_key.mac() }
     }
 
     /// The link after `body`: HMAC-SHA256 over the link before it, its length in 8 bytes (big endian) and itself.
-    pub fn next(&self, previous: &Link, body: &[u8]) -> Link {
+    pub(super) fn next(&self, previous: &Link, body: &[u8]) -> Link {
         let mut mac = self.keyed.clone();
         mac.update(&previous.0);
         mac.update(&(body.len() as u64).to_be_bytes());

@@ -73,7 +73,7 @@ impl fmt::Debug for MasterKey {
 
 /// One of several keys of a sort, told apart by number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Numbered {
+pub(super) struct Numbered {
     /// Its number; a newer key has a greater one, and none is given twice.
     pub number: u16,
     /// The key.
@@ -82,16 +82,19 @@ pub struct Numbered {
 
 /// All keys of a store. Neither the data keys nor the peppers are ever none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Keyring {
+pub(super) struct Keyring {
     store_id: [u8; 16],
     data_keys: Vec<Numbered>,
     peppers: Vec<Numbered>,
     audit_key: Key,
 }
 
+/// The number of a new store's pepper: below it is room for the peppers of other stores.
+const FIRST_PEPPER: u16 = 100;
+
 /// Why a keyring does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotOpened {
+pub(super) enum NotOpened {
     /// Sealed under another key, or altered since: the two look the same.
     #[error("the master key does not open this store: it is the key of another one, or the store is damaged")]
     Key,
@@ -103,19 +106,19 @@ pub enum NotOpened {
 /// There are as many keys of the sort as there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("as many keys of this sort are in use as there may be; retire the older ones first")]
-pub struct Full;
+pub(super) struct Full;
 
 impl Keyring {
-    /// The keyring of a new store: a data key, a pepper (both number 1) and an audit key, all at random.
-    pub fn new() -> Self {
+    /// The keyring of a new store: a data key, a pepper and an audit key, all at random.
+    pub(super) fn new() -> Self {
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).expect("the operating system has randomness once it runs programs");
-        let first = || vec![Numbered { number: 1, key: Key::random() }];
-        Self { store_id, data_keys: first(), peppers: first(), audit_key: Key::random() }
+        let first = |number| vec![Numbered { number, key: Key::random() }];
+        Self { store_id, data_keys: first(1), peppers: first(FIRST_PEPPER), audit_key: Key::random() }
     }
 
     /// Wraps the keyring under the master key.
-    pub fn seal(&self, master: &MasterKey) -> Vec<u8> {
+    pub(super) fn seal(&self, master: &MasterKey) -> Vec<u8> {
         // The most that it can be, so that it never grows and leaves keys behind: see MAX_LIVE.
         let room = Vec::with_capacity(2 * MAX_LIVE * (3 + 32) + 64);
         let plain = postcard::to_extend(self, room).expect("a keyring has nothing that postcard cannot write");
@@ -123,7 +126,7 @@ impl Keyring {
     }
 
     /// Opens what [`Keyring::seal`] made under the same master key.
-    pub fn open(sealed: &[u8], master: &MasterKey) -> Result<Self, NotOpened> {
+    pub(super) fn open(sealed: &[u8], master: &MasterKey) -> Result<Self, NotOpened> {
         let plain = master.0.cipher().open(AAD, sealed).ok_or(NotOpened::Key)?;
         match postcard::take_from_bytes::<Self>(plain.expose()) {
             Ok((keyring, [])) if in_order(&keyring.data_keys) && in_order(&keyring.peppers) => Ok(keyring),
@@ -132,51 +135,62 @@ impl Keyring {
     }
 
     /// What tells this store from every other; not secret.
-    pub fn store_id(&self) -> &[u8; 16] {
+    pub(super) fn store_id(&self) -> &[u8; 16] {
         &self.store_id
     }
 
     /// The keys that secrets are sealed and rows are tagged under, newest last.
-    pub fn data_keys(&self) -> &[Numbered] {
+    pub(super) fn data_keys(&self) -> &[Numbered] {
         &self.data_keys
     }
 
     /// The number of the data key for whatever is written from now on.
-    pub fn newest_data_key(&self) -> u16 {
+    pub(super) fn newest_data_key(&self) -> u16 {
         newest(&self.data_keys).number
     }
 
     /// Adds a data key and gives its number.
-    pub fn add_data_key(&mut self) -> Result<u16, Full> {
+    pub(super) fn add_data_key(&mut self) -> Result<u16, Full> {
         add(&mut self.data_keys)
     }
 
     /// Drops the data keys with a number below `number`, yet never the newest, and gives how many those were. What is
     /// still sealed under them is lost.
-    pub fn retire_data_keys_before(&mut self, number: u16) -> usize {
+    pub(super) fn retire_data_keys_before(&mut self, number: u16) -> usize {
         let (before, newest) = (self.data_keys.len(), self.newest_data_key());
         self.data_keys.retain(|key| key.number >= number || key.number == newest);
         before - self.data_keys.len()
     }
 
     /// The keys of the digests, newest last.
-    pub fn peppers(&self) -> &[Numbered] {
+    pub(super) fn peppers(&self) -> &[Numbered] {
         &self.peppers
     }
 
     /// The number of the pepper for whatever is digested from now on.
-    pub fn newest_pepper(&self) -> u16 {
+    pub(super) fn newest_pepper(&self) -> u16 {
         newest(&self.peppers).number
     }
 
     /// Adds a pepper and gives its number.
-    pub fn add_pepper(&mut self) -> Result<u16, Full> {
+    pub(super) fn add_pepper(&mut self) -> Result<u16, Full> {
         add(&mut self.peppers)
+    }
+
+    /// Takes in the pepper of another store, for digests that come from there, and gives its number: the lowest, since
+    /// nothing is to be made under it.
+    pub(super) fn adopt_pepper(&mut self, key: Key) -> Result<u16, Full> {
+        let number = self.peppers.first().and_then(|oldest| oldest.number.checked_sub(1)).ok_or(Full)?;
+        if self.peppers.len() >= MAX_LIVE {
+            return Err(Full);
+        }
+        self.peppers.insert(0, Numbered { number, key });
+        Ok(number)
     }
 
     /// Drops a pepper; `false` if there is none with this number, or if it is the newest. What is known only by a
     /// digest under it is lost.
-    pub fn retire_pepper(&mut self, number: u16) -> bool {
+    pub(super) fn retire_pepper(&mut self, number: u16) -> bool {
         let before = self.peppers.len();
         if number != self.newest_pepper() {
             self.peppers.retain(|pepper| pepper.number != number);
@@ -185,7 +199,7 @@ impl Keyring {
     }
 
     /// The key of the audit trail's chain.
-    pub fn audit_key(&self) -> &Key {
+    pub(super) fn audit_key(&self) -> &Key {
         &self.audit_key
     }
 }

@@ -2,7 +2,7 @@
 //! Swapped whole when a key is added or retired.
 
 use super::audit_chain::Chain;
-use super::digest::Peppers;
+use super::digest::{Pepper, Peppers};
 use super::entry::{Entry, Keyed, Version};
 use super::keyring::Keyring;
 use super::seal::{Place, Sealed, Sealer, TAG_LEN};
@@ -26,7 +26,8 @@ pub(super) struct Keys {
 impl Keys {
     /// Makes them ready.
     pub(super) fn new(keyring: Keyring) -> Self {
-        let peppers = Peppers::new(keyring.peppers().iter().map(|pepper| (pepper.number, *pepper.key)));
+        let peppers = keyring.peppers().iter().map(|pepper| (pepper.number, Pepper::new(pepper.key.expose())));
+        let peppers = Peppers::new(peppers).expect("a keyring has a pepper");
         Self { sealer: Sealer::new(&keyring), chain: Chain::new(keyring.audit_key()), peppers, keyring }
     }
 
@@ -38,11 +39,7 @@ impl Keys {
 
     /// The digests of a text under every pepper, newest first.
     pub(super) fn digests(&self, text: &[u8]) -> impl Iterator<Item = Keyed> {
-        let numbers: Vec<u16> = self.keyring.peppers().iter().rev().map(|pepper| pepper.number).collect();
-        numbers.into_iter().filter_map(|pepper| {
-            let digest = self.peppers.digest_under(pepper, text)?;
-            Some(Keyed { pepper, digest: digest.0 })
-        })
+        self.peppers.digests(text).map(|(pepper, digest)| Keyed { pepper, digest: digest.0 })
     }
 
     /// Seals the secret of a version.

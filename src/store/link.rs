@@ -36,7 +36,8 @@ pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
         })?;
     }
     for (kind, text) in entry.body.public_handles(&entry.id) {
-        let fault = || Fault::new(public_field(entry.resource()), format!("another {} has it", entry.resource().words()));
+        let fault =
+            || Fault::new(public_field(entry.resource()), format!("another {} has it", entry.resource().words()));
         take(desk, Shelf::Handles, &public_handle_key(kind, text), &key, fault)?;
     }
     for version in &entry.versions {
@@ -120,7 +121,8 @@ pub(super) fn references(desk: &Desk<'_>, entry: &mut Entry) -> Result<(), Stop>
         match &owner {
             None => owner = found.common.account,
             Some(own) if found.common.account.as_ref() != Some(own) => {
-                let message = format!("the {} `{}` belongs to another account", reference.resource.words(), reference.id);
+                let message =
+                    format!("the {} `{}` belongs to another account", reference.resource.words(), reference.id);
                 faults.push(Fault::new(reference.field, message));
             }
             Some(_) => {}
@@ -163,7 +165,13 @@ fn missing(field: &str, resource: Resource, id: &str) -> Fault {
 }
 
 /// Takes a place that must be free.
-fn take(desk: &mut Desk<'_>, shelf: Shelf, key: &[u8], value: &[u8], fault: impl FnOnce() -> Fault) -> Result<(), Stop> {
+fn take(
+    desk: &mut Desk<'_>,
+    shelf: Shelf,
+    key: &[u8],
+    value: &[u8],
+    fault: impl FnOnce() -> Fault,
+) -> Result<(), Stop> {
     if desk.get(shelf, key)?.is_some() {
         return Err(Refused::Conflict(fault()).into());
     }

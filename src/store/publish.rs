@@ -14,7 +14,7 @@ use super::shelf::Damaged;
 use crate::clock::UnixTime;
 use crate::public_key;
 use crate::record::{
-    Account, Attributes, Details, Digest, Directory, Key, Kind, Proof, Record, Scopes, Standing,
+    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Proof, Record, Scopes, Standing,
 };
 
 /// The most lists of scopes that are remembered, so that equal ones are one in memory.
@@ -33,7 +33,7 @@ pub(super) struct Above {
     disabled: bool,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
-    cameras: Vec<Arc<str>>,
+    cameras: Option<Arc<[Arc<str>]>>,
 }
 
 impl Above {
@@ -41,7 +41,7 @@ impl Above {
     pub(super) fn of(entry: &Entry) -> Self {
         let Common { disabled, not_before, expires, .. } = entry.common;
         let cameras = match &entry.body {
-            Body::CameraGroup(group) => group.cameras.iter().map(|id| id.as_str().into()).collect(),
+            Body::CameraGroup(group) => Some(group.cameras.iter().map(|id| id.as_str().into()).collect()),
             Body::Account(_)
             | Body::LicenseKey(_)
             | Body::ApiClient(_)
@@ -51,7 +51,7 @@ impl Above {
             | Body::BearerToken(_)
             | Body::ServiceAccount(_)
             | Body::App(_)
-            | Body::AdminCertificate(_) => Vec::new(),
+            | Body::AdminCertificate(_) => None,
         };
         Self { disabled, not_before, expires, cameras }
     }
@@ -71,15 +71,14 @@ impl Publisher {
         Self { index, scopes: RefCell::default() }
     }
 
-    /// Lets everyone see a change. What stays is never missed in between. `up` finds what an entry is for.
-    pub(super) fn show(&self, effect: &Effect, up: impl Fn(Resource, &str) -> Above) -> Result<(), Damaged> {
+    /// Lets everyone see a change. What stays is never missed in between.
+    pub(super) fn show(&self, effect: &Effect, above: &Above) -> Result<(), Damaged> {
         let mut kept = Vec::new();
         if let Some(after) = &effect.after {
             if let Body::Account(account) = &after.body {
                 self.account(after, account.parent.as_deref())?;
             }
-            let above = above(after).map(|(resource, id)| up(resource, id)).unwrap_or_default();
-            for details in self.details(after, &above)? {
+            for details in self.details(after, above)? {
                 kept.push(details.key);
                 self.index.publish(record(details)?);
             }
@@ -202,15 +201,18 @@ fn attributes(kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Da
     Ok(match &entry.body {
         Body::Token(token) => match (&token.camera, &token.group) {
             (Some(camera), _) => Attributes::Camera(camera.as_str().into()),
-            (None, Some(group)) => Attributes::Group { id: group.as_str().into(), cameras: above.cameras.clone() },
+            (None, Some(group)) => {
+                let cameras = above.cameras.clone().ok_or(Damaged("the group of a token is missing"))?;
+                Attributes::Group(Box::new(Group { id: group.as_str().into(), cameras }))
+            }
             (None, None) => Attributes::None,
         },
         Body::ServiceAccount(service) => {
             let key = public_key::read(service.public_key.as_bytes());
-            Attributes::public_key(key.map_err(|_| Damaged("a public key cannot be used"))?)
+            Attributes::PublicKey(Box::new(key.map_err(|_| Damaged("a public key cannot be used"))?))
         }
         Body::ApiClient(_) | Body::User(_) if kind != Kind::UserKey => {
-            Attributes::Secret(entry.versions.iter().map(proof).collect())
+            Attributes::Proofs(entry.versions.iter().map(proof).collect())
         }
         Body::Account(_)
         | Body::LicenseKey(_)

@@ -80,6 +80,19 @@ pub(super) fn sweep(desk: &mut Desk<'_>, after: &[u8], now: UnixTime) -> Result<
     Ok(more)
 }
 
+/// Seals every kept answer anew.
+pub(super) fn reseal(desk: &mut Desk<'_>) -> Result<(), redb::Error> {
+    for (key, value) in desk.rows_after(Shelf::Replays, &[], usize::MAX)? {
+        let mut row: Row = postcard::from_bytes(&value).map_err(|_| corrupt(UNREADABLE))?;
+        let name = key.iter().position(|byte| *byte == 0).and_then(|zero| std::str::from_utf8(&key[zero + 1..]).ok());
+        let place = place(name.ok_or_else(|| corrupt(UNREADABLE))?);
+        let plain = desk.keys().sealer.open(place, &row.answer).map_err(|_| corrupt(UNREADABLE))?;
+        row.answer = desk.keys().sealer.seal(place, plain.expose());
+        desk.set(Shelf::Replays, &key, Some(&postcard::to_stdvec(&row).expect("a kept answer is plain values")))?;
+    }
+    Ok(())
+}
+
 const UNREADABLE: Damaged = Damaged("a kept answer cannot be read");
 
 impl Kept {

@@ -82,7 +82,8 @@ fn succeed(
     }
     successor.insert("public_key".into(), key);
     successor.extend(id.map(|id| ("id".to_owned(), id)));
-    let create = super::Operation::Create { resource: Resource::ServiceAccount, document: successor, versions: Vec::new() };
+    let create =
+        super::Operation::Create { resource: Resource::ServiceAccount, document: successor, versions: Vec::new() };
     let made = rules::perform(desk, create, at)?;
     let id = made.entry.id.clone();
     let worked = rules::replace(desk, before, at, Act::Rotate, Vec::new(), |after| {

@@ -5,14 +5,16 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::Operation;
 use super::document::{self, New};
-use super::entry::{Common, Entry, Version};
+use super::entry::{Entry, Keyed, Version};
+use super::key::Key;
+use super::keys::Keys;
 use super::link::{self, Stop};
-use super::refused::{Fault, Refused};
-use super::resource::{Body, Owner, Resource};
+use super::refused::Refused;
+use super::resource::{Owner, Resource};
 use super::shelf::{Desk, Shelf, entry_key, need_key, of_entry_key};
 use super::trail::{Act, Deal};
-use super::{Given, Operation};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -23,6 +25,31 @@ pub(super) type Declared = HashSet<(Resource, String)>;
 pub(super) struct Circumstances<'a> {
     pub(super) now: UnixTime,
     pub(super) declared: &'a Declared,
+}
+
+/// A version of a secret as an export has it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// When it was made.
+    pub created: Option<UnixTime>,
+    /// Good before then.
+    pub expires: Option<UnixTime>,
+    /// What is known of it.
+    pub known: Known,
+}
+
+/// What an export knows of a secret.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Itself.
+    Secret(Secret),
+    /// Its digest alone, under a pepper of the store that it comes from.
+    Digest {
+        /// The pepper.
+        pepper: Key,
+        /// The digest.
+        digest: [u8; 32],
+    },
 }
 
 /// What a change did to one entry.
@@ -92,7 +119,11 @@ fn create(
         entry.versions.extend(version);
         made
     } else {
-        entry.versions = given.into_iter().map(|given| given.version(desk.keys(), &entry)).collect::<Result<_, _>>()?;
+        // Newest first, and counted from 1 upwards.
+        for (older, given) in given.into_iter().rev().enumerate() {
+            let number = u32::try_from(older + 1).unwrap_or(u32::MAX);
+            entry.versions.insert(0, given.version(number, desk, &entry, at)?);
+        }
         None
     };
     lay_down(desk, &entry)?;
@@ -262,22 +293,34 @@ fn take_away(
     Ok(())
 }
 
-/// For tests and for what follows a rotation: the common part that a successor takes over.
-pub(super) fn inherited(common: &Common) -> Common {
-    Common { name: None, expires: None, not_before: None, ..common.clone() }
-}
-
-/// A document that is no object is wrong as a whole.
-pub(super) fn object(value: Value) -> Result<Map<String, Value>, Refused> {
-    match value {
-        Value::Object(map) => Ok(map),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Refused::Invalid(vec![Fault::new("", "this is not a JSON object")]))
+impl Given {
+    /// As a version of the entry's secret.
+    fn version(self, number: u32, desk: &Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<Version, Stop> {
+        let Some(rule) = entry.resource().secret() else {
+            return Err(Refused::invalid("versions", "it has no secret").into());
+        };
+        let (created, expires) = (self.created.unwrap_or(at.now), self.expires);
+        match self.known {
+            Known::Secret(secret) => {
+                let Some((version, _)) = new_version(desk, entry, Some(secret), number, at)? else {
+                    return Err(Refused::invalid("versions", "it has no secret").into());
+                };
+                Ok(Version { created, expires, ..version })
+            }
+            Known::Digest { .. } if rule.sealed => {
+                Err(Refused::invalid("versions", "its secret itself is needed, not a digest").into())
+            }
+            Known::Digest { pepper, digest } => {
+                let pepper = number_of(desk.keys(), &pepper).ok_or_else(|| {
+                    Refused::conflict("versions", "the peppers of too many stores are in use; retire some first")
+                })?;
+                Ok(Version { number, created, expires, digest: Keyed { pepper, digest }, sealed: None })
+            }
         }
     }
 }
 
-/// The account that the body stands for, as far as the corridor is concerned.
-pub(super) fn parent(body: &Body) -> Option<&str> {
-    if let Body::Account(account) = body { account.parent.as_deref() } else { None }
+/// The number of a pepper in this store.
+fn number_of(keys: &Keys, pepper: &Key) -> Option<u16> {
+    keys.keyring.peppers().iter().find(|own| own.key.expose() == pepper.expose()).map(|own| own.number)
 }

@@ -16,11 +16,11 @@ use crate::secret::Secret;
 const TAG_LABEL: &[u8] = b"vidgate row tag 1";
 
 /// The length of a row's tag in bytes.
-pub const TAG_LEN: usize = 16;
+pub(super) const TAG_LEN: usize = 16;
 
 /// Where a sealed secret belongs. Opened for any other place, it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The name of the resource; holds no zero byte.
     pub resource: &'a str,
     /// The entry's id.
@@ -39,7 +39,7 @@ impl Place<'_> {
 
 /// A secret as it lies in the store.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
+pub(super) struct Sealed {
     /// The number of the data key.
     pub key: u16,
     /// Nonce, ciphertext, tag.
@@ -54,7 +54,7 @@ impl fmt::Debug for Sealed {
 
 /// Why something in the store is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotGenuine {
+pub(super) enum NotGenuine {
     /// The data key with this number is not in the keyring, or no longer.
     #[error("the keyring has no data key {0}")]
     UnknownKey(u16),
@@ -64,7 +64,7 @@ pub enum NotGenuine {
 }
 
 /// The data keys, ready to work with. Cheap to share, dear to make: keyed once for all rows.
-pub struct Sealer {
+pub(super) struct Sealer {
     // Newest last, as in the keyring; never empty.
     keys: Vec<DataKey>,
 }
@@ -99,34 +99,34 @@ impl DataKey {
 
 impl Sealer {
     /// A sealer under the data keys of this keyring.
-    pub fn new(keyring: &Keyring) -> Self {
+    pub(super) fn new(keyring: &Keyring) -> Self {
         Self { keys: keyring.data_keys().iter().map(DataKey::new).collect() }
     }
 
     /// The number of the data key for whatever is written from now on.
-    pub fn newest(&self) -> u16 {
+    pub(super) fn newest(&self) -> u16 {
         self.newest_key().number
     }
 
     /// Seals a secret for its place, under the newest data key.
-    pub fn seal(&self, place: Place<'_>, secret: &[u8]) -> Sealed {
+    pub(super) fn seal(&self, place: Place<'_>, secret: &[u8]) -> Sealed {
         let key = self.newest_key();
         Sealed { key: key.number, bytes: key.cipher.seal(&place.aad(), secret) }
     }
 
     /// Opens a secret that was sealed for this place.
-    pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret, NotGenuine> {
+    pub(super) fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret, NotGenuine> {
         self.key(sealed.key)?.cipher.open(&place.aad(), &sealed.bytes).ok_or(NotGenuine::Altered)
     }
 
     /// The tag of a row: HMAC-SHA256, cut to 16 bytes, over the table's name, the row's key and its `body`, which is
     /// all that stands before the tag. `key` is the number of the data key that the row names.
-    pub fn tag(&self, key: u16, table: &str, row_key: &[u8], body: &[u8]) -> Result<[u8; TAG_LEN], NotGenuine> {
+    pub(super) fn tag(&self, key: u16, table: &str, row_key: &[u8], body: &[u8]) -> Result<[u8; TAG_LEN], NotGenuine> {
         Ok(self.key(key)?.tag(table, row_key, body))
     }
 
     /// Checks the tag of a row, in constant time.
-    pub fn verify_tag(
+    pub(super) fn verify_tag(
         &self,
         key: u16,
         table: &str,

@@ -70,7 +70,8 @@ pub(super) struct Desk<'txn> {
 impl<'txn> Desk<'txn> {
     /// Opens every table; those that do not exist yet are made.
     pub(super) fn open(transaction: &'txn WriteTransaction, keys: &'txn Keys) -> Result<Self, redb::Error> {
-        let tables = Shelf::ALL.iter().map(|shelf| transaction.open_table(shelf.definition())).collect::<Result<_, _>>()?;
+        let tables =
+            Shelf::ALL.iter().map(|shelf| transaction.open_table(shelf.definition())).collect::<Result<_, _>>()?;
         Ok(Self { tables, undo: Vec::new(), keys })
     }
 
@@ -109,10 +110,16 @@ impl<'txn> Desk<'txn> {
     }
 
     /// The first rows after a key, at most `most` of them.
-    pub(super) fn rows_after(&self, shelf: Shelf, after: &[u8], most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+    pub(super) fn rows_after(
+        &self,
+        shelf: Shelf,
+        after: &[u8],
+        most: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
         let range = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
         let rows = self.tables[shelf as usize].range::<&[u8]>(range)?.take(most);
-        rows.map(|row| row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(Into::into)).collect()
+        rows.map(|row| row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(Into::into))
+            .collect()
     }
 
     /// How much lies in a table.

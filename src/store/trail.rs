@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::audit_chain::{Chain, Link};
 use super::entry::Entry;
-use super::resource::Resource;
 use super::shelf::{Damaged, Desk, Shelf, corrupt};
 use crate::clock::UnixTime;
 
@@ -105,7 +104,9 @@ pub(super) fn append(desk: &mut Desk<'_>, at: UnixTime, actor: &str, changes: Ve
     }
     let head = match desk.get(Shelf::Meta, HEAD)? {
         None => Head { sequence: 0, link: Link::ORIGIN.0 },
-        Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| corrupt(Damaged("the head of the trail cannot be read")))?,
+        Some(bytes) => {
+            postcard::from_bytes(&bytes).map_err(|_| corrupt(Damaged("the head of the trail cannot be read")))?
+        }
     };
     let row = Row { sequence: head.sequence + 1, at, actor: actor.to_owned(), changes };
     let mut body = postcard::to_stdvec(&row).expect("deeds are plain values");
