@@ -30,7 +30,7 @@ pub(super) async fn bulk(call: Call) -> Result<Response, Problem> {
     let request = store::Request { actor, operations, idempotency };
     let answered = submit(&house.store, request).await;
     // The store says which of many it was.
-    let done = answered.map_err(|problem| if only { problem.within("operations[0]") } else { problem })?;
+    let done = answered.map_err(|problem| if only { problem.in_bulk(0) } else { problem })?;
     let results: Vec<Value> = done.outcomes.into_iter().map(result).collect();
     let mut response = answer(StatusCode::OK, &json!({ "results": results }));
     if done.replayed {

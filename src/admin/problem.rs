@@ -51,12 +51,18 @@ impl Problem {
         self
     }
 
-    /// The same, with its fields below `place`.
-    pub(super) fn within(mut self, place: &str) -> Self {
+    /// The same for one operation of many: its fields are named by where they stand in the list.
+    pub(super) fn in_bulk(mut self, place: usize) -> Self {
         for fault in &mut self.faults {
-            let dot = if fault.field.is_empty() { "" } else { "." };
-            fault.field = format!("{place}{dot}{}", fault.field);
+            let within = match (self.kind, fault.field.as_str()) {
+                (Some("missing" | "in-use"), _) => "id".to_owned(),
+                (Some("stale"), _) => "revision".to_owned(),
+                (_, "") => "document".to_owned(),
+                (_, field) => format!("document.{field}"),
+            };
+            fault.field = format!("operations[{place}].{within}");
         }
+        self.detail = format!("operation {place}: {}", self.detail);
         self
     }
 
@@ -97,6 +103,7 @@ impl From<Refused> for Problem {
             Refused::Conflict(fault) => Self::of("conflict", StatusCode::CONFLICT, &refused, vec![fault.clone()]),
             Refused::InUse { .. } => Self::of("in-use", StatusCode::CONFLICT, &refused, named("id")),
             Refused::Stale { .. } => Self::of("stale", StatusCode::PRECONDITION_FAILED, &refused, named("If-Match")),
+            Refused::InBulk { place, refused } => Self::from(Refused::clone(refused)).in_bulk(*place),
             Refused::Reused => {
                 Self::of("reused", StatusCode::UNPROCESSABLE_ENTITY, &refused, named("Idempotency-Key"))
             }
@@ -138,6 +145,18 @@ mod tests {
             (Refused::conflict("name", "taken"), 409, "conflict", Some("name")),
             (needed, 409, "in-use", Some("id")),
             (Refused::Stale { revision: 7 }, 412, "stale", Some("If-Match")),
+            (
+                Refused::InBulk { place: 3, refused: Box::new(Refused::invalid("quota.hour", "too much")) },
+                422,
+                "invalid",
+                Some("operations[3].document.quota.hour"),
+            ),
+            (
+                Refused::InBulk { place: 0, refused: Box::new(Refused::Stale { revision: 2 }) },
+                412,
+                "stale",
+                Some("operations[0].revision"),
+            ),
             (Refused::Reused, 422, "reused", Some("Idempotency-Key")),
             (Refused::Unavailable("the disk is full".into()), 503, "unavailable", None),
         ] {
