@@ -187,7 +187,8 @@ mod tests {
             response.await.expect("it begins").into_body().collect().await.expect("it ends").to_bytes()
         });
         assert!(whole == bytes);
-        let empty = run(async { stream("text/plain", |_| Ok(())).await.expect("it is empty").into_body().collect().await });
+        let empty =
+            run(async { stream("text/plain", |_| Ok(())).await.expect("it is empty").into_body().collect().await });
         assert!(empty.expect("it ends").to_bytes().is_empty());
     }
 

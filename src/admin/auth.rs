@@ -94,8 +94,7 @@ mod tests {
     }
 
     fn who(peer: &str, tls: Option<Tls>, authorization: &[&str]) -> Option<String> {
-        let connection =
-            Connection::new(peer.parse().unwrap(), "127.0.0.1:1".parse().unwrap(), ListenerId(0), tls);
+        let connection = Connection::new(peer.parse().unwrap(), "127.0.0.1:1".parse().unwrap(), ListenerId(0), tls);
         let mut headers = HeaderMap::new();
         for value in authorization {
             headers.append(AUTHORIZATION, HeaderValue::try_from(*value).unwrap());

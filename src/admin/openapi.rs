@@ -70,18 +70,20 @@ fn operation(mounted: &Mounted) -> Value {
 }
 
 fn parameters(mounted: &Mounted) -> Vec<Value> {
-    let parameter = |name: &str, place: &str, about: &str, schema: Value| {
-        json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema })
-    };
+    let parameter = |name: &str, place: &str, about: &str, schema: Value| json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema });
     let id = mounted.path.contains("{id}").then(|| {
         let about = "The id, percent-encoded where it has other characters than letters, digits, `-`, `.`, `_` and `~`";
         parameter("id", "path", about, json!({ "type": "string", "minLength": 1 }))
+    });
+    let number = mounted.path.contains("{number}").then(|| {
+        let schema = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
+        parameter("number", "path", "The number of the pepper", schema)
     });
     let query = mounted.operation.query.iter();
     let query = query.map(|own| parameter(own.name(), "query", own.about(), own.schema()));
     let conditions = mounted.operation.conditions.iter();
     let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));
-    id.into_iter().chain(query).chain(conditions).collect()
+    id.into_iter().chain(number).chain(query).chain(conditions).collect()
 }
 
 fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {

@@ -135,9 +135,8 @@ impl Fields {
     }
 
     fn patch(&self) -> Value {
-        let nullable = |(name, schema): (&String, &Value)| {
-            (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }))
-        };
+        let nullable =
+            |(name, schema): (&String, &Value)| (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }));
         let properties: Map<String, Value> = self.written.iter().map(nullable).collect();
         json!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
@@ -176,7 +175,8 @@ fn house() -> Map<String, Value> {
     );
     let changes = json!({ "type": "array", "items": change });
     let deed = json!({ "sequence": number, "at": instant, "actor": text, "changes": changes, "link": text });
-    let broken = json!({ "type": ["integer", "null"], "description": "The first deed at which the chain does not hold" });
+    let broken =
+        json!({ "type": ["integer", "null"], "description": "The first deed at which the chain does not hold" });
     let trail = json!({ "deeds": number, "head": text, "broken_at": broken });
     let name = json!({ "type": "string", "enum": Resource::ALL.iter().map(|own| own.name()).collect::<Vec<_>>() });
     let done = json!({ "resource": name, "id": text, "revision": number, "document": { "type": "object" } });
