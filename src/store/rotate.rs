@@ -17,7 +17,7 @@ use super::trail::{Act, Deal};
 use crate::clock::UnixTime;
 
 /// How many versions of a secret are kept; those that are over stay so that the log can say so.
-const MOST_VERSIONS: usize = 4;
+pub(super) const MOST_VERSIONS: usize = 4;
 /// How long the one before stays good where nothing is said.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest overlap: rotation that never ends is none.
