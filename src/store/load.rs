@@ -85,7 +85,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction, keyring: &[u8]) -> Result<
     Ok(())
 }
 
-fn engine_settings(settings: &Settings) -> engine::Settings {
+pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     engine::Settings { cache: settings.cache, verify: false }
 }
 
