@@ -197,7 +197,7 @@ mod tests {
         for panics in [false, true] {
             let outcome = run(async {
                 let response = stream("text/plain", move |sink| {
-                    sink.write_all(&[b'x'; 2 * PIECE]).map_err(|_| refused())?;
+                    sink.write_all(&vec![b'x'; 2 * PIECE]).map_err(|_| refused())?;
                     assert!(!panics, "on purpose");
                     Err(refused())
                 });

@@ -1,5 +1,6 @@
 //! The OpenAPI document (3.1), written from the table of operations that the routes are mounted from.
 
+use std::future::{Ready, ready};
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -17,9 +18,9 @@ use crate::store::Resource;
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
 
 /// `GET /openapi.json`
-pub(super) async fn serve() -> Result<Response, Problem> {
+pub(super) fn serve() -> Ready<Result<Response, Problem>> {
     let body = Body::from(DOCUMENT.clone());
-    Ok(answer::of(StatusCode::OK, HeaderValue::from_static("application/json"), body))
+    ready(Ok(answer::of(StatusCode::OK, HeaderValue::from_static("application/json"), body)))
 }
 
 /// The document.

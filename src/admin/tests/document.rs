@@ -152,7 +152,9 @@ fn fits(document: &Value, schema: &Value, value: &Value, what: &str) {
         return fits(document, target, value, what);
     }
     if let (Some(items), Some(list)) = (schema.get("items"), value.as_array()) {
-        list.iter().for_each(|value| fits(document, items, value, what));
+        for value in list {
+            fits(document, items, value, what);
+        }
     }
     let Some(properties) = schema["properties"].as_object() else { return };
     let object = value.as_object().unwrap_or_else(|| panic!("{what}: {value} is no object"));

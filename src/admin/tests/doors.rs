@@ -122,7 +122,11 @@ fn whoever_holds_a_token_is_named_in_the_trail() {
     let deeds = door.house.store.audit(0, 10).expect("it can be read");
     assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("token:alice"));
     let backup = door.say(&head("GET", "/v1/store/backup", &bearer(TOKEN)));
-    assert!(backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 1,"), "{}", &backup[..backup.len().min(200)]);
+    assert!(
+        backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 1,"),
+        "{}",
+        &backup[..backup.len().min(200)]
+    );
 }
 
 #[test]
@@ -303,7 +307,7 @@ fn only_a_good_certificate_of_the_authority_passes_the_handshake() {
     let deeds = door.house.store.audit(0, 10).expect("it can be read");
     assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("certificate:ops"));
     // The list of the revoked is too old by then.
-    door.house.clock.advance(Duration::from_secs(40 * 24 * 3600));
+    door.house.clock.advance(Duration::from_hours(40 * 24));
     assert!(over_tls(&door, &issuer, Some(client(&issuer, 1)), &request).is_err());
     assert!(!door.say(&head("GET", "/v1/store", "")).contains("HTTP/"), "plain text is not answered");
 }
