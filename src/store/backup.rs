@@ -360,3 +360,6 @@ fn split(frame: &[u8]) -> Option<(Shelf, &[u8], &[u8])> {
     let shelf = Shelf::ALL.into_iter().find(|shelf| number(*shelf) == table && *shelf != Shelf::Replays)?;
     Some((shelf, key, value))
 }
+
+#[cfg(test)]
+mod tests;
