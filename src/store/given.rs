@@ -300,7 +300,7 @@ mod tests {
         assert!(refused(Resource::ApiClient, json!({ "account": "nobody" }), vec![digest(1)]).contains("no account"));
         let mistyped = format!("vgs_{}_aaaaaaa", "a".repeat(52));
         assert!(refused(Resource::ApiClient, client(), vec![clear(&mistyped)]).contains("checksum"));
-        let twice = vec![clear("one and the same"), clear("one and the same")];
+        let twice = vec![clear("one-and-the-same"), clear("one-and-the-same")];
         assert!(refused(Resource::LicenseKey, json!({ "account": "acme", "id": "l" }), twice).contains("the same key"));
     }
 

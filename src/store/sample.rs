@@ -53,7 +53,7 @@ impl Sample {
         create(Resource::Account, json!({ "id": "middle", "parent": "acme" }));
         create(Resource::Account, json!({ "id": "below", "parent": "middle" }));
         create(Resource::LicenseKey, json!({ "id": "lk-1", "account": "acme", "name": "main" }));
-        create(Resource::LicenseKey, json!({ "id": "lk-2", "account": "zenith", "key": "vendor's \"own\" key" }));
+        create(Resource::LicenseKey, json!({ "id": "lk-2", "account": "zenith", "key": "vendor's\"own\"key" }));
         create(Resource::ApiClient, json!({ "id": "client-1", "account": "acme" }));
         create(Resource::Camera, json!({ "id": "248527", "account": "acme", "name": "Hall" }));
         create(Resource::CameraGroup, json!({ "id": "group-1", "account": "acme", "cameras": ["248527"] }));
