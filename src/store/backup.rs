@@ -204,13 +204,13 @@ impl Out<'_> {
         self.sink.write_all(bytes)
     }
 
-    fn frame(&mut self, shelf: Shelf, key: &[u8], value: &[u8]) -> Result<(), Spill> {
+    fn frame(&mut self, table: Shelf, key: &[u8], value: &[u8]) -> Result<(), Spill> {
         let too_long = Damaged("it is longer than any could be");
         let Ok(key_len) = u16::try_from(key.len()) else { return Err(too_long.into()) };
         let len = 3 + key.len() + value.len();
         let Some(len) = u32::try_from(len).ok().filter(|_| len <= LONGEST_FRAME) else { return Err(too_long.into()) };
         self.write(&len.to_be_bytes())?;
-        self.write(&[number(shelf)])?;
+        self.write(&[number(table)])?;
         self.write(&key_len.to_be_bytes())?;
         self.write(key)?;
         Ok(self.write(value)?)
@@ -283,17 +283,17 @@ impl<'a> In<'a> {
                 return self.end(&frame, &rows);
             }
             self.seal.update(&frame);
-            let (shelf, key, value) = split(&frame).ok_or(NotRestored::Altered)?;
-            if shelf == Shelf::Entries {
+            let (table, key, value) = split(&frame).ok_or(NotRestored::Altered)?;
+            if table == Shelf::Entries {
                 let entry = self.keys.read_entry(key, value).map_err(|_| NotRestored::Altered)?;
                 if of_entry_key(key) != Some((entry.resource(), entry.id.as_str())) {
                     return Err(NotRestored::Altered);
                 }
             }
-            if !put(shelf, key, value)? {
+            if !put(table, key, value)? {
                 return Err(NotRestored::Altered);
             }
-            rows[shelf as usize] += 1;
+            rows[table as usize] += 1;
         }
     }
 
