@@ -99,7 +99,10 @@ impl From<engine::Unopened> for NotRestored {
         match unopened {
             engine::Unopened::Exists => Self::Exists,
             engine::Unopened::Io(error) => Self::Write(error.to_string()),
-            other => Self::Write(other.to_string()),
+            other @ (engine::Unopened::Missing
+            | engine::Unopened::Busy
+            | engine::Unopened::Newer { .. }
+            | engine::Unopened::Corrupt(_)) => Self::Write(other.to_string()),
         }
     }
 }
@@ -258,8 +261,10 @@ impl<'a> In<'a> {
             NotOpened::Content => NotRestored::Newer,
         })?;
         let (mut seal, sealed) = (sealing(&keyring), sealed.to_vec());
-        let parts: [&[u8]; 3] = [&head, &(frame.len() as u32).to_be_bytes(), &frame];
-        parts.iter().for_each(|part| seal.update(part));
+        let parts: [&[u8]; 3] = [&head, &len.to_be_bytes(), &frame];
+        for part in parts {
+            seal.update(part);
+        }
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         Ok(Self { source, seal, bytes, format, keys: Keys::new(keyring), keyring: sealed })
     }
@@ -277,7 +282,7 @@ impl<'a> In<'a> {
         loop {
             let len = length(&mut self.source, LONGEST_FRAME)?;
             body(&mut self.source, len, &mut frame)?;
-            self.seal.update(&(frame.len() as u32).to_be_bytes());
+            self.seal.update(&len.to_be_bytes());
             self.bytes += 4 + frame.len() as u64;
             if frame.first() == Some(&0) {
                 return self.end(&frame, &rows);

@@ -175,13 +175,12 @@ impl Export<'_, '_> {
 
     /// A version as another store can take it in.
     fn given(&self, entry: &Entry, version: &Version) -> Result<Given, Damaged> {
-        let known = match self.keys.open(entry, version)? {
-            Some(secret) => Known::Secret(secret),
-            None => {
-                let pepper = self.keys.keyring.peppers().iter().find(|own| own.number == version.digest.pepper);
-                let pepper = pepper.ok_or(Damaged("a digest is under a pepper that is gone"))?.key.clone();
-                Known::Digest { pepper, digest: version.digest.digest }
-            }
+        let known = if let Some(secret) = self.keys.open(entry, version)? {
+            Known::Secret(secret)
+        } else {
+            let pepper = self.keys.keyring.peppers().iter().find(|own| own.number == version.digest.pepper);
+            let pepper = pepper.ok_or(Damaged("a digest is under a pepper that is gone"))?.key.clone();
+            Known::Digest { pepper, digest: version.digest.digest }
         };
         Ok(Given { created: Some(version.created), expires: version.expires, known })
     }

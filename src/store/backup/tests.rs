@@ -89,6 +89,35 @@ fn a_backup_is_of_one_moment_while_the_store_goes_on() {
 }
 
 #[test]
+fn nobody_waits_for_a_backup_that_is_slow_to_be_taken() {
+    struct Slow<'a> {
+        sample: &'a Sample,
+        taken: Vec<u8>,
+        made: usize,
+    }
+    impl Write for Slow<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let camera = object(json!({ "id": format!("new-{}", self.made), "account": "acme" }));
+            sample::create(&self.sample.store, Resource::Camera, camera, Vec::new()).unwrap();
+            self.made += 1;
+            let taken = bytes.len().min(1000);
+            self.taken.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let sample = Sample::full();
+    let mut sink = Slow { sample: &sample, taken: Vec::new(), made: 0 };
+    let counts = sample.store.backup(&mut sink).unwrap();
+    assert!(sink.made > 5 && counts.entries == 16);
+    assert_eq!(check(&sink.taken, &sample.master).unwrap(), counts);
+    assert_eq!(documents(&sample.store).len(), 16 + sink.made);
+}
+
+#[test]
 fn no_secret_stands_in_a_backup() {
     let mut sample = Sample::full();
     // An answer that waits for a repetition holds a secret too.
