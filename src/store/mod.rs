@@ -40,7 +40,7 @@ pub mod export;
 mod given;
 mod pour;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 #[cfg(test)]
 mod tests;
@@ -49,14 +49,15 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
+pub use self::backup::{Backup, NotRestored};
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
-pub use self::backup::{Backup, NotRestored};
 pub use self::entry::{Common, Entry, Status};
 pub use self::given::{Given, Known};
 pub use self::index::{Clash, Index, Part, Sighting};
@@ -207,6 +208,7 @@ struct Inner {
     /// `None` once the store is being let go.
     jobs: Option<mpsc::SyncSender<Job>>,
     writer: Option<std::thread::JoinHandle<()>>,
+    renewing: Arc<AtomicBool>,
 }
 
 /// The most changes that wait for their turn; one more is refused rather than kept waiting without bound.
@@ -234,6 +236,7 @@ impl Store {
             opened.sightings,
             clock.clone(),
         );
+        let renewing = Arc::clone(&writer.renewing);
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
@@ -242,7 +245,9 @@ impl Store {
             }
         };
         let (index, path) = (opened.index, settings.path.clone());
-        Ok(Self { inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer }) })
+        Ok(Self {
+            inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer, renewing }),
+        })
     }
 
     /// What the corridor reads.

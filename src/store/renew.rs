@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use zeroize::Zeroizing;
 
@@ -46,7 +47,7 @@ impl Writer {
         let deal = Deal::of_store(Act::Rekey, "master key".to_owned());
         self.save(keyring, &key, vec![(actor.clone(), deal)])?;
         self.master.key = key;
-        self.upkeep.renew_at = Some(Vec::new());
+        self.renew_all();
         if let Some(file) = file {
             // Until this is done, the store opens with the waiting key and finishes it at the next start.
             replace_key(&file).map_err(|error| not_written(&error))?;
@@ -60,8 +61,13 @@ impl Writer {
         let number = keyring.add_pepper().map_err(|full| Refused::conflict("", full.to_string()))?;
         let deal = Deal::of_store(Act::AddPepper, format!("pepper {number}"));
         self.save_under_master(keyring, Some((actor, deal)))?;
-        self.upkeep.renew_at = Some(Vec::new());
+        self.renew_all();
         Ok(number)
+    }
+
+    fn renew_all(&mut self) {
+        self.upkeep.renew_at = Some(Vec::new());
+        self.renewing.store(true, Ordering::Release);
     }
 
     /// One pepper less.
@@ -134,7 +140,9 @@ impl Writer {
             return;
         }
         let deeds = idle.iter().map(|idle| idle.deed(Act::RetirePepper)).collect();
-        idle.iter().for_each(|idle| drop(keyring.retire_pepper(idle.number)));
+        for idle in &idle {
+            keyring.retire_pepper(idle.number);
+        }
         if let Err(refused) = self.save(keyring, &self.master.key, deeds) {
             tracing::warn!(%refused, "the pepper of another store stays though nothing is known under it");
         }
