@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use self::check::Unmade;
 pub use self::report::Report;
 use self::source::Source;
+use crate::admin;
 use crate::invalid::Invalid;
 use crate::store::{Purpose, Sound};
 use crate::telemetry::log;
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub log: log::Settings,
     /// How long requests may go on after a stop was asked for.
     pub drain: Duration,
+    /// Where the admin API comes in.
+    pub admin: Option<admin::Settings>,
     /// What is allowed and unwise.
     pub warnings: Report,
 }
@@ -54,6 +57,7 @@ pub fn load_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Resul
             workers: meant.workers,
             log: meant.log,
             drain: meant.drain,
+            admin: meant.admin,
             warnings: report,
         }),
         None => Err(report),
