@@ -19,6 +19,7 @@ pub mod passphrase;
 mod seal;
 // The file.
 mod engine;
+mod fill;
 mod shelf;
 mod load;
 mod sound;
