@@ -86,6 +86,7 @@ fn a_credential_that_no_request_can_carry_is_an_error() {
         ("a comma", license_key("a,key"), false),
         ("a blank", license_key("a key"), false),
         ("a letter beyond ASCII", license_key("a-k\u{e9}y"), false),
+        ("what begins as a key of ours", license_key("vgl_a-key"), false),
         ("the longest key", license_key(&"k".repeat(8192)), true),
         ("a longer key", license_key(&"k".repeat(8193)), false),
         ("a secret", api_client("a: s\u{e9}cret,"), true),

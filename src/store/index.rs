@@ -12,6 +12,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
+use super::key_text::{self, Shape};
 use crate::clock::UnixTime;
 use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark};
 
@@ -233,9 +234,15 @@ struct Found {
     newest: Digest,
 }
 
-/// Whether a text may be anybody's. A key of our own carries a checksum, so that garbage costs no look-up.
-fn worth_looking_up(_text: &[u8]) -> bool {
-    true
+/// Whether a text may be anybody's. A key of our own carries a checksum, so that garbage costs no digest. Names that
+/// people chose carry none, however they begin.
+fn worth_looking_up(kind: Kind, text: &[u8]) -> bool {
+    match kind {
+        Kind::LicenseKey | Kind::CameraToken | Kind::GroupToken | Kind::UserKey | Kind::BearerToken => {
+            key_text::shape(text) != Shape::Mistyped
+        }
+        Kind::ApiClient | Kind::ServiceAccountKey | Kind::User | Kind::App | Kind::AdminCertificate => true,
+    }
 }
 
 impl Default for Index {
@@ -246,7 +253,7 @@ impl Default for Index {
 
 impl Directory for Index {
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
-        if !worth_looking_up(text) {
+        if !worth_looking_up(kind, text) {
             return None;
         }
         let Found { record, pepper, newest } = self.search(kind, text)?;

@@ -39,6 +39,16 @@ fn a_credential_is_found_by_its_kind_and_its_text_alone() {
 }
 
 #[test]
+fn a_mistyped_key_of_ours_is_nobodys_and_a_name_may_begin_as_it_likes() {
+    let index = Index::new();
+    for (kind, id) in [(Kind::LicenseKey, "main"), (Kind::ApiClient, "client")] {
+        index.insert(record(&index, kind, id, b"vgl_mistyped")).unwrap();
+    }
+    assert!(index.look_up(Kind::LicenseKey, b"vgl_mistyped").is_none());
+    assert!(index.look_up(Kind::ApiClient, b"vgl_mistyped").is_some());
+}
+
+#[test]
 fn the_same_key_twice_is_a_clash_that_names_the_first() {
     let index = Index::new();
     index.insert(record(&index, Kind::LicenseKey, "main", b"secret-key")).unwrap();
