@@ -18,6 +18,7 @@ use vidgate::edge::head::Head;
 use vidgate::edge::preface::Preface;
 use vidgate::scheme::Scene;
 use vidgate::scheme::jwt::Verified;
+use vidgate::store::Purpose;
 
 const CONFIG: &str = r#"
 [listener.http]
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vidgate.toml");
     fs::write(&path, CONFIG).expect("a file");
-    let loaded = config::load(&path).unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let loaded = config::load(&path, Purpose::Serve).unwrap_or_else(|report| panic!("{}", report.render(false)));
     if let (Some(name), Some(times)) = (arguments.next(), arguments.next()) {
         believe(&loaded, &name, times.parse().expect("a number"));
         return ExitCode::SUCCESS;

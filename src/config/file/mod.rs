@@ -9,6 +9,7 @@ mod read;
 mod route;
 mod scheme;
 mod shape;
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::route::{Route, Scope};
 pub(super) use self::scheme::Scheme;
+pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
@@ -35,6 +37,7 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) store: Option<Store>,
     pub(super) admin: Option<Placed<Admin>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
@@ -71,6 +74,9 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
+    /// this file.
+    store: Option<Store>,
     /// Where the admin API comes in.
     admin: Option<Admin>,
     /// Where requests come in, by name.
