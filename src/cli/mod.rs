@@ -3,6 +3,8 @@
 
 mod check;
 pub mod demo;
+mod manage;
+mod operator;
 mod schema;
 mod schemes;
 mod serve;
@@ -45,6 +47,8 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    #[command(flatten)]
+    Managed(manage::Managed),
 }
 
 /// Which configuration.
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Schema => schema::run(),
+        Command::Managed(managed) => manage::run(managed),
     }
 }
 
@@ -97,11 +102,15 @@ mod tests {
 
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let example = format!("Example: vidgate {}", command.get_name());
-            assert!(help.contains(&example), "{}", command.get_name());
-            assert!(command.get_about().is_some(), "{}", command.get_name());
+        fn look(command: &clap::Command, line: &str) {
+            for command in command.get_subcommands() {
+                let line = format!("{line} {}", command.get_name());
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains(&format!("Example: {line}")), "{line}");
+                assert!(command.get_about().is_some(), "{line}");
+                look(command, &line);
+            }
         }
+        look(&Cli::command(), "vidgate");
     }
 }

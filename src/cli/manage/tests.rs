@@ -1,0 +1,206 @@
+use clap::Parser;
+use serde_json::json;
+
+use super::*;
+use crate::cli::operator::recorder::Recorder;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(subcommand)]
+    managed: Managed,
+}
+
+fn parsed(line: &[&str]) -> Result<Managed, clap::Error> {
+    Line::try_parse_from([&["vidgate"], line].concat()).map(|line| line.managed)
+}
+
+fn ran(line: &[&str], recorder: &mut Recorder) -> Result<String, Trouble> {
+    let Managed { resource, verb, task, json, .. } = parsed(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    let mut out = Vec::new();
+    Errand { resource, verb, json, drawn: false }.run(task, recorder, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn asked(line: &[&str]) -> (String, Vec<String>, Value) {
+    let mut recorder = Recorder::default();
+    ran(line, &mut recorder).unwrap();
+    let asked = recorder.asked.remove(0);
+    assert!(recorder.asked.is_empty(), "{line:?}");
+    (asked.line, asked.headers, asked.body)
+}
+
+#[test]
+fn flags_become_one_request() {
+    let rows: [(&[&str], &str, &[&str], Value); 12] = [
+        (
+            &["license", "create", "--account", "alice", "--expires", "2027-01-01T01:00:00+01:00", "--meta", "a=b=c"],
+            "POST /v1/license-keys",
+            &[],
+            json!({ "account": "alice", "expires": "2027-01-01T00:00:00Z", "metadata": { "a": "b=c" } }),
+        ),
+        (
+            &["account", "create", "--id", "a", "--quota-hour", "5", "--address", "::1", "--set", "quota.day=6"],
+            "POST /v1/accounts",
+            &[],
+            json!({ "id": "a", "quota": { "hour": 5, "day": 6 }, "addresses": ["::1"] }),
+        ),
+        (
+            &["token", "create", "--camera", "c1", "--scopes", "live,play", "--idempotency-key", "k1"],
+            "POST /v1/tokens",
+            &["idempotency-key: k1"],
+            json!({ "camera": "c1", "scopes": ["live", "play"] }),
+        ),
+        (
+            &["app", "create", "--public-key", "pk", "--authorized-host", "a.b", "--authorized-host", "c.d"],
+            "POST /v1/apps",
+            &[],
+            json!({ "public_key": "pk", "authorized_hosts": ["a.b", "c.d"] }),
+        ),
+        (&["group", "show", "my/group"], "GET /v1/camera-groups/my%2Fgroup", &[], Value::Null),
+        (
+            &["user", "change", "u1", "--name", "Bob", "--unset", "expires", "--unset", "metadata.note", "--revision", "3"],
+            "PATCH /v1/users/u1",
+            &["if-match: \"3\""],
+            json!({ "name": "Bob", "expires": null, "metadata": { "note": null } }),
+        ),
+        (
+            &["client", "rotate", "c", "--overlap", "24h"],
+            "POST /v1/api-clients/c/rotate",
+            &[],
+            json!({ "overlap": "24h" }),
+        ),
+        (&["camera", "disable", "c", "--revision", "9"], "POST /v1/cameras/c/disable", &["if-match: \"9\""], Value::Null),
+        (&["camera", "enable", "c"], "POST /v1/cameras/c/enable", &[], Value::Null),
+        (&["bearer-token", "delete", "b", "--yes"], "DELETE /v1/bearer-tokens/b", &[], Value::Null),
+        (
+            &["service-account", "list", "--account", "a", "--status", "expired", "--limit", "5"],
+            "GET /v1/service-accounts?limit=5&account=a&status=expired",
+            &[],
+            Value::Null,
+        ),
+        (&["license", "list", "--name", "a b"], "GET /v1/license-keys?limit=1000&name=a+b", &[], Value::Null),
+    ];
+    for (line, request, headers, body) in rows {
+        assert_eq!(asked(line), (request.to_owned(), headers.iter().map(ToString::to_string).collect(), body), "{line:?}");
+    }
+}
+
+#[test]
+fn keys_and_secrets_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (secret, key) = (file("secret", "s3cret\n"), file("key.pem", "-----BEGIN PUBLIC KEY-----\n"));
+    let (_, _, body) = asked(&["license", "create", "--account", "a", "--secret-file", &secret]);
+    assert_eq!(body, json!({ "account": "a", "key": "s3cret" }));
+    let (_, _, body) = asked(&["client", "rotate", "a", "--secret-file", &secret]);
+    assert_eq!(body, json!({ "secret": "s3cret" }));
+    let pem = "-----BEGIN PUBLIC KEY-----\n";
+    let (_, _, body) = asked(&["service-account", "create", "--account", "a", "--public-key", &key, "--role", "r"]);
+    assert_eq!(body, json!({ "account": "a", "public_key": pem, "roles": ["r"] }));
+    let (line, _, body) = asked(&["service-account", "rotate", "k1", "--id", "k2", "--public-key", &key]);
+    assert_eq!((line.as_str(), body), ("POST /v1/service-accounts/k1/rotate", json!({ "id": "k2", "public_key": pem })));
+    let Err(Trouble::Plain(said)) =
+        ran(&["license", "create", "--account", "a", "--secret-file", "/no/such"], &mut Recorder::default())
+    else {
+        panic!("there is no such file")
+    };
+    assert!(said[0].starts_with("cannot read `/no/such`: "), "{said:?}");
+}
+
+#[test]
+fn what_makes_no_sense_is_a_mistake_of_usage() {
+    for line in [
+        &["license", "create", "--expires", "tomorrow"][..],
+        &["license", "create", "--secret", "in-clear"],
+        &["license", "create", "--meta", "x"],
+        &["license", "change", "l1"],
+        &["license", "change", "l1", "--account", "b"],
+        &["license", "show"],
+        &["license", "list", "--status", "good"],
+        &["token", "change", "t", "--camera", "c2"],
+        &["camera", "rotate", "c"],
+        &["account", "create", "--account", "a"],
+        &["account", "create", "--quota-hour", "many"],
+        &["service-account", "rotate", "k1"],
+        &["license", "list", "--admin-cert", "a.pem"],
+        &["license"],
+    ] {
+        assert_eq!(parsed(line).expect_err("wrong usage").exit_code(), 2, "{line:?}");
+    }
+}
+
+#[test]
+fn a_secret_is_shown_once_with_a_note() {
+    let answer = json!({ "id": "l1", "revision": 1, "key": "vgl_x_y", "versions": [{ "number": 1 }] });
+    let line = ["license", "create", "--account", "a"];
+    let text = ran(&line, &mut Recorder::answering([(201, answer.clone())])).unwrap();
+    assert_eq!(text, "created license key `l1` (revision 1)\nkey: vgl_x_y\nIt is shown this once: keep it now.\n");
+    let text = ran(&[&line[..], &["--json"]].concat(), &mut Recorder::answering([(201, answer.clone())])).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), answer);
+    let rotated = json!({
+        "id": "l1", "revision": 2, "key": "vgl_z_y",
+        "versions": [{ "number": 2 }, { "number": 1, "expires": "2026-01-02T00:00:00Z" }],
+    });
+    let text = ran(&["license", "rotate", "l1"], &mut Recorder::answering([(200, rotated)])).unwrap();
+    assert!(text.contains("The one before is good until 2026-01-02T00:00:00Z.\nkey: vgl_z_y\n"), "{text}");
+}
+
+#[test]
+fn a_table_has_the_columns_that_say_something() {
+    let item = |id: &str, name: &str| json!({ "id": id, "name": name, "account": "a", "status": "active", "scopes": ["all"] });
+    let page = json!({ "items": [item("t1", "one\u{1b}[2J"), item("t2", "two")] });
+    let text = ran(&["token", "list"], &mut Recorder::answering([(200, page)])).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS"]);
+    assert_eq!(lines[1], ["t1", "one\\u{1b}[2J", "a", "all", "active"]);
+    assert_eq!(lines.len(), 3);
+    let text = ran(&["token", "list"], &mut Recorder::answering([(200, json!({ "items": [] }))])).unwrap();
+    assert_eq!(text, "There is no token here.\n");
+}
+
+#[test]
+fn a_list_goes_on_to_its_last_page() {
+    let pages = [
+        (200, json!({ "items": [{ "id": "a" }, { "id": "b" }], "next": "b2" })),
+        (200, json!({ "items": [{ "id": "c" }] })),
+    ];
+    let mut recorder = Recorder::answering(pages);
+    let text = ran(&["camera", "list", "--json"], &mut recorder).unwrap();
+    assert_eq!(text, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n");
+    assert_eq!(recorder.asked[1].line, "GET /v1/cameras?limit=1000&after=b2");
+}
+
+#[test]
+fn a_card_says_everything() {
+    let entry = json!({
+        "revision": 3, "id": "a", "quota": { "hour": 5 }, "metadata": { "note": "x" }, "addresses": [],
+        "versions": [{ "number": 1, "created": "2026-01-01T00:00:00Z" }],
+    });
+    let text = ran(&["account", "show", "a"], &mut Recorder::answering([(200, entry)])).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["id", "a"]);
+    assert!(rows.contains(&vec!["quota.hour", "5"]) && rows.contains(&vec!["metadata.note", "x"]), "{text}");
+    assert_eq!(rows.last().unwrap(), &["revision", "3"]);
+}
+
+#[test]
+fn a_refusal_says_each_fault() {
+    let problem = json!({ "title": "x", "errors": [{ "field": "quota.hour", "detail": "wrong" }, { "field": "name", "detail": "taken" }] });
+    let refused = ran(&["account", "create"], &mut Recorder::answering([(422, problem)]));
+    let Err(Trouble::Refused(problem)) = refused else { panic!("{refused:?}") };
+    assert_eq!(problem.sentences(), ["`quota.hour`: wrong", "`name`: taken"]);
+}
+
+#[test]
+fn only_a_plain_yes_deletes() {
+    let errand = Errand { resource: Resource::Camera, verb: Verb::Delete, json: false, drawn: false };
+    for (answer, confirmed) in [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)] {
+        assert_eq!(errand.confirmed("c", &mut answer.as_bytes()).unwrap(), confirmed, "{answer:?}");
+    }
+    let text = ran(&["camera", "delete", "c"], &mut Recorder::answering([(204, Value::Null)])).unwrap();
+    assert_eq!(text, "deleted camera `c`\n");
+}
