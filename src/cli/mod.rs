@@ -1,6 +1,7 @@
 //! The command line: one file a command. Only here is anything written to a terminal; colours stay away from pipes and
 //! obey `NO_COLOR`.
 
+mod audit;
 mod check;
 pub mod demo;
 mod manage;
@@ -8,6 +9,8 @@ mod operator;
 mod schema;
 mod schemes;
 mod serve;
+mod transfer;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +52,33 @@ enum Command {
     Schema,
     #[command(flatten)]
     Managed(manage::Managed),
+    /// Take in many entries from a file of JSON Lines.
+    #[command(
+        after_help = "Example: vidgate import entries.jsonl --skip-existing\n\nA line: {\"resource\": \"license_key\", \"account\": \"alice\", \"key\": \"…\"}. Secrets that are made on the way come out on standard output, a line each."
+    )]
+    Import(transfer::Import),
+    /// Write every entry out as JSON Lines; secrets only if asked for, sealed under a passphrase.
+    #[command(after_help = "Example: vidgate export --secrets --passphrase-file passphrase.txt -o entries.jsonl")]
+    Export(transfer::Export),
+    /// Show who changed what and when, or verify that the record is whole.
+    #[command(
+        after_help = "Example: vidgate audit --verify\n\nExits with 1 if the record does not hold. The head, written down elsewhere, proves later that nothing was cut off."
+    )]
+    Audit(audit::Audit),
+    /// Copy the whole store into a file while it lives.
+    #[command(
+        after_help = "Example: vidgate backup vidgate-backup.redb\n\nIt opens with the master key alone: keep the two apart."
+    )]
+    Backup(transfer::Backup),
+    /// Put a backup in the place of the store, while no gateway runs.
+    #[command(after_help = "Example: vidgate restore vidgate-backup.redb")]
+    Restore(transfer::Restore),
+    /// Look after the store as a whole.
+    #[command(after_help = "Example: vidgate store status")]
+    Store {
+        #[command(subcommand)]
+        what: upkeep::Upkeep,
+    },
 }
 
 /// Which configuration.
@@ -68,6 +98,12 @@ pub fn main() -> ExitCode {
         Command::Schemes => schemes::run(),
         Command::Schema => schema::run(),
         Command::Managed(managed) => manage::run(managed),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
+        Command::Store { what } => what.run(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value, json};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::field::{self, Kept};
 use crate::cli::operator::Trouble;
@@ -35,7 +35,10 @@ pub(super) fn describe(resource: Resource, new: bool, command: Command) -> Comma
         .arg(text("name", "NAME", "What people call it; it can be changed later"))
         .arg(instant("not-before", "Good from then on: 2027-01-01T00:00:00Z"))
         .arg(instant("expires", "Good before then: 2027-01-01T00:00:00Z"))
-        .arg(text("meta", "KEY=VALUE", "A text to be kept with it; can be given more than once").action(ArgAction::Append));
+        .arg(
+            text("meta", "KEY=VALUE", "A text to be kept with it; can be given more than once")
+                .action(ArgAction::Append),
+        );
     if new {
         command = command.arg(text("id", "ID", "Its id, the same for good; made up if left out"));
         if resource.owner() != Owner::Nobody {
@@ -61,9 +64,13 @@ impl Draft {
     /// What the flags said.
     pub(super) fn of(resource: Resource, matches: &ArgMatches) -> Result<Self, String> {
         let mut draft = Self::default();
-        for (flag, key) in
-            [("id", "id"), ("name", "name"), ("account", "account"), ("not-before", "not_before"), ("expires", "expires")]
-        {
+        for (flag, key) in [
+            ("id", "id"),
+            ("name", "name"),
+            ("account", "account"),
+            ("not-before", "not_before"),
+            ("expires", "expires"),
+        ] {
             if let Ok(Some(text)) = matches.try_get_one::<String>(flag) {
                 draft.document.insert(key.to_owned(), json!(text));
             }
@@ -107,22 +114,34 @@ impl Draft {
             field::put(&mut self.document, &path, json!(*text));
         }
         if let (Some(file), Some(rule)) = (self.secret, resource.secret()) {
-            let mut text = text(&file)?;
-            // Editors and `echo` end a file with one line break; any further one belongs to the secret.
-            let kept = text.strip_suffix('\n').map_or(&**text, |rest| rest.strip_suffix('\r').unwrap_or(rest));
-            if kept.is_empty() {
-                return Err(Trouble::plain(format!("`{}` holds no secret", file.display())));
-            }
-            self.document.insert(rule.field.to_owned(), json!(kept));
-            text.zeroize();
+            self.document.insert(rule.field.to_owned(), json!(*secret(&file)?));
         }
         Ok(self.document)
     }
 }
 
-/// The text of a small file, or of standard input.
-pub(in crate::cli) fn text(path: &Path) -> Result<Zeroizing<String>, Trouble> {
-    let read = if path == Path::new("-") { all_of(&mut io::stdin().lock()) } else { File::open(path).and_then(|mut file| all_of(&mut file)) };
+/// The secret in a file, or on standard input; never empty.
+pub(in crate::cli) fn secret(path: &Path) -> Result<Zeroizing<String>, Trouble> {
+    let mut text = text(path)?;
+    // Editors and `echo` end a file with one line break; any further one belongs to the secret.
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(Trouble::plain(format!("`{}` holds no secret", path.display())));
+    }
+    Ok(text)
+}
+
+fn text(path: &Path) -> Result<Zeroizing<String>, Trouble> {
+    let read = if path == Path::new("-") {
+        all_of(&mut io::stdin().lock())
+    } else {
+        File::open(path).and_then(|mut file| all_of(&mut file))
+    };
     read.map_err(|error| Trouble::plain(format!("cannot read `{}`: {error}", path.display())))
 }
 
@@ -153,7 +172,9 @@ mod tests {
     fn a_secret_is_read_from_its_file_without_the_final_line_break() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        for (content, expected) in [("key", Some("key")), ("key\r\n", Some("key")), ("key\n\n", Some("key\n")), ("\n", None)] {
+        for (content, expected) in
+            [("key", Some("key")), ("key\r\n", Some("key")), ("key\n\n", Some("key\n")), ("\n", None)]
+        {
             fs::write(&file, content).unwrap();
             let draft = Draft { secret: Some(file.clone()), ..Draft::default() };
             let document = draft.finish(Resource::LicenseKey).ok();

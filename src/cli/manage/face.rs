@@ -86,7 +86,9 @@ pub(super) fn card(entry: &Map<String, Value>, lines: bool) -> String {
 
 fn spread(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
     match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| spread(&format!("{name}.{}", visible(key)), value, rows)),
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| spread(&format!("{name}.{}", visible(key)), value, rows))
+        }
         Value::Array(list) if list.iter().any(Value::is_object) => {
             list.iter().for_each(|value| rows.push(vec![name.to_owned(), sentence(value)]));
         }

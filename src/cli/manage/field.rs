@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn one_of_many_has_a_name_too() {
-        for (plural, expected) in [("addresses", "address"), ("authorized-hosts", "authorized-host"), ("roles", "role")] {
+        for (plural, expected) in [("addresses", "address"), ("authorized-hosts", "authorized-host"), ("roles", "role")]
+        {
             assert_eq!(singular(plural), expected);
         }
     }

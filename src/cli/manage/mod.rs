@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use serde_json::Value;
 
-pub(super) use self::draft::text;
+pub(super) use self::draft::secret;
 pub(super) use self::face::drawn;
 use self::task::{Choice, Task, Verb, object};
 use super::operator::{Operator, Trouble, Where, operate, visible};

@@ -48,18 +48,9 @@ impl Verb {
     /// All that a resource knows.
     pub(super) fn of(resource: Resource) -> impl Iterator<Item = Self> {
         let rotates = resource.secret().is_some() || resource == Resource::ServiceAccount;
-        [
-            Self::Create,
-            Self::List,
-            Self::Show,
-            Self::Change,
-            Self::Rotate,
-            Self::Enable,
-            Self::Disable,
-            Self::Delete,
-        ]
-        .into_iter()
-        .filter(move |verb| *verb != Self::Rotate || rotates)
+        [Self::Create, Self::List, Self::Show, Self::Change, Self::Rotate, Self::Enable, Self::Disable, Self::Delete]
+            .into_iter()
+            .filter(move |verb| *verb != Self::Rotate || rotates)
     }
 
     /// The word on the command line.
@@ -111,7 +102,13 @@ impl Verb {
 
     /// Adds its flags.
     pub(super) fn args(self, resource: Resource, command: Command) -> Command {
-        let id = || Arg::new("entry").value_name("ID").required(true).help("Its id, or a name that only one has");
+        let id = || {
+            Arg::new("entry").value_name("ID").required(true).help(if self == Self::Show {
+                "Its id, or a name that only one has"
+            } else {
+                "Its id"
+            })
+        };
         let revision = || {
             let arg = Arg::new("revision").long("revision").value_name("N").value_parser(value_parser!(u64));
             arg.help("Only if it is at this revision still")
@@ -181,9 +178,7 @@ impl Task {
             Verb::Show => Self::Show { id: id() },
             Verb::Change => Self::Change { id: id(), draft: patch(resource, matches)?, revision: revision() },
             Verb::Rotate => Self::Rotate { id: id(), draft: rotation(resource, matches), revision: revision() },
-            Verb::Enable | Verb::Disable => {
-                Self::Switch { id: id(), on: verb == Verb::Enable, revision: revision() }
-            }
+            Verb::Enable | Verb::Disable => Self::Switch { id: id(), on: verb == Verb::Enable, revision: revision() },
             Verb::Delete => Self::Delete { id: id(), yes: matches.get_flag("yes"), revision: revision() },
         })
     }

@@ -58,7 +58,19 @@ fn flags_become_one_request() {
         ),
         (&["group", "show", "my/group"], "GET /v1/camera-groups/my%2Fgroup", &[], Value::Null),
         (
-            &["user", "change", "u1", "--name", "Bob", "--unset", "expires", "--unset", "metadata.note", "--revision", "3"],
+            &[
+                "user",
+                "change",
+                "u1",
+                "--name",
+                "Bob",
+                "--unset",
+                "expires",
+                "--unset",
+                "metadata.note",
+                "--revision",
+                "3",
+            ],
             "PATCH /v1/users/u1",
             &["if-match: \"3\""],
             json!({ "name": "Bob", "expires": null, "metadata": { "note": null } }),
@@ -69,7 +81,12 @@ fn flags_become_one_request() {
             &[],
             json!({ "overlap": "24h" }),
         ),
-        (&["camera", "disable", "c", "--revision", "9"], "POST /v1/cameras/c/disable", &["if-match: \"9\""], Value::Null),
+        (
+            &["camera", "disable", "c", "--revision", "9"],
+            "POST /v1/cameras/c/disable",
+            &["if-match: \"9\""],
+            Value::Null,
+        ),
         (&["camera", "enable", "c"], "POST /v1/cameras/c/enable", &[], Value::Null),
         (&["bearer-token", "delete", "b", "--yes"], "DELETE /v1/bearer-tokens/b", &[], Value::Null),
         (
@@ -81,7 +98,11 @@ fn flags_become_one_request() {
         (&["license", "list", "--name", "a b"], "GET /v1/license-keys?limit=1000&name=a+b", &[], Value::Null),
     ];
     for (line, request, headers, body) in rows {
-        assert_eq!(asked(line), (request.to_owned(), headers.iter().map(ToString::to_string).collect(), body), "{line:?}");
+        assert_eq!(
+            asked(line),
+            (request.to_owned(), headers.iter().map(ToString::to_string).collect(), body),
+            "{line:?}"
+        );
     }
 }
 
@@ -102,7 +123,10 @@ fn keys_and_secrets_come_from_files() {
     let (_, _, body) = asked(&["service-account", "create", "--account", "a", "--public-key", &key, "--role", "r"]);
     assert_eq!(body, json!({ "account": "a", "public_key": pem, "roles": ["r"] }));
     let (line, _, body) = asked(&["service-account", "rotate", "k1", "--id", "k2", "--public-key", &key]);
-    assert_eq!((line.as_str(), body), ("POST /v1/service-accounts/k1/rotate", json!({ "id": "k2", "public_key": pem })));
+    assert_eq!(
+        (line.as_str(), body),
+        ("POST /v1/service-accounts/k1/rotate", json!({ "id": "k2", "public_key": pem }))
+    );
     let Err(Trouble::Plain(said)) =
         ran(&["license", "create", "--account", "a", "--secret-file", "/no/such"], &mut Recorder::default())
     else {
@@ -151,7 +175,8 @@ fn a_secret_is_shown_once_with_a_note() {
 
 #[test]
 fn a_table_has_the_columns_that_say_something() {
-    let item = |id: &str, name: &str| json!({ "id": id, "name": name, "account": "a", "status": "active", "scopes": ["all"] });
+    let item =
+        |id: &str, name: &str| json!({ "id": id, "name": name, "account": "a", "status": "active", "scopes": ["all"] });
     let page = json!({ "items": [item("t1", "one\u{1b}[2J"), item("t2", "two")] });
     let text = ran(&["token", "list"], &mut Recorder::answering([(200, page)])).unwrap();
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -198,7 +223,9 @@ fn a_refusal_says_each_fault() {
 #[test]
 fn only_a_plain_yes_deletes() {
     let errand = Errand { resource: Resource::Camera, verb: Verb::Delete, json: false, drawn: false };
-    for (answer, confirmed) in [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)] {
+    for (answer, confirmed) in
+        [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)]
+    {
         assert_eq!(errand.confirmed("c", &mut answer.as_bytes()).unwrap(), confirmed, "{answer:?}");
     }
     let text = ran(&["camera", "delete", "c"], &mut Recorder::answering([(204, Value::Null)])).unwrap();

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What stands in one part of a path as it is. A dot does not: an id may be `..`.
@@ -118,6 +118,11 @@ fn length(value: &Value) -> usize {
     }
 }
 
+/// Wipes the texts of a document.
+pub(in crate::cli) fn wipe_all(document: &mut Map<String, Value>) {
+    document.values_mut().for_each(wipe);
+}
+
 fn wipe(value: &mut Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -134,8 +139,10 @@ pub(in crate::cli) struct Problem {
     /// The status of the answer.
     #[serde(skip)]
     pub(in crate::cli) status: StatusCode,
-    title: String,
-    detail: String,
+    /// What kind of refusal it is.
+    pub(in crate::cli) title: String,
+    /// Why, in one sentence.
+    pub(in crate::cli) detail: String,
     /// What is wrong with which field.
     pub(in crate::cli) errors: Vec<FieldError>,
 }
@@ -205,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_body_is_written_without_growing() {
-        let document = json!({ "name": "\"quoted\"", "list": [1, "b", null], "quota": { "hour": u64::MAX }, "on": true });
+        let document =
+            json!({ "name": "\"quoted\"", "list": [1, "b", null], "quota": { "hour": u64::MAX }, "on": true });
         let room = length(&document);
         let call = Call::post(&["accounts"]).json(document.clone()).if_revision(Some(7));
         let body = call.body.as_ref().unwrap();
@@ -219,7 +227,10 @@ mod tests {
     #[test]
     fn every_fault_is_a_sentence_of_its_own() {
         for (body, expected) in [
-            (r#"{"title":"a","detail":"b","errors":[{"field":"x","detail":"wrong"},{"field":"","detail":"odd"}]}"#, &["`x`: wrong", "odd"][..]),
+            (
+                r#"{"title":"a","detail":"b","errors":[{"field":"x","detail":"wrong"},{"field":"","detail":"odd"}]}"#,
+                &["`x`: wrong", "odd"][..],
+            ),
             (r#"{"title":"Not Found","detail":"there is no account `a`"}"#, &["there is no account `a`"]),
             (r#"{"title":"Not Found"}"#, &["Not Found"]),
             ("<html>", &["the gateway answered 404 Not Found"]),

@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 pub(super) use self::access::Access;
-pub(super) use self::call::{Call, Problem};
+pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
 use self::local::Local;
 use self::remote::Remote;
 use super::Configuration;
@@ -66,18 +66,26 @@ impl Trouble {
 
     /// Says it, and gives the exit code.
     pub(super) fn tell(self) -> ExitCode {
-        let sentences = match self {
-            Self::LeftAlone => return ExitCode::SUCCESS,
-            Self::Configuration(drawn) => {
-                super::complain(&drawn);
-                return ExitCode::FAILURE;
-            }
+        if let Self::LeftAlone = self {
+            return ExitCode::SUCCESS;
+        }
+        if let Self::Configuration(drawn) = &self {
+            super::complain(drawn);
+        }
+        let sentences = self.sentences();
+        super::complain(
+            &sentences.iter().map(|sentence| format!("vidgate: {}\n", visible(sentence))).collect::<String>(),
+        );
+        ExitCode::FAILURE
+    }
+
+    /// Each thing that went wrong; nothing where it was drawn already.
+    pub(super) fn sentences(self) -> Vec<String> {
+        match self {
+            Self::Configuration(_) | Self::LeftAlone => Vec::new(),
             Self::Refused(problem) => problem.sentences(),
             Self::Plain(sentences) => sentences,
-        };
-        let lines: String = sentences.iter().map(|sentence| format!("vidgate: {}\n", visible(sentence))).collect();
-        super::complain(&lines);
-        ExitCode::FAILURE
+        }
     }
 }
 

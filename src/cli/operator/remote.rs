@@ -75,7 +75,9 @@ impl Remote {
         let name = ServerName::IpAddress(self.address.ip().into());
         match timeout(PATIENCE, tls.connect(name, socket)).await {
             Ok(Ok(secure)) => converse(TokioIo::new(secure)).await,
-            Ok(Err(error)) => Err(Trouble::plain(format!("no TLS with the admin listener at {}: {error}", self.address))),
+            Ok(Err(error)) => {
+                Err(Trouble::plain(format!("no TLS with the admin listener at {}: {error}", self.address)))
+            }
             Err(_) => Err(Trouble::plain(format!("the admin listener at {} does not answer", self.address))),
         }
     }

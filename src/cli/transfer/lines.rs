@@ -1,0 +1,187 @@
+//! JSON Lines with one entry each: every line is read, and everything that is wrong with any of them known, before the
+//! first is sent.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::store::resource::Resource;
+
+/// What one request may carry, with room for what stands around the documents.
+pub(super) const LARGEST: usize = 7 << 20;
+/// The most faults that are told; a file of another kind is wrong in every line.
+const MOST_FAULTS: usize = 100;
+
+/// A line that is an entry.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Counted from 1.
+    pub(super) number: usize,
+    pub(super) resource: Resource,
+    /// Its id, if it says one.
+    pub(super) id: Option<String>,
+    /// The account above it, where it is an account.
+    pub(super) parent: Option<String>,
+    /// Where it stands in the text.
+    pub(super) span: Range<usize>,
+}
+
+/// Reads every line.
+pub(super) fn read(text: &[u8], ids_needed: bool) -> Result<Vec<Line>, Vec<String>> {
+    let (mut lines, mut faults, mut seen) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut at, mut wrong) = (0, 0);
+    for (place, raw) in text.split(|byte| *byte == b'\n').enumerate() {
+        let (number, span) = (place + 1, at..at + raw.len());
+        at += raw.len() + 1;
+        if raw.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let read = line(number, span, raw).and_then(|line| distinct(line, ids_needed, &mut seen));
+        match read {
+            Ok(line) => lines.push(line),
+            Err(fault) => {
+                wrong += 1;
+                if faults.len() < MOST_FAULTS {
+                    faults.push(format!("line {number}: {fault}"));
+                }
+            }
+        }
+    }
+    if faults.is_empty() {
+        return Ok(lines);
+    }
+    if wrong > faults.len() {
+        faults.push(format!("and {} more lines are wrong", wrong - faults.len()));
+    }
+    Err(faults)
+}
+
+fn line(number: usize, span: Range<usize>, raw: &[u8]) -> Result<Line, String> {
+    if raw.len() > LARGEST {
+        return Err(format!("it has more than {LARGEST} bytes"));
+    }
+    let mut document: Wiped = serde_json::from_slice(raw).map(Wiped).map_err(|error| not_an_object(&error))?;
+    let mut text = |key: &str| match document.0.get_mut(key) {
+        Some(Value::String(text)) => Some(std::mem::take(text)),
+        Some(_) | None => None,
+    };
+    let (id, name) = (text("id"), text("resource"));
+    let resource = name.as_deref().and_then(Resource::of_name).ok_or_else(|| {
+        let names = Resource::ALL.iter().map(|resource| resource.name()).collect::<Vec<_>>().join(", ");
+        format!("`resource`: it is one of {names}")
+    })?;
+    let parent = if resource == Resource::Account { text("parent") } else { None };
+    Ok(Line { number, resource, id, parent, span })
+}
+
+/// Documents hold secrets.
+struct Wiped(Map<String, Value>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        crate::cli::operator::wipe_all(&mut self.0);
+    }
+}
+
+/// What serde says, without its line, which is always the first; a column helps.
+fn not_an_object(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(message, _)| message);
+    match error.classify() {
+        serde_json::error::Category::Data => format!("it is not a JSON object: {message}"),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            format!("column {}: {message}", error.column())
+        }
+    }
+}
+
+fn distinct(line: Line, ids_needed: bool, seen: &mut HashMap<(Resource, String), usize>) -> Result<Line, String> {
+    match &line.id {
+        None if ids_needed => Err("it has no `id`, by which --skip-existing could know it again".to_owned()),
+        None => Ok(line),
+        Some(id) => match seen.insert((line.resource, id.clone()), line.number) {
+            None => Ok(line),
+            Some(first) => Err(format!("the {} of line {first} has the same id", line.resource.words())),
+        },
+    }
+}
+
+/// A request body with these entries to be made, in this order.
+pub(super) fn batch(text: &[u8], lines: &[&Line]) -> Zeroizing<Vec<u8>> {
+    let length = lines.iter().map(|line| line.span.len() + 96).sum::<usize>() + 32;
+    let mut body = Zeroizing::new(Vec::with_capacity(length));
+    body.extend_from_slice(b"{\"operations\":[");
+    for (place, line) in lines.iter().enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        let mut document: Wiped =
+            serde_json::from_slice(&text[line.span.clone()]).map(Wiped).expect("every line was read before");
+        document.0.remove("resource");
+        body.extend_from_slice(b"{\"op\":\"create\",\"resource\":\"");
+        body.extend_from_slice(line.resource.name().as_bytes());
+        body.extend_from_slice(b"\",\"document\":");
+        serde_json::to_writer(&mut *body, &document.0).expect("a document is plain values");
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_is_wrong_is_known_with_its_line() {
+        let text = concat!(
+            "{\"resource\":\"account\",\"id\":\"a\"}\n",
+            "\n",
+            "{\"resource\":\"acount\",\"id\":\"b\"}\r\n",
+            "{\"id\":\"c\"}\n",
+            "[1]\n",
+            "{\"resource\":\"account\",\"id\":\"a\"}\n",
+            "{\"resource\":\"camera\",\"id\":\"a\"}\n",
+            "{\"resource\":",
+        );
+        let faults = read(text.as_bytes(), false).unwrap_err();
+        let places: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+        assert_eq!(places, ["line 3", "line 4", "line 5", "line 6", "line 8"], "{faults:?}");
+        assert!(faults[0].contains("`resource`: it is one of account, license_key, "));
+        assert_eq!(faults[2], "line 5: it is not a JSON object: invalid type: sequence, expected a map");
+        assert_eq!(faults[3], "line 6: the account of line 1 has the same id");
+        assert_eq!(faults[4], "line 8: column 12: EOF while parsing a value");
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_not_told_line_by_line() {
+        let faults = read("x\n".repeat(1000).as_bytes(), false).unwrap_err();
+        assert_eq!(faults.len(), MOST_FAULTS + 1);
+        assert_eq!(faults[MOST_FAULTS], "and 900 more lines are wrong");
+    }
+
+    #[test]
+    fn what_cannot_be_known_again_cannot_be_skipped() {
+        let text = b"{\"resource\":\"camera\",\"account\":\"a\"}";
+        assert_eq!(read(text, false).unwrap().len(), 1);
+        assert!(read(text, true).unwrap_err()[0].contains("--skip-existing"));
+    }
+
+    #[test]
+    fn a_batch_has_the_documents_without_their_resource() {
+        let text = "{\"resource\":\"user\",\"login\":\"b\\u00fc\\\"b\",\"key\":\"x\"}\n{\"resource\":\"account\",\"id\":\"a\"}";
+        let lines = read(text.as_bytes(), false).unwrap();
+        let body = batch(text.as_bytes(), &[&lines[1], &lines[0]]);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&body).unwrap(),
+            json!({ "operations": [
+                { "op": "create", "resource": "account", "document": { "id": "a" } },
+                { "op": "create", "resource": "user", "document": { "login": "bü\"b", "key": "x" } },
+            ] })
+        );
+    }
+}
