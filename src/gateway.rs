@@ -116,7 +116,9 @@ impl Gateway {
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }
-        Ok(limit::admit(permit))
+        let admission = limit::admit(permit);
+        admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
+        Ok(admission)
     }
 
     /// A defect costs its own request an answer, and nobody else anything.

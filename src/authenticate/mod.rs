@@ -131,7 +131,7 @@ fn prove_all(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scen
                 merged = match merged {
                     None => Some(principal),
                     Some(other) => {
-                        let agreed = other.agree(principal, scene.directory);
+                        let agreed = other.agree(principal);
                         disagreed |= agreed.is_none();
                         agreed
                     }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::clock::UnixTime;
-use crate::record::{Attributes, Directory, Kind};
+use crate::record::{Attributes, Kind};
 use crate::scheme::jwt::Verified;
-use crate::scheme::stage::{Register, Request, named};
+use crate::scheme::stage::{self, Register, Request, named};
 
 const HERE: &str = "192.0.2.7";
 const ELSEWHERE: &str = "203.0.113.9";
@@ -39,9 +39,9 @@ fn register() -> Register {
         register.enrol(Kind::LicenseKey, account, account, &format!("key-of-{account}"), |_| {});
     }
     register.enrol(Kind::LicenseKey, "off", "acme", "key-off", |record| record.disabled = true);
-    let secret = register.digest(b"secret");
+    let secret = stage::proofs([("secret", None)]);
     register
-        .enrol(Kind::ApiClient, "client", "acme", "client", |record| record.attributes = Attributes::Secret(secret));
+        .enrol(Kind::ApiClient, "client", "acme", "client", |record| record.attributes = Attributes::Proofs(secret));
     register
 }
 
@@ -54,7 +54,7 @@ fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
 
 fn told(expression: &str, request: &Request) -> String {
     match identify(expression, request) {
-        Ok(principal) => principal.subject().to_str().unwrap().into(),
+        Ok(principal) => principal.subject().into(),
         Err(refusal) => refusal.cause.name().into(),
     }
 }
@@ -198,7 +198,7 @@ fn what_two_credentials_prove_is_merged() {
     let principal = identify("office and license and camera", &request(HERE, "key-of-branch", CAMERA)).unwrap();
     assert_eq!(&*principal.account().unwrap().id.0, "branch");
     assert_eq!(principal.scopes(), Some(&["watch"].into_iter().collect()));
-    let credentials: Vec<&str> = principal.credentials().iter().map(|record| &*record.id).collect();
+    let credentials: Vec<&str> = principal.credentials().iter().map(|record| record.id()).collect();
     assert_eq!(credentials, ["branch", "248527"]);
     assert_eq!(principal.scheme(), "lkey");
 }

@@ -16,7 +16,7 @@ pub const SCOPES: HeaderName = HeaderName::from_static("x-vidgate-scopes");
 /// Writes the identity. The caller's own copies are gone by now.
 pub(super) fn write(headers: &mut HeaderMap, admission: &Admission) {
     let principal = admission.principal();
-    headers.insert(SUBJECT, principal.subject().clone());
+    headers.insert(SUBJECT, principal.subject_header());
     headers.insert(SCHEME, HeaderValue::from_static(principal.scheme()));
     if let Some(account) = principal.account() {
         headers.insert(ACCOUNT, account.header.clone());

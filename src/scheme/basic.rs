@@ -5,12 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Attributes, Digest, Kind};
+use crate::record::Kind;
 use crate::refusal::Reason;
 use crate::scheme::buffer::Buffer;
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
@@ -93,17 +92,14 @@ impl Scheme for Basic {
     fn verify(&self, credential: Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         let (identifier, secret) =
             (&credential.text.bytes()[..credential.colon], &credential.text.bytes()[credential.colon + 1..]);
-        let record = scene.directory.find(Kind::ApiClient, &scene.directory.digest(identifier));
-        let expected = match record.as_ref().map(|record| &record.attributes) {
-            Some(Attributes::Secret(digest)) => digest,
-            // Nobody's secret, so that the work below is the same.
-            Some(Attributes::None | Attributes::Camera(_) | Attributes::Group { .. } | Attributes::PublicKey(_))
-            | None => &Digest([0; 32]),
-        };
-        let equal: bool = scene.directory.digest(secret).0.ct_eq(&expected.0).into();
+        let record = scene.directory.look_up(Kind::ApiClient, identifier);
+        // Nobody has no proofs, which costs the same work.
+        let proofs = record.as_ref().map_or(&[][..], |record| record.proofs());
+        let proven = scene.directory.proves(secret, proofs, scene.now);
         match record {
-            Some(record) if equal => {
+            Some(record) if proven => {
                 usable(&record, scene)?;
+                scene.directory.proven(&record, secret);
                 Ok(Principal::of_record("basic", record))
             }
             Some(_) => Err(Rejection::new(Reason::Mismatch, "the identifier is known, the secret is wrong")),
@@ -132,8 +128,11 @@ fn decode(token: &[u8]) -> Option<Buffer<LONGEST>> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
-    use crate::scheme::stage::kit;
+    use crate::record::Attributes;
+    use crate::scheme::stage::{self, Register, Request, kit};
 
     fn build(realm: &str) -> Result<Basic, Invalid> {
         Basic::new(Settings { realm: realm.into() }, &kit("api"))
@@ -145,6 +144,25 @@ mod tests {
         assert_eq!(challenge, "Basic realm=\"Secure Video\", charset=\"UTF-8\"");
         for wrong in ["", "a\"b", "a\\b", "a\nb", "é"] {
             assert!(build(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn while_a_secret_is_rotated_both_are_good_until_the_old_one_ends() {
+        let register = Register::new();
+        register.account("acme", None);
+        register.enrol(Kind::ApiClient, "client", "acme", "client", |client| {
+            client.attributes = Attributes::Proofs(stage::proofs([("old", Some(100)), ("new", None)]));
+        });
+        let scheme = build("api").unwrap();
+        for (secret, now, proven) in
+            [("old", 99, true), ("new", 99, true), ("old", 100, false), ("new", 100, true), ("other", 99, false)]
+        {
+            let field = format!("Basic {}", STANDARD.encode(format!("client:{secret}")));
+            let request = Request::get("/").header("authorization", &field);
+            let answer = stage::examine(&scheme, &request, &register, now);
+            let expected = if proven { Ok(()) } else { Err(Reason::Mismatch) };
+            assert_eq!(answer.map(drop).map_err(|rejection| rejection.reason), expected, "{secret} at {now}");
         }
     }
 }

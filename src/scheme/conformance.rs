@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use crate::clock::UnixTime;
-use crate::record::{Attributes, Directory, Kind, PublicKey};
+use crate::record::{Attributes, Kind, PublicKey};
 use crate::scheme::stage::{self, Register, Request};
 use crate::scheme::{Examine, KINDS, Principal, Rejection};
 
@@ -117,17 +117,17 @@ impl RecordOnFile {
     fn enrol(&self, register: &Register, folder_of: &str) {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == self.kind).unwrap();
         register.enrol(kind, &self.id, &self.account, &self.text, |record| {
-            record.subject = self.subject.parse().unwrap();
+            record.subject.clone_from(&self.subject);
             record.disabled = self.disabled;
             record.not_before = self.not_before.map(UnixTime);
             record.expires = self.expires.map(UnixTime);
             record.scopes = self.scopes.as_ref().map(|scopes| scopes.iter().collect());
             record.attributes = match (&self.camera, &self.secret, &self.public_key) {
                 (Some(camera), None, None) => Attributes::Camera(camera.as_str().into()),
-                (None, Some(secret), None) => Attributes::Secret(register.digest(secret.as_bytes())),
+                (None, Some(secret), None) => Attributes::Proofs(stage::proofs([(secret, None)])),
                 (None, None, Some(file)) => {
                     let pem = std::fs::read(folder(folder_of).join(file)).unwrap();
-                    Attributes::PublicKey(PublicKey(DecodingKey::from_rsa_pem(&pem).unwrap()))
+                    Attributes::PublicKey(Box::new(PublicKey(DecodingKey::from_rsa_pem(&pem).unwrap())))
                 }
                 _ => Attributes::None,
             };
@@ -154,7 +154,7 @@ fn told(answer: &Result<Option<Principal>, Rejection>) -> String {
     match answer {
         Ok(None) => "none".into(),
         Ok(Some(principal)) => {
-            let mut text = principal.subject().to_str().unwrap().to_owned();
+            let mut text = principal.subject().to_owned();
             if let Some(account) = principal.account() {
                 write!(text, "@{}", account.id.0).unwrap();
             }

@@ -14,7 +14,7 @@ use crate::clock::UnixTime;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, Attributes, Digest, Kind, Record};
+use crate::record::{Account, Attributes, Kind, Record};
 use crate::refusal::Reason;
 use crate::scheme::jose::{self, Claims, Compact};
 use crate::scheme::verified::{Key, Remembered};
@@ -116,9 +116,12 @@ pub struct Token<'a>(Compact<'a>);
 impl Jwt {
     /// Checks everything. Nothing is said of the claims of a token whose signature does not hold.
     fn prove(&self, token: &Compact<'_>, scene: &Scene<'_>) -> Result<Remembered, Rejection> {
-        let key_id = scene.directory.digest(token.key_id().map_err(malformed)?.as_bytes());
+        let key_id = token.key_id().map_err(malformed)?;
         // A `kid` is public and names no person: that an unknown one costs no RSA is nothing worth hiding.
-        let record = find(&key_id, scene).ok_or(Rejection::new(Reason::Unknown, "nobody has a key with this `kid`"))?;
+        let record = scene
+            .directory
+            .look_up(Kind::ServiceAccountKey, key_id.as_bytes())
+            .ok_or(Rejection::new(Reason::Unknown, "nobody has a key with this `kid`"))?;
         let Attributes::PublicKey(key) = &record.attributes else {
             return Err(Rejection::new(Reason::Unknown, "the record of this `kid` holds no public key"));
         };
@@ -133,7 +136,7 @@ impl Jwt {
             return Err(Rejection::new(Reason::Contradicted, "the token is meant for an audience (`aud`)"));
         }
         let account = issuer(&claims, &record, scene)?;
-        Ok(Remembered { key_id, record, account, expires: UnixTime(claims.expires) })
+        Ok(Remembered { record, account, expires: UnixTime(claims.expires) })
     }
 
     fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
@@ -157,10 +160,6 @@ const fn malformed(detail: &'static str) -> Rejection {
     Rejection { reason: Reason::Malformed, detail }
 }
 
-fn find(key_id: &Digest, scene: &Scene<'_>) -> Option<Arc<Record>> {
-    scene.directory.find(Kind::ServiceAccountKey, key_id)
-}
-
 /// The account that the token speaks for: the key's own, or a direct child of it; never a parent or a sibling.
 fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Account>, Rejection> {
     let own = &record.account;
@@ -168,9 +167,9 @@ fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Acc
         return Ok(Arc::clone(own));
     }
     match scene.directory.account(&claims.issuer) {
-        Some(child) if child.parent.as_ref() == Some(&own.id) => {
-            if child.disabled {
-                return Err(Rejection::new(Reason::Disabled, "the account is disabled"));
+        Some(child) if child.is_child_of(own) => {
+            if child.is_disabled() {
+                return Err(Rejection::new(Reason::Disabled, "the account, or one above it, is disabled"));
             }
             Ok(child)
         }
@@ -182,10 +181,19 @@ fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Acc
 
 /// Whether nothing that the proof rested on has changed: not the clock past the end, not the key, not the account.
 fn still_true(known: &Remembered, scene: &Scene<'_>) -> bool {
-    let same_record = find(&known.key_id, scene).is_some_and(|record| Arc::ptr_eq(&record, &known.record));
-    let same_account = Arc::ptr_eq(&known.account, &known.record.account)
-        || scene.directory.account(&known.account.id.0).is_some_and(|account| Arc::ptr_eq(&account, &known.account));
-    same_record && same_account && scene.now < known.expires && usable(&known.record, scene).is_ok()
+    scene.now < known.expires
+        && scene.directory.is_current(&known.record)
+        && usable(&known.record, scene).is_ok()
+        && (Arc::ptr_eq(&known.account, &known.record.account) || still_speaks_for(known, scene))
+}
+
+/// Whether the child that the token speaks for is still one, and on.
+fn still_speaks_for(known: &Remembered, scene: &Scene<'_>) -> bool {
+    let child = &known.account;
+    // An account may have gone, and another one have come by its name.
+    scene.directory.account(&child.id.0).is_some_and(|current| Arc::ptr_eq(&current, child))
+        && child.is_child_of(&known.record.account)
+        && !child.is_disabled()
 }
 
 #[cfg(test)]
@@ -212,8 +220,8 @@ mod tests {
     fn enrol(register: &Register, pem: &str, disabled: bool) {
         register.enrol(Kind::ServiceAccountKey, "kid-parent", "1", "kid-parent", |record| {
             record.disabled = disabled;
-            record.attributes =
-                Attributes::PublicKey(PublicKey(DecodingKey::from_rsa_pem(file(pem).as_bytes()).unwrap()));
+            let key = PublicKey(DecodingKey::from_rsa_pem(file(pem).as_bytes()).unwrap());
+            record.attributes = Attributes::PublicKey(Box::new(key));
         });
     }
 
@@ -245,9 +253,21 @@ mod tests {
     /// What, token, when it is asked for again, after which change, and the answer then.
     type Turn = (&'static str, &'static str, u64, Change, Result<&'static str, Reason>);
 
+    fn check(turns: &[Turn]) {
+        for (what, token, now, change, expected) in turns.iter().copied() {
+            let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
+            assert!(ask(&scheme, token, &register, &verified, NOW).is_ok(), "{what}");
+            assert_eq!(verified.len(), 1, "{what}");
+            change(&register);
+            let answer = ask(&scheme, token, &register, &verified, now);
+            assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{what}");
+            assert_eq!(verified.len(), usize::from(expected.is_ok()), "{what}");
+        }
+    }
+
     #[test]
     fn a_remembered_token_is_refused_as_soon_as_its_ground_is_gone() {
-        let changes: [Turn; 9] = [
+        check(&[
             ("nothing", "exact-hour.jwt", NOW, |_| {}, Ok("1")),
             ("nothing, for a child", "child-account.jwt", NOW, |_| {}, Ok("77")),
             ("the last second", "exact-hour.jwt", NOW + 3599, |_| {}, Ok("1")),
@@ -261,6 +281,12 @@ mod tests {
             ),
             ("another key", "exact-hour.jwt", NOW, |on| enrol(on, "child.pub.pem", false), Err(Reason::Mismatch)),
             ("the key is off", "exact-hour.jwt", NOW, |on| enrol(on, "parent.pub.pem", true), Err(Reason::Disabled)),
+        ]);
+    }
+
+    #[test]
+    fn a_remembered_token_is_refused_as_soon_as_an_account_is_gone_or_off() {
+        check(&[
             (
                 "the child is off",
                 "child-account.jwt",
@@ -269,22 +295,40 @@ mod tests {
                 Err(Reason::Disabled),
             ),
             (
+                "the account is off",
+                "exact-hour.jwt",
+                NOW,
+                |on| drop(on.account_with("1", None, true)),
+                Err(Reason::Disabled),
+            ),
+            (
+                "an account far above is off",
+                "exact-hour.jwt",
+                NOW,
+                |on| {
+                    on.account("1", Some("0"));
+                    on.account_with("0", None, true);
+                },
+                Err(Reason::Disabled),
+            ),
+            (
+                "the child is gone, and another has its name",
+                "child-account.jwt",
+                NOW,
+                |on| {
+                    on.close("77");
+                    on.account("77", None);
+                },
+                Err(Reason::Contradicted),
+            ),
+            (
                 "the child is another's",
                 "child-account.jwt",
                 NOW,
                 |on| drop(on.account("77", Some("2"))),
                 Err(Reason::Contradicted),
             ),
-        ];
-        for (what, token, now, change, expected) in changes {
-            let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
-            assert!(ask(&scheme, token, &register, &verified, NOW).is_ok(), "{what}");
-            assert_eq!(verified.len(), 1, "{what}");
-            change(&register);
-            let answer = ask(&scheme, token, &register, &verified, now);
-            assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{what}");
-            assert_eq!(verified.len(), usize::from(expected.is_ok()), "{what}");
-        }
+        ]);
     }
 
     #[test]

@@ -211,16 +211,16 @@ pub const KINDS: &[KindEntry] = &[
 
 /// Whether a record may be used now. Which of the reasons applies is for the log; the caller hears one sentence.
 fn usable(record: &Record, scene: &Scene<'_>) -> Result<(), Rejection> {
-    if record.disabled {
+    if record.is_disabled() {
         return Err(Rejection::new(Reason::Disabled, "the credential is disabled"));
     }
-    if record.account.disabled {
-        return Err(Rejection::new(Reason::Disabled, "the account is disabled"));
+    if record.account.is_disabled() {
+        return Err(Rejection::new(Reason::Disabled, "the account, or one above it, is disabled"));
     }
-    if record.not_before.is_some_and(|from| scene.now < from) {
+    if record.not_before().is_some_and(|from| scene.now < from) {
         return Err(Rejection::new(Reason::NotYetValid, "the credential is not valid yet"));
     }
-    if record.expires.is_some_and(|end| scene.now >= end) {
+    if record.expires().is_some_and(|end| scene.now >= end) {
         return Err(Rejection::new(Reason::Expired, "the credential has expired"));
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, AccountId, Attributes, Digest, Directory, Kind, Record};
+use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
@@ -71,52 +71,72 @@ impl Register {
         Self { accounts: RefCell::default(), records: RefCell::default() }
     }
 
-    /// Puts an account on file, in the place of one with the same name.
+    /// Puts an account on file, or changes the one that is there.
     pub(crate) fn account(&self, id: &str, parent: Option<&str>) -> Arc<Account> {
         self.account_with(id, parent, false)
     }
 
     pub(crate) fn account_with(&self, id: &str, parent: Option<&str>, disabled: bool) -> Arc<Account> {
-        let account = Arc::new(Account {
-            id: AccountId(id.into()),
-            parent: parent.map(|parent| AccountId(parent.into())),
-            disabled,
-            header: id.parse().unwrap(),
-        });
-        self.accounts.borrow_mut().insert(id.into(), Arc::clone(&account));
+        let parent = parent.map(|parent| self.known(parent));
+        let account = self.known(id);
+        account.stand(Standing { parent, disabled });
         account
     }
 
+    fn known(&self, id: &str) -> Arc<Account> {
+        let new = || Arc::new(Account::new(id, Standing::default()).unwrap());
+        Arc::clone(self.accounts.borrow_mut().entry(id.into()).or_insert_with(new))
+    }
+
+    /// Takes an account off the file.
+    pub(crate) fn close(&self, id: &str) {
+        self.accounts.borrow_mut().remove(id).unwrap();
+    }
+
     /// Puts a credential on file that is found by `text`.
-    pub(crate) fn enrol(&self, kind: Kind, id: &str, account: &str, text: &str, adjust: impl FnOnce(&mut Record)) {
-        let mut record = Record {
-            kind,
-            id: id.into(),
-            account: Arc::clone(&self.accounts.borrow()[account]),
-            subject: format!("{}:{id}", kind.name()).parse().unwrap(),
-            disabled: false,
-            not_before: None,
-            expires: None,
-            scopes: None,
-            attributes: Attributes::None,
-        };
-        adjust(&mut record);
-        self.records.borrow_mut().insert((kind, self.digest(text.as_bytes()).0), Arc::new(record));
+    pub(crate) fn enrol(&self, kind: Kind, id: &str, account: &str, text: &str, adjust: impl FnOnce(&mut Details)) {
+        let digest = digest(text.as_bytes());
+        let account = Arc::clone(&self.accounts.borrow()[account]);
+        let mut details = Details::new(Key { kind, digest }, id, account);
+        details.subject = format!("{}:{id}", kind.name());
+        adjust(&mut details);
+        self.records.borrow_mut().insert((kind, digest.0), Arc::new(Record::new(details).unwrap()));
     }
 
     /// Takes a credential off the file.
     pub(crate) fn revoke(&self, kind: Kind, text: &str) {
-        self.records.borrow_mut().remove(&(kind, self.digest(text.as_bytes()).0)).unwrap();
+        self.records.borrow_mut().remove(&(kind, digest(text.as_bytes()).0)).unwrap();
     }
 }
 
+fn digest(text: &[u8]) -> Digest {
+    Digest(Sha256::digest(text).into())
+}
+
+/// Secrets as a register knows them, with their ends.
+pub(crate) fn proofs<T: AsRef<str>>(secrets: impl IntoIterator<Item = (T, Option<u64>)>) -> Box<[Proof]> {
+    let proof = |(secret, expires): (T, Option<u64>)| Proof {
+        pepper: 0,
+        digest: digest(secret.as_ref().as_bytes()),
+        expires: expires.map(UnixTime),
+    };
+    secrets.into_iter().map(proof).collect()
+}
+
 impl Directory for Register {
-    fn digest(&self, text: &[u8]) -> Digest {
-        Digest(Sha256::digest(text).into())
+    fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
+        self.records.borrow().get(&(kind, digest(text).0)).cloned()
     }
 
-    fn find(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
-        self.records.borrow().get(&(kind, digest.0)).cloned()
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool {
+        proofs.iter().any(|proof| proof.digest == digest(text) && proof.expires.is_none_or(|end| now < end))
+    }
+
+    fn proven(&self, _: &Record, _: &[u8]) {}
+
+    fn is_current(&self, record: &Arc<Record>) -> bool {
+        let key = record.key();
+        self.records.borrow().get(&(key.kind, key.digest.0)).is_some_and(|current| Arc::ptr_eq(current, record))
     }
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use quick_cache::unsync::Cache;
 
 use crate::clock::UnixTime;
-use crate::record::{Account, Digest, Record};
+use crate::record::{Account, Record};
 
 /// The memory of one worker.
 pub struct Verified(RefCell<Cache<Key, Remembered>>);
@@ -19,8 +19,6 @@ pub(super) type Key = [u8; 32];
 /// What a verified token proved.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
-    /// What the key's record is looked up by.
-    pub(super) key_id: Digest,
     /// The record as it was. A key that was replaced since then has another.
     pub(super) record: Arc<Record>,
     /// The account that the token speaks for, as it was.

@@ -148,6 +148,9 @@ fn common_faults(resource: Resource, common: &Common) -> Vec<Fault> {
         (Owner::Account, None) => faults.push(Fault::new("account", "it needs the account that owns it")),
         (Owner::Nobody, None) | (Owner::Account, Some(_)) | (Owner::Inherited, _) => {}
     }
+    if resource.owner() == Owner::Nobody && (common.not_before.is_some() || common.expires.is_some()) {
+        faults.push(Fault::new("expires", "an account has no end of its own; it can be disabled"));
+    }
     if let (Some(start), Some(end)) = (common.not_before, common.expires)
         && start >= end
     {
@@ -156,7 +159,8 @@ fn common_faults(resource: Resource, common: &Common) -> Vec<Fault> {
     let (most, key, value) = METADATA;
     let fits = |(name, text): (&String, &String)| plain(name, key) && text.len() <= value;
     if common.metadata.len() > most || !common.metadata.iter().all(fits) {
-        let message = format!("these are at most {most} texts of at most {value} bytes, under keys of 1 to {key} bytes");
+        let message =
+            format!("these are at most {most} texts of at most {value} bytes, under keys of 1 to {key} bytes");
         faults.push(Fault::new("metadata", message));
     }
     faults
@@ -208,7 +212,7 @@ pub(super) fn writable(entry: &Entry) -> Map<String, Value> {
 
 /// What the house knows of an entry besides what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionView {
+pub(super) struct VersionView {
     /// Counted from 1.
     pub number: u32,
     /// When it was made.
@@ -238,4 +242,3 @@ pub(super) fn shown(entry: &Entry, last_used: Option<UnixTime>, now: UnixTime) -
     }
     document
 }
-

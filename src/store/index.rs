@@ -1,20 +1,32 @@
 //! Accounts and credentials in memory, as the corridor sees them. Many read while one writes; a reader never waits for
-//! a disk.
+//! a disk, and a credential that is replaced or moved to another digest is never missed in between.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
 
+use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use subtle::{Choice, ConstantTimeEq};
 
-use super::digest::Pepper;
-use crate::record::{Account, Digest, Directory, Kind, Record};
+use super::by_key::{ByKey, Uniform};
+use super::digest::Peppers;
+use crate::clock::UnixTime;
+use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark};
+
+/// How many parts the records lie in. A part that grows makes its readers wait; with a million records that is for
+/// about 4000 of them.
+const SHARDS: usize = 256;
+/// As many proofs are compared with each secret at least, so that their number does not show.
+const MOST_PROOFS: usize = 4;
 
 /// Everything known of who exists.
 pub struct Index {
-    pepper: Pepper,
-    records: DashMap<(Kind, Digest), Arc<Record>>,
+    peppers: ArcSwap<Peppers>,
+    records: DashMap<ByKey, (), Uniform>,
     accounts: DashMap<Arc<str>, Arc<Account>>,
+    sightings: Option<SyncSender<Sighting>>,
 }
 
 /// Two credentials of one kind are the same key or token: who presents it cannot be told apart.
@@ -24,37 +36,201 @@ pub struct Clash {
     /// The kind of both.
     pub kind: Kind,
     /// The name of the one that was there before.
-    pub first: Arc<str>,
+    pub first: Box<str>,
+}
+
+/// A credential known under an older pepper was presented, so that its digest under the newest is known now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The kind of the record.
+    pub kind: Kind,
+    /// The name of the record.
+    pub id: Box<str>,
+    /// Which of its digests.
+    pub part: Part,
+    /// That digest as it was.
+    pub old: Digest,
+    /// The number of the newest pepper.
+    pub pepper: u16,
+    /// The digest under it.
+    pub digest: Digest,
+}
+
+/// A digest of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The one by which it is found.
+    Handle,
+    /// The one of a secret that goes with it.
+    Proof,
 }
 
 impl Index {
     /// Nobody yet, under a pepper of its own.
     pub fn new() -> Self {
-        Self::with_pepper(Pepper::random())
+        Self::with_peppers(Peppers::random())
     }
 
-    /// Nobody yet, under a pepper that outlives the process.
-    pub fn with_pepper(pepper: Pepper) -> Self {
-        Self { pepper, records: DashMap::new(), accounts: DashMap::new() }
+    /// Nobody yet, under peppers that outlive the process.
+    pub fn with_peppers(peppers: Peppers) -> Self {
+        Self {
+            peppers: ArcSwap::from_pointee(peppers),
+            records: DashMap::with_capacity_and_hasher_and_shard_amount(0, Uniform::default(), SHARDS),
+            accounts: DashMap::new(),
+            sightings: None,
+        }
     }
 
-    /// Adds an account, or puts it in the place of the one with its name. Returns the shared one that records refer to.
-    pub fn insert_account(&self, account: Account) -> Arc<Account> {
-        let account = Arc::new(account);
-        self.accounts.insert(Arc::clone(&account.id.0), Arc::clone(&account));
-        account
+    /// Tells of credentials that are known under an older pepper when they are presented: each once, unless there was
+    /// no room for it.
+    pub fn reporting(self, sightings: SyncSender<Sighting>) -> Self {
+        Self { sightings: Some(sightings), ..self }
     }
 
-    /// Adds a credential, to be found by the digest of `digest_text`. The first one stays where two clash.
-    pub fn insert(&self, record: Record, digest_text: &[u8]) -> Result<(), Clash> {
-        match self.records.entry((record.kind, self.pepper.digest(digest_text))) {
-            Entry::Occupied(first) => Err(Clash { kind: record.kind, first: Arc::clone(&first.get().id) }),
+    /// Changes the peppers. What is on file under one that is not among them is not found any more.
+    pub fn set_peppers(&self, peppers: Peppers) {
+        self.peppers.store(Arc::new(peppers));
+    }
+
+    /// The peppers in use.
+    pub fn peppers(&self) -> Arc<Peppers> {
+        self.peppers.load_full()
+    }
+
+    /// The digest of `text` under the newest pepper.
+    pub fn digest(&self, text: &[u8]) -> Digest {
+        self.peppers.load().digest_newest(text).1
+    }
+
+    /// What proves `secret` under the newest pepper.
+    pub fn proof(&self, secret: &[u8], expires: Option<UnixTime>) -> Proof {
+        let (pepper, digest) = self.peppers.load().digest_newest(secret);
+        Proof { pepper, digest, expires }
+    }
+
+    /// Adds an account. Returns the shared one that records refer to; `Err`: the one that has its name already.
+    pub fn insert_account(&self, account: Account) -> Result<Arc<Account>, Arc<Account>> {
+        match self.accounts.entry(Arc::clone(&account.id.0)) {
+            Entry::Occupied(first) => Err(Arc::clone(first.get())),
+            Entry::Vacant(place) => Ok(Arc::clone(&place.insert(Arc::new(account)))),
+        }
+    }
+
+    /// Takes an account away. Its credentials are the business of whoever does so.
+    pub fn remove_account(&self, id: &str) -> Option<Arc<Account>> {
+        self.accounts.remove(id).map(|(_, account)| account)
+    }
+
+    /// Adds a credential. The first one stays where two clash.
+    pub fn insert(&self, record: Record) -> Result<Arc<Record>, Clash> {
+        let record = Arc::new(record);
+        match self.records.entry(ByKey(Arc::clone(&record))) {
+            Entry::Occupied(first) => {
+                let first = &first.key().0;
+                Err(Clash { kind: first.kind(), first: first.id().into() })
+            }
             Entry::Vacant(place) => {
-                place.insert(Arc::new(record));
-                Ok(())
+                place.insert(());
+                Ok(record)
             }
         }
     }
+
+    /// Puts a credential in place, whatever was found by its digest before. Its last use goes on where it is the same
+    /// one. From then on readers find the new one; until then, the one before.
+    pub fn publish(&self, record: Record) -> Arc<Record> {
+        let record = Arc::new(record);
+        match self.records.entry(ByKey(Arc::clone(&record))) {
+            Entry::Occupied(before) => {
+                let (before, ()) = before.replace_entry(());
+                if before.0.id() == record.id() {
+                    record.carry_use(&before.0);
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(());
+            }
+        }
+        record
+    }
+
+    /// Takes a credential away: nobody finds it from now on.
+    pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
+        self.records.remove(&Key { kind, digest: *digest }).map(|(record, ())| record.0)
+    }
+
+    /// How many credentials there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Visits every credential. `visit` must not change the index: it holds a part of it still.
+    pub fn for_each(&self, mut visit: impl FnMut(&Arc<Record>)) {
+        self.records.iter().for_each(|record| visit(&record.key().0));
+    }
+
+    /// The credential that `text` stands for, without a word to anyone.
+    pub fn holder(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
+        self.search(kind, text).map(|found| found.record)
+    }
+
+    fn search(&self, kind: Kind, text: &[u8]) -> Option<Found> {
+        let mut peppers = self.peppers.load();
+        loop {
+            if let Some(found) = self.search_under(&peppers, kind, text) {
+                return Some(found);
+            }
+            let now = self.peppers.load();
+            // What is moved to a pepper that is newer than these would be missed under them.
+            if Arc::ptr_eq(&peppers, &now) {
+                return None;
+            }
+            peppers = now;
+        }
+    }
+
+    fn search_under(&self, peppers: &Guard<Arc<Peppers>>, kind: Kind, text: &[u8]) -> Option<Found> {
+        let (pepper, newest) = peppers.digest_newest(text);
+        let get = |digest: &Digest| {
+            let record = self.records.get(&Key { kind, digest: *digest })?;
+            Some(Found { record: Arc::clone(&record.key().0), pepper, newest })
+        };
+        let found = get(&newest);
+        if found.is_some() {
+            return found;
+        }
+        let mut older = peppers.digests_older(text).peekable();
+        older.peek()?;
+        // The newest once more: a record may have been moved there after it was asked for, and away from the older one
+        // before that was.
+        older.find_map(|digest| get(&digest)).or_else(|| get(&newest))
+    }
+
+    fn tell(&self, record: &Record, remark: Remark, sighting: impl FnOnce() -> Sighting) {
+        let Some(sightings) = &self.sightings else { return };
+        if record.first(remark)
+            && let Err(TrySendError::Full(_)) = sightings.try_send(sighting())
+        {
+            record.unsay(remark);
+        }
+    }
+}
+
+/// A record, and the digest of the text under the newest pepper.
+struct Found {
+    record: Arc<Record>,
+    pepper: u16,
+    newest: Digest,
+}
+
+/// Whether a text may be anybody's. A key of our own carries a checksum, so that garbage costs no look-up.
+fn worth_looking_up(_text: &[u8]) -> bool {
+    true
 }
 
 impl Default for Index {
@@ -64,12 +240,50 @@ impl Default for Index {
 }
 
 impl Directory for Index {
-    fn digest(&self, text: &[u8]) -> Digest {
-        self.pepper.digest(text)
+    fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
+        if !worth_looking_up(text) {
+            return None;
+        }
+        let Found { record, pepper, newest } = self.search(kind, text)?;
+        let old = record.key().digest;
+        if old != newest {
+            let id = || record.id().into();
+            let sighting = || Sighting { kind, id: id(), part: Part::Handle, old, pepper, digest: newest };
+            self.tell(&record, Remark::Found, sighting);
+        }
+        Some(record)
     }
 
-    fn find(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
-        self.records.get(&(kind, *digest)).map(|record| Arc::clone(&record))
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool {
+        let padding = MOST_PROOFS.saturating_sub(proofs.len());
+        let nobodys = Proof { pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
+        let proofs = || proofs.iter().chain(std::iter::repeat_n(&nobodys, padding));
+        let mut proven = Choice::from(0);
+        for (pepper, digest) in self.peppers.load().digests(text) {
+            for proof in proofs() {
+                let counts = proof.pepper == pepper && proof.expires.is_none_or(|end| now < end);
+                proven |= digest.0.ct_eq(&proof.digest.0) & Choice::from(u8::from(counts));
+            }
+        }
+        proven.into()
+    }
+
+    fn proven(&self, record: &Record, text: &[u8]) {
+        let peppers = self.peppers.load();
+        let outdated = || record.proofs().iter().filter(|proof| proof.pepper != peppers.newest());
+        if self.sightings.is_none() || record.said(Remark::Proven) || outdated().next().is_none() {
+            return;
+        }
+        let is_of = |proof: &&Proof| peppers.digest_under(proof.pepper, text) == Some(proof.digest);
+        let Some(old) = outdated().find(is_of).map(|proof| proof.digest) else { return };
+        self.tell(record, Remark::Proven, || {
+            let (pepper, digest) = peppers.digest_newest(text);
+            Sighting { kind: record.kind(), id: record.id().into(), part: Part::Proof, old, pepper, digest }
+        });
+    }
+
+    fn is_current(&self, record: &Arc<Record>) -> bool {
+        self.records.get(record.key()).is_some_and(|current| Arc::ptr_eq(&current.key().0, record))
     }
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
@@ -87,60 +301,4 @@ impl fmt::Debug for Index {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-    use crate::record::{AccountId, Attributes};
-
-    fn account(id: &str) -> Account {
-        Account { id: AccountId(id.into()), parent: None, disabled: false, header: HeaderValue::from_str(id).unwrap() }
-    }
-
-    fn record(kind: Kind, id: &str, account: &Arc<Account>) -> Record {
-        Record {
-            kind,
-            id: id.into(),
-            account: Arc::clone(account),
-            subject: HeaderValue::from_str(&format!("{}:{id}", kind.name())).unwrap(),
-            disabled: false,
-            not_before: None,
-            expires: None,
-            scopes: None,
-            attributes: Attributes::None,
-        }
-    }
-
-    #[test]
-    fn a_credential_is_found_by_its_kind_and_its_text_alone() {
-        let index = Index::new();
-        let acme = index.insert_account(account("acme"));
-        index.insert(record(Kind::LicenseKey, "main", &acme), b"v3.X9tKpuXq0btatj").unwrap();
-        let digest = index.digest(b"v3.X9tKpuXq0btatj");
-        assert_eq!(&*index.find(Kind::LicenseKey, &digest).unwrap().id, "main");
-        assert!(index.find(Kind::CameraToken, &digest).is_none());
-        assert!(index.find(Kind::LicenseKey, &index.digest(b"v3.X9tKpuXq0btatk")).is_none());
-        assert_eq!(index.account("acme").unwrap().id, acme.id);
-        assert!(index.account("ACME").is_none());
-    }
-
-    #[test]
-    fn the_same_key_twice_is_a_clash_that_names_the_first() {
-        let index = Index::new();
-        let acme = index.insert_account(account("acme"));
-        index.insert(record(Kind::LicenseKey, "main", &acme), b"secret-key").unwrap();
-        let clash = index.insert(record(Kind::LicenseKey, "spare", &acme), b"secret-key").unwrap_err();
-        assert_eq!((&*clash.first, clash.kind), ("main", Kind::LicenseKey));
-        assert_eq!(&*index.find(Kind::LicenseKey, &index.digest(b"secret-key")).unwrap().id, "main");
-        // Two kinds may share a text: what is presented says which kind it is.
-        index.insert(record(Kind::CameraToken, "1", &acme), b"secret-key").unwrap();
-    }
-
-    #[test]
-    fn debug_counts_and_shows_nothing() {
-        let index = Index::new();
-        let acme = index.insert_account(account("acme"));
-        index.insert(record(Kind::LicenseKey, "main", &acme), b"secret-key").unwrap();
-        assert_eq!(format!("{index:?}"), "Index { accounts: 1, records: 1, .. }");
-    }
-}
+mod tests;

@@ -76,6 +76,14 @@ pub enum Refused {
         /// Its revision now.
         revision: u64,
     },
+    /// One of many operations was refused, and with it all of them.
+    #[error("operation {place}: {refused}")]
+    InBulk {
+        /// Which one, counted from 0.
+        place: usize,
+        /// Why.
+        refused: Box<Refused>,
+    },
     /// The idempotency key came with another request before.
     #[error("this idempotency key was used for another request")]
     Reused,

@@ -158,7 +158,7 @@ impl<'a> Entry<'a> {
             path = known.path.as_deref().unwrap_or_default(),
             route = known.route,
             scheme = principal.map_or("", Principal::scheme),
-            subject = %principal.map(|principal| text(principal.subject())).unwrap_or_default(),
+            subject = %principal.map_or("", Principal::subject),
             account = principal.and_then(Principal::account).map_or("", |account| &account.id.0),
             status,
             cause,

@@ -1,7 +1,11 @@
 //! One credential, proven or not (threats A6, A17), through the sockets: what each vendor's clients send, what they get
 //! for it, and what a caller who has proven nothing can learn.
 
-use crate::house::{TestGateway, open};
+use std::time::Duration;
+
+use vidgate::record::{Account, Details, Directory, Key, Kind, Record, Standing};
+
+use crate::house::{START, TestGateway, open};
 use crate::upstream::Upstream;
 use crate::wire::Answer;
 
@@ -279,4 +283,42 @@ fn a_refused_head_has_the_fields_of_the_refusal_and_no_body() {
     // The next answer begins where a body would.
     let next = wire.ask(format!("GET /api/v3/x HTTP/1.1\r\nHost: a\r\nAuthorization: LKey {KEY}\r\n\r\n"));
     assert_eq!(next.status, 200);
+}
+
+#[test]
+fn only_an_admitted_request_counts_as_a_use() {
+    let house = House::start();
+    let used = |kind, text: &str| house.gateway.directory.look_up(kind, text.as_bytes()).unwrap().used();
+    house.gateway.advance(Duration::from_secs(119));
+    let minute = vidgate::clock::UnixTime(START.0 + 60);
+    // The key is proven and speaks on a route where a camera's token is asked for; the token may not write.
+    assert_eq!(house.status("GET /api/v4/x", &[&format!("LKey {KEY}")]), 401);
+    assert_eq!(house.status("PUT /api/v4/x", &[&format!("Acc {WATCH}")]), 403);
+    assert_eq!((used(Kind::LicenseKey, KEY), used(Kind::CameraToken, OTHER)), (None, None));
+    assert_eq!(house.status("GET /api/v3/x", &[&format!("LKey {KEY}")]), 200);
+    assert_eq!((used(Kind::LicenseKey, KEY), used(Kind::CameraToken, OTHER)), (Some(minute), None));
+}
+
+#[test]
+fn what_changes_in_the_index_holds_for_the_next_request() {
+    let house = House::start();
+    let (index, ask) = (&house.gateway.directory, |key: &str| house.status("GET /api/v3/x", &[&format!("LKey {key}")]));
+    let acme = index.account("acme").unwrap();
+    let parent = index.insert_account(Account::new("parent", Standing::default()).unwrap()).unwrap();
+    acme.stand(Standing { parent: Some(parent.clone()), disabled: false });
+    assert_eq!(ask(KEY), 200);
+    parent.stand(Standing { parent: None, disabled: true });
+    assert_eq!(ask(KEY), 401);
+    parent.stand(Standing::default());
+    assert_eq!((ask(KEY), ask("added")), (200, 401));
+    let details = |text: &str| {
+        let key = Key { kind: Kind::LicenseKey, digest: index.digest(text.as_bytes()) };
+        Details::new(key, text, acme.clone())
+    };
+    let added = index.insert(Record::new(details("added")).unwrap()).unwrap();
+    assert_eq!((ask(KEY), ask("added")), (200, 200));
+    index.publish(Record::new(Details { disabled: true, ..details("added") }).unwrap());
+    assert_eq!((ask(KEY), ask("added")), (200, 401));
+    index.remove(Kind::LicenseKey, &added.key().digest).unwrap();
+    assert_eq!((ask(KEY), ask("added")), (200, 401));
 }

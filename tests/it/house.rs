@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
 use vidgate::run::{Options, Server};
+use vidgate::store::Index;
 
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -19,6 +21,8 @@ pub struct TestGateway {
     server: Option<Server>,
     /// Its clock.
     pub clock: Clock,
+    /// Who exists.
+    pub directory: Arc<Index>,
 }
 
 impl TestGateway {
@@ -38,9 +42,9 @@ impl TestGateway {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
         };
-        let clock = Clock::manual(now);
+        let (clock, directory) = (Clock::manual(now), Arc::clone(&loaded.world.directory));
         let server = Server::start(loaded, &Options { workers, clock: clock.clone() }).expect("the gateway starts");
-        Self { server: Some(server), clock }
+        Self { server: Some(server), clock, directory }
     }
 
     /// One plain listener `public` with one open route to `upstream`.

@@ -2,6 +2,7 @@
 //! anything is refused, and a World exists only if nothing was wrong.
 
 mod account;
+mod declared;
 mod listener;
 mod route;
 mod scheme;
@@ -20,6 +21,7 @@ use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
 use crate::invalid::Invalid;
 use crate::secret::{Secret, SecretSource};
+use crate::store::Index;
 use crate::telemetry::log;
 use crate::units::Network;
 use crate::world::World;
@@ -39,11 +41,16 @@ pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<
     let listeners = listener::listeners(&file.listeners, source, report);
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, source, report);
-    let directory = account::accounts(&file.accounts, source, report);
+    let declared = account::accounts(&file.accounts, source, report);
     let routes = route::routes(&file, &schemes, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
+    if report.errors() > 0 {
+        return None;
+    }
+    let directory = Index::new();
+    declared.install(&directory, report);
     if report.errors() > 0 {
         return None;
     }

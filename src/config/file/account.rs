@@ -19,7 +19,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) id: Placed<String>,
     /// The account that it belongs to.
     pub(in crate::config) parent: Option<Placed<String>>,
-    /// Switched off: none of its credentials is believed.
+    /// Switched off: none of its credentials is believed, and none of those of the accounts below it.
     #[serde(default)]
     pub(in crate::config) disabled: bool,
     /// Licence keys (`LKey`).

@@ -32,9 +32,11 @@ impl Attributes for AdminCertificate {
         if self.sha256.as_ref().is_some_and(|text| text.len() != 64 || !text.bytes().all(lower_hex)) {
             faults.push(Fault::new("sha256", "SHA-256 is 64 hex digits in lower case, without colons"));
         }
-        if self.subject.as_ref().is_some_and(|text| {
-            !(1..=256).contains(&text.len()) || text.chars().any(char::is_control)
-        }) {
+        if self
+            .subject
+            .as_ref()
+            .is_some_and(|text| !(1..=256).contains(&text.len()) || text.chars().any(char::is_control))
+        {
             faults.push(Fault::new("subject", "a subject is 1 to 256 bytes without control characters"));
         }
         faults
@@ -43,6 +45,11 @@ impl Attributes for AdminCertificate {
     fn public_handles<'a>(&'a self, _: &'a str) -> Vec<(Kind, &'a str)> {
         // The two can never be the same text of two entries: a subject of 64 hex digits is still another entry's digest
         // only if an operator wrote it so, and then it is a clash.
-        self.sha256.as_deref().or(self.subject.as_deref()).map(|text| (Kind::AdminCertificate, text)).into_iter().collect()
+        self.sha256
+            .as_deref()
+            .or(self.subject.as_deref())
+            .map(|text| (Kind::AdminCertificate, text))
+            .into_iter()
+            .collect()
     }
 }

@@ -7,6 +7,7 @@ use super::{Attributes, SecretRule};
 use crate::record::Kind;
 use crate::scheme::basic;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 
 /// An API identifier (its id) with a secret (`Basic`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,11 +19,10 @@ impl Attributes for ApiClient {
     const FIELDS: &'static [&'static str] = &[];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "secret",
-        prefix: "vgs",
         sealed: false,
         found_as: None,
         check,
-        make: None,
+        make: || key_text::make(Prefix::API_SECRET),
     });
 
     fn public_handles<'a>(&'a self, id: &'a str) -> Vec<(Kind, &'a str)> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attributes, SecretRule};
 use crate::record::Kind;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 use crate::store::refused::Fault;
 
 /// The most authorised hosts, or entries of a wall.
@@ -63,12 +64,11 @@ impl Attributes for App {
     const FIELDS: &'static [&'static str] = &["public_key", "authorized_hosts", "signatures", "wall", "legacy_200"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "secret",
-        prefix: "vga",
         // The key of an HMAC is used in clear.
         sealed: true,
         found_as: None,
         check,
-        make: None,
+        make: || key_text::make(Prefix::APP_SECRET),
     });
 
     fn faults(&self) -> Vec<Fault> {
@@ -76,7 +76,9 @@ impl Attributes for App {
         if !(1..=128).contains(&self.public_key.len()) || !self.public_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             faults.push(Fault::new("public_key", "a public key is 1 to 128 visible ASCII characters"));
         }
-        let host = |host: &String| (1..=253).contains(&host.len()) && !host.chars().any(|c| c.is_control() || c == '/' || c == ' ');
+        let host = |host: &String| {
+            (1..=253).contains(&host.len()) && !host.chars().any(|c| c.is_control() || c == '/' || c == ' ')
+        };
         if self.authorized_hosts.len() > MOST_HOSTS || !self.authorized_hosts.iter().all(host) {
             faults.push(Fault::new("authorized_hosts", format!("these are at most {MOST_HOSTS} host names")));
         }

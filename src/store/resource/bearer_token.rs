@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attributes, Owner, Reference, Resource, SecretRule};
 use crate::record::Kind;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 
 /// An opaque token (`Bearer`) of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,11 +21,10 @@ impl Attributes for BearerToken {
     const FIELDS: &'static [&'static str] = &["user"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "token",
-        prefix: "vgb",
         sealed: false,
         found_as: Some(Kind::BearerToken),
         check,
-        make: None,
+        make: || key_text::make(Prefix::BEARER_TOKEN),
     });
     const OWNER: Owner = Owner::Inherited;
 

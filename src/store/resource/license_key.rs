@@ -7,6 +7,7 @@ use super::{Attributes, SecretRule};
 use crate::record::Kind;
 use crate::scheme::lkey;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 
 /// A licence key (`LKey`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,12 +19,11 @@ impl Attributes for LicenseKey {
     const FIELDS: &'static [&'static str] = &[];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "key",
-        prefix: "vgl",
         // VXG's admin API shows licence keys again.
         sealed: true,
         found_as: Some(Kind::LicenseKey),
         check,
-        make: None,
+        make: || key_text::make(Prefix::LICENSE_KEY),
     });
 }
 

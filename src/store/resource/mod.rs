@@ -84,16 +84,14 @@ pub enum Owner {
 pub struct SecretRule {
     /// The key of the document under which it is given and, once, shown.
     pub field: &'static str,
-    /// What begins the keys that are made here.
-    pub prefix: &'static str,
     /// Whether it is also kept so that it can be shown or used in clear again.
     pub sealed: bool,
     /// The kind under which the corridor finds an entry by it; `None` where it only proves.
     pub found_as: Option<Kind>,
-    /// What is wrong with one that was given.
+    /// What is wrong with one that was given; the text by which it is known, where that is only a part of it.
     pub check: fn(&Secret) -> Result<Option<Secret>, &'static str>,
-    /// Makes one, where none is given and it is not a plain key of ours.
-    pub make: Option<fn() -> Secret>,
+    /// Makes one, where none is given.
+    pub make: fn() -> Secret,
 }
 
 /// Something that must exist for an entry to make sense.
@@ -268,8 +266,9 @@ fn read<T: DeserializeOwned>(own: Map<String, Value>) -> Result<T, Fault> {
 /// What is wrong with a list of words, such as roles.
 fn word_faults(field: &str, words: &[String]) -> Vec<Fault> {
     const MOST: usize = 64;
-    let word =
-        |word: &String| (1..=128).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let word = |word: &String| {
+        (1..=128).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+    };
     if words.len() <= MOST && words.iter().all(word) {
         return Vec::new();
     }
@@ -291,7 +290,8 @@ mod tests {
     fn the_fields_of_a_resource_are_those_of_its_schema() {
         for resource in Resource::ALL {
             let schema = resource.schema().to_value();
-            let mut named: Vec<&str> = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+            let mut named: Vec<&str> =
+                schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
             let mut fields = resource.fields().to_vec();
             named.sort_unstable();
             fields.sort_unstable();

@@ -45,13 +45,12 @@ impl Attributes for Token {
     const FIELDS: &'static [&'static str] = &["camera", "group", "scopes"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "token",
-        prefix: "share",
         // VXG's API shows access tokens again.
         sealed: true,
         // A token for a group is found as another kind: `Token::kind` has the last word.
         found_as: Some(Kind::CameraToken),
         check,
-        make: Some(make),
+        make,
     });
     const OWNER: Owner = Owner::Inherited;
 
@@ -60,7 +59,9 @@ impl Attributes for Token {
         match (&self.camera, &self.group) {
             (Some(_), None) | (None, Some(_)) => {}
             (None, None) => faults.push(Fault::new("camera", "a token is for a `camera` or for a `group`")),
-            (Some(_), Some(_)) => faults.push(Fault::new("group", "a token is for a `camera` or for a `group`, not both")),
+            (Some(_), Some(_)) => {
+                faults.push(Fault::new("group", "a token is for a `camera` or for a `group`, not both"))
+            }
         }
         let word = |scope: &String| {
             (1..=64).contains(&scope.len()) && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attributes, SecretRule};
 use crate::record::Kind;
 use crate::secret::Secret;
+use crate::store::key_text::{self, Prefix};
 use crate::store::refused::Fault;
 
 /// The longest user name, in bytes.
@@ -27,11 +28,10 @@ impl Attributes for User {
     const FIELDS: &'static [&'static str] = &["login", "roles"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "key",
-        prefix: "vgu",
         sealed: false,
         found_as: Some(Kind::UserKey),
         check,
-        make: None,
+        make: || key_text::make(Prefix::USER_KEY),
     });
 
     fn faults(&self) -> Vec<Fault> {

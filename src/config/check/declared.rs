@@ -1,0 +1,143 @@
+//! Who the file says exists, found right in itself, and how that comes into an index where others may be already.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
+use crate::config::report::Report;
+use crate::invalid::Invalid;
+use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing};
+use crate::secret::Secret;
+use crate::store::Index;
+
+/// Everyone in the file, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    pub(super) accounts: Vec<DeclaredAccount>,
+    pub(super) credentials: Vec<Credential>,
+}
+
+/// An account, and where its id stands.
+#[derive(Debug)]
+pub(super) struct DeclaredAccount {
+    pub(super) account: Account,
+    pub(super) parent: Option<String>,
+    pub(super) disabled: bool,
+    pub(super) place: Range<usize>,
+}
+
+/// A credential with the text that it is found by. What is kept of that depends on the index.
+#[derive(Debug)]
+pub(super) struct Credential {
+    pub(super) kind: Kind,
+    pub(super) id: Arc<str>,
+    /// Where the id stands.
+    pub(super) id_place: Range<usize>,
+    /// Its place among the accounts.
+    pub(super) account: usize,
+    pub(super) subject: String,
+    pub(super) disabled: bool,
+    pub(super) not_before: Option<UnixTime>,
+    pub(super) expires: Option<UnixTime>,
+    pub(super) scopes: Option<Scopes>,
+    pub(super) attributes: Attributes,
+    /// What must be given with the text.
+    pub(super) secret: Option<Secret>,
+    pub(super) text: Secret,
+    /// Where the text stands.
+    pub(super) text_place: Range<usize>,
+}
+
+impl Declared {
+    /// Puts everyone into `index`, or nobody, where one of them is there already: the report says who.
+    pub(super) fn install(self, index: &Index, report: &mut Report) {
+        let before = report.errors();
+        self.clashes(index, report);
+        if report.errors() > before {
+            return;
+        }
+        let mut accounts = Vec::with_capacity(self.accounts.len());
+        let mut standings = Vec::with_capacity(self.accounts.len());
+        for DeclaredAccount { account, parent, disabled, place } in self.accounts {
+            match index.insert_account(account) {
+                Ok(account) => accounts.push(account),
+                Err(stored) => return report.error(place, same_account(&stored)),
+            }
+            standings.push((parent, disabled));
+        }
+        // Only now: a parent may stand below its children in the file.
+        for (account, (parent, disabled)) in accounts.iter().zip(standings) {
+            let parent = parent.and_then(|parent| index.account(&parent));
+            account.stand(Standing { parent, disabled });
+        }
+        for credential in self.credentials {
+            let (kind, place) = (credential.kind, credential.text_place.clone());
+            let account = Arc::clone(&accounts[credential.account]);
+            match Record::new(credential.details(account, index)) {
+                Err(invalid) => report.error(place, invalid),
+                Ok(record) => {
+                    if let Err(clash) = index.insert(record) {
+                        report.error(place, same_text(kind, &clash.first));
+                    }
+                }
+            }
+        }
+    }
+
+    fn clashes(&self, index: &Index, report: &mut Report) {
+        for declared in &self.accounts {
+            if let Some(stored) = index.account(&declared.account.id.0) {
+                report.error(declared.place.clone(), same_account(&stored));
+            }
+        }
+        let ids: HashMap<(Kind, &str), &Credential> =
+            self.credentials.iter().map(|credential| ((credential.kind, &*credential.id), credential)).collect();
+        index.for_each(|stored| {
+            if let Some(declared) = ids.get(&(stored.kind(), stored.id())) {
+                report.error(declared.id_place.clone(), same_id(stored));
+            }
+        });
+        for declared in &self.credentials {
+            if let Some(stored) = index.holder(declared.kind, declared.text.expose()) {
+                report.error(declared.text_place.clone(), same_text(declared.kind, stored.id()));
+            }
+        }
+    }
+}
+
+impl Credential {
+    fn details(self, account: Arc<Account>, index: &Index) -> Details {
+        let proof = self.secret.map(|secret| index.proof(secret.expose(), None));
+        Details {
+            key: Key { kind: self.kind, digest: index.digest(self.text.expose()) },
+            id: String::from(&*self.id),
+            account,
+            subject: self.subject,
+            disabled: self.disabled,
+            not_before: self.not_before,
+            expires: self.expires,
+            used: None,
+            scopes: self.scopes,
+            attributes: proof.map_or(self.attributes, |proof| Attributes::Proofs([proof].into())),
+        }
+    }
+}
+
+fn same_account(stored: &Account) -> Invalid {
+    Invalid::new(format!("this account is in the store as `{}`", stored.id.0))
+        .hint("take it out of this file, or give one of the two another id")
+}
+
+fn same_id(stored: &Record) -> Invalid {
+    let invalid = format!("this id is in the store as `{}`, of the account `{}`", stored.id(), stored.account.id.0);
+    Invalid::new(invalid).hint(format!("no two credentials of the kind {} share an id", stored.kind().name()))
+}
+
+fn same_text(kind: Kind, stored: &str) -> Invalid {
+    Invalid::new(format!("the same {} is in the store as `{stored}`", kind.speaker()))
+        .hint("take it out of this file, or out of the store")
+}
+
+#[cfg(test)]
+mod tests;

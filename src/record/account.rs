@@ -1,0 +1,152 @@
+//! Accounts: who owns credentials. An account is one shared object for as long as it exists; what may change of it, its
+//! standing, is swapped beneath those who read it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+
+use crate::invalid::Invalid;
+
+/// The most levels of accounts below accounts. Whoever lies deeper counts as disabled: a circle ends so as well.
+pub const DEEPEST_ACCOUNT: usize = 16;
+
+/// The name of an account: a customer, an organisation, a user of a vendor's API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub Arc<str>);
+
+/// Who owns credentials.
+pub struct Account {
+    /// Its name, also in logs and towards the upstream.
+    pub id: AccountId,
+    /// The name as a header value, made once.
+    pub header: HeaderValue,
+    standing: ArcSwap<Standing>,
+}
+
+/// What may change of an account.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The account that it belongs to. Never one below itself.
+    pub parent: Option<Arc<Account>>,
+    /// Switched off: none of its credentials is believed, and none of those of the accounts below it.
+    pub disabled: bool,
+}
+
+impl Account {
+    /// The account with this name.
+    pub fn new(id: &str, standing: Standing) -> Result<Self, Invalid> {
+        let header = HeaderValue::from_str(id)
+            .map_err(|_| Invalid::new("the id of an account goes into header fields: it is visible ASCII"))?;
+        Ok(Self { id: AccountId(id.into()), header, standing: ArcSwap::from_pointee(standing) })
+    }
+
+    /// Whether it, or an account above it, is switched off.
+    pub fn is_disabled(&self) -> bool {
+        // Recursion keeps each standing borrowed: a walk that cloned the parents would write to counters that all
+        // workers share.
+        fn walk(account: &Account, left: usize) -> bool {
+            let standing = account.standing.load();
+            standing.disabled || standing.parent.as_deref().is_some_and(|parent| left == 0 || walk(parent, left - 1))
+        }
+        walk(self, DEEPEST_ACCOUNT)
+    }
+
+    /// The account that it belongs to.
+    pub fn parent(&self) -> Option<Arc<Account>> {
+        self.standing.load().parent.clone()
+    }
+
+    /// Whether `other` is its direct parent.
+    pub fn is_child_of(&self, other: &Account) -> bool {
+        self.standing.load().parent.as_ref().is_some_and(|parent| parent.id == other.id)
+    }
+
+    /// Whether `other` is above it, however far.
+    pub fn is_below(&self, other: &Account) -> bool {
+        fn walk(account: &Account, other: &Account, left: usize) -> bool {
+            let standing = account.standing.load();
+            let parent = standing.parent.as_deref();
+            parent.is_some_and(|parent| parent.id == other.id || (left > 0 && walk(parent, other, left - 1)))
+        }
+        walk(self, other, DEEPEST_ACCOUNT)
+    }
+
+    /// Changes what may change, for all who hold it.
+    pub fn stand(&self, standing: Standing) {
+        self.standing.store(Arc::new(standing));
+    }
+}
+
+// The account above is named and not shown: it has an account above it in turn.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let standing = self.standing.load();
+        f.debug_struct("Account")
+            .field("id", &self.id.0)
+            .field("parent", &standing.parent.as_ref().map(|parent| &parent.id.0))
+            .field("disabled", &standing.disabled)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(id: &str, parent: Option<&Arc<Account>>) -> Arc<Account> {
+        Arc::new(Account::new(id, Standing { parent: parent.cloned(), disabled: false }).unwrap())
+    }
+
+    #[test]
+    fn a_disabled_ancestor_disables_all_below_and_nobody_above() {
+        let top = account("top", None);
+        let middle = account("middle", Some(&top));
+        let bottom = account("bottom", Some(&middle));
+        assert!(!bottom.is_disabled());
+        middle.stand(Standing { parent: Some(Arc::clone(&top)), disabled: true });
+        assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [false, true, true]);
+        middle.stand(Standing { parent: None, disabled: false });
+        top.stand(Standing { parent: None, disabled: true });
+        assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [true, false, false]);
+        bottom.stand(Standing { parent: Some(top), disabled: false });
+        assert!(bottom.is_disabled());
+    }
+
+    #[test]
+    fn an_account_is_below_those_above_it() {
+        let top = account("top", None);
+        let middle = account("middle", Some(&top));
+        let (bottom, beside) = (account("bottom", Some(&middle)), account("beside", Some(&top)));
+        assert!(bottom.is_below(&middle) && bottom.is_below(&top) && !bottom.is_below(&beside));
+        assert!(!top.is_below(&bottom) && !top.is_below(&top));
+        assert!(bottom.is_child_of(&middle) && !bottom.is_child_of(&top));
+        assert_eq!(bottom.parent().unwrap().id, middle.id);
+    }
+
+    #[test]
+    fn a_circle_ends_and_opens_nothing() {
+        let (one, other, stranger) = (account("one", None), account("other", None), account("stranger", None));
+        one.stand(Standing { parent: Some(Arc::clone(&other)), disabled: false });
+        other.stand(Standing { parent: Some(Arc::clone(&one)), disabled: false });
+        assert!(one.is_disabled() && one.is_below(&other) && !one.is_below(&stranger));
+        assert_eq!(format!("{one:?}"), "Account { id: \"one\", parent: Some(\"other\"), disabled: false, .. }");
+        other.stand(Standing::default());
+    }
+
+    #[test]
+    fn the_deepest_account_is_enabled_and_a_deeper_one_is_not() {
+        let mut chain = vec![account("0", None)];
+        for level in 1..=DEEPEST_ACCOUNT + 1 {
+            chain.push(account(&level.to_string(), chain.last()));
+        }
+        assert!(!chain[DEEPEST_ACCOUNT].is_disabled());
+        assert!(chain[DEEPEST_ACCOUNT + 1].is_disabled());
+    }
+
+    #[test]
+    fn a_name_that_no_header_can_carry_is_refused() {
+        assert!(Account::new("a\nb", Standing::default()).is_err());
+    }
+}

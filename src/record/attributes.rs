@@ -1,0 +1,73 @@
+//! What a credential may do, and what only its kind has.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Digest;
+use crate::clock::UnixTime;
+
+/// What only one kind of credential has.
+#[derive(Debug)]
+pub enum Attributes {
+    /// Nothing more.
+    None,
+    /// What must be given with the identifier or name: any one of these. Two while a secret is being rotated.
+    Proofs(Box<[Proof]>),
+    /// The camera that the token is for.
+    Camera(Arc<str>),
+    /// The group that the token is for.
+    Group(Box<Group>),
+    /// The key that verifies what the service account signs.
+    PublicKey(Box<PublicKey>),
+}
+
+/// A group of cameras.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Its cameras.
+    pub cameras: Arc<[Arc<str>]>,
+}
+
+/// A secret that is known by its digest alone.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The number of the pepper of the digest.
+    pub pepper: u16,
+    /// The digest.
+    pub digest: Digest,
+    /// Good before then.
+    pub expires: Option<UnixTime>,
+}
+
+/// A public key, ready to verify with.
+pub struct PublicKey(pub jsonwebtoken::DecodingKey);
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKey")
+    }
+}
+
+/// What a credential may do: words that the vendor's API knows (`all`, `watch`, `streaming`, …).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Scopes(pub Arc<Vec<Box<str>>>);
+
+impl Scopes {
+    /// Whether `scope` is one of them.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|own| &**own == scope)
+    }
+
+    /// What both allow.
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.0.iter().filter(|scope| other.contains(scope)).collect()
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for Scopes {
+    fn from_iter<I: IntoIterator<Item = T>>(iter: I) -> Self {
+        Self(Arc::new(iter.into_iter().map(|scope| Box::from(scope.as_ref())).collect()))
+    }
+}

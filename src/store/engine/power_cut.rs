@@ -1,0 +1,616 @@
+//! A disk in memory that loses power, fills up and fails on demand, and what the engine makes of that. A cut keeps a
+//! random part of what was written since the last fsync, torn at 512 bytes.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use redb::{ReadTransaction, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
+
+use super::failed::{Failed, Unopened};
+use super::migrate::{self, Migration};
+use super::{Engine, Settings};
+
+const LEFT: TableDefinition<u64, &[u8]> = TableDefinition::new("left");
+const RIGHT: TableDefinition<u64, &[u8]> = TableDefinition::new("right");
+const SECTOR: usize = 512;
+/// So small that almost every read goes to the disk.
+const QUICK: Settings = Settings { cache: 32 * 1024, verify: false };
+const VERIFIED: Settings = Settings { cache: 32 * 1024, verify: true };
+
+type Rows = BTreeMap<u64, Vec<u8>>;
+
+/// SplitMix64: the same numbers on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.roll(len as u64)).unwrap()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    Sync,
+    /// The fsync failed, and the kernel has forgotten what was to be written.
+    LostSync,
+    /// This many changes were acknowledged so far.
+    Acknowledged(u64),
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    content: Vec<u8>,
+    journal: Vec<Event>,
+    /// Bytes that may be written yet.
+    room: Option<usize>,
+    /// Fsyncs until one fails.
+    failing_sync: Option<u64>,
+    unreadable: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct PowerCut(Arc<Mutex<Disk>>);
+
+impl PowerCut {
+    fn of(content: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(Disk { content, ..Disk::default() })))
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap()
+    }
+
+    fn content(&self) -> Vec<u8> {
+        self.disk().content.clone()
+    }
+
+    fn open(&self, settings: Settings) -> Result<Engine, Unopened> {
+        Engine::on(Box::new(self.clone()), settings, true, &[])
+    }
+
+    fn trusted(&self, settings: Settings) -> Engine {
+        let engine = self.open(settings).unwrap();
+        engine.trust().unwrap();
+        engine
+    }
+}
+
+impl StorageBackend for PowerCut {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk().content.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let disk = self.disk();
+        if disk.unreadable {
+            return Err(io::Error::other("bad sector"));
+        }
+        let start = usize::try_from(offset).unwrap();
+        let piece = disk.content.get(start..start + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(piece);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.content.resize(usize::try_from(len).unwrap(), 0);
+        disk.journal.push(Event::SetLen(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut disk = self.disk();
+        if let Some(left) = disk.failing_sync {
+            disk.failing_sync = left.checked_sub(1);
+            if left == 0 {
+                disk.journal.push(Event::LostSync);
+                return Err(io::Error::other("write back failed"));
+            }
+        }
+        disk.journal.push(Event::Sync);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut disk = self.disk();
+        let fits = disk.room.map_or(data.len(), |room| room.min(data.len()));
+        disk.room = disk.room.map(|room| room - fits);
+        let start = usize::try_from(offset).unwrap();
+        disk.content[start..start + fits].copy_from_slice(&data[..fits]);
+        disk.journal.push(Event::Write(offset, data[..fits].to_vec()));
+        if fits < data.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+/// What is on disk after some events, and what may be.
+struct Platter {
+    safe: Vec<u8>,
+    pending: Vec<Event>,
+    acknowledged: u64,
+}
+
+impl Platter {
+    fn new(safe: Vec<u8>) -> Self {
+        Self { safe, pending: Vec::new(), acknowledged: 0 }
+    }
+
+    fn see(&mut self, event: &Event, dice: &mut Dice) {
+        match event {
+            Event::Write(..) | Event::SetLen(_) => self.pending.push(event.clone()),
+            Event::Sync => {
+                let pending = std::mem::take(&mut self.pending);
+                apply(&mut self.safe, &pending, 100, dice);
+            }
+            Event::LostSync => {
+                let pending = std::mem::take(&mut self.pending);
+                apply(&mut self.safe, &pending, 30, dice);
+            }
+            Event::Acknowledged(number) => self.acknowledged = *number,
+        }
+    }
+
+    fn cut(&self, dice: &mut Dice) -> Vec<u8> {
+        let mut image = self.safe.clone();
+        let kept = [0, 25, 50, 75, 95, 100][dice.index(6)];
+        apply(&mut image, &self.pending, kept, dice);
+        image
+    }
+}
+
+fn apply(image: &mut Vec<u8>, events: &[Event], percent: u64, dice: &mut Dice) {
+    for event in events {
+        match event {
+            Event::Write(offset, data) => {
+                let start = usize::try_from(*offset).unwrap();
+                for (sector, piece) in data.chunks(SECTOR).enumerate() {
+                    let at = start + sector * SECTOR;
+                    if dice.roll(100) < percent && at + piece.len() <= image.len() {
+                        image[at..at + piece.len()].copy_from_slice(piece);
+                    }
+                }
+            }
+            Event::SetLen(len) if dice.roll(100) < percent => image.resize(usize::try_from(*len).unwrap(), 0),
+            Event::SetLen(_) | Event::Sync | Event::LostSync | Event::Acknowledged(_) => {}
+        }
+    }
+}
+
+fn new_store() -> PowerCut {
+    let disk = PowerCut::default();
+    drop(Engine::create_on(Box::new(disk.clone()), QUICK, &[], tables).unwrap());
+    disk.disk().journal.clear();
+    disk
+}
+
+fn tables(change: &WriteTransaction) -> Result<(), redb::Error> {
+    change.open_table(LEFT)?;
+    change.open_table(RIGHT)?;
+    Ok(())
+}
+
+/// A store with `count` rows on each side, closed.
+fn filled_store(count: u64) -> (PowerCut, Rows) {
+    let disk = new_store();
+    let engine = disk.trusted(QUICK);
+    let rows: Rows = (0..count).map(|key| (key, vec![u8::try_from(key % 251).unwrap(); 700])).collect();
+    engine.write(|change| put(change, &rows)).unwrap().unwrap();
+    drop(engine);
+    disk.disk().journal.clear();
+    (disk, rows)
+}
+
+/// The same rows on both sides, so that half a change shows.
+fn put(change: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
+    let (mut left, mut right) = (change.open_table(LEFT)?, change.open_table(RIGHT)?);
+    for (key, value) in rows {
+        left.insert(key, value.as_slice())?;
+        right.insert(key, value.as_slice())?;
+    }
+    Ok(())
+}
+
+fn rows(look: &ReadTransaction) -> Result<Rows, redb::Error> {
+    let mut sides = Vec::new();
+    for table in [LEFT, RIGHT] {
+        let mut side = Rows::new();
+        for row in look.open_table(table)?.iter()? {
+            let (key, value) = row?;
+            side.insert(key.value(), value.value().to_vec());
+        }
+        sides.push(side);
+    }
+    let right = sides.pop().unwrap();
+    assert!(sides.pop().unwrap() == right, "half a change is on disk");
+    Ok(right)
+}
+
+fn one(key: u64, byte: u8) -> Rows {
+    Rows::from([(key, vec![byte; 3000])])
+}
+
+/// Many changes of many sizes: the journal of the disk, and the content after each change.
+fn workload(disk: &PowerCut, dice: &mut Dice) -> Vec<Rows> {
+    let engine = disk.trusted(QUICK);
+    let mut model = vec![engine.read(rows).unwrap()];
+    let first = engine.read(migrate::commits).unwrap();
+    for number in 1..=45_u64 {
+        let mut next = model.last().unwrap().clone();
+        // The file grows beyond its first size, then shrinks.
+        let (most, longest) = if number < 25 { (30, 4000) } else { (6, 300) };
+        engine
+            .write(|change| {
+                let (mut left, mut right) = (change.open_table(LEFT)?, change.open_table(RIGHT)?);
+                for _ in 0..=dice.roll(most) {
+                    let key = dice.roll(120);
+                    if dice.roll(if number < 25 { 8 } else { 2 }) == 0 {
+                        left.remove(key)?;
+                        right.remove(key)?;
+                        next.remove(&key);
+                    } else {
+                        let value = vec![u8::try_from(number).unwrap(); dice.index(longest)];
+                        left.insert(key, value.as_slice())?;
+                        right.insert(key, value.as_slice())?;
+                        next.insert(key, value);
+                    }
+                }
+                Ok::<_, redb::Error>(())
+            })
+            .unwrap()
+            .unwrap();
+        assert_eq!(engine.read(migrate::commits).unwrap(), first + number);
+        disk.disk().journal.push(Event::Acknowledged(number));
+        model.push(next);
+    }
+    drop(engine);
+    model
+}
+
+/// Opens what a cut left, and gives the number of the last change in it.
+fn survives(image: Vec<u8>, settings: Settings, model: &[Rows], acknowledged: u64, first: u64) -> (PowerCut, u64) {
+    let disk = PowerCut::of(image.clone());
+    let engine = disk.open(settings).unwrap_or_else(|refused| panic!("does not open: {refused}"));
+    let number = engine.read(migrate::commits).unwrap() - first;
+    assert!(number == acknowledged || number == acknowledged + 1, "{number} is there of {acknowledged}");
+    assert!(engine.read(rows).unwrap() == model[usize::try_from(number).unwrap()], "content of another change");
+    drop(engine);
+    assert!(disk.content() == image && disk.disk().journal.is_empty(), "looking has written");
+    (disk, number)
+}
+
+#[test]
+fn no_acknowledged_change_is_lost_or_torn_by_a_power_cut() {
+    let mut dice = Dice(1);
+    let disk = new_store();
+    let begin = disk.content();
+    let first = disk.open(QUICK).unwrap().read(migrate::commits).unwrap();
+    let mut model = workload(&disk, &mut dice);
+    model.push(model.last().unwrap().clone());
+    let journal = std::mem::take(&mut disk.disk().journal);
+    let mut platter = Platter::new(begin);
+    let (mut cuts, mut grown) = (0, 0);
+    for (at, event) in journal.iter().enumerate() {
+        platter.see(event, &mut dice);
+        if at % 3 != 0 && !matches!(journal.get(at + 1), Some(Event::Sync)) {
+            continue;
+        }
+        let image = platter.cut(&mut dice);
+        grown = grown.max(image.len());
+        let settings = if cuts % 8 == 0 { VERIFIED } else { QUICK };
+        let (disk, number) = survives(image.clone(), settings, &model, platter.acknowledged, first);
+        cuts += 1;
+        if cuts % 6 != 0 {
+            continue;
+        }
+        // The power goes again, while the store comes up and takes a change.
+        let engine = disk.trusted(settings);
+        let mut next = model[usize::try_from(number).unwrap()].clone();
+        next.extend(one(7, 77));
+        engine.write(|change| put(change, &one(7, 77))).unwrap().unwrap();
+        drop(engine);
+        let journal = std::mem::take(&mut disk.disk().journal);
+        let until = dice.index(journal.len());
+        let mut platter = Platter::new(image);
+        journal[..until].iter().for_each(|event| platter.see(event, &mut dice));
+        let twice = [model[usize::try_from(number).unwrap()].clone(), next];
+        survives(platter.cut(&mut dice), QUICK, &twice, 0, first + number);
+        cuts += 1;
+    }
+    assert!(cuts >= 500, "only {cuts} cuts");
+    assert!(grown > 1_200_000, "the file never grew: {grown}");
+}
+
+#[test]
+fn a_full_disk_refuses_changes_and_goes_on_answering() {
+    let (full, before) = filled_store(200);
+    let mut refused = 0;
+    for step in 0.. {
+        let disk = PowerCut::of(full.content());
+        let engine = disk.trusted(QUICK);
+        let snapshot = engine.snapshot().unwrap();
+        disk.disk().room = Some(step * 4000);
+        let outcome = engine.write(|change| put(change, &one(3, 33)));
+        let fitted = outcome.is_ok();
+        let mut now = before.clone();
+        if fitted {
+            now.extend(one(3, 33));
+        } else {
+            assert_eq!(outcome.unwrap_err(), Failed::NoSpace);
+            assert_eq!(engine.write(|change| put(change, &one(4, 44))).map(|_| ()).unwrap_err(), Failed::NoSpace);
+            refused += 1;
+        }
+        assert!(engine.read(rows).unwrap() == now);
+        disk.disk().room = None;
+        for byte in 0..8 {
+            engine.write(|change| put(change, &one(5, byte))).unwrap().unwrap();
+        }
+        now.extend(one(5, 7));
+        assert!(engine.read(rows).unwrap() == now);
+        assert!(rows(&snapshot).unwrap() == before, "a reader from before sees later content");
+        drop((snapshot, engine));
+        assert!(disk.open(VERIFIED).unwrap().read(rows).unwrap() == now);
+        if fitted {
+            break;
+        }
+    }
+    assert!(refused > 3, "refused {refused} times");
+}
+
+#[test]
+fn a_failed_fsync_takes_the_change_back_for_good() {
+    let (full, before) = filled_store(200);
+    for failing in 0..2 {
+        for seed in 0..12 {
+            let mut dice = Dice(seed);
+            let disk = PowerCut::of(full.content());
+            let engine = disk.trusted(QUICK);
+            disk.disk().failing_sync = Some(failing);
+            let outcome = engine.write(|change| put(change, &one(3, 33))).map(|_| ());
+            assert_eq!(outcome, Err(Failed::Io("write back failed".to_owned())));
+            assert!(engine.read(rows).unwrap() == before);
+            engine.write(|change| put(change, &one(4, 44))).unwrap().unwrap();
+            let mut platter = Platter::new(full.content());
+            disk.disk().journal.iter().for_each(|event| platter.see(event, &mut dice));
+            let mut now = before.clone();
+            now.extend(one(4, 44));
+            let after = PowerCut::of(platter.cut(&mut dice));
+            assert!(after.open(VERIFIED).unwrap().read(rows).unwrap() == now);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_for_a_while_does_not_end_the_store() {
+    let (disk, before) = filled_store(200);
+    let engine = disk.trusted(QUICK);
+    disk.disk().unreadable = true;
+    assert_eq!(engine.read(rows), Err(Failed::Io("bad sector".to_owned())));
+    assert!(engine.write(|change| put(change, &one(3, 33))).is_err());
+    disk.disk().unreadable = false;
+    assert!(engine.read(rows).unwrap() == before);
+    engine.write(|change| put(change, &one(3, 33))).unwrap().unwrap();
+    assert!(engine.read(rows).unwrap()[&3] == one(3, 33)[&3]);
+}
+
+#[test]
+fn a_snapshot_keeps_its_content_through_a_failure_and_all_that_is_written_after() {
+    let (disk, before) = filled_store(300);
+    let engine = disk.trusted(QUICK);
+    let snapshot = engine.snapshot().unwrap();
+    disk.disk().failing_sync = Some(0);
+    assert!(engine.write(|change| put(change, &one(3, 33))).is_err());
+    for byte in 0..30 {
+        let all = before.keys().map(|key| (*key, vec![byte; 700])).collect();
+        engine.write(|change| put(change, &all)).unwrap().unwrap();
+    }
+    assert!(rows(&snapshot).unwrap() == before);
+}
+
+#[test]
+fn a_store_that_can_only_be_read_answers_and_refuses_changes() {
+    let (disk, before) = filled_store(50);
+    let image = disk.content();
+    let engine = Engine::on(Box::new(disk.clone()), VERIFIED, false, &[]).unwrap();
+    engine.trust().unwrap();
+    assert!(engine.is_read_only());
+    assert!(engine.read(rows).unwrap() == before);
+    assert_eq!(engine.write(|change| put(change, &one(3, 33))).map(|_| ()), Err(Failed::ReadOnly));
+    drop(engine);
+    assert!(disk.content() == image && disk.disk().journal.is_empty());
+}
+
+#[test]
+fn nothing_is_taken_before_the_content_is_trusted() {
+    let (disk, before) = filled_store(5);
+    let engine = disk.open(QUICK).unwrap();
+    assert_eq!(engine.write(|change| put(change, &one(3, 33))).map(|_| ()), Err(Failed::ReadOnly));
+    engine.trust().unwrap();
+    engine.write(|change| put(change, &one(3, 33))).unwrap().unwrap();
+    assert!(engine.read(rows).unwrap() != before);
+}
+
+#[test]
+fn a_refused_change_leaves_nothing_behind() {
+    let (disk, before) = filled_store(5);
+    let engine = disk.trusted(QUICK);
+    let refused = engine.write(|change| {
+        put(change, &one(3, 33)).unwrap();
+        Err::<(), _>("no")
+    });
+    assert_eq!(refused, Ok(Err("no")));
+    let panicked = engine.write(|change| -> Result<(), redb::Error> {
+        put(change, &one(3, 33))?;
+        panic!("page out of range")
+    });
+    assert_eq!(panicked.map(|_| ()), Err(Failed::Corrupt("page out of range".to_owned())));
+    assert!(engine.read(rows).unwrap() == before);
+    engine.write(|change| put(change, &one(3, 33))).unwrap().unwrap();
+}
+
+/// Opens, and reads all, of a file with damage: refused, or good content of one of the last two states.
+fn refused_or(image: &[u8], good: &[Rows], what: &str) -> bool {
+    let disk = PowerCut::of(image.to_vec());
+    let content = disk
+        .open(VERIFIED)
+        .map_err(|refused| refused.to_string())
+        .and_then(|engine| engine.read(rows).map_err(|failed| failed.to_string()));
+    assert!(disk.content() == image && disk.disk().journal.is_empty(), "{what}: opening has written");
+    let Ok(content) = content else { return true };
+    assert!(good.contains(&content), "{what}: other content");
+    // Without the comparison of checksums the content may be anything, but nothing panics.
+    if let Ok(engine) = disk.open(QUICK) {
+        let _ = engine.read(rows);
+        let _ = engine.trust();
+    }
+    false
+}
+
+#[test]
+fn a_damaged_file_is_refused_untouched_or_was_not_hurt() {
+    let (disk, before) = filled_store(40);
+    let engine = disk.trusted(QUICK);
+    engine.write(|change| put(change, &one(3, 33))).unwrap().unwrap();
+    let killed = disk.content();
+    drop(engine);
+    let mut now = before.clone();
+    now.extend(one(3, 33));
+    let good = [now, before];
+    let mut dice = Dice(5);
+    let mut refused = 0;
+    for (file, name) in [(killed, "killed"), (disk.content(), "closed")] {
+        // Content begins after the header and is at the front of the file, as it is so small.
+        let anywhere = (0..180).map(|at| 320 + dice.index(if at < 150 { 200_000 } else { file.len() - 320 }));
+        for place in (0..320).chain(anywhere.collect::<Vec<_>>()) {
+            let mut image = file.clone();
+            image[place] ^= 1 << dice.roll(8);
+            refused += usize::from(refused_or(&image, &good, &format!("{name}, flipped at {place}")));
+        }
+        for _ in 0..20 {
+            let len = dice.index(file.len());
+            refused += usize::from(refused_or(&file[..len], &good, &format!("{name}, cut to {len}")));
+        }
+        for len in [0, 1, 9, 4096, 8192, file.len() - 1] {
+            assert!(refused_or(&file[..len], &[], &format!("{name}, cut to {len}")));
+        }
+    }
+    assert!(refused > 100, "only {refused} were refused");
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let disk = PowerCut::of(b"[server]\nlisten = 8080\n".repeat(1000));
+    assert!(matches!(disk.open(QUICK), Err(Unopened::Corrupt(_))));
+}
+
+const TO_2: &[Migration] = &[Migration {
+    to: 2,
+    run: |change| {
+        let mut left = change.open_table(LEFT)?;
+        let mut right = change.open_table(RIGHT)?;
+        let keys: Vec<u64> = left.iter()?.map(|row| Ok(row?.0.value())).collect::<Result<_, redb::Error>>()?;
+        for key in keys {
+            let longer = [left.get(key)?.unwrap().value(), b"2"].concat();
+            left.insert(key, longer.as_slice())?;
+            right.insert(key, longer.as_slice())?;
+        }
+        Ok(())
+    },
+}];
+
+fn migrated(rows: &Rows) -> Rows {
+    rows.iter().map(|(key, value)| (*key, [value.as_slice(), b"2"].concat())).collect()
+}
+
+#[test]
+fn an_older_format_is_migrated_once_wholly_or_not_at_all() {
+    let (disk, old) = filled_store(60);
+    let (begin, new) = (disk.content(), migrated(&old));
+    let open = |disk: &PowerCut| Engine::on(Box::new(disk.clone()), QUICK, true, TO_2).unwrap();
+    let engine = open(&disk);
+    assert_eq!(engine.format(), Ok(1));
+    assert!(disk.disk().journal.is_empty());
+    engine.trust().unwrap();
+    engine.trust().unwrap();
+    assert_eq!(engine.format(), Ok(2));
+    assert!(engine.read(rows).unwrap() == new);
+    let journal = std::mem::take(&mut disk.disk().journal);
+    drop(engine);
+    let mut dice = Dice(9);
+    let mut platter = Platter::new(begin);
+    let mut formats = [0; 3];
+    for event in &journal {
+        platter.see(event, &mut dice);
+        let disk = PowerCut::of(platter.cut(&mut dice));
+        let engine = open(&disk);
+        let format = engine.format().unwrap();
+        formats[usize::try_from(format).unwrap()] += 1;
+        assert!(&engine.read(rows).unwrap() == if format == 1 { &old } else { &new });
+        engine.trust().unwrap();
+        assert!(engine.read(rows).unwrap() == new);
+    }
+    assert!(formats[1] > 0 && formats[2] > 0, "{formats:?}");
+}
+
+#[test]
+fn a_store_that_can_only_be_read_is_migrated_in_memory() {
+    let (disk, old) = filled_store(60);
+    let engine = Engine::on(Box::new(disk.clone()), QUICK, false, TO_2).unwrap();
+    engine.trust().unwrap();
+    assert!(engine.read(rows).unwrap() == migrated(&old));
+    disk.disk().unreadable = true;
+    let _ = engine.read(rows);
+    disk.disk().unreadable = false;
+    assert!(engine.read(rows).unwrap() == migrated(&old));
+    drop(engine);
+    assert!(disk.disk().journal.is_empty());
+}
+
+#[test]
+fn a_newer_format_is_refused_untouched() {
+    let (disk, _) = filled_store(5);
+    drop(Engine::on(Box::new(disk.clone()), QUICK, true, TO_2).unwrap().trust());
+    disk.disk().journal.clear();
+    let refused = disk.open(QUICK).unwrap_err();
+    assert!(matches!(refused, Unopened::Newer { found: 2, known: 1 }), "{refused}");
+    assert!(disk.disk().journal.is_empty());
+}
+
+#[test]
+fn a_migration_that_finds_no_room_is_tried_again_by_the_next_change() {
+    let (disk, old) = filled_store(60);
+    let engine = Engine::on(Box::new(disk.clone()), QUICK, true, TO_2).unwrap();
+    disk.disk().room = Some(20_000);
+    assert_eq!(engine.trust(), Err(Failed::NoSpace));
+    assert!(engine.read(rows).unwrap() == old);
+    disk.disk().room = None;
+    engine.write(|change| put(change, &one(61, 1))).unwrap().unwrap();
+    let mut now = migrated(&old);
+    now.extend(one(61, 1));
+    assert!(engine.read(rows).unwrap() == now);
+}
+
+#[test]
+fn an_engine_is_shared_between_threads() {
+    let (disk, _) = filled_store(50);
+    let engine = Arc::new(disk.trusted(QUICK));
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| (0..20).for_each(|_| assert_eq!(engine.read(rows).unwrap().len(), 50)));
+        }
+        for byte in 0..20 {
+            disk.disk().failing_sync = (byte % 4 == 0).then_some(0);
+            let _ = engine.write(|change| put(change, &one(3, byte)));
+        }
+    });
+    assert_eq!(engine.read(rows).unwrap()[&3], vec![19; 3000]);
+}

@@ -1,0 +1,242 @@
+//! From what is on file to what the corridor sees: one entry becomes the records by which it is found, and an account
+//! the shared one that its records refer to.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::entry::{Common, Entry, Version};
+use super::index::Index;
+use super::link;
+use super::resource::{Body, Owner, Resource};
+use super::rules::Effect;
+use super::shelf::Damaged;
+use crate::clock::UnixTime;
+use crate::public_key;
+use crate::record::{
+    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Proof, Record, Scopes, Standing,
+};
+
+/// The most lists of scopes that are remembered, so that equal ones are one in memory.
+const MOST_SCOPES: usize = 1024;
+
+/// Publishes entries to an index.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    index: Arc<Index>,
+    scopes: RefCell<HashMap<Vec<String>, Scopes>>,
+}
+
+/// What an entry takes from the camera, group or user that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Above {
+    disabled: bool,
+    not_before: Option<UnixTime>,
+    expires: Option<UnixTime>,
+    cameras: Option<Arc<[Arc<str>]>>,
+}
+
+impl Above {
+    /// What those below an entry take from it.
+    pub(super) fn of(entry: &Entry) -> Self {
+        let Common { disabled, not_before, expires, .. } = entry.common;
+        let cameras = match &entry.body {
+            Body::CameraGroup(group) => Some(group.cameras.iter().map(|id| id.as_str().into()).collect()),
+            Body::Account(_)
+            | Body::LicenseKey(_)
+            | Body::ApiClient(_)
+            | Body::Camera(_)
+            | Body::Token(_)
+            | Body::User(_)
+            | Body::BearerToken(_)
+            | Body::ServiceAccount(_)
+            | Body::App(_)
+            | Body::AdminCertificate(_) => None,
+        };
+        Self { disabled, not_before, expires, cameras }
+    }
+}
+
+/// What an entry is for, where it takes something from it.
+pub(super) fn above(entry: &Entry) -> Option<(Resource, &str)> {
+    if entry.resource().owner() != Owner::Inherited {
+        return None;
+    }
+    entry.body.references().first().map(|reference| (reference.resource, reference.id))
+}
+
+impl Publisher {
+    /// Publishes there.
+    pub(super) fn new(index: Arc<Index>) -> Self {
+        Self { index, scopes: RefCell::default() }
+    }
+
+    /// Lets everyone see a change. What stays is never missed in between.
+    pub(super) fn show(&self, effect: &Effect, above: &Above) -> Result<(), Damaged> {
+        let mut kept = Vec::new();
+        if let Some(after) = &effect.after {
+            if let Body::Account(account) = &after.body {
+                self.account(after, account.parent.as_deref())?;
+            }
+            for details in self.details(after, above)? {
+                kept.push(details.key);
+                self.index.publish(record(details)?);
+            }
+        }
+        if let Some(before) = &effect.before {
+            for key in self.places(before).into_iter().filter(|key| !kept.contains(key)) {
+                self.index.remove(key.kind, &key.digest);
+            }
+            if effect.after.is_none() && before.resource() == Resource::Account {
+                self.index.remove_account(&before.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was on file at the start, where nobody has been before.
+    pub(super) fn add(&self, entry: &Entry, above: &Above, used: Option<UnixTime>) -> Result<(), Damaged> {
+        for details in self.details(entry, above)? {
+            let record = record(Details { used, ..details })?;
+            self.index.insert(record).map_err(|_| Damaged("two entries have the same key"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes an account known, or says how it stands now.
+    pub(super) fn account(&self, entry: &Entry, parent: Option<&str>) -> Result<(), Damaged> {
+        let parent = match parent {
+            None => None,
+            Some(id) => Some(self.index.account(id).ok_or(Damaged("the parent of an account is missing"))?),
+        };
+        let standing = Standing { parent, disabled: entry.common.disabled };
+        match self.index.account(&entry.id) {
+            Some(known) => known.stand(standing),
+            None => {
+                let account = Account::new(&entry.id, standing).map_err(|_| Damaged("an account has a strange id"))?;
+                // Only the writer adds accounts, so that nobody can have been quicker.
+                drop(self.index.insert_account(account));
+            }
+        }
+        Ok(())
+    }
+
+    fn details(&self, entry: &Entry, above: &Above) -> Result<Vec<Details>, Damaged> {
+        if link::found_as(&entry.body).is_none() && entry.body.public_handles(&entry.id).is_empty() {
+            return Ok(Vec::new());
+        }
+        let account = self.index.account(entry.account()).ok_or(Damaged("the account of an entry is missing"))?;
+        let mut all = Vec::new();
+        if let Some((_, kind)) = link::found_as(&entry.body) {
+            for version in &entry.versions {
+                let key = Key { kind, digest: Digest(version.digest.digest) };
+                let mut details = self.base(key, entry, above, &account)?;
+                details.expires = earliest(details.expires, version.expires);
+                all.push(details);
+            }
+        }
+        for (kind, text) in entry.body.public_handles(&entry.id) {
+            let key = Key { kind, digest: self.index.digest(text.as_bytes()) };
+            all.push(self.base(key, entry, above, &account)?);
+        }
+        Ok(all)
+    }
+
+    fn base(&self, key: Key, entry: &Entry, above: &Above, account: &Arc<Account>) -> Result<Details, Damaged> {
+        let mut details = Details::new(key, entry.id.as_str(), Arc::clone(account));
+        details.disabled = entry.common.disabled || above.disabled;
+        details.not_before = entry.common.not_before.max(above.not_before);
+        details.expires = earliest(entry.common.expires, above.expires);
+        details.attributes = attributes(key.kind, entry, above)?;
+        match &entry.body {
+            Body::Token(token) => {
+                let (Some(target), kind) = (token.camera.as_ref().or(token.group.as_ref()), key.kind) else {
+                    return Err(Damaged("a token is for nothing"));
+                };
+                details.subject = format!("{}:{target}", kind.speaker());
+                details.scopes = Some(self.scopes(&token.scopes));
+            }
+            Body::BearerToken(token) => details.subject = format!("{}:{}", Kind::User.speaker(), token.user),
+            Body::Account(_)
+            | Body::LicenseKey(_)
+            | Body::ApiClient(_)
+            | Body::Camera(_)
+            | Body::CameraGroup(_)
+            | Body::User(_)
+            | Body::ServiceAccount(_)
+            | Body::App(_)
+            | Body::AdminCertificate(_) => {}
+        }
+        Ok(details)
+    }
+
+    fn scopes(&self, words: &[String]) -> Scopes {
+        let mut known = self.scopes.borrow_mut();
+        if let Some(scopes) = known.get(words) {
+            return scopes.clone();
+        }
+        let scopes: Scopes = words.iter().collect();
+        if known.len() < MOST_SCOPES {
+            known.insert(words.to_vec(), scopes.clone());
+        }
+        scopes
+    }
+
+    /// Everywhere that an entry may be found.
+    fn places(&self, entry: &Entry) -> Vec<Key> {
+        let mut keys = Vec::new();
+        if let Some((_, kind)) = link::found_as(&entry.body) {
+            let place = |version: &Version| Key { kind, digest: Digest(version.digest.digest) };
+            keys.extend(entry.versions.iter().map(place));
+        }
+        let peppers = self.index.peppers();
+        for (kind, text) in entry.body.public_handles(&entry.id) {
+            keys.extend(peppers.digests(text.as_bytes()).map(|(_, digest)| Key { kind, digest }));
+        }
+        keys
+    }
+}
+
+fn attributes(kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Damaged> {
+    Ok(match &entry.body {
+        Body::Token(token) => match (&token.camera, &token.group) {
+            (Some(camera), _) => Attributes::Camera(camera.as_str().into()),
+            (None, Some(group)) => {
+                let cameras = above.cameras.clone().ok_or(Damaged("the group of a token is missing"))?;
+                Attributes::Group(Box::new(Group { id: group.as_str().into(), cameras }))
+            }
+            (None, None) => Attributes::None,
+        },
+        Body::ServiceAccount(service) => {
+            let key = public_key::read(service.public_key.as_bytes());
+            Attributes::PublicKey(Box::new(key.map_err(|_| Damaged("a public key cannot be used"))?))
+        }
+        Body::ApiClient(_) | Body::User(_) if kind != Kind::UserKey => {
+            Attributes::Proofs(entry.versions.iter().map(proof).collect())
+        }
+        Body::Account(_)
+        | Body::LicenseKey(_)
+        | Body::ApiClient(_)
+        | Body::Camera(_)
+        | Body::CameraGroup(_)
+        | Body::User(_)
+        | Body::BearerToken(_)
+        | Body::App(_)
+        | Body::AdminCertificate(_) => Attributes::None,
+    })
+}
+
+fn proof(version: &Version) -> Proof {
+    Proof { pepper: version.digest.pepper, digest: Digest(version.digest.digest), expires: version.expires }
+}
+
+fn record(details: Details) -> Result<Record, Damaged> {
+    Record::new(details).map_err(|_| Damaged("an entry has a strange id"))
+}
+
+fn earliest(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<UnixTime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

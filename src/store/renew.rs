@@ -1,0 +1,302 @@
+//! New keys for old: another master key with another data key, another pepper. What can be renewed without its owner is
+//! renewed in the background, step by step, and gone on with after a restart; what is known by its digest alone, when
+//! it is seen.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::entry::{Entry, Keyed};
+use super::key::Key;
+use super::keyring::{Keyring, MasterKey};
+use super::keys::Keys;
+use super::link::{self, Stop};
+use super::load::{KEYRING, next_key, replace_key};
+use super::publish::{Above, above};
+use super::refused::Refused;
+use super::rules::{Effect, Known};
+use super::shelf::{Damaged, Desk, Shelf, corrupt};
+use super::trail::{self, Act, Deal};
+use super::upkeep::resource_of;
+use super::writer::{Abort, Publication, Reply, Writer, unavailable};
+use super::{Actor, Operation, Request};
+
+/// The most entries of one step.
+const STEP: usize = 500;
+
+impl Writer {
+    /// Another master key and another data key. From the commit on, only the new master key opens the store.
+    pub(super) fn rekey(&mut self, actor: &Actor, key_file: Option<&Path>) -> Result<(), Refused> {
+        let (key, file) = match (key_file, self.master.file.clone()) {
+            (Some(given), _) => (read_key(given)?, None),
+            (None, Some(file)) => (write_next_key(&file).map_err(|error| not_written(&error))?, Some(file)),
+            (None, None) => {
+                let message = "the master key does not come from a file: say in which file the new one is";
+                return Err(Refused::invalid("key_file", message));
+            }
+        };
+        let mut keyring = self.keys.load().keyring.clone();
+        keyring.add_data_key().map_err(|full| Refused::conflict("", full.to_string()))?;
+        let deal = Deal::of_store(Act::Rekey, "master key".to_owned());
+        self.save(keyring, &key, Some((actor, deal)))?;
+        self.master.key = key;
+        self.upkeep.renew_at = Some(Vec::new());
+        if let Some(file) = file {
+            // Until this is done, the store opens with the waiting key and finishes it at the next start.
+            replace_key(&file).map_err(|error| not_written(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Another pepper.
+    pub(super) fn add_pepper(&mut self, actor: &Actor) -> Result<u16, Refused> {
+        let mut keyring = self.keys.load().keyring.clone();
+        let number = keyring.add_pepper().map_err(|full| Refused::conflict("", full.to_string()))?;
+        let deal = Deal::of_store(Act::AddPepper, format!("pepper {number}"));
+        self.save_under_master(keyring, Some((actor, deal)))?;
+        self.upkeep.renew_at = Some(Vec::new());
+        Ok(number)
+    }
+
+    /// One pepper less.
+    pub(super) fn retire_pepper(&mut self, actor: &Actor, number: u16) -> Result<(), Refused> {
+        let mut keyring = self.keys.load().keyring.clone();
+        if keyring.newest_pepper() == number {
+            return Err(Refused::conflict("number", "this is the newest pepper; add another one first"));
+        }
+        if !keyring.retire_pepper(number) {
+            return Err(Refused::conflict("number", format!("there is no pepper {number}")));
+        }
+        if self.upkeep.renew_at.is_some() {
+            return Err(Refused::conflict("number", "entries are still being renewed; try again in a while"));
+        }
+        let used = self.known_under(number)?;
+        if used > 0 {
+            let message = format!("{used} secrets are known under this pepper alone, and have not been seen since");
+            return Err(Refused::conflict("number", message));
+        }
+        let deal = Deal::of_store(Act::RetirePepper, format!("pepper {number}"));
+        self.save_under_master(keyring, Some((actor, deal)))
+    }
+
+    /// How many secrets are known under a pepper.
+    fn known_under(&self, number: u16) -> Result<usize, Refused> {
+        let keys = self.keys.load_full();
+        let count = self.engine.read(|look| {
+            use redb::ReadableTable;
+            let mut count = 0;
+            for row in look.open_table(Shelf::Entries.definition())?.iter()? {
+                let (key, row) = row?;
+                let entry = keys.read_entry(key.value(), row.value()).map_err(corrupt)?;
+                count += entry.versions.iter().filter(|version| version.digest.pepper == number).count();
+            }
+            Ok(count)
+        });
+        count.map_err(|failed| unavailable(&failed))
+    }
+
+    /// Takes in the peppers of another store, where digests of an export come from there.
+    pub(super) fn adopt(&mut self, batch: &[(Request, Reply)]) {
+        let known =
+            |pepper: &Key, keyring: &Keyring| keyring.peppers().iter().any(|own| own.key.expose() == pepper.expose());
+        let operations = batch.iter().flat_map(|(request, _)| &request.operations);
+        let given = operations.filter_map(|operation| match operation {
+            Operation::Create { versions, .. } => Some(versions),
+            Operation::Change { .. } | Operation::Rotate { .. } | Operation::Delete { .. } => None,
+        });
+        let mut keyring = self.keys.load().keyring.clone();
+        let mut more = false;
+        for version in given.flatten() {
+            if let Known::Digest { pepper, .. } = &version.known
+                && !known(pepper, &keyring)
+            {
+                // Where there is no room, the request itself is refused.
+                more |= keyring.adopt_pepper(pepper.clone()).is_ok();
+            }
+        }
+        if more && let Err(refused) = self.save_under_master(keyring, None) {
+            tracing::error!(%refused, "the pepper of another store is not taken in");
+        }
+    }
+
+    fn save_under_master(&self, keyring: Keyring, deed: Option<(&Actor, Deal)>) -> Result<(), Refused> {
+        self.save(keyring, &self.master.key, deed)
+    }
+
+    /// Lays a keyring down, and uses it from then on.
+    fn save(&self, keyring: Keyring, master: &MasterKey, deed: Option<(&Actor, Deal)>) -> Result<(), Refused> {
+        let (keys, now) = (self.keys.load_full(), self.clock.unix());
+        let sealed = keyring.seal(master);
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            desk.set(Shelf::Meta, KEYRING, Some(&sealed))?;
+            if let Some((actor, deal)) = deed {
+                trail::append(&mut desk, now, &actor.0, vec![deal])?;
+            }
+            Ok::<_, Abort>(())
+        });
+        done(written)?;
+        let keys = Keys::new(keyring);
+        self.index.set_peppers(keys.peppers.clone());
+        self.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// Renews some more entries, if there are any to renew.
+    pub(super) fn renew_some(&mut self) {
+        let keys = self.keys.load_full();
+        let Some(after) = self.upkeep.renew_at.take() else { return };
+        if keys.keyring.data_keys().len() == 1 && keys.keyring.peppers().len() == 1 {
+            return;
+        }
+        let mut publications = Vec::new();
+        let mut next = None;
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            let rows = desk.rows_after(Shelf::Entries, &after, STEP)?;
+            next = rows.last().map(|(key, _)| key.clone());
+            for (key, row) in rows {
+                let before = keys.read_entry(&key, &row).map_err(corrupt)?;
+                let after = renewed(&keys, &before).map_err(corrupt)?;
+                if after != before || Keys::row_key(&row) != Some(keys.sealer.newest()) {
+                    relay(&mut desk, &before, &after)?;
+                }
+                publications.push(publication(&desk, before, after)?);
+            }
+            if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+        });
+        match done(written) {
+            Ok(()) => {
+                self.publish(publications);
+                match next {
+                    Some(next) => self.upkeep.renew_at = Some(next),
+                    None => self.finish_renewal(),
+                }
+            }
+            Err(refused) => {
+                tracing::warn!(%refused, "entries are not renewed yet");
+                self.upkeep.renew_at = Some(after);
+                self.upkeep.pause(&self.clock);
+            }
+        }
+    }
+
+    /// Nothing is sealed under an older data key any more: lets those go, and keeps answers that wait for a repetition.
+    fn finish_renewal(&mut self) {
+        let keys = self.keys.load_full();
+        if keys.keyring.data_keys().len() == 1 {
+            return;
+        }
+        let mut keyring = keys.keyring.clone();
+        let newest = keyring.newest_data_key();
+        keyring.retire_data_keys_before(newest);
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            super::replay::reseal(&mut desk)?;
+            Ok::<_, Abort>(())
+        });
+        match done(written).and_then(|()| self.save_under_master(keyring, None)) {
+            Ok(()) => tracing::info!("everything in the store is sealed under the new key"),
+            Err(refused) => tracing::warn!(%refused, "the older data keys are kept for now"),
+        }
+    }
+
+    /// Digests anew what was seen under an older pepper.
+    pub(super) fn renew_sighted(&mut self) {
+        let sightings: Vec<_> = self.upkeep.sightings.try_iter().take(STEP).collect();
+        if sightings.is_empty() {
+            return;
+        }
+        let keys = self.keys.load_full();
+        let mut publications = Vec::new();
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            for seen in &sightings {
+                let Some(before) = desk.entry(resource_of(seen.kind), &seen.id)? else { continue };
+                let mut after = before.clone();
+                let old = after.versions.iter_mut().find(|version| version.digest.digest == seen.old.0);
+                let Some(version) = old else { continue };
+                version.digest = Keyed { pepper: seen.pepper, digest: seen.digest.0 };
+                relay(&mut desk, &before, &after)?;
+                publications.push(publication(&desk, before, after)?);
+            }
+            if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+        });
+        match done(written) {
+            Ok(()) => self.publish(publications),
+            // They are not reported again before the next start; the old digest goes on to do.
+            Err(refused) => tracing::warn!(%refused, "digests are not renewed"),
+        }
+    }
+}
+
+/// The entry with everything that can be opened sealed and digested anew.
+fn renewed(keys: &Keys, entry: &Entry) -> Result<Entry, Damaged> {
+    let mut after = entry.clone();
+    let Some(rule) = entry.resource().secret() else { return Ok(after) };
+    let (newest, pepper) = (keys.sealer.newest(), keys.keyring.newest_pepper());
+    for version in &mut after.versions {
+        let Some(secret) = keys.open(entry, version)? else { continue };
+        if version.digest.pepper != pepper {
+            let inner = (rule.check)(&secret).map_err(|_| Damaged("a sealed secret has lost its form"))?;
+            version.digest = keys.digest(inner.as_ref().unwrap_or(&secret).expose());
+        }
+        if version.sealed.as_ref().is_some_and(|sealed| sealed.key != newest) {
+            version.sealed = Some(keys.seal(entry, version.number, &secret));
+        }
+    }
+    Ok(after)
+}
+
+/// Lays an entry down again that has not changed for anyone but us: its revision stays.
+fn relay(desk: &mut Desk<'_>, before: &Entry, after: &Entry) -> Result<(), redb::Error> {
+    for (old, new) in before.versions.iter().zip(&after.versions) {
+        if old.digest != new.digest {
+            link::untie_version(desk, before, old)?;
+            if let Err(Stop::Broken(error)) = link::tie_version(desk, after, new) {
+                return Err(error);
+            }
+        }
+    }
+    desk.put_entry(after)
+}
+
+fn publication(desk: &Desk<'_>, before: Entry, after: Entry) -> Result<Publication, redb::Error> {
+    let of = above(&after).map(|(resource, id)| desk.entry(resource, id)).transpose()?.flatten();
+    let above = of.map(|entry| Above::of(&entry)).unwrap_or_default();
+    Ok(Publication { effect: Effect { before: Some(before), after: Some(after) }, above })
+}
+
+fn done(written: Result<Result<(), Abort>, super::engine::Failed>) -> Result<(), Refused> {
+    match written {
+        Ok(Ok(()) | Err(Abort::Nothing)) => Ok(()),
+        Ok(Err(Abort::Broken(error))) => Err(unavailable(&error.into())),
+        Err(failed) => Err(unavailable(&failed)),
+    }
+}
+
+fn read_key(file: &Path) -> Result<MasterKey, Refused> {
+    let text = fs::read(file)
+        .map(Zeroizing::new)
+        .map_err(|error| Refused::invalid("key_file", format!("cannot read `{}`: {error}", file.display())))?;
+    MasterKey::parse(&text).map_err(|invalid| Refused::invalid("key_file", invalid.message))
+}
+
+/// Makes a new master key and keeps it beside the old one, on disk.
+fn write_next_key(file: &Path) -> io::Result<MasterKey> {
+    let key = MasterKey::random();
+    let path: PathBuf = next_key(file);
+    let mut written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    written.write_all(key.to_text().expose())?;
+    written.write_all(b"\n")?;
+    written.sync_all()?;
+    Ok(key)
+}
+
+fn not_written(error: &io::Error) -> Refused {
+    Refused::Unavailable(format!("the new master key cannot be written: {error}"))
+}

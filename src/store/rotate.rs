@@ -1,0 +1,123 @@
+//! Rotation as one operation: a new version of the secret is good from now on, and the one before it until the overlap
+//! ends. The entry stays the same, and with it its id, its limits and its quota. A service account is known by its
+//! `kid`, so that its successor is an entry of its own.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::document;
+use super::entry::Entry;
+use super::link::Stop;
+use super::refused::{Fault, Refused};
+use super::resource::{Body, Resource};
+use super::rules::{self, Circumstances, Effect, Worked};
+use super::shelf::Desk;
+use super::trail::{Act, Deal};
+use crate::clock::UnixTime;
+
+/// How many versions of a secret are kept; those that are over stay so that the log can say so.
+const MOST_VERSIONS: usize = 4;
+/// How long the one before stays good where nothing is said.
+const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest overlap: rotation that never ends is none.
+const LONGEST_OVERLAP: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Rotates the secret of an entry.
+pub(super) fn rotate(
+    desk: &mut Desk<'_>,
+    before: Entry,
+    mut document: Map<String, Value>,
+    at: &Circumstances<'_>,
+) -> Result<Worked, Stop> {
+    let mut faults = Vec::new();
+    let overlap = overlap(document.remove("overlap"), &mut faults);
+    if before.resource() == Resource::ServiceAccount {
+        return succeed(desk, before, document, overlap, faults, at);
+    }
+    let Some(rule) = before.resource().secret() else {
+        let message = format!("a {} has no secret to rotate", before.resource().words());
+        return Err(Refused::invalid("", message).into());
+    };
+    let secret = document::take_secret(before.resource(), &mut document, &mut faults);
+    faults.extend(document.keys().map(|key| unknown(key, &["overlap", rule.field])));
+    if !faults.is_empty() {
+        return Err(Refused::Invalid(faults).into());
+    }
+    let number = before.versions.first().map_or(1, |newest| newest.number + 1);
+    let Some((version, made)) = rules::new_version(desk, &before, secret, number, at)? else {
+        return Err(Refused::invalid("", "there is no secret to rotate").into());
+    };
+    let worked = rules::replace(desk, before, at, Act::Rotate, Vec::new(), |after| {
+        for older in &mut after.versions {
+            older.expires = Some(earlier(older.expires, end(at.now, overlap)));
+        }
+        after.versions.insert(0, version);
+        after.versions.truncate(MOST_VERSIONS);
+    })?;
+    Ok(Worked { made, ..worked })
+}
+
+/// Another key of the same service account, with a `kid` of its own.
+fn succeed(
+    desk: &mut Desk<'_>,
+    before: Entry,
+    mut document: Map<String, Value>,
+    overlap: Duration,
+    mut faults: Vec<Fault>,
+    at: &Circumstances<'_>,
+) -> Result<Worked, Stop> {
+    let (id, key) = (document.remove("id"), document.remove("public_key"));
+    faults.extend(document.keys().map(|key| unknown(key, &["overlap", "id", "public_key"])));
+    let Some(key) = key else {
+        faults.push(Fault::new("public_key", "the new public key is missing"));
+        return Err(Refused::Invalid(faults).into());
+    };
+    if !faults.is_empty() {
+        return Err(Refused::Invalid(faults).into());
+    }
+    let mut successor = document::writable(&before);
+    for own in ["id", "name", "expires", "not_before", "successor"] {
+        successor.remove(own);
+    }
+    successor.insert("public_key".into(), key);
+    successor.extend(id.map(|id| ("id".to_owned(), id)));
+    let create =
+        super::Operation::Create { resource: Resource::ServiceAccount, document: successor, versions: Vec::new() };
+    let made = rules::perform(desk, create, at)?;
+    let id = made.entry.id.clone();
+    let worked = rules::replace(desk, before, at, Act::Rotate, Vec::new(), |after| {
+        after.common.expires = Some(earlier(after.common.expires, end(at.now, overlap)));
+        if let Body::ServiceAccount(own) = &mut after.body {
+            own.successor = Some(id);
+        }
+    })?;
+    let effects: Vec<Effect> = made.effects.into_iter().chain(worked.effects).collect();
+    let deals: Vec<Deal> = made.deals.into_iter().chain(worked.deals).collect();
+    Ok(Worked { entry: made.entry, made: None, effects, deals })
+}
+
+fn end(now: UnixTime, overlap: Duration) -> UnixTime {
+    UnixTime(now.0.saturating_add(overlap.as_secs()))
+}
+
+fn earlier(one: Option<UnixTime>, other: UnixTime) -> UnixTime {
+    one.map_or(other, |one| one.min(other))
+}
+
+fn overlap(value: Option<Value>, faults: &mut Vec<Fault>) -> Duration {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return OVERLAP };
+    let read = value.as_str().and_then(|text| text.parse::<jiff::SignedDuration>().ok());
+    match read.and_then(|duration| Duration::try_from(duration).ok()) {
+        Some(duration) if duration <= LONGEST_OVERLAP => duration,
+        Some(_) | None => {
+            faults.push(Fault::new("overlap", "this is a duration such as \"24h\", \"0s\" or \"7d\", a year at most"));
+            OVERLAP
+        }
+    }
+}
+
+fn unknown(key: &str, known: &[&str]) -> Fault {
+    let field: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
+    Fault::new(field, format!("a rotation has no such field; it has {}", known.join(", ")))
+}

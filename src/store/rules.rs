@@ -1,0 +1,326 @@
+//! What a change does, and what it may not do: create, change, delete. (Rotation stands in `rotate.rs`.) A change is
+//! worked on a desk and leaves nothing half-done: whoever calls takes back what a refused request has laid down.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::Operation;
+use super::document::{self, New};
+use super::entry::{Entry, Keyed, Version};
+use super::key::Key;
+use super::keys::Keys;
+use super::link::{self, Stop};
+use super::refused::Refused;
+use super::resource::{Owner, Resource};
+use super::shelf::{Desk, Shelf, entry_key, need_key, of_entry_key};
+use super::trail::{Act, Deal};
+use crate::clock::UnixTime;
+use crate::secret::Secret;
+
+/// What is declared in the configuration and cannot be in the store as well.
+pub(super) type Declared = HashSet<(Resource, String)>;
+
+/// Under which circumstances a change is worked.
+pub(super) struct Circumstances<'a> {
+    pub(super) now: UnixTime,
+    pub(super) declared: &'a Declared,
+}
+
+/// A version of a secret as an export has it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// When it was made.
+    pub created: Option<UnixTime>,
+    /// Good before then.
+    pub expires: Option<UnixTime>,
+    /// What is known of it.
+    pub known: Known,
+}
+
+/// What an export knows of a secret.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Itself.
+    Secret(Secret),
+    /// Its digest alone, under a pepper of the store that it comes from.
+    Digest {
+        /// The pepper.
+        pepper: Key,
+        /// The digest.
+        digest: [u8; 32],
+    },
+}
+
+/// What a change did to one entry.
+#[derive(Debug)]
+pub(super) struct Effect {
+    pub(super) before: Option<Entry>,
+    pub(super) after: Option<Entry>,
+}
+
+/// What one operation came to.
+#[derive(Debug)]
+pub(super) struct Worked {
+    /// The entry that was meant, as it is now; as it was, if it is gone.
+    pub(super) entry: Entry,
+    /// A secret that was made for it.
+    pub(super) made: Option<Secret>,
+    /// Everything that was touched, the meant one among them.
+    pub(super) effects: Vec<Effect>,
+    /// The same for the audit trail.
+    pub(super) deals: Vec<Deal>,
+}
+
+/// Works one operation.
+pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstances<'_>) -> Result<Worked, Stop> {
+    match operation {
+        Operation::Create { resource, document, versions } => create(desk, resource, document, versions, at),
+        Operation::Change { resource, id, patch, revision } => {
+            let before = find(desk, resource, &id, revision)?;
+            change(desk, before, &patch, at)
+        }
+        Operation::Rotate { resource, id, document, revision } => {
+            let before = find(desk, resource, &id, revision)?;
+            super::rotate::rotate(desk, before, document, at)
+        }
+        Operation::Delete { resource, id, revision } => {
+            let before = find(desk, resource, &id, revision)?;
+            delete(desk, before)
+        }
+    }
+}
+
+/// The entry, if it is there and still at that revision.
+fn find(desk: &Desk<'_>, resource: Resource, id: &str, revision: Option<u64>) -> Result<Entry, Stop> {
+    let Some(entry) = desk.entry(resource, id)? else {
+        return Err(Refused::Missing { resource, id: id.to_owned() }.into());
+    };
+    match revision {
+        Some(revision) if revision != entry.revision => Err(Refused::Stale { revision: entry.revision }.into()),
+        Some(_) | None => Ok(entry),
+    }
+}
+
+fn create(
+    desk: &mut Desk<'_>,
+    resource: Resource,
+    document: Map<String, Value>,
+    given: Vec<Given>,
+    at: &Circumstances<'_>,
+) -> Result<Worked, Stop> {
+    let New { id, common, body, secret } = document::read_new(resource, document)?;
+    let id = id.unwrap_or_else(super::new_id);
+    free(desk, resource, &id, at)?;
+    let mut entry = Entry { id, revision: 1, created: at.now, changed: at.now, common, body, versions: Vec::new() };
+    link::references(desk, &mut entry)?;
+    let made = if given.is_empty() {
+        let (version, made) = first_version(desk, &entry, secret, at)?;
+        entry.versions.extend(version);
+        made
+    } else {
+        // Newest first, and counted from 1 upwards.
+        for (older, given) in given.into_iter().rev().enumerate() {
+            let number = u32::try_from(older + 1).unwrap_or(u32::MAX);
+            entry.versions.insert(0, given.version(number, desk, &entry, at)?);
+        }
+        None
+    };
+    lay_down(desk, &entry)?;
+    let deal = Deal::of(Act::Create, &entry, Vec::new());
+    Ok(Worked { effects: vec![Effect { before: None, after: Some(entry.clone()) }], deals: vec![deal], made, entry })
+}
+
+/// Nobody has this id: neither in the store nor in the configuration.
+pub(super) fn free(desk: &Desk<'_>, resource: Resource, id: &str, at: &Circumstances<'_>) -> Result<(), Stop> {
+    let what = resource.words();
+    if at.declared.contains(&(resource, id.to_owned())) {
+        return Err(Refused::conflict("id", format!("the {what} `{id}` is declared in the configuration")).into());
+    }
+    if desk.get(Shelf::Entries, &entry_key(resource, id))?.is_some() {
+        return Err(Refused::conflict("id", format!("there is a {what} `{id}` already")).into());
+    }
+    Ok(())
+}
+
+fn first_version(
+    desk: &Desk<'_>,
+    entry: &Entry,
+    given: Option<Secret>,
+    at: &Circumstances<'_>,
+) -> Result<(Option<Version>, Option<Secret>), Stop> {
+    match new_version(desk, entry, given, 1, at)? {
+        Some((version, made)) => Ok((Some(version), made)),
+        None => Ok((None, None)),
+    }
+}
+
+/// A version of the secret, given or made; `None` where the resource has no secret.
+pub(super) fn new_version(
+    desk: &Desk<'_>,
+    entry: &Entry,
+    given: Option<Secret>,
+    number: u32,
+    at: &Circumstances<'_>,
+) -> Result<Option<(Version, Option<Secret>)>, Stop> {
+    let Some(rule) = entry.resource().secret() else { return Ok(None) };
+    let made = given.is_none().then(rule.make);
+    let Some(secret) = given.as_ref().or(made.as_ref()) else { return Ok(None) };
+    let keys = desk.keys();
+    let inner = (rule.check)(secret).map_err(|message| Refused::invalid(rule.field, message))?;
+    let text = inner.as_ref().unwrap_or(secret).expose();
+    // Under an older pepper somebody may have the same one: it would be found twice.
+    if let Some((rule, kind)) = link::found_as(&entry.body) {
+        for keyed in keys.digests(text) {
+            if desk.get(Shelf::Handles, &super::shelf::secret_handle_key(kind, &keyed))?.is_some() {
+                return Err(Refused::Conflict(link::taken(entry.resource(), rule)).into());
+            }
+        }
+    }
+    let sealed = rule.sealed.then(|| keys.seal(entry, number, secret));
+    let version = Version { number, created: at.now, expires: None, digest: keys.digest(text), sealed };
+    Ok(Some((version, made)))
+}
+
+/// Ties a new entry and lays it down.
+pub(super) fn lay_down(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
+    link::tie(desk, entry)?;
+    Ok(desk.put_entry(entry)?)
+}
+
+fn change(
+    desk: &mut Desk<'_>,
+    before: Entry,
+    patch: &Map<String, Value>,
+    at: &Circumstances<'_>,
+) -> Result<Worked, Stop> {
+    let (common, body) = document::read_patched(&before, patch)?;
+    let fields = patch.keys().cloned().collect();
+    replace(desk, before, at, Act::Change, fields, |after| {
+        after.common = common;
+        after.body = body;
+    })
+}
+
+/// Lays a changed entry down in the place of what it was.
+pub(super) fn replace(
+    desk: &mut Desk<'_>,
+    before: Entry,
+    at: &Circumstances<'_>,
+    act: Act,
+    fields: Vec<String>,
+    alter: impl FnOnce(&mut Entry),
+) -> Result<Worked, Stop> {
+    let mut after = before.clone();
+    alter(&mut after);
+    let same = after == before;
+    link::references(desk, &mut after)?;
+    if same {
+        // Nothing was asked that is not so already: no new revision, nothing for the trail.
+        return Ok(Worked { entry: before, made: None, effects: Vec::new(), deals: Vec::new() });
+    }
+    after.revision += 1;
+    after.changed = at.now;
+    link::untie(desk, &before)?;
+    link::tie(desk, &after)?;
+    desk.put_entry(&after)?;
+    let deals = vec![Deal::of(act, &after, fields)];
+    let mut effects = dependents(desk, &after)?;
+    effects.insert(0, Effect { before: Some(before), after: Some(after.clone()) });
+    Ok(Worked { entry: after, made: None, effects, deals })
+}
+
+/// What stands or falls with an entry though it has not changed itself: the tokens of a camera, a group or a user.
+fn dependents(desk: &Desk<'_>, entry: &Entry) -> Result<Vec<Effect>, Stop> {
+    let mut effects = Vec::new();
+    if matches!(entry.resource(), Resource::Account) {
+        // What an account owns knows its account, and sees by itself how that stands.
+        return Ok(effects);
+    }
+    for (resource, id) in needing(desk, entry, usize::MAX)? {
+        if resource.owner() == Owner::Inherited
+            && let Some(same) = desk.entry(resource, &id)?
+        {
+            effects.push(Effect { before: Some(same.clone()), after: Some(same) });
+        }
+    }
+    Ok(effects)
+}
+
+/// What needs an entry, at most `most` of them.
+fn needing(desk: &Desk<'_>, entry: &Entry, most: usize) -> Result<Vec<(Resource, String)>, redb::Error> {
+    let prefix = need_key(&entry_key(entry.resource(), &entry.id), None);
+    let keys = desk.keys_under(Shelf::Needs, &prefix, most)?;
+    let by = |key: &Vec<u8>| of_entry_key(&key[prefix.len()..]).map(|(resource, id)| (resource, id.to_owned()));
+    Ok(keys.iter().filter_map(by).collect())
+}
+
+fn delete(desk: &mut Desk<'_>, entry: Entry) -> Result<Worked, Stop> {
+    let mut effects = Vec::new();
+    let mut deals = Vec::new();
+    for (by, by_id) in needing(desk, &entry, usize::MAX)? {
+        let Some(needing) = desk.entry(by, &by_id)? else { continue };
+        let follows = |entry: &Entry, needing: &Entry| {
+            needing.body.references().iter().any(|reference| {
+                reference.follows && reference.resource == entry.resource() && reference.id == entry.id
+            })
+        };
+        if !follows(&entry, &needing) {
+            let (resource, id) = (entry.resource(), entry.id.clone());
+            return Err(Refused::InUse { resource, id, by, by_id }.into());
+        }
+        take_away(desk, needing, &mut effects, &mut deals)?;
+    }
+    take_away(desk, entry.clone(), &mut effects, &mut deals)?;
+    // The meant one comes first, as everywhere.
+    effects.rotate_right(1);
+    deals.rotate_right(1);
+    Ok(Worked { entry, made: None, effects, deals })
+}
+
+fn take_away(
+    desk: &mut Desk<'_>,
+    entry: Entry,
+    effects: &mut Vec<Effect>,
+    deals: &mut Vec<Deal>,
+) -> Result<(), redb::Error> {
+    let key = entry_key(entry.resource(), &entry.id);
+    link::untie(desk, &entry)?;
+    desk.set(Shelf::Entries, &key, None)?;
+    desk.set(Shelf::Used, &key, None)?;
+    deals.push(Deal::of(Act::Delete, &entry, Vec::new()));
+    effects.push(Effect { before: Some(entry), after: None });
+    Ok(())
+}
+
+impl Given {
+    /// As a version of the entry's secret.
+    fn version(self, number: u32, desk: &Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<Version, Stop> {
+        let Some(rule) = entry.resource().secret() else {
+            return Err(Refused::invalid("versions", "it has no secret").into());
+        };
+        let (created, expires) = (self.created.unwrap_or(at.now), self.expires);
+        match self.known {
+            Known::Secret(secret) => {
+                let Some((version, _)) = new_version(desk, entry, Some(secret), number, at)? else {
+                    return Err(Refused::invalid("versions", "it has no secret").into());
+                };
+                Ok(Version { created, expires, ..version })
+            }
+            Known::Digest { .. } if rule.sealed => {
+                Err(Refused::invalid("versions", "its secret itself is needed, not a digest").into())
+            }
+            Known::Digest { pepper, digest } => {
+                let pepper = number_of(desk.keys(), &pepper).ok_or_else(|| {
+                    Refused::conflict("versions", "the peppers of too many stores are in use; retire some first")
+                })?;
+                Ok(Version { number, created, expires, digest: Keyed { pepper, digest }, sealed: None })
+            }
+        }
+    }
+}
+
+/// The number of a pepper in this store.
+fn number_of(keys: &Keys, pepper: &Key) -> Option<u16> {
+    keys.keyring.peppers().iter().find(|own| own.key.expose() == pepper.expose()).map(|own| own.number)
+}

@@ -1,0 +1,262 @@
+//! The one who writes: a thread that takes what waits, works all of it in one transaction, waits for the disk once, lets
+//! everyone see it, and only then answers. In between it looks after the store (`upkeep.rs`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::document;
+use super::engine::{Engine, Failed};
+use super::index::{Index, Sighting};
+use super::keys::Keys;
+use super::link::Stop;
+use super::publish::{Above, Publisher, above};
+use super::refused::Refused;
+use super::resource::Resource;
+use super::rules::{self, Circumstances, Effect, Worked};
+use super::shelf::{Desk, Shelf, entry_key};
+use super::upkeep::Upkeep;
+use super::{Answer, Master, Outcome, Request, closed, replay, trail};
+use crate::clock::{Clock, UnixTime};
+
+/// The most requests in one transaction.
+const MOST_AT_ONCE: usize = 512;
+/// How long the writer waits for work before it looks after the store.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Who hears what came of a request.
+pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Refused>) + Send>;
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    Change { request: Request, reply: Reply },
+    Task(Box<dyn FnOnce(&mut Writer) + Send>),
+}
+
+impl Job {
+    /// Answers that it will not be done. A task that is dropped tells its caller by hanging up.
+    pub(super) fn refuse(self, refused: Refused) {
+        match self {
+            Self::Change { reply, .. } => reply(Err(refused)),
+            Self::Task(_) => {}
+        }
+    }
+}
+
+/// The writer.
+pub(super) struct Writer {
+    pub(super) engine: Arc<Engine>,
+    pub(super) keys: Arc<ArcSwap<Keys>>,
+    pub(super) index: Arc<Index>,
+    pub(super) publisher: Publisher,
+    declared: Arc<ArcSwap<HashSet<(Resource, String)>>>,
+    pub(super) master: Master,
+    pub(super) clock: Clock,
+    pub(super) upkeep: Upkeep,
+}
+
+/// A change that everyone is to see.
+pub(super) struct Publication {
+    pub(super) effect: Effect,
+    pub(super) above: Above,
+}
+
+/// What was worked for one request, to be told once it is on disk.
+struct Done {
+    reply: Reply,
+    outcome: Result<Answer, Refused>,
+    publications: Vec<Publication>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        keys: Arc<ArcSwap<Keys>>,
+        index: Arc<Index>,
+        declared: Arc<ArcSwap<HashSet<(Resource, String)>>>,
+        master: Master,
+        sightings: Receiver<Sighting>,
+        clock: Clock,
+    ) -> Self {
+        let upkeep = Upkeep::new(sightings, &clock);
+        Self { publisher: Publisher::new(Arc::clone(&index)), engine, keys, index, declared, master, clock, upkeep }
+    }
+
+    /// Works until nobody is left to ask.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
+            match jobs.recv_timeout(wait) {
+                Ok(Job::Task(task)) => task(&mut self),
+                Ok(Job::Change { request, reply }) => {
+                    let mut batch = vec![(request, reply)];
+                    let task = gather(jobs, &mut batch);
+                    self.commit(batch);
+                    if let Some(task) = task {
+                        task(&mut self);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.look_after();
+        }
+        self.finish();
+    }
+
+    /// Works a batch in one transaction. Whoever is refused leaves nothing behind.
+    fn commit(&mut self, batch: Vec<(Request, Reply)>) {
+        self.adopt(&batch);
+        let (keys, declared) = (self.keys.load_full(), self.declared.load_full());
+        let at = Circumstances { now: self.clock.unix(), declared: &declared };
+        let mut waiting = batch.into_iter();
+        let mut done: Vec<Done> = Vec::with_capacity(waiting.len());
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            for (request, reply) in waiting.by_ref() {
+                done.push(Done { reply, outcome: Err(closed()), publications: Vec::new() });
+                let mark = desk.mark();
+                let worked = match work(&mut desk, request, &at) {
+                    Err(Stop::Broken(error)) => return Err(Abort::Broken(error)),
+                    Err(Stop::Refused(refused)) => desk.roll_back(mark).map(|()| Err(refused))?,
+                    Ok(worked) => Ok(worked),
+                };
+                let told = done.last_mut().expect("it was pushed above");
+                told.outcome = worked.map(|(answer, publications)| {
+                    told.publications = publications;
+                    answer
+                });
+            }
+            // Nothing to write is nothing to wait for.
+            if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+        });
+        let failed = match written {
+            Ok(Ok(()) | Err(Abort::Nothing)) => None,
+            Ok(Err(Abort::Broken(error))) => Some(unavailable(&error.into())),
+            Err(failed) => Some(unavailable(&failed)),
+        };
+        if let Some(refused) = &failed {
+            tracing::error!(%refused, "changes are refused");
+            for (_, reply) in waiting {
+                reply(Err(refused.clone()));
+            }
+        }
+        for told in done {
+            self.tell(told, failed.as_ref());
+        }
+    }
+
+    /// Lets everyone see what was written, and answers.
+    fn tell(&self, done: Done, failed: Option<&Refused>) {
+        let Done { reply, outcome, publications } = done;
+        match (outcome, failed) {
+            (Ok(_), Some(failed)) => reply(Err(failed.clone())),
+            (Ok(answer), None) => {
+                self.publish(publications);
+                reply(Ok(answer));
+            }
+            (Err(refused), _) => reply(Err(refused)),
+        }
+    }
+
+    /// Lets everyone see changes that are on disk.
+    pub(super) fn publish(&self, publications: Vec<Publication>) {
+        for Publication { effect, above } in publications {
+            if let Err(damaged) = self.publisher.show(&effect, &above) {
+                // What cannot be shown is not believed: an entry that makes no record opens nothing.
+                tracing::error!(%damaged, "an entry on file cannot be used");
+            }
+        }
+    }
+}
+
+/// Why nothing was written.
+pub(super) enum Abort {
+    /// There was nothing to write.
+    Nothing,
+    /// The disk.
+    Broken(redb::Error),
+}
+
+impl From<redb::Error> for Abort {
+    fn from(error: redb::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Works one request.
+fn work(desk: &mut Desk<'_>, request: Request, at: &Circumstances<'_>) -> Result<(Answer, Vec<Publication>), Stop> {
+    let Request { actor, operations, idempotency } = request;
+    if let Some(asked) = &idempotency
+        && let Some(answer) = replay::recall(desk, &actor.0, asked, at.now)?
+    {
+        return Ok((answer, Vec::new()));
+    }
+    let (mut outcomes, mut publications, mut deals) = (Vec::new(), Vec::new(), Vec::new());
+    let many = operations.len() > 1;
+    for (place, operation) in operations.into_iter().enumerate() {
+        let worked =
+            rules::perform(desk, operation, at).map_err(|stop| if many { in_place(stop, place) } else { stop })?;
+        outcomes.push(outcome(desk, &worked, at.now)?);
+        deals.extend(worked.deals);
+        for effect in worked.effects {
+            let above =
+                effect.after.as_ref().and_then(above).map(|(resource, id)| desk.entry(resource, id)).transpose()?;
+            publications.push(Publication {
+                effect,
+                above: above.flatten().map(|entry| Above::of(&entry)).unwrap_or_default(),
+            });
+        }
+        if let Some(made) = worked.made
+            && let Some(outcome) = outcomes.last_mut()
+        {
+            outcome.secret = Some(made);
+        }
+    }
+    let answer = Answer { outcomes, replayed: false };
+    trail::append(desk, at.now, &actor.0, deals)?;
+    if let Some(asked) = &idempotency {
+        replay::keep(desk, &actor.0, asked, &answer, at.now)?;
+    }
+    Ok((answer, publications))
+}
+
+/// Says which operation of many was refused.
+fn in_place(stop: Stop, place: usize) -> Stop {
+    match stop {
+        Stop::Refused(refused) => Stop::Refused(Refused::InBulk { place, refused: Box::new(refused) }),
+        broken @ Stop::Broken(_) => broken,
+    }
+}
+
+/// How an operation is answered, but for a secret that was made.
+fn outcome(desk: &Desk<'_>, worked: &Worked, now: UnixTime) -> Result<Outcome, redb::Error> {
+    let entry = &worked.entry;
+    let resource = entry.resource();
+    let key = entry_key(resource, &entry.id);
+    let gone = worked.effects.first().is_some_and(|effect| effect.after.is_none());
+    let document = if gone {
+        serde_json::Map::new()
+    } else {
+        document::shown(entry, desk.get(Shelf::Used, &key)?.as_deref().and_then(super::read::last_used), now)
+    };
+    Ok(Outcome { resource, id: entry.id.clone(), revision: entry.revision, document, secret: None })
+}
+
+pub(super) fn unavailable(failed: &Failed) -> Refused {
+    Refused::Unavailable(failed.to_string())
+}
+
+fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Box<dyn FnOnce(&mut Writer) + Send>> {
+    while batch.len() < MOST_AT_ONCE {
+        match jobs.try_recv() {
+            Ok(Job::Change { request, reply }) => batch.push((request, reply)),
+            Ok(Job::Task(task)) => return Some(task),
+            Err(_) => break,
+        }
+    }
+    None
+}
