@@ -34,9 +34,9 @@ impl Audit {
         operate(&self.place, |operator| {
             let mut out = io::BufWriter::new(anstream::stdout());
             if self.verify {
-                self.verify(operator, &mut out)?
+                self.verify(operator, &mut out)?;
             } else {
-                self.list(operator, &mut out)?
+                self.list(operator, &mut out)?;
             }
             Ok(out.flush()?)
         })

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::manage;
 use super::operator::{Call, Operator, Trouble, Where, operate};
@@ -19,7 +19,13 @@ pub(super) enum Upkeep {
     #[command(
         after_help = "Example: vidgate store rekey\n\nThe file of the master key is replaced; keep a copy of the new one."
     )]
-    Rekey(Where),
+    Rekey {
+        /// The file for the new key, where the old one comes from the environment; a path on the gateway's machine
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<String>,
+        #[command(flatten)]
+        place: Where,
+    },
     /// Add a pepper, or retire one.
     #[command(
         after_help = "Example: vidgate store pepper add\n\nDigests of keys are made under the newest pepper. One that no key is known under any more can be retired."
@@ -68,7 +74,7 @@ impl Upkeep {
     fn place(&self) -> &Where {
         match self {
             Self::Status(Status { place, .. })
-            | Self::Rekey(place)
+            | Self::Rekey { place, .. }
             | Self::Pepper { what: Pepper::Add(place) | Pepper::Retire { place, .. } } => place,
         }
     }
@@ -79,14 +85,14 @@ impl Upkeep {
                 let state = operator.call(Call::get(&["store"]))?;
                 if *json { format!("{state}\n") } else { manage::drawn(&[], rows(&state), lines) }
             }
-            Self::Rekey(_) => {
-                operator.call(Call::post(&["store", "rekey"]))?;
+            Self::Rekey { key_file, .. } => {
+                let document = key_file.as_ref().map_or(json!({}), |file| json!({ "key_file": file }));
+                operator.call(Call::post(&["store", "rekey"]).json(document))?;
                 "The store has a new master key; entries are sealed anew in the background.\n".to_owned()
             }
             Self::Pepper { what: Pepper::Add(_) } => {
                 let answer = operator.call(Call::post(&["store", "peppers"]))?;
-                let number = answer.get("pepper").or(answer.get("number")).unwrap_or(&answer);
-                format!("Pepper {number} is used from now on.\n")
+                format!("Pepper {} is used from now on.\n", answer["pepper"])
             }
             Self::Pepper { what: Pepper::Retire { number, .. } } => {
                 operator.call(Call::delete(&["store", "peppers", &number.to_string()]))?;
@@ -123,7 +129,6 @@ fn rows(state: &Value) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use serde_json::json;
 
     use super::*;
     use crate::cli::operator::recorder::Recorder;
@@ -145,7 +150,7 @@ mod tests {
     fn each_is_one_request() {
         for (line, answer, request, text) in [
             (&["rekey"][..], json!({}), "POST /v1/store/rekey", "new master key"),
-            (&["pepper", "add"], json!({ "number": 2 }), "POST /v1/store/peppers", "Pepper 2 is used"),
+            (&["pepper", "add"], json!({ "pepper": 2 }), "POST /v1/store/peppers", "Pepper 2 is used"),
             (&["pepper", "retire", "1"], Value::Null, "DELETE /v1/store/peppers/1", "Pepper 1 is retired"),
             (&["status", "--json"], json!({ "deeds": 1 }), "GET /v1/store", "{\"deeds\":1}\n"),
         ] {

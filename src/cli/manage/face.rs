@@ -4,6 +4,7 @@ use comfy_table::{Table, presets};
 use serde_json::{Map, Value};
 
 use super::field::{self, Form};
+use super::task::Verb;
 use crate::cli::operator::visible;
 use crate::store::resource::{Owner, Resource};
 
@@ -87,10 +88,10 @@ pub(super) fn card(entry: &Map<String, Value>, lines: bool) -> String {
 fn spread(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| spread(&format!("{name}.{}", visible(key)), value, rows))
+            map.iter().for_each(|(key, value)| spread(&format!("{name}.{}", visible(key)), value, rows));
         }
         Value::Array(list) if list.iter().any(Value::is_object) => {
-            list.iter().for_each(|value| rows.push(vec![name.to_owned(), sentence(value)]));
+            rows.extend(list.iter().map(|value| vec![name.to_owned(), sentence(value)]));
         }
         // A key in PEM stays the lines that it is.
         Value::String(text) if text.starts_with("-----BEGIN ") => {
@@ -114,14 +115,15 @@ fn sentence(value: &Value) -> String {
 /// What has been done, with the secret that was made on the way.
 pub(super) fn receipt(resource: Resource, past: &str, entry: &Map<String, Value>) -> String {
     let text = |key: &str| entry.get(key).map(plain).unwrap_or_default();
-    let mut said = format!("{past} {} `{}` (revision {})\n", resource.words(), text("id"), text("revision"));
+    let mut said = vec![format!("{past} {} `{}` (revision {})", resource.words(), text("id"), text("revision"))];
     let older = entry.get("versions").and_then(|versions| versions.get(1)).and_then(|version| version.get("expires"));
-    if let Some(end) = older.filter(|end| past == "rotated" && !end.is_null()) {
-        said += &format!("The one before is good until {}.\n", plain(end));
+    if let Some(end) = older.filter(|end| past == Verb::Rotate.past() && !end.is_null()) {
+        said.push(format!("The one before is good until {}.", plain(end)));
     }
     let secret = resource.secret().and_then(|rule| Some((rule.field, entry.get(rule.field)?)));
     if let Some((field, secret)) = secret.filter(|(_, secret)| secret.is_string()) {
-        said += &format!("{field}: {}\nIt is shown this once: keep it now.\n", plain(secret));
+        said.push(format!("{field}: {}", plain(secret)));
+        said.push("It is shown this once: keep it now.".to_owned());
     }
-    said
+    said.join("\n") + "\n"
 }

@@ -28,7 +28,7 @@ use self::remote::Remote;
 use super::Configuration;
 
 /// How long an answer may be silent. A batch waits for the disk, a backup for a snapshot.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 /// The longest refusal that is read.
 const LONGEST_PROBLEM: usize = 4 << 20;
 
@@ -72,10 +72,9 @@ impl Trouble {
         if let Self::Configuration(drawn) = &self {
             super::complain(drawn);
         }
-        let sentences = self.sentences();
-        super::complain(
-            &sentences.iter().map(|sentence| format!("vidgate: {}\n", visible(sentence))).collect::<String>(),
-        );
+        for sentence in self.sentences() {
+            super::complain(&format!("vidgate: {}\n", visible(&sentence)));
+        }
         ExitCode::FAILURE
     }
 

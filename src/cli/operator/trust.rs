@@ -77,3 +77,96 @@ impl ServerCertVerifier for Known {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::thread::{self, JoinHandle};
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+    use serde_json::json;
+
+    use crate::cli::Configuration;
+    use crate::cli::operator::access::{Admin, Entrance};
+    use crate::cli::operator::remote::Remote;
+    use crate::cli::operator::{Call, Operator, Trouble, Where};
+
+    /// A certificate of its own in `<name>.pem` and `<name>.key`.
+    fn issue(folder: &std::path::Path, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([format!("{name}.invalid")]).unwrap().self_signed(&key).unwrap();
+        fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    /// Answers one request with the certificate that the client showed.
+    fn serve(config: ServerConfig) -> (SocketAddr, JoinHandle<Option<Vec<u8>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket);
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).ok()?;
+                head.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            Some(stream.conn.peer_certificates()?[0].to_vec())
+        });
+        (address, server)
+    }
+
+    #[test]
+    fn one_certificate_is_trusted_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| -> PathBuf { folder.path().join(name) };
+        let (server, key) = issue(folder.path(), "server");
+        let (client, _) = issue(folder.path(), "client");
+        issue(folder.path(), "other");
+        let mut clients = RootCertStore::empty();
+        clients.add(client.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let judge =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(clients), Arc::clone(&provider)).build().unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(judge)
+            .with_single_cert(vec![server], key)
+            .unwrap();
+        let place = |shown: bool| Where {
+            configuration: Configuration { config: "none".into() },
+            admin_cert: shown.then(|| file("client.pem")),
+            admin_key: shown.then(|| file("client.key")),
+        };
+        let admin = |address, known| Admin { address, entrance: Entrance::Certificate(file(known)) };
+
+        let (address, thread) = serve(config.clone());
+        let mut remote = Remote::reach(&admin(address, "server.pem"), &place(true)).unwrap().expect("it listens");
+        assert_eq!(remote.call(Call::get(&["store"])).unwrap(), json!({}));
+        assert_eq!(thread.join().unwrap().unwrap(), client.to_vec());
+
+        let (address, thread) = serve(config.clone());
+        let Err(Trouble::Plain(said)) = Remote::reach(&admin(address, "other.pem"), &place(true)) else {
+            panic!("another server was believed")
+        };
+        assert!(said[0].starts_with(&format!("no TLS with the admin listener at {address}: ")), "{said:?}");
+        assert!(thread.join().unwrap().is_none());
+
+        let (address, _) = serve(config);
+        let Err(Trouble::Plain(said)) = Remote::reach(&admin(address, "server.pem"), &place(false)) else {
+            panic!("no certificate was asked for")
+        };
+        assert!(said[0].ends_with("name it with --admin-cert and --admin-key"), "{said:?}");
+    }
+}

@@ -22,7 +22,7 @@ const BATCH: usize = 1000;
 /// What to import, and how.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Import {
-    /// JSON Lines: {"resource": "license_key", …} a line; - is standard input
+    /// JSON Lines: {"resource": "`license_key`", …} a line; - is standard input
     file: PathBuf,
     /// Read everything, send nothing
     #[arg(long)]
@@ -86,7 +86,8 @@ impl Run<'_> {
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(fitting(rest));
             rest = after;
-            let sent = self.batch(batch.iter().collect(), operator).map_err(|trouble| self.so_far(trouble))?;
+            let sent =
+                self.batch(&batch.iter().collect::<Vec<_>>(), operator).map_err(|trouble| self.so_far(trouble))?;
             bar.inc(batch.len() as u64);
             bar.suspend(|| show_made(&sent, out))?;
         }
@@ -94,10 +95,10 @@ impl Run<'_> {
     }
 
     /// Sends a batch; gives what was made with it.
-    fn batch<'l>(&mut self, batch: Vec<&'l Line>, operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
-        match self.send(&batch, operator) {
+    fn batch<'l>(&mut self, batch: &[&'l Line], operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
+        match self.send(batch, operator) {
             Err(Trouble::Refused(problem)) if self.skip && problem.status == StatusCode::CONFLICT => {
-                let new = absent(&batch, operator)?;
+                let new = absent(batch, operator)?;
                 self.skipped += batch.len() - new.len();
                 if new.is_empty() {
                     return Ok(Vec::new());
@@ -229,7 +230,13 @@ mod tests {
     }
 
     fn cameras(count: usize) -> String {
-        (0..count).map(|place| format!("{{\"resource\":\"camera\",\"id\":\"c{place}\",\"account\":\"a\"}}\n")).collect()
+        let line = |place| {
+            format!(
+                "{{\"resource\":\"camera\",\"id\":\"c{place}\",\"account\":\"a\"}}
+"
+            )
+        };
+        (0..count).map(line).collect::<Vec<_>>().concat()
     }
 
     #[test]

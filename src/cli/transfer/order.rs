@@ -41,11 +41,8 @@ fn depths(lines: &[Line]) -> Result<HashMap<usize, usize>, Vec<String>> {
             faults.push(format!("line {}: following `parent` from this account leads in a circle", line.number));
             continue;
         }
-        let mut depth = top.and_then(|top| depths.get(&top.number)).map_or(0, |depth| depth + 1);
-        for line in chain.into_iter().rev() {
-            depths.insert(line.number, depth);
-            depth += 1;
-        }
+        let depth = top.and_then(|top| depths.get(&top.number)).map_or(0, |depth| depth + 1);
+        depths.extend((depth..).zip(chain.into_iter().rev()).map(|(depth, line)| (line.number, depth)));
     }
     if faults.is_empty() { Ok(depths) } else { Err(faults) }
 }
