@@ -106,12 +106,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::Configuration;
     use crate::cli::operator::recorder::Recorder;
 
     fn audit(verify: bool, json: bool) -> Audit {
-        let place = Where { configuration: Configuration { config: "x".into() }, admin_cert: None, admin_key: None };
-        Audit { after: 0, limit: None, verify, json, place }
+        Audit { after: 0, limit: None, verify, json, place: Where::nowhere() }
     }
 
     #[test]

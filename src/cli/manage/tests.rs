@@ -211,3 +211,64 @@ fn only_a_plain_yes_deletes() {
     let text = ran(&["camera", "delete", "c"], &mut Recorder::answering([(204, Value::Null)])).unwrap();
     assert_eq!(text, "deleted camera `c`\n");
 }
+
+/// What a line of arguments, split at spaces, says to the operator.
+fn done(line: &str, operator: &mut dyn Operator) -> Result<String, Vec<String>> {
+    let line: Vec<&str> = line.split(' ').collect();
+    let Managed { resource, verb, task, json, .. } = parsed(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    let mut out = Vec::new();
+    let errand = Errand { resource, verb, json, drawn: false };
+    errand.run(task, operator, &mut out).map_err(Trouble::sentences)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_licence_key_goes_through_its_life_in_a_store() {
+    let (_folder, access) = crate::cli::operator::local_tests::store();
+    let mut local = crate::cli::operator::Local::open(access()).unwrap();
+    let mut document = |line: &str| -> Value { serde_json::from_str(&done(line, &mut local).unwrap()).unwrap() };
+    document("account create --id alice --quota-hour 5 --meta note=x --json");
+    let made = document("license create --account alice --id l1 --name first --json");
+    let key = made["key"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("vgl_"));
+    assert_eq!(document("license show first --json")["id"], "l1");
+    let changed = document("license change l1 --expires 2999-01-01T00:00:00Z --revision 1 --json");
+    assert_eq!((&changed["revision"], &changed["expires"]), (&json!(2), &json!("2999-01-01T00:00:00Z")));
+    let rotated = document("license rotate l1 --overlap 24h --json");
+    assert_ne!(rotated["key"], key.as_str());
+    assert!(rotated["versions"][1]["expires"].is_string(), "{rotated}");
+    assert_eq!(document("license disable l1 --json")["status"], "disabled");
+    assert_eq!(document("license enable l1 --json")["status"], "active");
+
+    let table = done("license list", &mut local).unwrap();
+    assert!(table.contains("l1") && table.contains("first") && !table.contains("vgl_"), "{table}");
+    let stale = done("license delete l1 --revision 1", &mut local).unwrap_err();
+    assert!(stale[0].contains("it has been changed since"), "{stale:?}");
+    let needed = done("account delete alice", &mut local).unwrap_err();
+    assert!(needed[0].contains("is still needed by the license key `l1`"), "{needed:?}");
+    assert_eq!(done("license delete l1", &mut local).unwrap(), "deleted license key `l1`\n");
+    assert_eq!(done("license show l1", &mut local).unwrap_err().len(), 1);
+}
+
+#[test]
+fn every_resource_can_be_made_as_its_example_says() {
+    let (folder, access) = crate::cli::operator::local_tests::store();
+    let mut local = crate::cli::operator::Local::open(access()).unwrap();
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/rsa2048.pem");
+    let secret = folder.path().join("secret.txt");
+    std::fs::write(&secret, "a-secret-of-alice\n").unwrap();
+    // Those that others refer to by an id that their examples leave to the house.
+    let first = ["account create --id alice", "camera create --id cam1 --account alice"];
+    let more = ["camera create --id cam2 --account alice", "user create --id bob --account alice --login bobby"];
+    for line in first.into_iter().chain(more) {
+        done(line, &mut local).unwrap();
+    }
+    for resource in Resource::ALL {
+        let options = sample(*resource).replace("'Alice Ltd'", "Alice").replace("'Front door'", "Front");
+        let options = options.replace("key.pem", key).replace("secret.txt", secret.to_str().unwrap());
+        let options = options.replace("--id alice ", "--id alice2 ").replace("--id cam1", "--id cam3");
+        let line = format!("{} create {options}", word(*resource));
+        let said = done(&line, &mut local).unwrap_or_else(|faults| panic!("{line}: {faults:?}"));
+        assert!(said.starts_with("created "), "{said}");
+    }
+}

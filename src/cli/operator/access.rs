@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::Trouble;
 use crate::secret::Secret;
+use crate::store::{Master, Settings};
 
 /// The ways to the store.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Access {
     /// The admin listener of the gateway, if it has one.
     pub(in crate::cli) admin: Option<Admin>,
+    /// The file.
+    pub(in crate::cli) store: Option<Kept>,
 }
 
 /// The admin listener.
@@ -25,10 +28,19 @@ pub(in crate::cli) struct Admin {
 /// How the admin listener is entered.
 #[derive(Debug)]
 pub(in crate::cli) enum Entrance {
-    /// On this machine alone, in clear, with a token.
-    Token(Secret),
+    /// On this machine alone, in clear, with one of these tokens, by name.
+    Token(Vec<(String, Secret)>),
     /// By TLS, with a client certificate; this is the file of the server's own.
     Certificate(PathBuf),
+}
+
+/// The file of the store.
+#[derive(Debug)]
+pub(in crate::cli) struct Kept {
+    /// Where it is.
+    pub(in crate::cli) settings: Settings,
+    /// What opens it.
+    pub(in crate::cli) master: Master,
 }
 
 impl Access {

@@ -23,7 +23,9 @@ use serde_json::Value;
 
 pub(super) use self::access::Access;
 pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
-use self::local::Local;
+pub(super) use self::local::Local;
+#[cfg(test)]
+pub(super) use self::local::tests as local_tests;
 use self::remote::Remote;
 use super::Configuration;
 
@@ -43,6 +45,18 @@ pub(super) struct Where {
     /// Its private key (PEM).
     #[arg(long, value_name = "FILE", requires = "admin_cert")]
     pub(super) admin_key: Option<PathBuf>,
+    /// Which of the admin tokens in the configuration to show; the first if left out.
+    #[arg(long, value_name = "NAME")]
+    pub(super) admin_token: Option<String>,
+}
+
+#[cfg(test)]
+impl Where {
+    /// Nowhere.
+    pub(super) fn nowhere() -> Self {
+        let configuration = Configuration { config: "none".into() };
+        Self { configuration, admin_cert: None, admin_key: None, admin_token: None }
+    }
 }
 
 /// Why a command ended without doing what it was asked.
@@ -131,7 +145,7 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     {
         return Ok(Box::new(remote));
     }
-    Ok(Box::new(Local::open(&access)?))
+    Ok(Box::new(Local::open(access)?))
 }
 
 /// Does what a command asks of the store, and says what went wrong.

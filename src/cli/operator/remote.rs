@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::access::{Admin, Entrance};
 use super::{Call, Operator, SILENCE, Trouble, Where, runtime, take, trust};
+use crate::secret::Secret;
 
 /// How long the gateway may take to accept a connection, and to finish a handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ impl Remote {
             return Ok(None);
         };
         let (tls, authorization) = match &admin.entrance {
-            Entrance::Token(token) => (None, Some(bearer(token.expose())?)),
+            Entrance::Token(tokens) => (None, Some(bearer(chosen(tokens, place.admin_token.as_deref())?)?)),
             Entrance::Certificate(server) => {
                 let (Some(certificate), Some(key)) = (&place.admin_cert, &place.admin_key) else {
                     return Err(Trouble::plain(
@@ -153,8 +154,22 @@ fn dialled(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn bearer(token: &[u8]) -> Result<HeaderValue, Trouble> {
-    let field = Zeroizing::new([b"Bearer ", token].concat());
+fn chosen<'a>(tokens: &'a [(String, Secret)], name: Option<&str>) -> Result<&'a Secret, Trouble> {
+    let mut all = tokens.iter();
+    let found = match name {
+        None => all.next(),
+        Some(name) => all.find(|(own, _)| own == name),
+    };
+    found.map(|(_, token)| token).ok_or_else(|| {
+        Trouble::plain(match name {
+            None => "the admin listener has no token: nobody can be let in".to_owned(),
+            Some(name) => format!("the configuration has no admin token called `{name}`"),
+        })
+    })
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, Trouble> {
+    let field = Zeroizing::new([b"Bearer ", token.expose()].concat());
     let mut value = HeaderValue::from_bytes(&field)
         .map_err(|_| Trouble::plain("the admin token cannot be sent: it has control characters"))?;
     value.set_sensitive(true);
@@ -170,11 +185,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::Configuration;
-    use crate::secret::Secret;
 
-    fn place() -> Where {
-        Where { configuration: Configuration { config: "none".into() }, admin_cert: None, admin_key: None }
+    fn admin(address: SocketAddr) -> Admin {
+        let token = |name: &str| (name.to_owned(), Secret::new(format!("a-token-of-{name}").into_bytes()));
+        Admin { address, entrance: Entrance::Token(vec![token("alice"), token("bob")]) }
     }
 
     fn head(reader: &mut impl BufRead) -> String {
@@ -202,15 +216,15 @@ mod tests {
             }
             heads
         });
-        let admin = Admin { address, entrance: Entrance::Token(Secret::new(b"a-token-of-the-house".to_vec())) };
-        let mut remote = Remote::reach(&admin, &place()).unwrap().expect("it listens");
+        let place = Where { admin_token: Some("bob".into()), ..Where::nowhere() };
+        let mut remote = Remote::reach(&admin(address), &place).unwrap().expect("it listens");
         for _ in 0..2 {
             let answer = remote.call(Call::post(&["accounts"]).json(json!({ "a": 1 }))).unwrap();
             assert_eq!(answer, json!({ "b": 2 }));
         }
         for head in server.join().unwrap() {
             assert!(head.starts_with("POST /v1/accounts HTTP/1.1\r\n"), "{head}");
-            assert!(head.contains("authorization: Bearer a-token-of-the-house\r\n"), "{head}");
+            assert!(head.contains("authorization: Bearer a-token-of-bob\r\n"), "{head}");
             assert!(head.contains(&format!("host: {address}\r\n")), "{head}");
         }
     }
@@ -220,8 +234,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let admin = Admin { address, entrance: Entrance::Token(Secret::new(b"x".to_vec())) };
-        assert!(Remote::reach(&admin, &place()).unwrap().is_none());
+        assert!(Remote::reach(&admin(address), &Where::nowhere()).unwrap().is_none());
     }
 
     #[test]

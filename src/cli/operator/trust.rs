@@ -93,7 +93,6 @@ mod tests {
     use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
     use serde_json::json;
 
-    use crate::cli::Configuration;
     use crate::cli::operator::access::{Admin, Entrance};
     use crate::cli::operator::remote::Remote;
     use crate::cli::operator::{Call, Operator, Trouble, Where};
@@ -145,9 +144,9 @@ mod tests {
             .with_single_cert(vec![server], key)
             .unwrap();
         let place = |shown: bool| Where {
-            configuration: Configuration { config: "none".into() },
             admin_cert: shown.then(|| file("client.pem")),
             admin_key: shown.then(|| file("client.key")),
+            ..Where::nowhere()
         };
         let admin = |address, known| Admin { address, entrance: Entrance::Certificate(file(known)) };
 
