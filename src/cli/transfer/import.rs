@@ -305,4 +305,40 @@ mod tests {
         result.unwrap();
         assert_eq!(out, "{\"id\":\"l1\",\"key\":\"vgl_made\",\"resource\":\"license_key\"}\n");
     }
+
+    #[test]
+    fn a_file_goes_into_a_store_and_can_be_sent_again() {
+        let (_folder, access) = crate::cli::operator::local_tests::store();
+        let mut local = crate::cli::operator::Local::open(access()).unwrap();
+        let mut import = |text: &str, skip| {
+            let mut lines = lines::read(text.as_bytes(), skip).unwrap();
+            order::arrange(&mut lines).unwrap();
+            let mut run = Run { text: text.as_bytes(), skip, done: 0, skipped: 0 };
+            let mut out = Vec::new();
+            let sent = run.all(&lines, &mut local, &mut out, &ProgressBar::hidden()).map_err(Trouble::sentences);
+            sent.map(|()| (run.done, run.skipped, String::from_utf8(out).unwrap()))
+        };
+        let text = r#"{"resource":"license_key","id":"l1","account":"child"}
+            {"resource":"token","id":"t1","camera":"c1"}
+            {"resource":"camera","id":"c1","account":"child"}
+            {"resource":"account","id":"child","parent":"top"}
+            {"resource":"account","id":"top"}"#;
+        let (done, skipped, secrets) = import(text, false).unwrap();
+        assert_eq!((done, skipped, secrets.lines().count()), (5, 0, 2));
+        assert!(secrets.lines().all(|line| line.contains("\"vgl_") || line.contains("\"share.")), "{secrets}");
+        let faults = import(text, false).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with("line 5: `id`: "), "{faults:?}");
+        let more = format!("{text}\n{}", r#"{"resource":"camera","id":"c2","account":"child"}"#);
+        assert_eq!(import(&more, true).unwrap(), (1, 5, String::new()));
+        let wrong = r#"{"resource":"camera","id":"c3","account":"child"}
+
+            {"resource":"camera","id":"c4","account":"nobody"}"#;
+        let faults = import(wrong, false).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with("line 3: `account`: "), "{faults:?}");
+        let faults = import(wrong.lines().next_back().unwrap().trim(), false).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with("line 1: `account`: "), "{faults:?}");
+        let odd = r#"{"resource":"camera","id":"c5","account":"child","colour":"red"}"#;
+        let faults = import(odd, false).unwrap_err();
+        assert!(faults[0].starts_with("line 1: `colour`: a camera has no such field; "), "{faults:?}");
+    }
 }
