@@ -35,6 +35,9 @@ mod writer;
 // Questions.
 mod read;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};

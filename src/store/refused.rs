@@ -23,7 +23,14 @@ impl Fault {
     /// What serde found.
     pub(super) fn of_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
-        Self::new(if path == "." { String::new() } else { path }, without_place(&error.inner().to_string()))
+        let path = if path == "." { String::new() } else { path };
+        let message = without_place(&error.inner().to_string());
+        // serde says where it looked, not what it missed there.
+        match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            None => Self::new(path, message),
+            Some(field) if path.is_empty() => Self::new(field, "this is missing"),
+            Some(field) => Self::new(format!("{path}.{field}"), "this is missing"),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use super::shelf::Desk;
 use super::trail::{Act, Deal};
 use crate::clock::UnixTime;
 
-/// How many versions of a secret are kept; those that are over stay so that the log can say so.
+/// How many versions of a secret are kept, and so how many can be good at once. Those that are over stay as long as there
+/// is room, so that the log can say so.
 const MOST_VERSIONS: usize = 4;
 /// How long the one before stays good where nothing is said.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,11 +49,17 @@ pub(super) fn rotate(
     let Some((version, made)) = rules::new_version(desk, &before, secret, number, at)? else {
         return Err(Refused::invalid("", "there is no secret to rotate").into());
     };
+    let mut older = before.versions.clone();
+    for version in &mut older {
+        version.expires = Some(earlier(version.expires, end(at.now, overlap)));
+    }
+    if older.iter().filter(|version| version.expires > Some(at.now)).count() >= MOST_VERSIONS {
+        let message = format!("{MOST_VERSIONS} versions would still be good: wait, or rotate with an overlap of \"0s\"");
+        return Err(Refused::conflict("overlap", message).into());
+    }
     let worked = rules::replace(desk, before, at, Act::Rotate, Vec::new(), |after| {
-        for older in &mut after.versions {
-            older.expires = Some(earlier(older.expires, end(at.now, overlap)));
-        }
-        after.versions.insert(0, version);
+        // The older one is, the earlier it ends: what falls off is over.
+        after.versions = std::iter::once(version).chain(older).collect();
         after.versions.truncate(MOST_VERSIONS);
     })?;
     Ok(Worked { made, ..worked })
@@ -107,8 +114,9 @@ fn earlier(one: Option<UnixTime>, other: UnixTime) -> UnixTime {
 
 fn overlap(value: Option<Value>, faults: &mut Vec<Fault>) -> Duration {
     let Some(value) = value.filter(|value| !value.is_null()) else { return OVERLAP };
-    let read = value.as_str().and_then(|text| text.parse::<jiff::SignedDuration>().ok());
-    match read.and_then(|duration| Duration::try_from(duration).ok()) {
+    let span = value.as_str().and_then(|text| text.parse::<jiff::Span>().ok());
+    let exact = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    match exact.and_then(|duration| Duration::try_from(duration).ok()) {
         Some(duration) if duration <= LONGEST_OVERLAP => duration,
         Some(_) | None => {
             faults.push(Fault::new("overlap", "this is a duration such as \"24h\", \"0s\" or \"7d\", a year at most"));

@@ -51,9 +51,9 @@ impl LockedFile {
 pub(super) fn create<T>(path: &Path, fill: impl FnOnce(LockedFile) -> Result<T, Unopened>) -> Result<T, Unopened> {
     refuse_existing(path)?;
     let unfinished = unfinished(path)?;
-    let file = LockedFile::make(&unfinished)?;
+    let locked = LockedFile::make(&unfinished)?;
     // Whoever renames holds the lock of the unfinished file, so what is not here now will not come from another vidgate.
-    let made = refuse_existing(path).and_then(|()| fill(file)).and_then(|filled| {
+    let made = refuse_existing(path).and_then(|()| fill(locked)).and_then(|filled| {
         fs::rename(&unfinished, path)?;
         sync_folder(path)?;
         Ok(filled)
@@ -119,5 +119,30 @@ impl StorageBackend for LockedFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.file.write_all_at(data, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_written_is_opened_for_reading() {
+        // The super-user may write everything, so the modes of a file prove nothing where tests run as root.
+        let answers = [(libc_error(13), true), (libc_error(30), true), (libc_error(2), false), (libc_error(5), false)];
+        for (error, may) in answers {
+            assert_eq!(may_still_be_read(&error), may, "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        fs::write(&path, "content").unwrap();
+        let (looking, writable) = LockedFile::open(&path, Access::Look).unwrap();
+        assert!(!writable && looking.write(0, b"x").is_err() && looking.set_len(0).is_err());
+        assert!(LockedFile::open(&path, Access::Serve).is_err_and(|refused| matches!(refused, Unopened::Busy)));
+    }
+
+    /// EACCES is 13, EROFS 30, ENOENT 2 and EIO 5 on Linux.
+    fn libc_error(number: i32) -> io::Error {
+        io::Error::from_raw_os_error(number)
     }
 }

@@ -123,3 +123,25 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a page makes no sense").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_says_becomes_what_an_operator_can_act_on() {
+        // ENOSPC, EDQUOT, EROFS and EIO on Linux.
+        let said = [(28, Failed::NoSpace), (122, Failed::NoSpace), (30, Failed::ReadOnly)];
+        for (number, failed) in said {
+            assert_eq!(Failed::from(&io::Error::from_raw_os_error(number)), failed);
+        }
+        assert!(matches!(Failed::from(&io::Error::from_raw_os_error(5)), Failed::Io(_)));
+        assert!(matches!(Failed::from(&io::Error::from(ErrorKind::UnexpectedEof)), Failed::Corrupt(_)));
+        assert!(matches!(Failed::from(redb::Error::PreviousIo), Failed::Io(_)));
+    }
+
+    #[test]
+    fn a_panic_becomes_damage_with_its_text() {
+        assert_eq!(guarded(|| -> u8 { panic!("page {}", 7) }), Err(Failed::Corrupt("page 7".to_owned())));
+    }
+}

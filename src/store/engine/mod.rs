@@ -225,8 +225,8 @@ impl Engine {
         let done = match outcome {
             Ok(Ok(done)) => done,
             refused => {
-                let aborted = attempt(|| transaction.abort());
-                if let Err(failed) = refused.as_ref().map(|_| ()).and(aborted.as_ref().map(|()| ())) {
+                let aborted = attempt(|| transaction.abort()).err();
+                if let Some(failed) = refused.as_ref().err().or(aborted.as_ref()) {
                     opened.layer.fail(failed.clone());
                 }
                 // What `change` says of a disk that fails under it is not worth more than the failure itself.

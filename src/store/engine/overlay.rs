@@ -121,10 +121,10 @@ impl Layer {
         let safe = ground.marks().safe.clone();
         if let Some((header, len)) = safe {
             if layer.len() != len {
-                layer.set_len(len)?;
+                layer.set_len(len);
             }
             layer.write(0, &header)?;
-            layer.sync()?;
+            layer.sync();
         }
         Ok(layer)
     }
@@ -226,7 +226,7 @@ impl Layer {
         Ok(())
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
+    fn set_len(&self, len: u64) {
         let mut state = self.exclusive();
         let set = if matches!(state.mode, Mode::Through) { self.ground.set_len(self, len) } else { Ok(()) };
         state.set_len(len);
@@ -240,16 +240,15 @@ impl Layer {
         if let Err(error) = set {
             self.fail(Failed::from(&error));
         }
-        Ok(())
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&self) {
         let mut state = self.exclusive();
         if let Mode::Held(steps) = &mut state.mode {
             steps.push(Step::Sync);
         }
         if !matches!(state.mode, Mode::Through) {
-            return Ok(());
+            return;
         }
         let (header, len) = (self.ground.marks().header.clone(), state.len);
         // Readers go on during the fsync.
@@ -257,14 +256,13 @@ impl Layer {
         let synced = self.ground.raw.sync_data();
         if let Err(error) = &synced {
             self.fail(Failed::from(error));
-            return Ok(());
+            return;
         }
         // Under the lock: what a later layer begins from must not change once this one is set apart.
         let state = self.shared();
         if matches!(state.mode, Mode::Through) {
             self.ground.marks().safe = Some((header, len));
         }
-        Ok(())
     }
 
     /// Keeps what the file holds from `start` to `end`, before another layer writes there.
@@ -373,11 +371,13 @@ impl StorageBackend for Face {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.set_len(len);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        self.0.sync();
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
