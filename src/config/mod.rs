@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::report::Report;
 use self::source::Source;
+use crate::admin;
 use crate::telemetry::log;
 use crate::world::World;
 
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub log: log::Settings,
     /// How long requests may go on after a stop was asked for.
     pub drain: Duration,
+    /// Where the admin API comes in.
+    pub admin: Option<admin::Settings>,
     /// What is allowed and unwise.
     pub warnings: Report,
 }
@@ -55,6 +58,7 @@ pub fn load_text(name: &str, text: &str, base: &Path) -> Result<Loaded, Report> 
             workers: meant.workers,
             log: meant.log,
             drain: meant.drain,
+            admin: meant.admin,
             warnings: report,
         }),
         None => Err(report),

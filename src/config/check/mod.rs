@@ -2,6 +2,7 @@
 //! anything is refused, and a World exists only if nothing was wrong.
 
 mod account;
+mod admin;
 mod declared;
 mod listener;
 mod route;
@@ -32,6 +33,7 @@ pub(super) struct Meant {
     pub(super) workers: Option<usize>,
     pub(super) log: log::Settings,
     pub(super) drain: Duration,
+    pub(super) admin: Option<crate::admin::Settings>,
 }
 
 /// Turns what was written into what is meant. `None`: the report says why.
@@ -39,6 +41,7 @@ pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<
     trusted_proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
     let listeners = listener::listeners(&file.listeners, source, report);
+    let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, source, report);
     let declared = account::accounts(&file.accounts, source, report);
@@ -70,6 +73,7 @@ pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<
         workers: file.workers.map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
         drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        admin,
     })
 }
 

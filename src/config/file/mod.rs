@@ -2,6 +2,7 @@
 //! point at. What it means, and whether it makes sense together, is settled in `check/`.
 
 mod account;
+mod admin;
 mod listener;
 mod placed;
 mod read;
@@ -17,6 +18,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
 pub(super) use self::account::{Account, ApiClient, LicenseKey, Moments, ServiceAccount};
+pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
@@ -33,6 +35,7 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) admin: Option<Placed<Admin>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -68,6 +71,8 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// Where the admin API comes in.
+    admin: Option<Admin>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,
