@@ -8,12 +8,14 @@ mod report;
 mod source;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use std::path::Path;
 use std::time::Duration;
 
 pub use self::report::Report;
 use self::source::Source;
+pub use self::ways::{Entrance, Ways, ways};
 use crate::admin;
 use crate::telemetry::log;
 use crate::world::World;

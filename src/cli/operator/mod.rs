@@ -1,7 +1,6 @@
 //! How commands reach the store. They speak one language, that of the admin API; what differs is who hears it: the
 //! gateway that runs ([`remote`]), or, while none does, the file itself ([`local`]), by the same router in this process.
 
-mod access;
 mod call;
 mod local;
 mod remote;
@@ -21,13 +20,13 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-pub(super) use self::access::Access;
 pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
 pub(super) use self::local::Local;
 #[cfg(test)]
 pub(super) use self::local::tests as local_tests;
 use self::remote::Remote;
 use super::Configuration;
+use crate::config;
 
 /// How long an answer may be silent. A batch waits for the disk, a backup for a snapshot.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -139,13 +138,14 @@ pub(super) trait Operator {
 
 /// Finds out whom to ask: the gateway if it runs and can be managed, else the file.
 pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
-    let access = Access::read(&place.configuration.config)?;
-    if let Some(admin) = &access.admin
-        && let Some(remote) = Remote::reach(admin, place)?
+    let path = &place.configuration.config;
+    let ways = config::ways(path).map_err(|report| Trouble::Configuration(report.render(true)))?;
+    if let Some(entrance) = &ways.admin
+        && let Some(remote) = Remote::reach(entrance, place)?
     {
         return Ok(Box::new(remote));
     }
-    Ok(Box::new(Local::open(access)?))
+    Ok(Box::new(Local::open(path, &ways)?))
 }
 
 /// Does what a command asks of the store, and says what went wrong.

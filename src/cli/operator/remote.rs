@@ -20,8 +20,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use super::access::{Admin, Entrance};
 use super::{Call, Operator, SILENCE, Trouble, Where, runtime, take, trust};
+use crate::config::Entrance;
+use crate::invalid::Invalid;
 use crate::secret::Secret;
 
 /// How long the gateway may take to accept a connection, and to finish a handshake.
@@ -40,22 +41,21 @@ pub(super) struct Remote {
 
 impl Remote {
     /// Opens the conversation; `None` where nobody listens.
-    pub(super) fn reach(admin: &Admin, place: &Where) -> Result<Option<Self>, Trouble> {
-        let address = dialled(admin.address);
+    pub(super) fn reach(entrance: &Entrance, place: &Where) -> Result<Option<Self>, Trouble> {
+        let address = dialled(entrance.address);
         let runtime = runtime()?;
         let Ok(Ok(socket)) = runtime.block_on(async { timeout(PATIENCE, TcpStream::connect(address)).await }) else {
             return Ok(None);
         };
-        let (tls, authorization) = match &admin.entrance {
-            Entrance::Token(tokens) => (None, Some(bearer(chosen(tokens, place.admin_token.as_deref())?)?)),
-            Entrance::Certificate(server) => {
-                let (Some(certificate), Some(key)) = (&place.admin_cert, &place.admin_key) else {
-                    return Err(Trouble::plain(
-                        "the admin listener asks for a client certificate: name it with --admin-cert and --admin-key",
-                    ));
-                };
-                (Some(TlsConnector::from(Arc::new(trust::client_config(server, certificate, key)?))), None)
-            }
+        let certificate = place.admin_cert.as_deref().zip(place.admin_key.as_deref());
+        let tls = match &entrance.certificate {
+            Some(server) => Some(TlsConnector::from(Arc::new(trust::client_config(server, certificate)?))),
+            None => None,
+        };
+        // A certificate says it all; without one there must be a token.
+        let authorization = match certificate.filter(|_| tls.is_some()) {
+            Some(_) => None,
+            None => Some(bearer(chosen(entrance, place.admin_token.as_deref())?)?),
         };
         let mut remote = Self { runtime, address, tls, authorization, sender: None };
         remote.sender = Some(remote.runtime.block_on(remote.greet(socket))?);
@@ -154,17 +154,19 @@ fn dialled(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn chosen<'a>(tokens: &'a [(String, Secret)], name: Option<&str>) -> Result<&'a Secret, Trouble> {
-    let mut all = tokens.iter();
-    let found = match name {
-        None => all.next(),
-        Some(name) => all.find(|(own, _)| own == name),
-    };
-    found.map(|(_, token)| token).ok_or_else(|| {
-        Trouble::plain(match name {
-            None => "the admin listener has no token: nobody can be let in".to_owned(),
-            Some(name) => format!("the configuration has no admin token called `{name}`"),
-        })
+/// The token to show: the one of that name, or the first that can be read.
+fn chosen<'a>(entrance: &'a Entrance, name: Option<&str>) -> Result<&'a Secret, Trouble> {
+    let mut tokens = entrance.tokens.iter().filter(|(own, _)| name.is_none_or(|name| own == name)).map(|(_, token)| token);
+    let unreadable = |invalid: &Invalid| Trouble::plain(format!("no admin token can be read: {invalid}"));
+    if let Some(token) = tokens.clone().find_map(|token| token.as_ref().ok()) {
+        return Ok(token);
+    }
+    Err(match (tokens.next(), name) {
+        (Some(Err(invalid)), _) => unreadable(invalid),
+        (_, Some(name)) => Trouble::plain(format!("the configuration has no admin token called `{name}`")),
+        (_, None) => Trouble::plain(
+            "the admin listener asks for a client certificate: name it with --admin-cert and --admin-key",
+        ),
     })
 }
 
@@ -186,9 +188,26 @@ mod tests {
 
     use super::*;
 
-    fn admin(address: SocketAddr) -> Admin {
-        let token = |name: &str| (name.to_owned(), Secret::new(format!("a-token-of-{name}").into_bytes()));
-        Admin { address, entrance: Entrance::Token(vec![token("alice"), token("bob")]) }
+    fn admin(address: SocketAddr) -> Entrance {
+        let token = |name: &str| (name.to_owned(), Ok(Secret::new(format!("a-token-of-{name}").into_bytes())));
+        let unreadable = ("eve".to_owned(), Err(Invalid::new("there is no such file")));
+        Entrance { address, certificate: None, tokens: vec![unreadable, token("alice"), token("bob")] }
+    }
+
+    #[test]
+    fn a_token_is_chosen_by_name_or_is_the_first_that_can_be_read() {
+        let mut entrance = admin("127.0.0.1:1".parse().unwrap());
+        for (name, expected) in [
+            (None, Ok(&b"a-token-of-alice"[..])),
+            (Some("bob"), Ok(b"a-token-of-bob")),
+            (Some("eve"), Err("no admin token can be read: there is no such file")),
+            (Some("mallory"), Err("the configuration has no admin token called `mallory`")),
+        ] {
+            let found = chosen(&entrance, name).map(Secret::expose).map_err(|trouble| trouble.sentences().concat());
+            assert_eq!(found, expected.map_err(str::to_owned));
+        }
+        entrance.tokens.clear();
+        assert!(chosen(&entrance, None).unwrap_err().sentences()[0].contains("--admin-cert"));
     }
 
     fn head(reader: &mut impl BufRead) -> String {

@@ -13,24 +13,23 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use super::Trouble;
 use crate::edge::tls;
 
-/// Trusts the first certificate in `server`, and shows the one in `certificate`.
-pub(super) fn client_config(server: &Path, certificate: &Path, key: &Path) -> Result<ClientConfig, Trouble> {
+/// Trusts the first certificate in `server`, and shows the one in the first file of `own`, whose key is in the second.
+pub(super) fn client_config(server: &Path, own: Option<(&Path, &Path)>) -> Result<ClientConfig, Trouble> {
     let read = |path: &Path| tls::certificates(path).map_err(|invalid| Trouble::plain(invalid.to_string()));
     let known = read(server)?.swap_remove(0);
-    let chain = read(certificate)?;
-    let private = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Trouble::plain(format!("no private key can be read from {}: {error}", key.display())))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Trouble::plain(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Known { certificate: known, provider }))
-        .with_client_auth_cert(chain, private)
-        .map_err(|error| {
-            let (certificate, key) = (certificate.display(), key.display());
-            Trouble::plain(format!("{certificate} and {key} do not belong together: {error}"))
-        })
+        .with_custom_certificate_verifier(Arc::new(Known { certificate: known, provider }));
+    let Some((certificate, key)) = own else { return Ok(config.with_no_client_auth()) };
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| Trouble::plain(format!("no private key can be read from {}: {error}", key.display())))?;
+    config.with_client_auth_cert(read(certificate)?, private).map_err(|error| {
+        let (certificate, key) = (certificate.display(), key.display());
+        Trouble::plain(format!("{certificate} and {key} do not belong together: {error}"))
+    })
 }
 
 /// Believes one certificate, if whoever shows it holds its key.
@@ -93,9 +92,9 @@ mod tests {
     use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
     use serde_json::json;
 
-    use crate::cli::operator::access::{Admin, Entrance};
     use crate::cli::operator::remote::Remote;
     use crate::cli::operator::{Call, Operator, Trouble, Where};
+    use crate::config::Entrance;
 
     /// A certificate of its own in `<name>.pem` and `<name>.key`.
     fn issue(folder: &std::path::Path, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
@@ -148,7 +147,7 @@ mod tests {
             admin_key: shown.then(|| file("client.key")),
             ..Where::nowhere()
         };
-        let admin = |address, known| Admin { address, entrance: Entrance::Certificate(file(known)) };
+        let admin = |address, known| Entrance { address, certificate: Some(file(known)), tokens: Vec::new() };
 
         let (address, thread) = serve(config.clone());
         let mut remote = Remote::reach(&admin(address, "server.pem"), &place(true)).unwrap().expect("it listens");
