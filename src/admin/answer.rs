@@ -163,7 +163,6 @@ impl http_body::Body for Pieces {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
 
     use http_body_util::BodyExt;
 
