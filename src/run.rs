@@ -24,6 +24,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::gateway::Gateway;
+use crate::store::{Purpose, Store};
 use crate::telemetry;
 use crate::world::World;
 
@@ -42,6 +43,7 @@ pub struct Server {
     accepting: CancellationToken,
     draining: CancellationToken,
     patience: Duration,
+    store: Option<Store>,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -58,6 +60,8 @@ impl Server {
             let _inside = control.enter();
             bind(&world)?
         };
+        // Only now: a start that the system refuses leaves the store's file as it was.
+        let store = loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -74,7 +78,7 @@ impl Server {
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, ended })
+        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -87,12 +91,19 @@ impl Server {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
     }
 
+    /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
     pub fn drain(self) -> bool {
         self.drain_unless(|| false)
     }
 
     /// The same, but gives up as soon as `hurried`: it is asked a few times a second.
+    ///
+    /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
     pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         self.accepting.cancel();
@@ -193,7 +204,7 @@ fn work(
 
 /// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
 pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
-    let loaded = config::load(path).map_err(Failure::Configuration)?;
+    let loaded = config::load(path, Purpose::Serve).map_err(Failure::Configuration)?;
     let log = telemetry::log::start(&loaded.log);
     for warning in loaded.warnings.sentences() {
         tracing::warn!("{warning}");

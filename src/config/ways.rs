@@ -15,6 +15,8 @@ use crate::secret::Secret;
 pub struct Ways {
     /// The admin listener of the gateway, if it has one.
     pub admin: Option<Entrance>,
+    /// The file, if there is one.
+    pub store: Option<PathBuf>,
 }
 
 /// The admin listener, from the outside.
@@ -30,18 +32,13 @@ pub struct Entrance {
 
 /// Reads them from the file at `path`.
 pub fn ways(path: &Path) -> Result<Ways, Report> {
-    let name = path.display().to_string();
-    let text = super::source::configuration(path).map_err(|invalid| {
-        let mut report = Report::new(&name, "");
-        report.error(None, invalid);
-        report
-    })?;
+    let (name, text) = super::text(path)?;
     let mut report = Report::new(&name, &text);
     let Some(file) = file::read(&text, &mut report).filter(|_| report.errors() == 0) else { return Err(report) };
-    let source = Source::new(path.parent().unwrap_or(Path::new("")));
+    let source = Source::new(super::folder(path));
     let admin = file.admin.as_ref().map(|admin| entrance(&admin.value, &source)).transpose();
     match admin {
-        Ok(admin) => Ok(Ways { admin }),
+        Ok(admin) => Ok(Ways { admin, store: file.store.map(|store| source.path(&store.path.value)) }),
         Err(invalid) => {
             report.error(file.admin.map(|admin| admin.value.address.place), invalid);
             Err(report)
@@ -90,7 +87,10 @@ mod tests {
 
     #[test]
     fn only_what_leads_to_the_store_is_read() {
-        assert!(read("").unwrap().admin.is_none());
+        let none = read("").unwrap();
+        assert!(none.admin.is_none() && none.store.is_none());
+        let store = read("[store]\npath = \"a.redb\"\nmaster_key = { file = \"none\" }").unwrap().store;
+        assert!(store.unwrap().ends_with("a.redb"));
         // The route names a scheme that there is not, and no file of TLS is there: neither is needed from outside.
         let admin = "[admin]\naddress = \"127.0.0.1:9443\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n\
                      [admin.tokens]\nalice = { file = \"none\" }\nbob = { file = \"bob\" }";

@@ -50,6 +50,21 @@ impl From<Failed> for Unopened {
 }
 
 impl Unopened {
+    /// What would help, where that is not plain from what is wrong.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::MasterKey => "use the master key that the store was made with, or that it was last given",
+            Self::File(unopened) => match unopened {
+                engine::Unopened::Missing => "`vidgate store init` makes one",
+                engine::Unopened::Busy => "one gateway at a time has a store: stop the other one, or give this one its own",
+                engine::Unopened::Newer { .. } => "use the vidgate that wrote it, or a later one",
+                engine::Unopened::Corrupt(_) => "put the latest backup in its place: vidgate restore",
+                engine::Unopened::Exists => "nothing was changed: move the file away, or use it",
+                engine::Unopened::Io(_) => return None,
+            },
+        })
+    }
+
     /// Whether another process has the file open.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::File(engine::Unopened::Busy))
@@ -67,7 +82,33 @@ pub(super) struct Opened {
     pub(super) keys: Keys,
     pub(super) index: Arc<Index>,
     pub(super) sightings: Receiver<Sighting>,
-    pub(super) master: Master,
+    found: Found,
+    purpose: Purpose,
+}
+
+impl Opened {
+    /// For what it was opened.
+    pub(super) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Says that all that was read is wanted: from here on the store is written, where it was opened to be served.
+    pub(super) fn trust(&mut self) -> Result<(), Unopened> {
+        if self.purpose == Purpose::Look {
+            return Ok(());
+        }
+        self.found.settle()?;
+        match self.engine.trust() {
+            // Whoever serves from a disk that cannot be written serves all the same; changes are refused.
+            Ok(()) | Err(Failed::ReadOnly) => Ok(()),
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// What the one who writes goes on with.
+    pub(super) fn into_parts(self) -> (Engine, Keys, Arc<Index>, Receiver<Sighting>, Master) {
+        (self.engine, self.keys, self.index, self.sightings, self.found.master)
+    }
 }
 
 pub(super) fn create(settings: &Settings, master: &MasterKey) -> Result<(), Unopened> {
@@ -100,20 +141,12 @@ pub(super) fn open(settings: &Settings, master: Master, purpose: Purpose) -> Res
 /// The same for a file that is open already.
 pub(super) fn opened(engine: Engine, master: Master, purpose: Purpose) -> Result<Opened, Unopened> {
     let sealed = engine.read(keyring)?;
-    let (keyring, replaced) = unlock(&sealed, master)?;
+    let (keyring, found) = unlock(&sealed, master)?;
     let keys = Keys::new(keyring);
     let (report, sightings) = sync_channel(MOST_SIGHTINGS);
     let index = Arc::new(Index::with_peppers(keys.peppers.clone()).reporting(report));
     engine.read(|look| fill(look, &keys, &Publisher::new(Arc::clone(&index))))?;
-    let master = replaced.settle(purpose)?;
-    if purpose == Purpose::Serve {
-        match engine.trust() {
-            // Whoever serves from a disk that cannot be written serves all the same; changes are refused.
-            Ok(()) | Err(Failed::ReadOnly) => {}
-            Err(failed) => return Err(failed.into()),
-        }
-    }
-    Ok(Opened { engine, keys, index, sightings, master })
+    Ok(Opened { engine, keys, index, sightings, found, purpose })
 }
 
 fn keyring(look: &ReadTransaction) -> Result<Vec<u8>, redb::Error> {
@@ -129,12 +162,12 @@ struct Found {
 
 impl Found {
     /// Finishes a change of the master key that was cut short: the store was sealed anew, the file not yet renamed.
-    fn settle(self, purpose: Purpose) -> Result<Master, Unopened> {
-        if let (true, Purpose::Serve, Some(file)) = (self.waiting, purpose, &self.master.file) {
+    fn settle(&mut self) -> Result<(), Unopened> {
+        if let (true, Some(file)) = (std::mem::take(&mut self.waiting), &self.master.file) {
             replace_key(file)?;
             tracing::warn!(file = %file.display(), "a change of the master key that was cut short is now finished");
         }
-        Ok(self.master)
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod seal;
 mod engine;
 mod shelf;
 mod load;
+mod sound;
 // Changes.
 mod audit_chain;
 mod link;
@@ -58,6 +59,7 @@ pub use self::read::{Filter, Page, PepperUse, State};
 pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
 pub use self::rules::Given;
+pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
 use self::writer::{Job, Writer};
 use crate::clock::Clock;
@@ -212,29 +214,7 @@ impl Store {
 
     /// Opens a store and reads all of it into the index.
     pub fn open(settings: &Settings, master: Master, clock: Clock, purpose: Purpose) -> Result<Self, Unopened> {
-        let opened = load::open(settings, master, purpose)?;
-        let (jobs, waiting) = mpsc::sync_channel(MOST_WAITING);
-        let engine = Arc::new(opened.engine);
-        let keys = Arc::new(ArcSwap::from_pointee(opened.keys));
-        let declared = Arc::new(ArcSwap::from_pointee(HashSet::new()));
-        let writer = Writer::new(
-            Arc::clone(&engine),
-            Arc::clone(&keys),
-            Arc::clone(&opened.index),
-            Arc::clone(&declared),
-            opened.master,
-            opened.sightings,
-            clock.clone(),
-        );
-        let writer = match purpose {
-            Purpose::Look => None,
-            Purpose::Serve => {
-                let run = move || writer.run(&waiting);
-                Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
-            }
-        };
-        let (index, path) = (opened.index, settings.path.clone());
-        Ok(Self { inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer }) })
+        Sound::find(settings, master, purpose)?.start(clock)
     }
 
     /// What the corridor reads.

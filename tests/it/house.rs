@@ -8,7 +8,7 @@ use std::time::Duration;
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
 use vidgate::run::{Options, Server};
-use vidgate::store::Index;
+use vidgate::store::{Index, Purpose};
 
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -38,7 +38,7 @@ impl TestGateway {
 
     /// The same at another time.
     pub fn start_at(now: UnixTime, toml: &str, base: &Path, workers: usize) -> Self {
-        let loaded = match config::load_text("test.toml", toml, base) {
+        let loaded = match config::load_text("test.toml", toml, base, Purpose::Serve) {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
         };

@@ -193,6 +193,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::pki::Pki;
     use crate::clock::Clock;
+    use crate::store::Purpose;
 
     fn written() -> (Folder, Files, String) {
         let folder = Folder::create().unwrap();
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_written_loads_and_warns_only_of_certificates_that_nobody_judges_yet() {
         let (_folder, files, _) = written();
-        let loaded = crate::config::load(&files.config).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let loaded = crate::config::load(&files.config, Purpose::Look).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let warnings: Vec<String> = loaded.warnings.sentences().collect();
         assert!(matches!(&warnings[..], [one] if one.contains("callers are asked for a certificate")), "{warnings:?}");
     }

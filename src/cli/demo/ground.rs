@@ -9,6 +9,7 @@ use super::upstream::Upstreams;
 use super::vendor::Vendor;
 use crate::clock::Clock;
 use crate::run::{Options, Server};
+use crate::store::Purpose;
 
 /// What a client must know. Plain data: what runs is in [`Ground`].
 pub(super) struct Facts {
@@ -60,7 +61,7 @@ impl Ground {
         let credentials = Credentials::create(now)?;
         let upstreams = Upstreams::start()?;
         let files = config::write(&folder, &credentials, &upstreams, now)?;
-        let loaded = crate::config::load(&files.config).map_err(|report| Trouble::Config(report.render(false)))?;
+        let loaded = crate::config::load(&files.config, Purpose::Serve).map_err(|report| Trouble::Config(report.render(false)))?;
         let server = Server::start(loaded, &Options { workers: workers(), clock })?;
         let sites = Vendor::ALL.map(|vendor| Site {
             vendor,

@@ -224,8 +224,7 @@ fn done(line: &str, operator: &mut dyn Operator) -> Result<String, Vec<String>> 
 
 #[test]
 fn a_licence_key_goes_through_its_life_in_a_store() {
-    let (_folder, access) = crate::cli::operator::local_tests::store();
-    let mut local = crate::cli::operator::Local::open(access()).unwrap();
+    let (_folder, mut local) = crate::cli::operator::local_tests::local();
     let mut document = |line: &str| -> Value { serde_json::from_str(&done(line, &mut local).unwrap()).unwrap() };
     document("account create --id alice --quota-hour 5 --meta note=x --json");
     let made = document("license create --account alice --id l1 --name first --json");
@@ -252,8 +251,7 @@ fn a_licence_key_goes_through_its_life_in_a_store() {
 
 #[test]
 fn every_resource_can_be_made_as_its_example_says() {
-    let (folder, access) = crate::cli::operator::local_tests::store();
-    let mut local = crate::cli::operator::Local::open(access()).unwrap();
+    let (folder, mut local) = crate::cli::operator::local_tests::local();
     let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/rsa2048.pem");
     let secret = folder.path().join("secret.txt");
     std::fs::write(&secret, "a-secret-of-alice\n").unwrap();

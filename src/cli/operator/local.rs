@@ -1,17 +1,18 @@
 //! The file itself, while no gateway has it open: the admin API in this process, without a listener.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use axum::Router;
 use tokio::runtime::Runtime;
 use tower::Service;
 
-use super::access::{Access, Kept};
 use super::{Call, Operator, Trouble, runtime, take};
 use crate::admin;
 use crate::clock::Clock;
+use crate::config::{self, Ways};
 use crate::store::{Actor, Purpose, Store};
 
 /// The admin API in this process.
@@ -23,34 +24,46 @@ pub(in crate::cli) struct Local {
 }
 
 impl Local {
-    /// Opens the store.
-    pub(in crate::cli) fn open(access: Access) -> Result<Self, Trouble> {
-        let Access { admin, store } = access;
-        let Some(Kept { settings, master }) = store else {
-            return Err(Trouble::plain(match admin {
+    /// Opens the store that the configuration at `path` names; what is declared there cannot be made in it.
+    pub(super) fn open(path: &Path, ways: &Ways) -> Result<Self, Trouble> {
+        let Some(file) = &ways.store else {
+            return Err(Trouble::plain(match &ways.admin {
                 None => "the configuration has no [store]: there is nothing to manage".to_owned(),
                 Some(admin) => format!("nobody listens at {}, and the configuration has no [store]", admin.address),
             }));
         };
-        let clock = Clock::system();
-        let path = settings.path.display();
-        let store = Store::open(&settings, master, clock.clone(), Purpose::Serve).map_err(|unopened| {
-            Trouble::plain(match (unopened.is_busy(), &admin) {
-                (true, None) => format!(
-                    "a gateway has the store `{path}` open: set [admin] in the configuration to manage it while it runs"
-                ),
-                (true, Some(admin)) => format!(
-                    "another process has the store `{path}` open, and nobody listens at {}: if it is a gateway, it was started without this [admin]",
-                    admin.address
-                ),
-                (false, _) if unopened.is_missing() => {
-                    format!("there is no store at `{path}`: `vidgate store init` makes one")
-                }
-                (false, _) => format!("`{path}`: {unopened}"),
-            })
+        let loaded = config::load(path, Purpose::Serve).map_err(|report| {
+            if is_taken(file) { busy(file, ways) } else { Trouble::Configuration(report.render(true)) }
         })?;
+        let sound = loaded.store.ok_or_else(|| busy(file, ways))?;
+        let clock = Clock::system();
+        let store = sound.start(clock.clone());
+        Self::over(store.map_err(|error| Trouble::plain(format!("`{}`: {error}", file.display())))?, clock)
+    }
+
+    /// Manages a store that is open.
+    fn over(store: Store, clock: Clock) -> Result<Self, Trouble> {
         Ok(Self { router: admin::router(store, clock), actor: actor(), runtime: runtime()? })
     }
+}
+
+/// Whether another process has the file open. Only asked when it could not be opened here, so that nobody who is just
+/// about to open it is kept out.
+fn is_taken(file: &Path) -> bool {
+    File::open(file).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn busy(file: &Path, ways: &Ways) -> Trouble {
+    let file = file.display();
+    Trouble::plain(match &ways.admin {
+        None => {
+            format!("a gateway has the store `{file}` open: set [admin] in the configuration to manage it while it runs")
+        }
+        Some(admin) => {
+            let address = admin.address;
+            format!("another process has the store `{file}` open, and nobody listens at {address} to manage it there")
+        }
+    })
 }
 
 /// Who runs this command.
@@ -81,31 +94,53 @@ pub(in crate::cli) mod tests {
     use super::*;
     use crate::store::{Master, MasterKey, Settings};
 
-    /// A folder with a store, and the ways to it.
-    pub(in crate::cli) fn store() -> (tempfile::TempDir, impl Fn() -> Access) {
+    const REST: &str = "
+        [listener.public]
+        address = \"127.0.0.1:1\"
+        [upstream.api]
+        endpoints = [\"http://127.0.0.1:2\"]
+        [scheme.license.lkey]
+        [[route]]
+        name = \"all\"
+        path = \"/{*rest}\"
+        authenticate = \"license\"
+        forward = \"api\"
+    ";
+
+    /// A folder with a configuration and the store that it names.
+    fn folder() -> (tempfile::TempDir, MasterKey) {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { path: folder.path().join("store.redb"), cache: 1 << 20 };
-        let key = MasterKey::random().to_text();
-        let master = move || MasterKey::parse(key.expose()).unwrap();
-        Store::create(&settings, &master()).unwrap();
-        let access = move || Access {
-            admin: None,
-            store: Some(Kept { settings: settings.clone(), master: Master { key: master(), file: None } }),
-        };
-        (folder, access)
+        let key = MasterKey::random();
+        Store::create(&settings, &key).unwrap();
+        fs::write(folder.path().join("master.key"), key.to_text().expose()).unwrap();
+        let store = "[store]\npath = \"store.redb\"\nmaster_key = { file = \"master.key\" }";
+        fs::write(folder.path().join("vidgate.toml"), format!("{store}\n{REST}")).unwrap();
+        (folder, key)
     }
 
-    fn said(access: Access) -> String {
-        match Local::open(access) {
-            Ok(_) => panic!("it was opened"),
-            Err(trouble) => trouble.sentences().join("\n"),
-        }
+    fn opened(folder: &tempfile::TempDir) -> Result<Local, String> {
+        let path = folder.path().join("vidgate.toml");
+        let ways = config::ways(&path).unwrap();
+        Local::open(&path, &ways).map_err(|trouble| match trouble {
+            Trouble::Configuration(drawn) => drawn,
+            Trouble::Plain(_) | Trouble::Refused(_) | Trouble::LeftAlone => trouble.sentences().join("\n"),
+        })
+    }
+
+    /// The operator of a store of its own.
+    pub(in crate::cli) fn local() -> (tempfile::TempDir, Local) {
+        let (folder, key) = folder();
+        let settings = Settings { path: folder.path().join("store.redb"), cache: 1 << 20 };
+        let store = Store::open(&settings, Master { key, file: None }, Clock::system(), Purpose::Serve).unwrap();
+        let local = Local::over(store, Clock::system()).unwrap();
+        (folder, local)
     }
 
     #[test]
     fn who_runs_the_command_stands_in_the_trail() {
-        let (folder, access) = store();
-        let mut local = Local::open(access()).unwrap();
+        let (folder, _) = folder();
+        let mut local = opened(&folder).unwrap();
         local.call(Call::post(&["accounts"]).json(json!({ "id": "a" }))).unwrap();
         let trail = local.call(Call::get(&["audit"])).unwrap();
         let owner = fs::metadata(folder.path()).unwrap().uid();
@@ -113,19 +148,32 @@ pub(in crate::cli) mod tests {
     }
 
     #[test]
-    fn a_store_that_cannot_be_opened_is_one_plain_sentence() {
-        assert_eq!(said(Access::default()), "the configuration has no [store]: there is nothing to manage");
-        let (folder, access) = store();
-        let path = folder.path().join("store.redb");
-        let held = Local::open(access()).unwrap();
-        assert!(said(access()).contains("set [admin] in the configuration to manage it while it runs"));
+    fn what_is_declared_cannot_be_made_in_the_file_either() {
+        let (folder, _) = folder();
+        let path = folder.path().join("vidgate.toml");
+        let declared = format!("{}\n[[account]]\nid = \"a\"\n", fs::read_to_string(&path).unwrap());
+        fs::write(&path, declared).unwrap();
+        let mut local = opened(&folder).unwrap();
+        let refused = local.call(Call::post(&["accounts"]).json(json!({ "id": "a" }))).unwrap_err();
+        assert!(refused.sentences()[0].contains("declared in the configuration"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_opened_is_said_plainly() {
+        let (folder, _) = folder();
+        let held = opened(&folder).unwrap();
+        let said = opened(&folder).err().unwrap();
+        assert!(said.ends_with("set [admin] in the configuration to manage it while it runs"), "{said}");
         drop(held);
-        drop(Local::open(access()).unwrap());
-        let mut other = access();
-        other.store.as_mut().unwrap().master.key = MasterKey::random();
-        assert!(said(other).contains("the master key does not open this store"));
-        fs::remove_file(&path).unwrap();
-        let missing = format!("there is no store at `{}`: `vidgate store init` makes one", path.display());
-        assert_eq!(said(access()), missing);
+        drop(opened(&folder).unwrap());
+        fs::write(folder.path().join("master.key"), MasterKey::random().to_text().expose()).unwrap();
+        let said = opened(&folder).err().unwrap();
+        assert!(said.contains("the master key does not open this store"), "{said}");
+        fs::remove_file(folder.path().join("store.redb")).unwrap();
+        let said = opened(&folder).err().unwrap();
+        assert!(said.contains("vidgate store init"), "{said}");
+        fs::write(folder.path().join("vidgate.toml"), REST).unwrap();
+        let said = opened(&folder).err().unwrap();
+        assert_eq!(said, "the configuration has no [store]: there is nothing to manage");
     }
 }

@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
-pub(super) use self::local::Local;
+use self::local::Local;
 #[cfg(test)]
 pub(super) use self::local::tests as local_tests;
 use self::remote::Remote;

@@ -308,8 +308,7 @@ mod tests {
 
     #[test]
     fn a_file_goes_into_a_store_and_can_be_sent_again() {
-        let (_folder, access) = crate::cli::operator::local_tests::store();
-        let mut local = crate::cli::operator::Local::open(access()).unwrap();
+        let (_folder, mut local) = crate::cli::operator::local_tests::local();
         let mut import = |text: &str, skip| {
             let mut lines = lines::read(text.as_bytes(), skip).unwrap();
             order::arrange(&mut lines).unwrap();

@@ -9,6 +9,7 @@ mod read;
 mod route;
 mod scheme;
 mod shape;
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::route::{Route, Scope};
 pub(super) use self::scheme::Scheme;
+pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
@@ -36,6 +38,7 @@ pub(super) struct File {
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
     pub(super) admin: Option<Placed<Admin>>,
+    pub(super) store: Option<Store>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -73,6 +76,9 @@ struct Document {
     log: Option<Log>,
     /// Where the admin API comes in.
     admin: Option<Admin>,
+    /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
+    /// this file.
+    store: Option<Store>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,

@@ -50,6 +50,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         drain: one(root.remove("drain"), report),
         log: one(root.remove("log"), report).unwrap_or_default(),
         admin: one(root.remove("admin"), report),
+        store: one(root.remove("store"), report),
         listeners: named(root.remove("listener"), report, table),
         upstreams: named(root.remove("upstream"), report, table),
         schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),
@@ -216,7 +217,7 @@ fn hide_secrets(text: &str, root: DeTable<'_>, report: &mut Report) {
         if let Some(value) = line.find('=').filter(|at| among_tokens || line[..*at].contains("tokens.")) {
             report.mask(start + value + 1..start + line.len());
         }
-        for key in ["key", "secret", "tokens", "value", "verification_key"] {
+        for key in ["key", "secret", "tokens", "value", "verification_key", "master_key"] {
             if let Some(value) = after_key(line, key) {
                 report.mask(start + value..start + line.len());
             }
