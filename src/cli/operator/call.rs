@@ -166,7 +166,8 @@ impl Problem {
 
     /// One plain sentence a fault.
     pub(in crate::cli) fn sentences(&self) -> Vec<String> {
-        if self.errors.is_empty() {
+        // What is wrong with the request as a whole is named after a part of it that nobody here has written.
+        if self.errors.iter().all(|error| error.detail == self.detail) {
             return vec![self.whole()];
         }
         self.errors.iter().map(FieldError::sentence).collect()
@@ -232,6 +233,10 @@ mod tests {
                 &["`x`: wrong", "odd"][..],
             ),
             (r#"{"title":"Not Found","detail":"there is no account `a`"}"#, &["there is no account `a`"]),
+            (
+                r#"{"detail":"it has changed","errors":[{"field":"If-Match","detail":"it has changed"}]}"#,
+                &["it has changed"],
+            ),
             (r#"{"title":"Not Found"}"#, &["Not Found"]),
             ("<html>", &["the gateway answered 404 Not Found"]),
         ] {

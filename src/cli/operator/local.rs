@@ -57,7 +57,9 @@ fn busy(file: &Path, ways: &Ways) -> Trouble {
     let file = file.display();
     Trouble::plain(match &ways.admin {
         None => {
-            format!("a gateway has the store `{file}` open: set [admin] in the configuration to manage it while it runs")
+            format!(
+                "a gateway has the store `{file}` open: set [admin] in the configuration to manage it while it runs"
+            )
         }
         Some(admin) => {
             let address = admin.address;
@@ -128,13 +130,18 @@ pub(in crate::cli) mod tests {
         })
     }
 
-    /// The operator of a store of its own.
-    pub(in crate::cli) fn local() -> (tempfile::TempDir, Local) {
+    /// An open store in a folder of its own.
+    pub(in crate::cli) fn store() -> (tempfile::TempDir, Store) {
         let (folder, key) = folder();
         let settings = Settings { path: folder.path().join("store.redb"), cache: 1 << 20 };
         let store = Store::open(&settings, Master { key, file: None }, Clock::system(), Purpose::Serve).unwrap();
-        let local = Local::over(store, Clock::system()).unwrap();
-        (folder, local)
+        (folder, store)
+    }
+
+    /// The operator of such a store.
+    pub(in crate::cli) fn local() -> (tempfile::TempDir, Local) {
+        let (folder, store) = store();
+        (folder, Local::over(store, Clock::system()).unwrap())
     }
 
     #[test]

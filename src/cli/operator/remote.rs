@@ -156,7 +156,8 @@ fn dialled(address: SocketAddr) -> SocketAddr {
 
 /// The token to show: the one of that name, or the first that can be read.
 fn chosen<'a>(entrance: &'a Entrance, name: Option<&str>) -> Result<&'a Secret, Trouble> {
-    let mut tokens = entrance.tokens.iter().filter(|(own, _)| name.is_none_or(|name| own == name)).map(|(_, token)| token);
+    let mut tokens =
+        entrance.tokens.iter().filter(|(own, _)| name.is_none_or(|name| own == name)).map(|(_, token)| token);
     let unreadable = |invalid: &Invalid| Trouble::plain(format!("no admin token can be read: {invalid}"));
     if let Some(token) = tokens.clone().find_map(|token| token.as_ref().ok()) {
         return Ok(token);
@@ -185,8 +186,12 @@ mod tests {
     use std::thread;
 
     use serde_json::json;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::admin::auth::Token;
+    use crate::admin::{Settings, listener};
+    use crate::clock::Clock;
 
     fn admin(address: SocketAddr) -> Entrance {
         let token = |name: &str| (name.to_owned(), Ok(Secret::new(format!("a-token-of-{name}").into_bytes())));
@@ -263,5 +268,29 @@ mod tests {
         {
             assert_eq!(dialled(listens.parse().unwrap()), dials.parse().unwrap());
         }
+    }
+
+    #[test]
+    fn the_listener_of_a_gateway_lets_a_token_in_and_names_its_holder() {
+        let (_folder, store) = crate::cli::operator::local_tests::store();
+        let token = |name: &str, text: &str| Token { name: name.into(), secret: Secret::new(text.as_bytes().to_vec()) };
+        let tokens = vec![token("alice", "a-token-of-alice"), token("bob", "a-token-of-bobby")];
+        let settings = Settings { address: "127.0.0.1:0".parse().unwrap(), tls: None, tokens };
+        let stop = CancellationToken::new();
+        let address = listener::start(settings, store, Clock::system(), stop.clone(), ()).unwrap();
+        let mut remote = Remote::reach(&admin(address), &Where::nowhere()).unwrap().expect("it listens");
+        remote.call(Call::post(&["accounts"]).json(json!({ "id": "a/b" }))).unwrap();
+        assert_eq!(remote.call(Call::get(&["accounts", "a/b"])).unwrap()["revision"], 1);
+        let Err(Trouble::Refused(problem)) = remote.call(Call::get(&["accounts", "c"])) else {
+            panic!("there is no c")
+        };
+        assert_eq!((problem.status.as_u16(), problem.sentences().len()), (404, 1));
+        let trail = remote.call(Call::get(&["audit"])).unwrap();
+        assert_eq!(trail["items"][0]["actor"], "token:alice");
+        let place = Where { admin_token: Some("bob".into()), ..Where::nowhere() };
+        let mut stranger = Remote::reach(&admin(address), &place).unwrap().expect("it listens");
+        let Err(Trouble::Refused(problem)) = stranger.call(Call::get(&["audit"])) else { panic!("let in") };
+        assert_eq!(problem.status.as_u16(), 401);
+        stop.cancel();
     }
 }

@@ -63,16 +63,18 @@ fn line(number: usize, span: Range<usize>, raw: &[u8]) -> Result<Line, String> {
         return Err(format!("it has more than {LARGEST} bytes"));
     }
     let mut document: Wiped = serde_json::from_slice(raw).map(Wiped).map_err(|error| not_an_object(&error))?;
-    let mut text = |key: &str| match document.0.get_mut(key) {
-        Some(Value::String(text)) => Some(std::mem::take(text)),
-        Some(_) | None => None,
-    };
+    let text = |key: &str| document.0.get(key).and_then(Value::as_str).map(str::to_owned);
     let (id, name) = (text("id"), text("resource"));
     let resource = name.as_deref().and_then(Resource::of_name).ok_or_else(|| {
         let names = Resource::ALL.iter().map(|resource| resource.name()).collect::<Vec<_>>().join(", ");
         format!("`resource`: it is one of {names}")
     })?;
     let parent = if resource == Resource::Account { text("parent") } else { None };
+    document.0.remove("resource");
+    let faults = resource.faults(std::mem::take(&mut document.0));
+    if !faults.is_empty() {
+        return Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+    }
     Ok(Line { number, resource, id, parent, span })
 }
 
@@ -145,16 +147,19 @@ mod tests {
             "{\"id\":\"c\"}\n",
             "[1]\n",
             "{\"resource\":\"account\",\"id\":\"a\"}\n",
-            "{\"resource\":\"camera\",\"id\":\"a\"}\n",
+            "{\"resource\":\"camera\",\"id\":\"a\",\"account\":\"a\"}\n",
+            "{\"resource\":\"camera\",\"id\":\"b\",\"colour\":1}\n",
             "{\"resource\":",
         );
         let faults = read(text.as_bytes(), false).unwrap_err();
         let places: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
-        assert_eq!(places, ["line 3", "line 4", "line 5", "line 6", "line 8"], "{faults:?}");
+        assert_eq!(places, ["line 3", "line 4", "line 5", "line 6", "line 8", "line 9"], "{faults:?}");
         assert!(faults[0].contains("`resource`: it is one of account, license_key, "));
         assert_eq!(faults[2], "line 5: it is not a JSON object: invalid type: sequence, expected a map");
         assert_eq!(faults[3], "line 6: the account of line 1 has the same id");
-        assert_eq!(faults[4], "line 8: column 12: EOF while parsing a value");
+        assert!(faults[4].starts_with("line 8: `colour`: a camera has no such field; "));
+        assert!(faults[4].ends_with("; `account`: it needs the account that owns it"));
+        assert_eq!(faults[5], "line 9: column 12: EOF while parsing a value");
     }
 
     #[test]
@@ -173,14 +178,14 @@ mod tests {
 
     #[test]
     fn a_batch_has_the_documents_without_their_resource() {
-        let text = "{\"resource\":\"user\",\"login\":\"b\\u00fc\\\"b\",\"key\":\"x\"}\n{\"resource\":\"account\",\"id\":\"a\"}";
+        let text = "{\"resource\":\"user\",\"account\":\"a\",\"login\":\"b\\u00fc\\\"b\"}\n{\"resource\":\"account\",\"id\":\"a\"}";
         let lines = read(text.as_bytes(), false).unwrap();
         let body = batch(text.as_bytes(), &[&lines[1], &lines[0]]);
         assert_eq!(
             serde_json::from_slice::<Value>(&body).unwrap(),
             json!({ "operations": [
                 { "op": "create", "resource": "account", "document": { "id": "a" } },
-                { "op": "create", "resource": "user", "document": { "login": "bü\"b", "key": "x" } },
+                { "op": "create", "resource": "user", "document": { "account": "a", "login": "bü\"b" } },
             ] })
         );
     }

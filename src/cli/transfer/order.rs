@@ -53,21 +53,21 @@ mod tests {
     use crate::cli::transfer::lines;
 
     fn arranged(text: &str) -> Result<Vec<String>, Vec<String>> {
-        let mut lines = lines::read(text.as_bytes(), false).unwrap();
+        let mut lines = lines::read(text.as_bytes(), false).unwrap_or_else(|faults| panic!("{faults:?}"));
         arrange(&mut lines)?;
         Ok(lines.into_iter().map(|line| line.id.unwrap_or_default()).collect())
     }
 
     #[test]
     fn what_others_refer_to_comes_first() {
-        let text = r#"{"resource":"token","id":"t"}
-            {"resource":"camera_group","id":"g"}
+        let text = r#"{"resource":"token","id":"t","camera":"c1"}
+            {"resource":"camera_group","id":"g","account":"top"}
             {"resource":"account","id":"grandchild","parent":"child"}
-            {"resource":"bearer_token","id":"b"}
-            {"resource":"camera","id":"c2"}
+            {"resource":"bearer_token","id":"b","user":"u"}
+            {"resource":"camera","id":"c2","account":"top"}
             {"resource":"account","id":"child","parent":"top"}
-            {"resource":"user","id":"u"}
-            {"resource":"camera","id":"c1"}
+            {"resource":"user","id":"u","account":"top","login":"u"}
+            {"resource":"camera","id":"c1","account":"top"}
             {"resource":"account","id":"elsewhere","parent":"in-the-store"}
             {"resource":"account","id":"top"}"#;
         let expected = ["elsewhere", "top", "child", "grandchild", "c2", "c1", "g", "t", "u", "b"];
