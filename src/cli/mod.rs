@@ -107,6 +107,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Asks before something is lost; only a plain yes is one.
+fn confirmed(question: &str, answers: &mut dyn std::io::BufRead) -> std::io::Result<bool> {
+    complain(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// Writes to standard output. A reader who has left (`vidgate schema | head`) has seen enough.
 fn print(text: &str) -> ExitCode {
     written(anstream::stdout(), text)
@@ -134,6 +142,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_a_plain_yes_is_one() {
+        for (answer, expected) in
+            [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)]
+        {
+            assert_eq!(confirmed("Sure?", &mut answer.as_bytes()).unwrap(), expected, "{answer:?}");
+        }
     }
 
     #[test]

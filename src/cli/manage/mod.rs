@@ -5,7 +5,7 @@ mod face;
 mod field;
 mod task;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(super) use self::draft::secret;
 pub(super) use self::face::drawn;
 use self::task::{Choice, Task, Verb, object};
+use super::confirmed;
 use super::operator::{Operator, Trouble, Where, operate, visible};
 use crate::store::resource::Resource;
 
@@ -133,9 +134,11 @@ pub(super) fn run(managed: Managed) -> ExitCode {
     operate(&place, |operator| {
         if let Task::Delete { id, yes: false, .. } = &task
             && io::stdin().is_terminal()
-            && !errand.confirmed(id, &mut io::stdin().lock())?
         {
-            return Err(Trouble::plain("nothing was deleted"));
+            let question = format!("Delete the {} `{}` for good?", resource.words(), visible(id));
+            if !confirmed(&question, &mut io::stdin().lock())? {
+                return Err(Trouble::plain("nothing was deleted"));
+            }
         }
         errand.run(task, operator, &mut io::BufWriter::new(anstream::stdout()))
     })
@@ -151,13 +154,6 @@ struct Errand {
 }
 
 impl Errand {
-    fn confirmed(&self, id: &str, answers: &mut dyn BufRead) -> Result<bool, Trouble> {
-        super::complain(&format!("Delete the {} `{}` for good? [y/N] ", self.resource.words(), visible(id)));
-        let mut answer = String::new();
-        answers.read_line(&mut answer)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-    }
-
     fn run(&self, task: Task, operator: &mut dyn Operator, out: &mut dyn Write) -> Result<(), Trouble> {
         if let Task::List(choice) = &task {
             return self.list(choice, operator, out);

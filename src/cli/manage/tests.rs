@@ -201,13 +201,7 @@ fn a_refusal_says_each_fault() {
 }
 
 #[test]
-fn only_a_plain_yes_deletes() {
-    let errand = Errand { resource: Resource::Camera, verb: Verb::Delete, json: false, drawn: false };
-    for (answer, confirmed) in
-        [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)]
-    {
-        assert_eq!(errand.confirmed("c", &mut answer.as_bytes()).unwrap(), confirmed, "{answer:?}");
-    }
+fn what_was_deleted_is_named() {
     let text = ran(&["camera", "delete", "c"], &mut Recorder::answering([(204, Value::Null)])).unwrap();
     assert_eq!(text, "deleted camera `c`\n");
 }
