@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -14,9 +15,16 @@ use vidgate::clock::Clock;
 use vidgate::record::{Directory, Kind};
 use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
 
+// As the program itself, so that memory is counted as it will be.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const MASTER: &[u8] = b"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const BATCH: usize = 1000;
 const CAMERAS: usize = 1000;
+/// Batches that are under way at once.
+const WINDOW: usize = 8;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -58,9 +66,19 @@ fn import(folder: &Path, count: usize) {
     let mut first = vec![create(Resource::Account, json!({"id": "acme"}))];
     first.extend((0..CAMERAS).map(|id| create(Resource::Camera, json!({"id": id.to_string(), "account": "acme"}))));
     apply(&store, first);
+    let (reply, answers) = mpsc::channel();
+    let mut under_way = 0;
     for start in (0..count).step_by(BATCH) {
-        apply(&store, (start..count.min(start + BATCH)).map(credential).collect());
+        let reply = reply.clone();
+        let operations = (start..count.min(start + BATCH)).map(credential).collect();
+        store.submit(request(operations), move |answer| reply.send(answer.is_ok()).expect("somebody listens"));
+        under_way += 1;
+        if under_way == WINDOW {
+            assert!(answers.recv().expect("an answer"), "everything is made");
+            under_way -= 1;
+        }
     }
+    assert!(answers.iter().take(under_way).all(|made| made), "everything is made");
     let took = started.elapsed();
     drop(store);
     let file = std::fs::metadata(settings(folder).path).expect("the file").len();
@@ -84,16 +102,23 @@ fn open(folder: &Path, count: usize) {
 }
 
 fn apply(store: &Store, operations: Vec<Operation>) {
-    let request = Request { actor: Actor("bench".to_owned()), operations, idempotency: None };
-    store.apply(request).expect("everything is made");
+    store.apply(request(operations)).expect("everything is made");
+}
+
+fn request(operations: Vec<Operation>) -> Request {
+    Request { actor: Actor("bench".to_owned()), operations, idempotency: None }
 }
 
 /// Every other one is a licence key, the rest are tokens of cameras.
 fn credential(number: usize) -> Operation {
     if number % 2 == 0 {
-        return create(Resource::LicenseKey, json!({"id": format!("key-{number}"), "account": "acme", "key": key(number)}));
+        return create(
+            Resource::LicenseKey,
+            json!({"id": format!("key-{number}"), "account": "acme", "key": key(number)}),
+        );
     }
-    let document = json!({"id": format!("token-{number}"), "camera": (number % CAMERAS).to_string(), "token": key(number)});
+    let document =
+        json!({"id": format!("token-{number}"), "camera": (number % CAMERAS).to_string(), "token": key(number)});
     create(Resource::Token, document)
 }
 

@@ -127,7 +127,8 @@ pub(super) fn lay_out(transaction: &WriteTransaction, keyring: &[u8]) -> Result<
 }
 
 fn engine_settings(settings: &Settings) -> engine::Settings {
-    engine::Settings { cache: settings.cache, verify: false }
+    // What rows say of themselves does not cover the file's own map: whoever is to write there has all of it checked.
+    engine::Settings { cache: settings.cache, verify: true }
 }
 
 pub(super) fn open(settings: &Settings, master: Master, purpose: Purpose) -> Result<Opened, Unopened> {

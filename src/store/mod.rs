@@ -43,6 +43,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use arc_swap::ArcSwap;
@@ -201,6 +202,7 @@ struct Inner {
     /// `None` once the store is being let go.
     jobs: Option<mpsc::SyncSender<Job>>,
     writer: Option<std::thread::JoinHandle<()>>,
+    renewing: Arc<AtomicBool>,
 }
 
 /// The most changes that wait for their turn; one more is refused rather than kept waiting without bound.

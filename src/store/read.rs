@@ -2,6 +2,7 @@
 //! from a snapshot, beside the one who writes.
 
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use serde::Serialize;
@@ -43,12 +44,16 @@ pub struct Page {
 /// How the store is doing.
 #[derive(Clone, Debug, Serialize)]
 pub struct State {
+    /// What tells this store from every other, in hex.
+    pub id: String,
     /// How many entries there are of each resource.
     pub entries: std::collections::BTreeMap<&'static str, u64>,
     /// The peppers, oldest first.
     pub peppers: Vec<PepperUse>,
     /// The numbers of the data keys, oldest first; more than one while entries are sealed anew.
     pub data_keys: Vec<u16>,
+    /// Entries are being laid down under newer keys.
+    pub renewing: bool,
     /// How many deeds the audit trail has.
     pub deeds: u64,
     /// The size of the file, in bytes.
@@ -146,9 +151,11 @@ impl Store {
             Ok(look.open_table(Shelf::Trail.definition())?.len()?)
         })?;
         Ok(State {
+            id: data_encoding::HEXLOWER.encode(keys.keyring.store_id()),
             entries,
             peppers,
             data_keys: keys.keyring.data_keys().iter().map(|key| key.number).collect(),
+            renewing: self.inner.renewing.load(Ordering::Acquire),
             deeds,
             file_bytes: std::fs::metadata(&self.inner.path).map_or(0, |file| file.len()),
             read_only: self.inner.engine.is_read_only(),

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use zeroize::Zeroizing;
 
@@ -44,7 +45,7 @@ impl Writer {
         let deal = Deal::of_store(Act::Rekey, "master key".to_owned());
         self.save(keyring, &key, Some((actor, deal)))?;
         self.master.key = key;
-        self.upkeep.renew_at = Some(Vec::new());
+        self.renew_all();
         if let Some(file) = file {
             // Until this is done, the store opens with the waiting key and finishes it at the next start.
             replace_key(&file).map_err(|error| not_written(&error))?;
@@ -58,8 +59,13 @@ impl Writer {
         let number = keyring.add_pepper().map_err(|full| Refused::conflict("", full.to_string()))?;
         let deal = Deal::of_store(Act::AddPepper, format!("pepper {number}"));
         self.save_under_master(keyring, Some((actor, deal)))?;
-        self.upkeep.renew_at = Some(Vec::new());
+        self.renew_all();
         Ok(number)
+    }
+
+    fn renew_all(&mut self) {
+        self.upkeep.renew_at = Some(Vec::new());
+        self.renewing.store(true, Ordering::Release);
     }
 
     /// One pepper less.

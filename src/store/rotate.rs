@@ -54,7 +54,8 @@ pub(super) fn rotate(
         version.expires = Some(earlier(version.expires, end(at.now, overlap)));
     }
     if older.iter().filter(|version| version.expires > Some(at.now)).count() >= MOST_VERSIONS {
-        let message = format!("{MOST_VERSIONS} versions would still be good: wait, or rotate with an overlap of \"0s\"");
+        let message =
+            format!("{MOST_VERSIONS} versions would still be good: wait, or rotate with an overlap of \"0s\"");
         return Err(Refused::conflict("overlap", message).into());
     }
     let worked = rules::replace(desk, before, at, Act::Rotate, Vec::new(), |after| {

@@ -12,7 +12,7 @@
 //! | used | resource, id | minutes since 1970 |
 //! | meta | a word | the keyring, the head of the trail, … |
 
-use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::entry::{Entry, Keyed};
 use super::keys::Keys;
@@ -120,11 +120,6 @@ impl<'txn> Desk<'txn> {
         let rows = self.tables[shelf as usize].range::<&[u8]>(range)?.take(most);
         rows.map(|row| row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(Into::into))
             .collect()
-    }
-
-    /// How much lies in a table.
-    pub(super) fn len(&self, shelf: Shelf) -> Result<u64, redb::Error> {
-        Ok(self.tables[shelf as usize].len()?)
     }
 
     /// The entry with this id.

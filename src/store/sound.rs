@@ -65,6 +65,7 @@ impl Sound {
             sightings,
             clock.clone(),
         );
+        let renewing = Arc::clone(&writer.renewing);
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
@@ -72,7 +73,7 @@ impl Sound {
                 Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
             }
         };
-        let inner = Inner { engine, keys, index, declared, clock, path: self.path, jobs: Some(jobs), writer };
+        let inner = Inner { engine, keys, index, declared, clock, path: self.path, jobs: Some(jobs), writer, renewing };
         Ok(Store { inner: Arc::new(inner) })
     }
 }

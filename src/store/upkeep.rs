@@ -2,6 +2,7 @@
 //! that are still laid down under older keys. All of it in small steps, so that no change waits long.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,7 @@ impl Writer {
         if now >= self.upkeep.rest_until {
             self.renew_some();
         }
+        self.renewing.store(self.upkeep.renew_at.is_some(), Ordering::Release);
     }
 
     /// Writes down what would be lost otherwise.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use super::upkeep::Upkeep;
 use super::{Answer, Master, Outcome, Request, closed, replay, trail};
 use crate::clock::{Clock, UnixTime};
 
-/// The most requests in one transaction.
-const MOST_AT_ONCE: usize = 512;
+/// The most operations in one transaction: it lies in memory until it is written. One request is never parted.
+const MOST_AT_ONCE: usize = 8192;
 /// How long the writer waits for work before it looks after the store.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -56,6 +57,8 @@ pub(super) struct Writer {
     pub(super) master: Master,
     pub(super) clock: Clock,
     pub(super) upkeep: Upkeep,
+    /// Whether entries are being renewed, for others to see.
+    pub(super) renewing: Arc<AtomicBool>,
 }
 
 /// A change that everyone is to see.
@@ -82,7 +85,18 @@ impl Writer {
         clock: Clock,
     ) -> Self {
         let upkeep = Upkeep::new(sightings, &clock);
-        Self { publisher: Publisher::new(Arc::clone(&index)), engine, keys, index, declared, master, clock, upkeep }
+        let renewing = Arc::new(AtomicBool::new(true));
+        Self {
+            renewing,
+            publisher: Publisher::new(Arc::clone(&index)),
+            engine,
+            keys,
+            index,
+            declared,
+            master,
+            clock,
+            upkeep,
+        }
     }
 
     /// Works until nobody is left to ask.
@@ -251,9 +265,13 @@ pub(super) fn unavailable(failed: &Failed) -> Refused {
 }
 
 fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Box<dyn FnOnce(&mut Writer) + Send>> {
-    while batch.len() < MOST_AT_ONCE {
+    let mut operations: usize = batch.iter().map(|(request, _)| request.operations.len()).sum();
+    while operations < MOST_AT_ONCE {
         match jobs.try_recv() {
-            Ok(Job::Change { request, reply }) => batch.push((request, reply)),
+            Ok(Job::Change { request, reply }) => {
+                operations += request.operations.len();
+                batch.push((request, reply));
+            }
             Ok(Job::Task(task)) => return Some(task),
             Err(_) => break,
         }

@@ -131,11 +131,8 @@ fn what_is_taken_away_is_unknown_at_once() {
 #[test]
 fn what_others_need_cannot_be_taken_away() {
     let house = furnished();
-    for (resource, id) in [
-        (Resource::Account, "acme"),
-        (Resource::Camera, "248527"),
-        (Resource::CameraGroup, "lobby"),
-    ] {
+    for (resource, id) in [(Resource::Account, "acme"), (Resource::Camera, "248527"), (Resource::CameraGroup, "lobby")]
+    {
         let refused = house.delete(resource, id).unwrap_err();
         assert!(matches!(refused, Refused::InUse { .. }), "{refused}");
         assert!(house.store.show(resource, id).is_ok());

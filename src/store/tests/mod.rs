@@ -1,8 +1,8 @@
 //! The store as a whole, from requests to what the corridor finds.
 
+mod keys;
 mod life;
 mod model;
-
 
 use std::path::Path;
 use std::sync::Arc;

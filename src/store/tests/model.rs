@@ -108,7 +108,8 @@ impl Model {
     fn rotate(&mut self, id: usize, text: usize) -> bool {
         let end = self.now + HOUR;
         let Some((_, texts)) = self.keys.get_mut(&id) else { return false };
-        let older: Vec<_> = texts.iter().map(|(text, own)| (*text, Some(own.map_or(end, |own| own.min(end))))).collect();
+        let older: Vec<_> =
+            texts.iter().map(|(text, own)| (*text, Some(own.map_or(end, |own| own.min(end))))).collect();
         if older.iter().filter(|(_, own)| *own > Some(self.now)).count() >= 4 {
             return false;
         }
@@ -176,7 +177,12 @@ fn compare(house: &House, model: &Model) -> Result<(), TestCaseError> {
         });
         let found = house.found(Kind::LicenseKey, &text(number));
         let found = found.as_ref().map(|record| {
-            (record.id().to_owned(), &*record.account.id.0, record.expires().map(|end| end.0), record.account.is_disabled())
+            (
+                record.id().to_owned(),
+                &*record.account.id.0,
+                record.expires().map(|end| end.0),
+                record.account.is_disabled(),
+            )
         });
         prop_assert_eq!(found, expected.as_ref().map(|(id, account, end, off)| (id.clone(), *account, *end, *off)));
         let found = house.found(Kind::CameraToken, &token(number)).map(|record| record.subject().to_owned());
