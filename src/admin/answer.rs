@@ -187,7 +187,8 @@ mod tests {
             response.await.expect("it begins").into_body().collect().await.expect("it ends").to_bytes()
         });
         assert!(whole == bytes);
-        let empty = run(async { stream("text/plain", |_| Ok(())).await.expect("it is empty").into_body().collect().await });
+        let empty =
+            run(async { stream("text/plain", |_| Ok(())).await.expect("it is empty").into_body().collect().await });
         assert!(empty.expect("it ends").to_bytes().is_empty());
     }
 
@@ -196,7 +197,7 @@ mod tests {
         for panics in [false, true] {
             let outcome = run(async {
                 let response = stream("text/plain", move |sink| {
-                    sink.write_all(&[b'x'; 2 * PIECE]).map_err(|_| refused())?;
+                    sink.write_all(&vec![b'x'; 2 * PIECE]).map_err(|_| refused())?;
                     assert!(!panics, "on purpose");
                     Err(refused())
                 });

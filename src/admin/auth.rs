@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::problem::Problem;
@@ -28,6 +28,9 @@ pub(super) fn identify(
     tokens: &[Token],
     now: UnixTime,
 ) -> Result<Actor, Problem> {
+    if of_a_page(headers) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "no page may ask this on behalf of whoever looks at it"));
+    }
     let certificate = connection.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
     if let Some(certificate) = certificate {
         // The handshake is over, but the connection may outlive the certificate.
@@ -42,6 +45,13 @@ pub(super) fn identify(
         Some(name) if is_here(connection.peer.ip()) => Ok(Actor(format!("token:{name}"))),
         Some(_) | None => Err(refused()),
     }
+}
+
+/// Whether the page of some site asks. A browser would add the certificate of whoever looks at it, and such a request
+/// may change things though its answer stays hidden.
+fn of_a_page(headers: &HeaderMap) -> bool {
+    let elsewhere = |value: &HeaderValue| !matches!(value.as_bytes(), b"none" | b"same-origin");
+    headers.contains_key(ORIGIN) || headers.get_all("sec-fetch-site").iter().any(elsewhere)
 }
 
 /// The same words for every reason: who is not let in learns nothing.
@@ -94,8 +104,7 @@ mod tests {
     }
 
     fn who(peer: &str, tls: Option<Tls>, authorization: &[&str]) -> Option<String> {
-        let connection =
-            Connection::new(peer.parse().unwrap(), "127.0.0.1:1".parse().unwrap(), ListenerId(0), tls);
+        let connection = Connection::new(peer.parse().unwrap(), "127.0.0.1:1".parse().unwrap(), ListenerId(0), tls);
         let mut headers = HeaderMap::new();
         for value in authorization {
             headers.append(AUTHORIZATION, HeaderValue::try_from(*value).unwrap());
@@ -156,6 +165,25 @@ mod tests {
         let bearer = format!("Bearer {TOKEN}");
         let bad = certificate("CN=ops", later, Err("revoked".into()));
         assert_eq!(who("127.0.0.1:5", Some(bad), &[&bearer]), None, "a token does not make up for a bad certificate");
+    }
+
+    #[test]
+    fn a_page_of_another_site_does_nothing_with_the_certificate_of_who_looks_at_it() {
+        for (name, value, refused) in [
+            ("origin", "https://evil.example", true),
+            ("origin", "null", true),
+            ("sec-fetch-site", "cross-site", true),
+            ("sec-fetch-site", "same-site", true),
+            ("sec-fetch-site", "none", false),
+            ("sec-fetch-site", "same-origin", false),
+        ] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+            let tls = certificate("CN=ops", i64::MAX, Ok(()));
+            let here = "127.0.0.1:1".parse().unwrap();
+            let connection = Connection::new(here, here, ListenerId(0), Some(tls));
+            let outcome = identify(&connection, &headers, &tokens(), NOW);
+            assert_eq!(outcome.is_err(), refused, "{name}: {value}");
+        }
     }
 
     #[test]

@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_refused_at_any_depth() {
-        for text in [r#"{"name":"a","name":"b"}"#, r#"{"a":[{"quota":{"hour":1,"hour":2}}]}"#, r#"{"a":1,"\u0061":1}"#] {
+        for text in [r#"{"name":"a","name":"b"}"#, r#"{"a":[{"quota":{"hour":1,"hour":2}}]}"#, r#"{"a":1,"\u0061":1}"#]
+        {
             let problem = format!("{:?}", read(text.as_bytes()).expect_err(text));
             assert!(problem.contains("stands twice"), "{problem}");
         }

@@ -26,8 +26,8 @@ pub(super) async fn state(call: Call) -> Result<Response, Problem> {
 
 /// `GET /v1/store/backup`
 pub(super) async fn backup(call: Call) -> Result<Response, Problem> {
-    let name = file_name(&call.house.clock, "redb");
-    let mut response = stream("application/octet-stream", move |sink| call.house.store.backup(sink)).await?;
+    let name = file_name(&call.house.clock, "backup");
+    let mut response = stream("application/octet-stream", move |sink| call.house.store.backup(sink).map(drop)).await?;
     response.headers_mut().insert(CONTENT_DISPOSITION, name);
     Ok(response)
 }
@@ -52,7 +52,7 @@ pub(super) async fn add_pepper(call: Call) -> Result<Response, Problem> {
 pub(super) async fn retire_pepper(call: Call) -> Result<Response, Problem> {
     let number = call.id.parse().ok().filter(|number: &u16| number.to_string() == call.id);
     let Some(number) = number else {
-        return Err(Problem::field(StatusCode::NOT_FOUND, "id", "peppers have numbers, and none has this"));
+        return Err(Problem::field(StatusCode::NOT_FOUND, "number", "peppers have numbers, and none has this"));
     };
     aside(move || call.house.store.retire_pepper(&call.actor, number)).await?;
     Ok(nothing())

@@ -129,9 +129,9 @@ fn not_allowed(own: &[Mounted]) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this can be asked with {list} only")).with(ALLOW, allow)
 }
 
-/// The part of the path that stands where the pattern has `{id}`.
+/// The part of the path that stands where the pattern has a name in braces.
 fn id(pattern: &str, path: &str) -> Result<String, Problem> {
-    let place = pattern.split('/').position(|part| part == "{id}");
+    let place = pattern.split('/').position(|part| part.starts_with('{'));
     let Some(raw) = place.and_then(|place| path.split('/').nth(place)) else { return Ok(String::new()) };
     let decoded = percent_decode_str(raw).decode_utf8();
     let decoded = decoded.map_err(|_| Problem::field(StatusCode::BAD_REQUEST, "id", "the id is not UTF-8"))?;

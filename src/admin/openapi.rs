@@ -1,5 +1,6 @@
 //! The OpenAPI document (3.1), written from the table of operations that the routes are mounted from.
 
+use std::future::{Ready, ready};
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -17,9 +18,9 @@ use crate::store::Resource;
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
 
 /// `GET /openapi.json`
-pub(super) async fn serve() -> Result<Response, Problem> {
+pub(super) fn serve() -> Ready<Result<Response, Problem>> {
     let body = Body::from(DOCUMENT.clone());
-    Ok(answer::of(StatusCode::OK, HeaderValue::from_static("application/json"), body))
+    ready(Ok(answer::of(StatusCode::OK, HeaderValue::from_static("application/json"), body)))
 }
 
 /// The document.
@@ -70,18 +71,20 @@ fn operation(mounted: &Mounted) -> Value {
 }
 
 fn parameters(mounted: &Mounted) -> Vec<Value> {
-    let parameter = |name: &str, place: &str, about: &str, schema: Value| {
-        json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema })
-    };
+    let parameter = |name: &str, place: &str, about: &str, schema: Value| json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema });
     let id = mounted.path.contains("{id}").then(|| {
         let about = "The id, percent-encoded where it has other characters than letters, digits, `-`, `.`, `_` and `~`";
         parameter("id", "path", about, json!({ "type": "string", "minLength": 1 }))
+    });
+    let number = mounted.path.contains("{number}").then(|| {
+        let schema = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
+        parameter("number", "path", "The number of the pepper", schema)
     });
     let query = mounted.operation.query.iter();
     let query = query.map(|own| parameter(own.name(), "query", own.about(), own.schema()));
     let conditions = mounted.operation.conditions.iter();
     let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));
-    id.into_iter().chain(query).chain(conditions).collect()
+    id.into_iter().chain(number).chain(query).chain(conditions).collect()
 }
 
 fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {

@@ -18,7 +18,7 @@ use crate::store::{Actor, Idempotency, Resource};
 pub(super) struct Operation {
     /// The method.
     pub(super) method: Method,
-    /// The path; `{id}` in it is percent-encoded by the caller.
+    /// The path; what stands for a name in braces is percent-encoded by the caller.
     pub(super) path: &'static str,
     /// What it is called; for a resource, the resource's name follows.
     pub(super) name: &'static str,
@@ -117,7 +117,13 @@ impl Takes {
     pub(super) fn most(self) -> usize {
         match self {
             Self::Bulk => 8 << 20,
-            Self::Nothing | Self::Empty | Self::New | Self::Patch | Self::Rotation | Self::KeyFile | Self::Passphrase => 1 << 20,
+            Self::Nothing
+            | Self::Empty
+            | Self::New
+            | Self::Patch
+            | Self::Rotation
+            | Self::KeyFile
+            | Self::Passphrase => 1 << 20,
         }
     }
 
@@ -349,7 +355,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: Method::DELETE,
-        path: "/v1/store/peppers/{id}",
+        path: "/v1/store/peppers/{number}",
         name: "retire_pepper",
         about: "Drops a pepper that nothing uses any more",
         gives: Gives::Nothing,

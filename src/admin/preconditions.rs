@@ -65,11 +65,11 @@ impl Conditions {
     /// Reads those that the operation takes; refuses any other that would forbid a change.
     pub(super) fn read(method: &Method, headers: &HeaderMap, known: &[Condition]) -> Result<Self, Problem> {
         let mut conditions = Self::default();
-        for (name, condition) in [
-            (IF_MATCH, Some(Condition::Revision)),
-            (IDEMPOTENCY_KEY, Some(Condition::Repetition)),
-            (IF_NONE_MATCH, None),
-            (IF_UNMODIFIED_SINCE, None),
+        for (name, shown, condition) in [
+            (IF_MATCH, "If-Match", Some(Condition::Revision)),
+            (IDEMPOTENCY_KEY, "Idempotency-Key", Some(Condition::Repetition)),
+            (IF_NONE_MATCH, "If-None-Match", None),
+            (IF_UNMODIFIED_SINCE, "If-Unmodified-Since", None),
         ] {
             let mut values = headers.get_all(&name).iter();
             let (Some(value), more) = (values.next(), values.next()) else { continue };
@@ -77,9 +77,9 @@ impl Conditions {
                 // Nothing is changed by it.
                 None if method.is_safe() => {}
                 None => {
-                    return Err(wrong(name.as_str(), "this operation cannot keep such a condition"));
+                    return Err(wrong(shown, "this operation cannot keep such a condition"));
                 }
-                Some(condition) if more.is_some() => return Err(wrong(condition.name(), "this comes twice")),
+                Some(_) if more.is_some() => return Err(wrong(shown, "this comes twice")),
                 Some(Condition::Revision) => conditions.revision = revision(value)?,
                 Some(Condition::Repetition) => conditions.key = Some(key(value)?),
             }

@@ -97,18 +97,15 @@ impl From<Refused> for Problem {
         let named = |field: &str| vec![Fault::new(field, refused.to_string())];
         match &refused {
             Refused::Missing { .. } => Self::of("missing", StatusCode::NOT_FOUND, &refused, named("id")),
-            Refused::Invalid(faults) => {
-                Self::of("invalid", StatusCode::UNPROCESSABLE_ENTITY, &refused, faults.clone())
-            }
+            Refused::Invalid(faults) => Self::of("invalid", StatusCode::UNPROCESSABLE_ENTITY, &refused, faults.clone()),
             Refused::Conflict(fault) => Self::of("conflict", StatusCode::CONFLICT, &refused, vec![fault.clone()]),
             Refused::InUse { .. } => Self::of("in-use", StatusCode::CONFLICT, &refused, named("id")),
             Refused::Stale { .. } => Self::of("stale", StatusCode::PRECONDITION_FAILED, &refused, named("If-Match")),
             Refused::InBulk { place, refused } => Self::from(Refused::clone(refused)).in_bulk(*place),
-            Refused::Reused => {
-                Self::of("reused", StatusCode::UNPROCESSABLE_ENTITY, &refused, named("Idempotency-Key"))
+            Refused::Reused => Self::of("reused", StatusCode::UNPROCESSABLE_ENTITY, &refused, named("Idempotency-Key")),
+            Refused::Unavailable(_) => {
+                Self::of("unavailable", StatusCode::SERVICE_UNAVAILABLE, &refused, Vec::new()).with(RETRY_AFTER, RETRY)
             }
-            Refused::Unavailable(_) => Self::of("unavailable", StatusCode::SERVICE_UNAVAILABLE, &refused, Vec::new())
-                .with(RETRY_AFTER, RETRY),
         }
     }
 }

@@ -43,10 +43,10 @@ pub(super) fn components() -> Map<String, Value> {
         let own = lifted(resource.schema().to_value(), &mut all);
         let fields = Fields::of(*resource, &common, &own);
         all.insert(word(*resource), fields.shown());
-        all.insert(component(*resource, "New"), fields.new());
-        all.insert(component(*resource, "Patch"), fields.patch());
+        all.insert(component(*resource, "New"), fields.to_make());
+        all.insert(component(*resource, "Patch"), fields.to_patch());
         if rotates(*resource) {
-            all.insert(component(*resource, "Rotation"), fields.rotation());
+            all.insert(component(*resource, "Rotation"), fields.to_rotate());
         }
     }
     all.extend(house());
@@ -127,22 +127,21 @@ impl Fields {
         json!({ "type": "object", "description": about, "properties": properties, "required": required })
     }
 
-    fn new(&self) -> Value {
+    fn to_make(&self) -> Value {
         let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
         properties.extend(self.written.clone());
         properties.extend(self.secret("Itself, where it is not to be made here"));
         json!({ "type": "object", "properties": properties, "required": self.required, "additionalProperties": false })
     }
 
-    fn patch(&self) -> Value {
-        let nullable = |(name, schema): (&String, &Value)| {
-            (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }))
-        };
+    fn to_patch(&self) -> Value {
+        let nullable =
+            |(name, schema): (&String, &Value)| (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }));
         let properties: Map<String, Value> = self.written.iter().map(nullable).collect();
         json!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
 
-    fn rotation(&self) -> Value {
+    fn to_rotate(&self) -> Value {
         let overlap = json!({
             "type": "string",
             "examples": ["24h"],
@@ -176,7 +175,8 @@ fn house() -> Map<String, Value> {
     );
     let changes = json!({ "type": "array", "items": change });
     let deed = json!({ "sequence": number, "at": instant, "actor": text, "changes": changes, "link": text });
-    let broken = json!({ "type": ["integer", "null"], "description": "The first deed at which the chain does not hold" });
+    let broken =
+        json!({ "type": ["integer", "null"], "description": "The first deed at which the chain does not hold" });
     let trail = json!({ "deeds": number, "head": text, "broken_at": broken });
     let name = json!({ "type": "string", "enum": Resource::ALL.iter().map(|own| own.name()).collect::<Vec<_>>() });
     let done = json!({ "resource": name, "id": text, "revision": number, "document": { "type": "object" } });

@@ -126,7 +126,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction, keyring: &[u8]) -> Result<
     Ok(())
 }
 
-fn engine_settings(settings: &Settings) -> engine::Settings {
+pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     // What rows say of themselves does not cover the file's own map: whoever is to write there has all of it checked.
     engine::Settings { cache: settings.cache, verify: true }
 }

@@ -35,6 +35,13 @@ mod upkeep;
 mod writer;
 // Questions.
 mod read;
+// The whole of it, in a file.
+mod backup;
+pub mod export;
+mod given;
+mod pour;
+#[cfg(test)]
+mod sample;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +58,9 @@ use serde_json::{Map, Value};
 
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
+pub use self::backup::{Backup, NotRestored};
 pub use self::entry::{Common, Entry, Status};
+pub use self::given::{Given, Known};
 pub use self::index::{Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
 use self::keys::Keys;
@@ -59,7 +68,6 @@ pub use self::load::Unopened;
 pub use self::read::{Filter, Page, PepperUse, State};
 pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
-pub use self::rules::Given;
 pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
 use self::writer::{Job, Writer};

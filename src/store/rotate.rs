@@ -18,7 +18,7 @@ use crate::clock::UnixTime;
 
 /// How many versions of a secret are kept, and so how many can be good at once. Those that are over stay as long as there
 /// is room, so that the log can say so.
-const MOST_VERSIONS: usize = 4;
+pub(super) const MOST_VERSIONS: usize = 4;
 /// How long the one before stays good where nothing is said.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest overlap: rotation that never ends is none.

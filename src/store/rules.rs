@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Operation;
 use super::document::{self, New};
-use super::entry::{Entry, Keyed, Version};
-use super::key::Key;
-use super::keys::Keys;
+use super::entry::{Entry, Version};
+use super::given::{self, Given};
 use super::link::{self, Stop};
 use super::refused::Refused;
 use super::resource::{Owner, Resource};
@@ -25,31 +24,6 @@ pub(super) type Declared = HashSet<(Resource, String)>;
 pub(super) struct Circumstances<'a> {
     pub(super) now: UnixTime,
     pub(super) declared: &'a Declared,
-}
-
-/// A version of a secret as an export has it.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// When it was made.
-    pub created: Option<UnixTime>,
-    /// Good before then.
-    pub expires: Option<UnixTime>,
-    /// What is known of it.
-    pub known: Known,
-}
-
-/// What an export knows of a secret.
-#[derive(Clone, Debug)]
-pub enum Known {
-    /// Itself.
-    Secret(Secret),
-    /// Its digest alone, under a pepper of the store that it comes from.
-    Digest {
-        /// The pepper.
-        pepper: Key,
-        /// The digest.
-        digest: [u8; 32],
-    },
 }
 
 /// What a change did to one entry.
@@ -110,6 +84,11 @@ fn create(
     at: &Circumstances<'_>,
 ) -> Result<Worked, Stop> {
     let New { id, common, body, secret } = document::read_new(resource, document)?;
+    given::few_enough(given.len()).map_err(|message| Refused::invalid("versions", message))?;
+    if let (Some(rule), Some(_), false) = (resource.secret(), &secret, given.is_empty()) {
+        let message = format!("there is a `{}` already: it is the one or the other", rule.field);
+        return Err(Refused::invalid("versions", message).into());
+    }
     let id = id.unwrap_or_else(super::new_id);
     free(desk, resource, &id, at)?;
     let mut entry = Entry { id, revision: 1, created: at.now, changed: at.now, common, body, versions: Vec::new() };
@@ -291,36 +270,4 @@ fn take_away(
     deals.push(Deal::of(Act::Delete, &entry, Vec::new()));
     effects.push(Effect { before: Some(entry), after: None });
     Ok(())
-}
-
-impl Given {
-    /// As a version of the entry's secret.
-    fn version(self, number: u32, desk: &Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<Version, Stop> {
-        let Some(rule) = entry.resource().secret() else {
-            return Err(Refused::invalid("versions", "it has no secret").into());
-        };
-        let (created, expires) = (self.created.unwrap_or(at.now), self.expires);
-        match self.known {
-            Known::Secret(secret) => {
-                let Some((version, _)) = new_version(desk, entry, Some(secret), number, at)? else {
-                    return Err(Refused::invalid("versions", "it has no secret").into());
-                };
-                Ok(Version { created, expires, ..version })
-            }
-            Known::Digest { .. } if rule.sealed => {
-                Err(Refused::invalid("versions", "its secret itself is needed, not a digest").into())
-            }
-            Known::Digest { pepper, digest } => {
-                let pepper = number_of(desk.keys(), &pepper).ok_or_else(|| {
-                    Refused::conflict("versions", "the peppers of too many stores are in use; retire some first")
-                })?;
-                Ok(Version { number, created, expires, digest: Keyed { pepper, digest }, sealed: None })
-            }
-        }
-    }
-}
-
-/// The number of a pepper in this store.
-fn number_of(keys: &Keys, pepper: &Key) -> Option<u16> {
-    keys.keyring.peppers().iter().find(|own| own.key.expose() == pepper.expose()).map(|own| own.number)
 }

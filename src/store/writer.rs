@@ -123,7 +123,7 @@ impl Writer {
 
     /// Works a batch in one transaction. Whoever is refused leaves nothing behind.
     fn commit(&mut self, batch: Vec<(Request, Reply)>) {
-        self.adopt(&batch);
+        let adopted = self.adopt(&batch);
         let (keys, declared) = (self.keys.load_full(), self.declared.load_full());
         let at = Circumstances { now: self.clock.unix(), declared: &declared };
         let mut waiting = batch.into_iter();
@@ -158,9 +158,11 @@ impl Writer {
                 reply(Err(refused.clone()));
             }
         }
+        let used = if adopted.is_empty() || failed.is_some() { HashSet::new() } else { peppers(&done) };
         for told in done {
             self.tell(told, failed.as_ref());
         }
+        self.let_go(adopted, &used);
     }
 
     /// Lets everyone see what was written, and answers.
@@ -185,6 +187,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// The peppers under which something is known in what was worked.
+fn peppers(done: &[Done]) -> HashSet<u16> {
+    let entries = done.iter().flat_map(|done| &done.publications).filter_map(|shown| shown.effect.after.as_ref());
+    entries.flat_map(|entry| &entry.versions).map(|version| version.digest.pepper).collect()
 }
 
 /// Why nothing was written.

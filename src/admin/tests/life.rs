@@ -13,14 +13,16 @@ fn what_is_made_is_told_with_its_place_its_tag_and_its_secret_once() {
     assert_eq!(made.header("idempotency-replayed"), None);
     let key = document["key"].as_str().expect("the key is shown");
     assert!(key.starts_with("vgl_"), "{document}");
-    for path in ["/v1/license-keys/main", "/v1/license-keys/front%20desk", "/v1/license-keys", "/v1/audit", "/v1/store"] {
+    for path in ["/v1/license-keys/main", "/v1/license-keys/front%20desk", "/v1/license-keys", "/v1/audit", "/v1/store"]
+    {
         let reply = house.get(path);
         reply.expect(200);
         assert!(!String::from_utf8_lossy(&reply.body).contains(key), "{path} shows the key again");
     }
     let shown = house.get("/v1/license-keys/main");
     assert_eq!((shown.header("etag"), shown.json()["status"].as_str()), (Some("\"1\""), Some("active")));
-    let given = house.post("/v1/users", &json!({ "account": "acme", "login": "ann", "key": "her own key" })).expect(201);
+    let given =
+        house.post("/v1/users", &json!({ "account": "acme", "login": "ann", "key": "her own key" })).expect(201);
     assert_eq!(given.get("key"), None, "what the caller gave is not sent back");
 }
 
@@ -99,7 +101,8 @@ fn a_request_that_is_sent_again_is_answered_again_and_not_done_again() {
     assert_eq!(house.content(), content, "nothing more was done");
     assert_ne!(create("k2", &body).expect(201)["id"], first.json()["id"]);
     let id = first.json()["id"].as_str().unwrap().to_owned();
-    let rotate = || house.ask(Method::POST, &format!("/v1/license-keys/{id}/rotate")).header("idempotency-key", "r").send();
+    let rotate =
+        || house.ask(Method::POST, &format!("/v1/license-keys/{id}/rotate")).header("idempotency-key", "r").send();
     let (one, two) = (rotate(), rotate());
     assert_eq!((one.expect(200), two.header("idempotency-replayed")), (two.expect(200), Some("true")));
     let refused = create("k3", &json!({ "account": "nobody" }));
@@ -182,7 +185,8 @@ fn pages_are_stable_while_entries_come_and_go() {
             make("c205");
         }
     }
-    let mut expected: Vec<String> = (10..30).filter(|number| *number != 20).map(|number| format!("c{number}")).collect();
+    let mut expected: Vec<String> =
+        (10..30).filter(|number| *number != 20).map(|number| format!("c{number}")).collect();
     expected.push("c205".into());
     expected.sort();
     assert_eq!(seen, expected, "each once, in order, none left out");
@@ -197,7 +201,9 @@ fn listings_are_filtered() {
     for (id, account, name, disabled) in
         [("a", "acme", "door", false), ("b", "acme", "gate & yard", true), ("c", "other", "door", false)]
     {
-        house.post("/v1/cameras", &json!({ "id": id, "account": account, "name": name, "disabled": disabled })).expect(201);
+        house
+            .post("/v1/cameras", &json!({ "id": id, "account": account, "name": name, "disabled": disabled }))
+            .expect(201);
     }
     for (query, expected) in [
         ("account=acme", &["a", "b"][..]),
@@ -209,7 +215,8 @@ fn listings_are_filtered() {
         ("account=nobody", &[]),
     ] {
         let page = house.get(&format!("/v1/cameras?{query}")).expect(200);
-        let ids: Vec<&str> = page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+        let ids: Vec<&str> =
+            page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
         assert_eq!((ids.as_slice(), page.get("next")), (expected, None), "{query}");
     }
 }
@@ -223,32 +230,37 @@ fn the_trail_names_who_did_what_page_by_page_and_can_be_verified() {
     let first = house.get("/v1/audit?limit=3").expect(200);
     let second = house.get(&format!("/v1/audit?limit=3&after={}", first["next"].as_str().expect("more"))).expect(200);
     assert_eq!(second.get("next"), None);
-    let all: Vec<&Value> =
-        [&first, &second].into_iter().flat_map(|page| page["items"].as_array().unwrap()).collect();
+    let all: Vec<&Value> = [&first, &second].into_iter().flat_map(|page| page["items"].as_array().unwrap()).collect();
     let numbers: Vec<_> = all.iter().map(|deed| deed["sequence"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
     assert!(all.iter().all(|deed| deed["actor"] == "token:alice" && deed["at"] == "2025-01-01T00:00:00Z"));
-    assert_eq!((&all[0]["changes"][0]["action"], &all[1]["changes"][0]["fields"]), (&json!("create"), &json!(["name"])));
+    assert_eq!(
+        (&all[0]["changes"][0]["action"], &all[1]["changes"][0]["fields"]),
+        (&json!("create"), &json!(["name"]))
+    );
     let trail = house.get("/v1/audit/verify").expect(200);
     assert_eq!((&trail["deeds"], &trail["broken_at"], &trail["head"]), (&json!(5), &Value::Null, &all[4]["link"]));
-    house.get("/v1/audit?limit=5").expect(200).get("next").map_or((), |next| panic!("there is no more: {next}"));
+    assert_eq!(house.get("/v1/audit?limit=5").expect(200).get("next"), None, "there is no more");
 }
 
 #[test]
-fn peppers_come_and_go_and_a_backup_is_the_whole_file() {
+fn peppers_come_and_go_and_a_backup_is_streamed() {
     let house = House::with_account();
     let state = house.get("/v1/store").expect(200);
     assert_eq!(state["entries"]["account"], 1, "{state}");
     let old = state["peppers"][0]["number"].as_u64().unwrap();
     let added = house.ask(Method::POST, "/v1/store/peppers").send().expect(201)["pepper"].as_u64().unwrap();
     assert_ne!(added, old);
-    house.ask(Method::DELETE, &format!("/v1/store/peppers/{old}")).send().expect(204);
+    // The store digests anew what it can, in its own time.
+    let retire = || house.ask(Method::DELETE, &format!("/v1/store/peppers/{old}")).send();
+    let retired = (0..1000).map(|_| retire()).find(|reply| reply.status != StatusCode::CONFLICT);
+    retired.expect("it is done soon").expect(204);
     let left = house.get("/v1/store").expect(200)["peppers"].as_array().unwrap().len();
     assert_eq!(left, 1);
     let backup = house.get("/v1/store/backup");
     assert_eq!((backup.status.as_u16(), backup.header("content-type")), (200, Some("application/octet-stream")));
-    assert_eq!(backup.header("content-disposition"), Some("attachment; filename=\"vidgate-20250101T000000Z.redb\""));
-    assert!(backup.body.starts_with(b"redb"), "it is a database");
+    assert_eq!(backup.header("content-disposition"), Some("attachment; filename=\"vidgate-20250101T000000Z.backup\""));
+    assert!(backup.body.starts_with(b"vidgate backup 1,"), "it is a backup");
     let lines = house.ask(Method::POST, "/v1/export").send();
     assert_eq!((lines.status.as_u16(), lines.header("content-type")), (200, Some("application/x-ndjson")));
     assert!(String::from_utf8(lines.body).unwrap().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));

@@ -76,7 +76,7 @@ impl Restore {
                 return Err(Trouble::plain("nothing was restored"));
             }
         }
-        Store::restore(&mut source, &path, &key)
+        Store::restore(&mut source, &unmade.settings, &key)
             .map_err(|error| Trouble::plain(format!("`{}`: {error}", self.file.display())))?;
         Ok(path)
     }
