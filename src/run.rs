@@ -61,7 +61,8 @@ impl Server {
             bind(&world)?
         };
         // Only now: a start that the system refuses leaves the store's file as it was.
-        let store = loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
+        let store =
+            loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {

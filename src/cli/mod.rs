@@ -9,8 +9,8 @@ mod operator;
 mod schema;
 mod schemes;
 mod serve;
+mod store;
 mod transfer;
-mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,14 +70,14 @@ enum Command {
         after_help = "Example: vidgate backup vidgate-backup.redb\n\nIt opens with the master key alone: keep the two apart."
     )]
     Backup(transfer::Backup),
-    /// Put a backup in the place of the store, while no gateway runs.
+    /// Make the store of a backup, where there is none; the master key is that of the time of the backup.
     #[command(after_help = "Example: vidgate restore vidgate-backup.redb")]
     Restore(transfer::Restore),
-    /// Look after the store as a whole.
-    #[command(after_help = "Example: vidgate store status")]
+    /// Make the store of credentials, and look after it.
+    #[command(after_help = "Example: vidgate store init --config /etc/vidgate/vidgate.toml")]
     Store {
         #[command(subcommand)]
-        what: upkeep::Upkeep,
+        what: store::Command,
     },
 }
 

@@ -56,7 +56,9 @@ impl Unopened {
             Self::MasterKey => "use the master key that the store was made with, or that it was last given",
             Self::File(unopened) => match unopened {
                 engine::Unopened::Missing => "`vidgate store init` makes one",
-                engine::Unopened::Busy => "one gateway at a time has a store: stop the other one, or give this one its own",
+                engine::Unopened::Busy => {
+                    "one gateway at a time has a store: stop the other one, or give this one its own"
+                }
                 engine::Unopened::Newer { .. } => "use the vidgate that wrote it, or a later one",
                 engine::Unopened::Corrupt(_) => "put the latest backup in its place: vidgate restore",
                 engine::Unopened::Exists => "nothing was changed: move the file away, or use it",

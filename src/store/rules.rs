@@ -9,12 +9,14 @@ use super::Operation;
 use super::document::{self, New};
 use super::entry::{Entry, Version};
 use super::given::{self, Given};
+use super::index::Index;
 use super::link::{self, Stop};
 use super::refused::Refused;
 use super::resource::{Owner, Resource};
 use super::shelf::{Desk, Shelf, entry_key, need_key, of_entry_key};
 use super::trail::{Act, Deal};
 use crate::clock::UnixTime;
+use crate::record::{Digest, Kind};
 use crate::secret::Secret;
 
 /// What is declared in the configuration and cannot be in the store as well.
@@ -24,6 +26,15 @@ pub(super) type Declared = HashSet<(Resource, String)>;
 pub(super) struct Circumstances<'a> {
     pub(super) now: UnixTime,
     pub(super) declared: &'a Declared,
+    pub(super) index: &'a Index,
+}
+
+impl Circumstances<'_> {
+    /// Whether a declared credential is known by this digest. It is one of a declared account: those on file are never.
+    fn is_declared(&self, kind: Kind, digest: [u8; 32]) -> bool {
+        let holder = self.index.known_by(kind, &Digest(digest));
+        holder.is_some_and(|record| self.declared.contains(&(Resource::Account, record.account.id.0.to_string())))
+    }
 }
 
 /// What a change did to one entry.
@@ -153,6 +164,11 @@ pub(super) fn new_version(
         for keyed in keys.digests(text) {
             if desk.get(Shelf::Handles, &super::shelf::secret_handle_key(kind, &keyed))?.is_some() {
                 return Err(Refused::Conflict(link::taken(entry.resource(), rule)).into());
+            }
+            if at.is_declared(kind, keyed.digest) {
+                let what = entry.resource().words();
+                let message = format!("the same {what} is declared in the configuration");
+                return Err(Refused::conflict(rule.field, message).into());
             }
         }
     }

@@ -125,7 +125,7 @@ impl Writer {
     fn commit(&mut self, batch: Vec<(Request, Reply)>) {
         let adopted = self.adopt(&batch);
         let (keys, declared) = (self.keys.load_full(), self.declared.load_full());
-        let at = Circumstances { now: self.clock.unix(), declared: &declared };
+        let at = Circumstances { now: self.clock.unix(), declared: &declared, index: &self.index };
         let mut waiting = batch.into_iter();
         let mut done: Vec<Done> = Vec::with_capacity(waiting.len());
         let written = self.engine.write(|transaction| {

@@ -49,7 +49,7 @@ impl Local {
 
 /// Whether another process has the file open. Only asked when it could not be opened here, so that nobody who is just
 /// about to open it is kept out.
-pub(in crate::cli) fn is_taken(file: &Path) -> bool {
+fn is_taken(file: &Path) -> bool {
     File::open(file).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

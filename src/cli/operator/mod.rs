@@ -22,7 +22,6 @@ use serde_json::Value;
 
 pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
 use self::local::Local;
-pub(super) use self::local::is_taken;
 #[cfg(test)]
 pub(super) use self::local::tests as local_tests;
 use self::remote::Remote;

@@ -1,18 +1,17 @@
-//! `vidgate backup` and `vidgate restore`: the whole store in one file, taken while it lives, and put back while no
-//! gateway runs.
+//! `vidgate backup` and `vidgate restore`: the whole store in one file, taken while it lives, and put back where
+//! there is none.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::new_file::NewFile;
-use crate::cli::operator::{Call, Trouble, Where, is_taken, operate};
-use crate::cli::{Configuration, confirmed};
-use crate::config;
-use crate::store::Store;
+use crate::cli::Configuration;
+use crate::cli::operator::{Call, Trouble, Where, operate};
+use crate::config::{self, Unmade};
+use crate::store::{NotRestored, Store};
 
 /// Where to.
 #[derive(Args, Debug)]
@@ -39,9 +38,6 @@ impl Backup {
 pub(in crate::cli) struct Restore {
     /// A backup
     file: PathBuf,
-    /// Do not ask on a terminal
-    #[arg(short, long)]
-    yes: bool,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -55,29 +51,24 @@ impl Restore {
         }
     }
 
-    /// Only on the file: a gateway that runs would go on with what it has in memory.
+    /// Only where there is no store: what lies there already is never replaced.
     fn restore(&self) -> Result<PathBuf, Trouble> {
         let config = &self.configuration.config;
         let (unmade, _) = config::unmade_store(config).map_err(|report| Trouble::Configuration(report.render(true)))?;
-        let path = unmade.settings.path;
-        let Some(key) = unmade.key else {
-            let file = unmade.key_file.unwrap_or_default();
+        let Unmade { settings, key, key_file } = unmade;
+        let Some(key) = key else {
+            let file = key_file.unwrap_or_default();
             return Err(Trouble::plain(format!("the master key is missing: there is no `{}`", file.display())));
         };
         let mut source = File::open(&self.file)
             .map_err(|error| Trouble::plain(format!("cannot read `{}`: {error}", self.file.display())))?;
-        if is_taken(&path) {
-            return Err(Trouble::plain(format!("a gateway has the store `{}` open: stop it first", path.display())));
-        }
-        if !self.yes && path.exists() && io::stdin().is_terminal() {
-            let question =
-                format!("Put the backup in the place of `{}`? What only that holds is lost.", path.display());
-            if !confirmed(&question, &mut io::stdin().lock())? {
-                return Err(Trouble::plain("nothing was restored"));
-            }
-        }
-        Store::restore(&mut source, &unmade.settings, &key)
-            .map_err(|error| Trouble::plain(format!("`{}`: {error}", self.file.display())))?;
+        let path = settings.path.clone();
+        Store::restore(&mut source, &settings, &key).map_err(|not_restored| {
+            Trouble::plain(match not_restored {
+                NotRestored::Exists => format!("there is a store at `{}` already: move it away first", path.display()),
+                other => other.to_string(),
+            })
+        })?;
         Ok(path)
     }
 }

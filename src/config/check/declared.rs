@@ -176,8 +176,7 @@ fn same_id(stored: &Record) -> Invalid {
 }
 
 fn same_text(kind: Kind, stored: &str) -> Invalid {
-    Invalid::new(format!("the same {} is in the store as `{stored}`", kind.speaker()))
-        .hint(ELSEWHERE)
+    Invalid::new(format!("the same {} is in the store as `{stored}`", kind.speaker())).hint(ELSEWHERE)
 }
 
 const ELSEWHERE: &str = "take it out of this file, or out of the store";

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::manage;
-use super::operator::{Call, Operator, Trouble, Where, operate};
+use crate::cli::manage;
+use crate::cli::operator::{Call, Operator, Trouble, Where, operate};
 
 /// What can be done with the store as a whole.
 #[derive(Debug, Subcommand)]
@@ -66,7 +66,7 @@ impl Upkeep {
     /// Does it.
     pub(super) fn run(&self) -> ExitCode {
         operate(self.place(), |operator| {
-            super::print(&self.ask(operator, io::stdout().is_terminal())?);
+            crate::cli::print(&self.ask(operator, io::stdout().is_terminal())?);
             Ok(())
         })
     }
