@@ -113,3 +113,52 @@ fn a_file_of_entries_is_read_whole_before_it_is_sent() {
     house.said("import --skip-existing -", good);
     assert_eq!(house.said("camera list --json", "").lines().count(), 1);
 }
+
+#[test]
+fn an_export_with_its_passphrase_makes_the_same_credentials_elsewhere() {
+    let (house, other) = (House::new(), House::new());
+    for place in [&house, &other] {
+        fs::write(place.path().join("passphrase"), "a long passphrase\n").unwrap();
+    }
+    house.said("account create --id alice", "");
+    house.said("license create --account alice --id l1 --secret-file -", "v3.given");
+    house.said("license rotate l1 --overlap 24h", "");
+    house.said("client create --account alice --id api --secret-file -", "a-secret-of-alice");
+    let plain = house.said("export", "");
+    assert_eq!(plain.lines().count(), 4, "{plain}");
+    house.said("export --secrets --passphrase-file passphrase -o all.jsonl", "");
+    let (_, complaint) = house.refused("export -o all.jsonl", "");
+    assert_eq!(complaint, "vidgate: `all.jsonl` is there already, and is not replaced\n");
+    let sealed = fs::read_to_string(house.path().join("all.jsonl")).unwrap();
+    assert!(!sealed.contains("v3.given") && !sealed.contains("a-secret-of-alice"));
+    let (_, complaint) = other.refused("import -", &sealed);
+    assert!(complaint.contains("--passphrase-file"), "{complaint}");
+    assert_eq!(other.said("import - --passphrase-file passphrase", &sealed), "");
+    let shown: Value = serde_json::from_str(&other.said("license show l1 --json", "")).unwrap();
+    assert_eq!(shown["versions"].as_array().unwrap().len(), 2);
+    // A secret that is known in both is taken in both.
+    let taken = other.refused("license create --account alice --id l3 --secret-file -", "v3.given").1;
+    assert!(taken.starts_with("vidgate: "), "{taken}");
+    let altered = sealed.replacen("\"id\":\"l1\"", "\"id\":\"l9\"", 1);
+    let (_, complaint) = other.refused("import - --passphrase-file passphrase", &altered);
+    assert!(complaint.starts_with("vidgate: line 3: `sealed`: ") || complaint.starts_with("vidgate: line 4: `sealed`: "), "{complaint}");
+}
+
+#[test]
+fn a_backup_makes_the_same_store_where_there_is_none() {
+    let house = House::new();
+    house.said("account create --id alice", "");
+    house.said("backup saved", "");
+    let (_, complaint) = house.refused("backup saved", "");
+    assert!(complaint.contains("is there already"), "{complaint}");
+    house.said("account delete alice", "");
+    let (_, complaint) = house.refused("restore saved", "");
+    assert!(complaint.contains("move it away first"), "{complaint}");
+    fs::rename(house.path().join("store.redb"), house.path().join("old.redb")).unwrap();
+    house.said("restore saved", "");
+    assert_eq!(house.said("account list --json", "").lines().count(), 1);
+    assert!(house.said("store status", "").contains("account"));
+    house.said("store rekey", "");
+    house.said("store pepper add", "");
+    assert!(house.said("audit", "").contains("rekey"));
+}

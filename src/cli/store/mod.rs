@@ -2,7 +2,7 @@
 
 pub(super) mod init;
 mod key;
-mod upkeep;
+pub(super) mod upkeep;
 
 use std::process::ExitCode;
 

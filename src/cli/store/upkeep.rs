@@ -11,7 +11,7 @@ use crate::cli::operator::{Call, Operator, Trouble, Where, operate};
 
 /// What can be done with the store as a whole.
 #[derive(Debug, Subcommand)]
-pub(super) enum Upkeep {
+pub(in crate::cli) enum Upkeep {
     /// Say what the store holds and how it is doing.
     #[command(after_help = "Example: vidgate store status --json")]
     Status(Status),
@@ -38,7 +38,7 @@ pub(super) enum Upkeep {
 
 /// How the status is shown.
 #[derive(Args, Debug)]
-pub(super) struct Status {
+pub(in crate::cli) struct Status {
     /// Answer in JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -48,7 +48,7 @@ pub(super) struct Status {
 
 /// What can be done with peppers.
 #[derive(Debug, Subcommand)]
-pub(super) enum Pepper {
+pub(in crate::cli) enum Pepper {
     /// Add a pepper: new and freshly seen keys are known under it.
     #[command(after_help = "Example: vidgate store pepper add")]
     Add(Where),

@@ -11,9 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::lines::{self, LARGEST, Line};
+use super::lines::{self, LARGEST, Line, Reading};
 use super::order;
+use crate::cli::manage;
 use crate::cli::operator::{Call, FieldError, Operator, Problem, Trouble, Where, operate, visible};
+use crate::secret::Secret;
+use crate::store::passphrase::Lock;
 use crate::store::resource::Resource;
 
 /// The most entries of one batch.
@@ -30,6 +33,9 @@ pub(in crate::cli) struct Import {
     /// Leave out what the store has already, by id: a run that broke off can be run again
     #[arg(long)]
     skip_existing: bool,
+    /// The file that holds the passphrase of an export with secrets
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
 }
@@ -37,7 +43,7 @@ pub(in crate::cli) struct Import {
 impl Import {
     /// Reads, arranges and sends.
     pub(in crate::cli) fn run(&self) -> ExitCode {
-        let (text, lines) = match self.read() {
+        let (text, reading, lines) = match self.read() {
             Ok(read) => read,
             Err(trouble) => return trouble.tell(),
         };
@@ -46,7 +52,7 @@ impl Import {
         }
         operate(&self.place, |operator| {
             let bar = bar(lines.len());
-            let mut import = Run { text: &text, skip: self.skip_existing, done: 0, skipped: 0 };
+            let mut import = Run { text: &text, lock: reading.lock.as_ref(), skip: self.skip_existing, done: 0, skipped: 0 };
             let sent = import.all(&lines, operator, &mut io::stdout(), &bar);
             bar.finish_and_clear();
             sent?;
@@ -57,18 +63,36 @@ impl Import {
         })
     }
 
-    fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Vec<Line>), Trouble> {
+    fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Reading, Vec<Line>), Trouble> {
         let text = contents(&self.file)
             .map_err(|error| Trouble::plain(format!("cannot read `{}`: {error}", self.file.display())))?;
-        let mut lines = lines::read(&text, self.skip_existing).map_err(Trouble::Plain)?;
+        let reading = Reading { ids_needed: self.skip_existing, lock: self.lock(&text)? };
+        let mut lines = lines::read(&text, &reading).map_err(Trouble::Plain)?;
         order::arrange(&mut lines).map_err(Trouble::Plain)?;
-        Ok((text, lines))
+        Ok((text, reading, lines))
+    }
+
+    /// The lock of an export, opened by the passphrase.
+    fn lock(&self, text: &[u8]) -> Result<Option<Lock>, Trouble> {
+        let header = lines::head(text).transpose().map_err(|fault| Trouble::plain(format!("line 1: {fault}")))?;
+        match (header.flatten(), &self.passphrase_file) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(Trouble::plain("nothing in this file is sealed under a passphrase")),
+            (Some(_), None) => {
+                Err(Trouble::plain("this export has sealed secrets: name their passphrase with --passphrase-file"))
+            }
+            (Some(header), Some(path)) => {
+                let passphrase = Secret::new(manage::secret(path)?.as_bytes().to_vec());
+                Lock::open(&header, &passphrase).map(Some).map_err(|error| Trouble::plain(error.to_string()))
+            }
+        }
     }
 }
 
 /// An import under way.
 struct Run<'a> {
     text: &'a [u8],
+    lock: Option<&'a Lock>,
     skip: bool,
     done: usize,
     skipped: usize,
@@ -110,7 +134,7 @@ impl Run<'_> {
     }
 
     fn send<'l>(&mut self, batch: &[&'l Line], operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
-        let call = Call::post(&["bulk"]).body(lines::batch(self.text, batch));
+        let call = Call::post(&["bulk"]).body(lines::batch(self.text, batch, self.lock));
         let mut answer = operator.call(call).map_err(|trouble| named(trouble, batch))?;
         self.done += batch.len();
         let Some(Value::Array(results)) = answer.get_mut("results").map(Value::take) else { return Ok(Vec::new()) };
@@ -135,7 +159,7 @@ type Made<'l> = Vec<(&'l Line, Value)>;
 fn fitting(lines: &[Line]) -> usize {
     let mut length = 0;
     let fits = |line: &&Line| {
-        length += line.span.len() + 96;
+        length += line.span.len() + 512;
         length <= LARGEST
     };
     lines.iter().take(BATCH).take_while(fits).count().max(1)
@@ -221,9 +245,9 @@ mod tests {
     use crate::cli::operator::recorder::Recorder;
 
     fn sent(text: &str, skip: bool, recorder: &mut Recorder) -> (Result<(), Trouble>, String, (usize, usize)) {
-        let mut lines = lines::read(text.as_bytes(), skip).unwrap();
+        let mut lines = lines::read(text.as_bytes(), &Reading { ids_needed: skip, lock: None }).unwrap();
         order::arrange(&mut lines).unwrap();
-        let mut run = Run { text: text.as_bytes(), skip, done: 0, skipped: 0 };
+        let mut run = Run { text: text.as_bytes(), lock: None, skip, done: 0, skipped: 0 };
         let mut out = Vec::new();
         let result = run.all(&lines, recorder, &mut out, &ProgressBar::hidden());
         (result, String::from_utf8(out).unwrap(), (run.done, run.skipped))
@@ -312,9 +336,9 @@ mod tests {
     fn a_file_goes_into_a_store_and_can_be_sent_again() {
         let (_folder, mut local) = crate::cli::operator::local_tests::local();
         let mut import = |text: &str, skip| {
-            let mut lines = lines::read(text.as_bytes(), skip).unwrap();
+            let mut lines = lines::read(text.as_bytes(), &Reading { ids_needed: skip, lock: None }).unwrap();
             order::arrange(&mut lines).unwrap();
-            let mut run = Run { text: text.as_bytes(), skip, done: 0, skipped: 0 };
+            let mut run = Run { text: text.as_bytes(), lock: None, skip, done: 0, skipped: 0 };
             let mut out = Vec::new();
             let sent = run.all(&lines, &mut local, &mut out, &ProgressBar::hidden()).map_err(Trouble::sentences);
             sent.map(|()| (run.done, run.skipped, String::from_utf8(out).unwrap()))
