@@ -141,7 +141,10 @@ fn an_export_with_its_passphrase_makes_the_same_credentials_elsewhere() {
     assert!(taken.starts_with("vidgate: "), "{taken}");
     let altered = sealed.replacen("\"id\":\"l1\"", "\"id\":\"l9\"", 1);
     let (_, complaint) = other.refused("import - --passphrase-file passphrase", &altered);
-    assert!(complaint.starts_with("vidgate: line 3: `sealed`: ") || complaint.starts_with("vidgate: line 4: `sealed`: "), "{complaint}");
+    assert!(
+        complaint.starts_with("vidgate: line 3: `sealed`: ") || complaint.starts_with("vidgate: line 4: `sealed`: "),
+        "{complaint}"
+    );
 }
 
 #[test]

@@ -63,12 +63,14 @@ impl Restore {
         let mut source = File::open(&self.file)
             .map_err(|error| Trouble::plain(format!("cannot read `{}`: {error}", self.file.display())))?;
         let path = settings.path.clone();
-        Store::restore(&mut source, &settings, &key).map_err(|not_restored| {
-            Trouble::plain(match not_restored {
-                NotRestored::Exists => format!("there is a store at `{}` already: move it away first", path.display()),
-                other => other.to_string(),
-            })
-        })?;
+        let restored = Store::restore(&mut source, &settings, &key);
+        if let Err(NotRestored::Exists) = restored {
+            return Err(Trouble::plain(format!(
+                "there is a store at `{}` already: move it away first",
+                path.display()
+            )));
+        }
+        restored.map_err(|not_restored| Trouble::plain(not_restored.to_string()))?;
         Ok(path)
     }
 }

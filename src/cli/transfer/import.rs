@@ -1,7 +1,7 @@
 //! `vidgate import`: many entries at once, batch by batch; a batch is done as a whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Import {
 impl Import {
     /// Reads, arranges and sends.
     pub(in crate::cli) fn run(&self) -> ExitCode {
-        let (text, reading, lines) = match self.read() {
+        let Read { text, reading, lines } = match self.read() {
             Ok(read) => read,
             Err(trouble) => return trouble.tell(),
         };
@@ -52,7 +52,8 @@ impl Import {
         }
         operate(&self.place, |operator| {
             let bar = bar(lines.len());
-            let mut import = Run { text: &text, lock: reading.lock.as_ref(), skip: self.skip_existing, done: 0, skipped: 0 };
+            let mut import =
+                Run { text: &text, lock: reading.lock.as_ref(), skip: self.skip_existing, done: 0, skipped: 0 };
             let sent = import.all(&lines, operator, &mut io::stdout(), &bar);
             bar.finish_and_clear();
             sent?;
@@ -63,13 +64,13 @@ impl Import {
         })
     }
 
-    fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Reading, Vec<Line>), Trouble> {
+    fn read(&self) -> Result<Read, Trouble> {
         let text = contents(&self.file)
             .map_err(|error| Trouble::plain(format!("cannot read `{}`: {error}", self.file.display())))?;
         let reading = Reading { ids_needed: self.skip_existing, lock: self.lock(&text)? };
         let mut lines = lines::read(&text, &reading).map_err(Trouble::Plain)?;
         order::arrange(&mut lines).map_err(Trouble::Plain)?;
-        Ok((text, reading, lines))
+        Ok(Read { text, reading, lines })
     }
 
     /// The lock of an export, opened by the passphrase.
@@ -87,6 +88,13 @@ impl Import {
             }
         }
     }
+}
+
+/// What is to be sent.
+struct Read {
+    text: Zeroizing<Vec<u8>>,
+    reading: Reading,
+    lines: Vec<Line>,
 }
 
 /// An import under way.

@@ -94,7 +94,8 @@ fn line(number: usize, span: Range<usize>, raw: &[u8], reading: &Reading) -> Res
     document.0.remove("resource");
     let unsealed = versions(&mut document.0, resource, id.as_deref(), reading.lock.as_ref());
     document.0.remove(export::SEALED);
-    let faults: Vec<Fault> = unsealed.err().into_iter().chain(resource.faults(std::mem::take(&mut document.0))).collect();
+    let faults: Vec<Fault> =
+        unsealed.err().into_iter().chain(resource.faults(std::mem::take(&mut document.0))).collect();
     if !faults.is_empty() {
         return Err(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
     }
@@ -169,8 +170,7 @@ pub(super) fn batch(text: &[u8], lines: &[&Line], lock: Option<&Lock>) -> Zeroiz
         body.extend_from_slice(b"\",\"document\":");
         serde_json::to_writer(&mut *body, &document.0).expect("a document is plain values");
         if !versions.is_empty() {
-            let versions =
-                Wiped(Map::from_iter([(String::new(), versions.iter().map(Given::to_value).collect())]));
+            let versions = Wiped(Map::from_iter([(String::new(), versions.iter().map(Given::to_value).collect())]));
             body.extend_from_slice(b",\"versions\":");
             serde_json::to_writer(&mut *body, &versions.0[""]).expect("versions are plain values");
         }
@@ -221,7 +221,9 @@ mod tests {
     fn what_cannot_be_known_again_cannot_be_skipped() {
         let text = b"{\"resource\":\"camera\",\"account\":\"a\"}";
         assert_eq!(read(text, &Reading::default()).unwrap().len(), 1);
-        assert!(read(text, &Reading { ids_needed: true, ..Reading::default() }).unwrap_err()[0].contains("--skip-existing"));
+        assert!(
+            read(text, &Reading { ids_needed: true, ..Reading::default() }).unwrap_err()[0].contains("--skip-existing")
+        );
     }
 
     #[test]

@@ -53,7 +53,8 @@ mod tests {
     use crate::cli::transfer::lines;
 
     fn arranged(text: &str) -> Result<Vec<String>, Vec<String>> {
-        let mut lines = lines::read(text.as_bytes(), &lines::Reading::default()).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let mut lines =
+            lines::read(text.as_bytes(), &lines::Reading::default()).unwrap_or_else(|faults| panic!("{faults:?}"));
         arrange(&mut lines)?;
         Ok(lines.into_iter().map(|line| line.id.unwrap_or_default()).collect())
     }
