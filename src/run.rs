@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
@@ -44,6 +45,7 @@ pub struct Server {
     draining: CancellationToken,
     patience: Duration,
     store: Option<Store>,
+    admin: Option<SocketAddr>,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -74,17 +76,29 @@ impl Server {
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
+        let admin = match (loaded.admin, &store) {
+            (Some(settings), Some(store)) => {
+                let (store, clock, stop) = (store.clone(), options.clock.clone(), draining.clone());
+                Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
+            }
+            (Some(_) | None, _) => None,
+        };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, ended })
+        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, admin, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
         self.addresses.iter().find(|(name, _)| &**name == listener).map(|(_, address)| *address)
+    }
+
+    /// Where the admin API is bound, if the configuration has it.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Every listener with its address.
@@ -214,6 +228,9 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
+    }
+    if let Some(address) = server.admin_address() {
+        tracing::info!(%address, "the admin API is listening");
     }
     wait_for_stop().map_err(Failure::Start)?;
     tracing::info!("draining; a second signal ends it at once");

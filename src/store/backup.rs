@@ -99,7 +99,10 @@ impl From<engine::Unopened> for NotRestored {
         match unopened {
             engine::Unopened::Exists => Self::Exists,
             engine::Unopened::Io(error) => Self::Write(error.to_string()),
-            other => Self::Write(other.to_string()),
+            other @ (engine::Unopened::Missing
+            | engine::Unopened::Busy
+            | engine::Unopened::Newer { .. }
+            | engine::Unopened::Corrupt(_)) => Self::Write(other.to_string()),
         }
     }
 }
@@ -204,13 +207,13 @@ impl Out<'_> {
         self.sink.write_all(bytes)
     }
 
-    fn frame(&mut self, shelf: Shelf, key: &[u8], value: &[u8]) -> Result<(), Spill> {
+    fn frame(&mut self, table: Shelf, key: &[u8], value: &[u8]) -> Result<(), Spill> {
         let too_long = Damaged("it is longer than any could be");
         let Ok(key_len) = u16::try_from(key.len()) else { return Err(too_long.into()) };
         let len = 3 + key.len() + value.len();
         let Some(len) = u32::try_from(len).ok().filter(|_| len <= LONGEST_FRAME) else { return Err(too_long.into()) };
         self.write(&len.to_be_bytes())?;
-        self.write(&[number(shelf)])?;
+        self.write(&[number(table)])?;
         self.write(&key_len.to_be_bytes())?;
         self.write(key)?;
         Ok(self.write(value)?)
@@ -258,8 +261,10 @@ impl<'a> In<'a> {
             NotOpened::Content => NotRestored::Newer,
         })?;
         let (mut seal, sealed) = (sealing(&keyring), sealed.to_vec());
-        let parts: [&[u8]; 3] = [&head, &(frame.len() as u32).to_be_bytes(), &frame];
-        parts.iter().for_each(|part| seal.update(part));
+        let parts: [&[u8]; 3] = [&head, &len.to_be_bytes(), &frame];
+        for part in parts {
+            seal.update(part);
+        }
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         Ok(Self { source, seal, bytes, format, keys: Keys::new(keyring), keyring: sealed })
     }
@@ -277,23 +282,23 @@ impl<'a> In<'a> {
         loop {
             let len = length(&mut self.source, LONGEST_FRAME)?;
             body(&mut self.source, len, &mut frame)?;
-            self.seal.update(&(frame.len() as u32).to_be_bytes());
+            self.seal.update(&len.to_be_bytes());
             self.bytes += 4 + frame.len() as u64;
             if frame.first() == Some(&0) {
                 return self.end(&frame, &rows);
             }
             self.seal.update(&frame);
-            let (shelf, key, value) = split(&frame).ok_or(NotRestored::Altered)?;
-            if shelf == Shelf::Entries {
+            let (table, key, value) = split(&frame).ok_or(NotRestored::Altered)?;
+            if table == Shelf::Entries {
                 let entry = self.keys.read_entry(key, value).map_err(|_| NotRestored::Altered)?;
                 if of_entry_key(key) != Some((entry.resource(), entry.id.as_str())) {
                     return Err(NotRestored::Altered);
                 }
             }
-            if !put(shelf, key, value)? {
+            if !put(table, key, value)? {
                 return Err(NotRestored::Altered);
             }
-            rows[shelf as usize] += 1;
+            rows[table as usize] += 1;
         }
     }
 
@@ -360,3 +365,6 @@ fn split(frame: &[u8]) -> Option<(Shelf, &[u8], &[u8])> {
     let shelf = Shelf::ALL.into_iter().find(|shelf| number(*shelf) == table && *shelf != Shelf::Replays)?;
     Some((shelf, key, value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::Store;
 use super::document;
 use super::entry::{Entry, Version};
 use super::given::{Form, Given, Known};
@@ -19,7 +20,6 @@ use super::pour::Spill;
 use super::refused::{Fault, Refused};
 use super::resource::Resource;
 use super::shelf::{Damaged, Shelf, entry_key, need_key};
-use super::Store;
 
 /// The number of this sort of file.
 const FORMAT: u32 = 1;
@@ -63,8 +63,9 @@ pub fn unseal(line: &mut Map<String, Value>, resource: Resource, id: &str, lock:
         Some(Value::String(sealed)) => sealed,
         Some(_) => return Err(Fault::new(SEALED, "what is sealed is a string")),
     };
-    let plain =
-        lock.open_sealed(&aad(resource, id), &sealed).map_err(|altered: Altered| Fault::new(SEALED, altered.to_string()))?;
+    let plain = lock
+        .open_sealed(&aad(resource, id), &sealed)
+        .map_err(|altered: Altered| Fault::new(SEALED, altered.to_string()))?;
     // Nothing of what serde says: it could repeat a secret.
     let senseless = || Fault::new(SEALED, "what is sealed here makes no sense");
     let read: Versions = serde_json::from_slice(plain.expose()).map_err(|_| senseless())?;
@@ -174,13 +175,12 @@ impl Export<'_, '_> {
 
     /// A version as another store can take it in.
     fn given(&self, entry: &Entry, version: &Version) -> Result<Given, Damaged> {
-        let known = match self.keys.open(entry, version)? {
-            Some(secret) => Known::Secret(secret),
-            None => {
-                let pepper = self.keys.keyring.peppers().iter().find(|own| own.number == version.digest.pepper);
-                let pepper = pepper.ok_or(Damaged("a digest is under a pepper that is gone"))?.key.clone();
-                Known::Digest { pepper, digest: version.digest.digest }
-            }
+        let known = if let Some(secret) = self.keys.open(entry, version)? {
+            Known::Secret(secret)
+        } else {
+            let pepper = self.keys.keyring.peppers().iter().find(|own| own.number == version.digest.pepper);
+            let pepper = pepper.ok_or(Damaged("a digest is under a pepper that is gone"))?.key.clone();
+            Known::Digest { pepper, digest: version.digest.digest }
         };
         Ok(Given { created: Some(version.created), expires: version.expires, known })
     }
@@ -199,3 +199,6 @@ fn longest(given: &Given) -> usize {
     };
     256 + 6 * secret
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,9 +99,7 @@ impl Given {
         if !value.is_object() {
             return Err(Fault::new("", "a version of a secret is an object"));
         }
-        serde_path_to_error::deserialize::<_, Form>(value)
-            .map_err(|error| Fault::of_serde(&error))
-            .and_then(Self::of)
+        serde_path_to_error::deserialize::<_, Form>(value).map_err(|error| Fault::of_serde(&error)).and_then(Self::of)
     }
 
     /// Reads a list of versions, the newest first. Faults name their place: `versions[1].digest`.
@@ -203,5 +201,136 @@ fn hex(field: &str, text: &Text) -> Result<Zeroizing<[u8; 32]>, Fault> {
     match (text.len() == 64).then(|| HEXLOWER_PERMISSIVE.decode_mut(text, bytes.as_mut_slice())) {
         Some(Ok(_)) => Ok(bytes),
         Some(Err(_)) | None => Err(Fault::new(field, "this is 64 hex digits")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::Resource;
+    use crate::store::sample::{Sample, create, object};
+
+    const DIGEST: [u8; 32] = [0xab; 32];
+
+    fn digest(pepper: u8) -> Given {
+        Given { created: None, expires: None, known: Known::Digest { pepper: Key::new(&[pepper; 32]), digest: DIGEST } }
+    }
+
+    fn clear(text: &str) -> Given {
+        Given { created: None, expires: None, known: Known::Secret(Secret::new(text.as_bytes().to_vec())) }
+    }
+
+    #[test]
+    fn a_version_is_read_as_it_is_written() {
+        let text = "ab".repeat(32);
+        let values = [
+            json!({ "created": "2027-01-01T00:00:00Z", "expires": "2028-01-01T00:00:00Z", "secret": "p\"ä" }),
+            json!({ "digest": text, "pepper": "01".repeat(32) }),
+        ];
+        for value in values {
+            assert_eq!(Given::read(value.clone()).unwrap().to_value(), value);
+        }
+        let given = Given::read(json!({ "digest": text.to_uppercase(), "pepper": "01".repeat(32) })).unwrap();
+        let Known::Digest { pepper, digest } = given.known else { panic!("a digest") };
+        assert_eq!((pepper.expose(), digest), (&[1; 32], DIGEST));
+    }
+
+    #[test]
+    fn what_is_no_version_is_refused_without_repeating_it() {
+        let hex = "hunter2a".repeat(8);
+        for (wrong, field) in [
+            (json!("hunter2"), "versions[0]"),
+            (json!(["hunter2"]), "versions[0]"),
+            (json!({}), "versions[0]"),
+            (json!({ "secret": "hunter2", "digest": hex }), "versions[0]"),
+            (json!({ "digest": hex }), "versions[0]"),
+            (json!({ "digest": hex, "pepper": hex }), "versions[0].digest"),
+            (json!({ "digest": "ab".repeat(32), "pepper": hex }), "versions[0].pepper"),
+            (json!({ "digest": "ab".repeat(31), "pepper": "ab".repeat(32) }), "versions[0].digest"),
+            (json!({ "secret": ["hunter2"] }), "versions[0].secret"),
+            (json!({ "secret": 7 }), "versions[0].secret"),
+            (json!({ "created": "hunter2", "secret": "x" }), "versions[0].created"),
+            (json!({ "key": "hunter2", "secret": "x" }), "versions[0].key"),
+        ] {
+            let fault = Given::read_all(json!([wrong])).unwrap_err();
+            assert!(!fault.to_string().contains("hunter2"), "{fault}");
+            assert_eq!(fault.field, field, "{fault}");
+        }
+        let one = json!({ "secret": "x" });
+        assert_eq!(Given::read_all(one.clone()).unwrap_err().field, "versions");
+        assert!(Given::read_all(json!([one, one, one, one, one])).unwrap_err().message.contains("at most 4"));
+        assert!(Given::read_all(json!([])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn debug_shows_neither_secret_nor_digest() {
+        let shown = format!("{:?}", [digest(1), clear("hunter2")]);
+        assert!(!shown.contains("171") && !shown.contains("hunter2") && shown.contains("Digest(***)"), "{shown}");
+    }
+
+    #[test]
+    fn a_refused_creation_leaves_nothing_behind_not_even_a_pepper() {
+        let mut sample = Sample::empty();
+        sample.create(Resource::Account, json!({ "id": "acme" }));
+        let refused = |resource, document, versions| {
+            let before = sample.store.state().unwrap();
+            let refused = create(&sample.store, resource, object(document), versions).unwrap_err().to_string();
+            // Whatever was taken in for it is gone before the next change is worked.
+            create(&sample.store, Resource::Account, object(json!({ "id": "acme" })), Vec::new()).unwrap_err();
+            let after = sample.store.state().unwrap();
+            assert_eq!((before.peppers, before.entries), (after.peppers, after.entries), "{refused}");
+            refused
+        };
+        let client = || json!({ "id": "c", "account": "acme" });
+        assert_eq!(
+            refused(Resource::LicenseKey, json!({ "account": "acme" }), vec![digest(1)]),
+            "`versions`: its secret itself is needed, not a digest"
+        );
+        assert_eq!(
+            refused(Resource::Camera, json!({ "account": "acme" }), vec![digest(1)]),
+            "`versions`: a camera has no secret"
+        );
+        assert_eq!(
+            refused(Resource::ApiClient, json!({ "account": "acme", "secret": "hunter2hunter2" }), vec![digest(1)]),
+            "`versions`: there is a `secret` already: it is the one or the other"
+        );
+        assert!(refused(Resource::ApiClient, client(), vec![digest(1); 5]).contains("at most 4 versions"));
+        assert!(refused(Resource::ApiClient, json!({ "account": "nobody" }), vec![digest(1)]).contains("no account"));
+        let mistyped = format!("vgs_{}_aaaaaaa", "a".repeat(52));
+        assert!(refused(Resource::ApiClient, client(), vec![clear(&mistyped)]).contains("checksum"));
+        let twice = vec![clear("one-and-the-same"), clear("one-and-the-same")];
+        assert!(refused(Resource::LicenseKey, json!({ "account": "acme", "id": "l" }), twice).contains("the same key"));
+    }
+
+    #[test]
+    fn peppers_of_other_stores_are_taken_in_once_and_not_without_bound() {
+        let mut sample = Sample::empty();
+        sample.create(Resource::Account, json!({ "id": "acme" }));
+        let import = |id: String, pepper| {
+            create(
+                &sample.store,
+                Resource::ApiClient,
+                object(json!({ "id": id, "account": "acme" })),
+                vec![digest(pepper)],
+            )
+        };
+        for pepper in 1..=15 {
+            import(format!("one-{pepper}"), pepper).unwrap();
+            import(format!("two-{pepper}"), pepper).unwrap();
+        }
+        assert_eq!(
+            import("three".to_owned(), 16).unwrap_err().to_string(),
+            "`versions`: the peppers of too many stores are in use; retire some first"
+        );
+        let peppers = sample.store.state().unwrap().peppers;
+        let of = |number: u16, secrets| crate::store::PepperUse { number, secrets };
+        assert_eq!((peppers.len(), &peppers[0], &peppers[15]), (16, &of(85, 2), &of(100, 0)));
+        // The same digest under the same pepper is the same secret; users are found by theirs.
+        let user = |id: &str| object(json!({ "id": id, "account": "acme", "login": id }));
+        create(&sample.store, Resource::User, user("a"), vec![digest(1)]).unwrap();
+        let twice = create(&sample.store, Resource::User, user("b"), vec![digest(1)]).unwrap_err();
+        assert_eq!(twice.to_string(), "`key`: another user has the same key");
     }
 }

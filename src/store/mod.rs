@@ -41,7 +41,7 @@ pub mod export;
 mod given;
 mod pour;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 #[cfg(test)]
 mod tests;
@@ -56,9 +56,9 @@ use std::sync::mpsc;
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
+pub use self::backup::{Backup, NotRestored};
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
-pub use self::backup::{Backup, NotRestored};
 pub use self::entry::{Common, Entry, Status};
 pub use self::given::{Given, Known};
 pub use self::index::{Clash, Index, Part, Sighting};

@@ -50,10 +50,7 @@ impl From<redb::StorageError> for Spill {
 
 impl Store {
     /// Writes out from one moment of the store, with the keys of that moment.
-    pub(super) fn pour<T>(
-        &self,
-        pour: impl FnOnce(&ReadTransaction, &Keys) -> Result<T, Spill>,
-    ) -> Result<T, Refused> {
+    pub(super) fn pour<T>(&self, pour: impl FnOnce(&ReadTransaction, &Keys) -> Result<T, Spill>) -> Result<T, Refused> {
         let mut pour = Some(pour);
         loop {
             let keys = self.inner.keys.load_full();

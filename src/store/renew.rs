@@ -140,7 +140,9 @@ impl Writer {
             return;
         }
         let deeds = idle.iter().map(|idle| idle.deed(Act::RetirePepper)).collect();
-        idle.iter().for_each(|idle| drop(keyring.retire_pepper(idle.number)));
+        for idle in &idle {
+            keyring.retire_pepper(idle.number);
+        }
         if let Err(refused) = self.save(keyring, &self.master.key, deeds) {
             tracing::warn!(%refused, "the pepper of another store stays though nothing is known under it");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
 use vidgate::run::{Options, Server};
-use vidgate::store::{Index, Purpose};
+use vidgate::store::{Index, Purpose, Store};
 
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -60,6 +60,11 @@ impl TestGateway {
     /// Where a listener is bound.
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.server.as_ref().expect("it runs").address(listener).expect("the listener exists")
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        self.server.as_ref().and_then(Server::store).expect("it runs, and has a store")
     }
 
     /// A raw connection to the listener `public`.

@@ -29,6 +29,7 @@ mod pool;
 mod secrecy;
 mod sizes;
 mod spelling;
+mod store;
 mod stranger;
 mod streaming;
 mod streams;

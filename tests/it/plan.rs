@@ -16,7 +16,8 @@ const COMPOSERS: [&str; 5] = ["cli", "run", "world", "gateway", "config/check"];
 fn allowed(room: &str) -> BTreeSet<&'static str> {
     let mut allowed: BTreeSet<_> = GROUND.into();
     match room {
-        "store" => {}
+        // A credential on file is one that a request can carry.
+        "store" => allowed.extend(["scheme"]),
         // A listener of its own over the store; the corridor knows nothing of it.
         "admin" => allowed.extend(["edge", "store"]),
         // What is known of a request is told from every room; nothing is decided there.

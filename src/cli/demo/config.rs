@@ -29,6 +29,7 @@ pub(super) struct Files {
 pub(super) fn write(folder: &Folder, credentials: &Credentials, upstreams: &Upstreams) -> Result<Files, Trouble> {
     let voximplant = &credentials.voximplant;
     folder.write(PUBLIC_KEY, &voximplant.public_key)?;
+    folder.write(ADMIN_TOKEN, &credentials.admin_token)?;
     let text = [listeners(), STORE.to_owned(), routes(upstreams), SCHEMES.to_owned(), accounts(voximplant)].join("\n");
     let config = folder.write("vidgate.toml", &text)?;
     init::make_for(&config)?;
@@ -41,13 +42,18 @@ pub(super) fn write(folder: &Folder, credentials: &Credentials, upstreams: &Upst
 }
 
 const SERVER_PAIR: &str = r#"certificate = "server.pem", key = "server.key""#;
+const ADMIN_TOKEN: &str = "admin.token";
 const PUBLIC_KEY: &str = "service-account.pem";
 
-/// Where everyone is but Voximplant's.
+/// Where everyone is but Voximplant's, and how that is managed.
 const STORE: &str = r#"
 [store]
 path = "vidgate.redb"
 master_key = { file = "master.key" }
+
+[admin]
+address = "127.0.0.1:0"
+tokens = { demo = { file = "admin.token" } }
 "#;
 
 /// A plain and a TLS listener a vendor, and the super-admin's.

@@ -25,6 +25,8 @@ pub(super) struct Credentials {
     pub(super) securevideo: SecureVideo,
     /// For Voximplant.
     pub(super) voximplant: Voximplant,
+    /// For the admin API.
+    pub(super) admin_token: String,
 }
 
 /// Licence keys and camera tokens.
@@ -102,7 +104,12 @@ pub(super) struct Tokens {
 impl Credentials {
     /// Makes them.
     pub(super) fn create(now: UnixTime) -> Result<Self, Trouble> {
-        Ok(Self { vxg: Vxg::create(now)?, securevideo: SecureVideo::create()?, voximplant: Voximplant::create(now)? })
+        Ok(Self {
+            vxg: Vxg::create(now)?,
+            securevideo: SecureVideo::create()?,
+            voximplant: Voximplant::create(now)?,
+            admin_token: hex(&random::<16>()?),
+        })
     }
 }
 

@@ -84,7 +84,10 @@ impl Ground {
             upstream: format!("http://{}", upstreams.address(vendor)),
         });
         let super_admin = format!("https://localhost:{}", port(&server, SUPER_ADMIN));
-        let facts = Facts { sites: sites.into(), super_admin, admin: None, credentials, pki, files };
+        let admin = server
+            .admin_address()
+            .map(|address| Admin { url: format!("http://{address}"), token: credentials.admin_token.clone() });
+        let facts = Facts { sites: sites.into(), super_admin, admin, credentials, pki, files };
         Ok((Self { server, _upstreams: upstreams, _folder: folder }, facts))
     }
 

@@ -51,6 +51,10 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, source, report);
     let declared = account::accounts(&file.accounts, source, report);
+    if let (Some(admin), None) = (&file.admin, &file.store) {
+        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
+        report.error(admin.place.clone(), invalid);
+    }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let routes = route::routes(&file, &schemes, report);
     let tables = route::tables(&file, &routes, report);

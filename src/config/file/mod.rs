@@ -37,8 +37,8 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
-    pub(super) admin: Option<Placed<Admin>>,
     pub(super) store: Option<Store>,
+    pub(super) admin: Option<Placed<Admin>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -74,11 +74,11 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
-    /// Where the admin API comes in.
-    admin: Option<Admin>,
     /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
     /// this file.
     store: Option<Store>,
+    /// Where the admin API comes in.
+    admin: Option<Admin>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,
