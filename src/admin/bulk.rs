@@ -9,14 +9,14 @@ use super::operation::Call;
 use super::preconditions::REPLAYED;
 use super::problem::{Problem, plain};
 use super::resources::document;
-use crate::store::{self, Fault, Operation, Resource};
+use crate::store::{self, Fault, Given, Operation, Resource};
 
 /// The most changes in one request.
 pub(super) const MOST: usize = 1000;
 
 /// What can be done, with what it takes besides `op` and `resource`.
 pub(super) const WORDS: [(&str, &[&str]); 4] = [
-    ("create", &["document"]),
+    ("create", &["document", "versions"]),
     ("change", &["id", "revision", "document"]),
     ("rotate", &["id", "revision", "document"]),
     ("delete", &["id", "revision"]),
@@ -114,9 +114,17 @@ fn one(item: Value) -> Result<Operation, Vec<Fault>> {
             Map::new()
         }
     };
+    // As an export has them, unsealed.
+    let versions = match item.remove("versions") {
+        None => Vec::new(),
+        Some(versions) => Given::read_all(versions).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Vec::new()
+        }),
+    };
     match (faults.is_empty(), resource, id.unwrap_or_default()) {
         (true, Some(resource), id) => Ok(match *word {
-            "create" => Operation::Create { resource, document, versions: Vec::new() },
+            "create" => Operation::Create { resource, document, versions },
             "change" => Operation::Change { resource, id, patch: document, revision },
             "rotate" => Operation::Rotate { resource, id, document, revision },
             _ => Operation::Delete { resource, id, revision },

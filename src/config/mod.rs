@@ -8,6 +8,7 @@ mod report;
 mod source;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use self::check::Unmade;
 pub use self::report::Report;
 use self::source::Source;
+pub use self::ways::{Entrance, Ways, ways};
 use crate::admin;
 use crate::invalid::Invalid;
 use crate::store::{Purpose, Sound};

@@ -24,7 +24,7 @@ use super::shelf::{Damaged, Shelf, entry_key, need_key};
 /// The number of this sort of file.
 const FORMAT: u32 = 1;
 /// The key of a line under which its secrets are sealed.
-const SEALED: &str = "sealed";
+pub const SEALED: &str = "sealed";
 
 /// The first line.
 #[derive(Serialize, Deserialize)]

@@ -64,8 +64,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(self, look: &ReadTransaction) -> Result<(), redb::Error> {
         let entries = look.open_table(Shelf::Entries.definition())?;
-        let used = look.open_table(Shelf::Used.definition())?;
-        let mut uses = Uses { rows: used.iter()?, next: None };
+        let last = look.open_table(Shelf::Used.definition())?;
+        let mut uses = Uses { rows: last.iter()?, next: None };
         let mut accounts = Some(Vec::new());
         let mut batch = Batch::default();
         for row in entries.iter()? {
@@ -79,16 +79,16 @@ impl Reader<'_> {
             if let Some(accounts) = accounts.take() {
                 introduce(&self.publisher, &accounts).map_err(corrupt)?;
             }
-            let used = uses.of(key)?;
+            let latest = uses.of(key)?;
             if matches!(resource, Resource::Camera | Resource::CameraGroup | Resource::User) {
                 let entry = entry(self.keys, key, row).map_err(corrupt)?;
-                self.publisher.add(&entry, &Above::default(), used).map_err(corrupt)?;
+                self.publisher.add(&entry, &Above::default(), latest).map_err(corrupt)?;
                 remember(self.aboves, entry);
                 continue;
             }
             batch.bytes.extend_from_slice(key);
             batch.bytes.extend_from_slice(row);
-            batch.rows.push((key.len(), row.len(), used));
+            batch.rows.push((key.len(), row.len(), latest));
             if batch.rows.len() == BATCH && self.hand.send(std::mem::take(&mut batch)).is_err() {
                 return Ok(());
             }

@@ -97,9 +97,13 @@ impl Opened {
         }
         self.found.settle()?;
         match self.engine.trust() {
-            // Whoever serves from a disk that cannot be written serves all the same; changes are refused.
-            Ok(()) | Err(Failed::ReadOnly) => Ok(()),
-            Err(failed) => Err(failed.into()),
+            Ok(()) => Ok(()),
+            Err(failed @ Failed::Corrupt(_)) => Err(failed.into()),
+            // Whoever serves from a disk that cannot be written serves all the same; changes are refused until it can.
+            Err(failed @ (Failed::ReadOnly | Failed::NoSpace | Failed::Io(_))) => {
+                tracing::warn!(%failed, "changes of the store are refused for now");
+                Ok(())
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod bodies;
+mod cli_store;
 mod credentials;
 mod deadlines;
 mod dialects;

@@ -2,6 +2,7 @@
 
 pub(super) mod init;
 mod key;
+pub(super) mod upkeep;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ pub(super) enum Command {
         after_help = "Example: vidgate store key\n\nWhoever has it can read the store: let only the user that vidgate runs as see it."
     )]
     Key,
+    #[command(flatten)]
+    Upkeep(upkeep::Upkeep),
 }
 
 impl Command {
@@ -30,6 +33,7 @@ impl Command {
         match self {
             Self::Init(which) => init::run(&which.config),
             Self::Key => key::run(),
+            Self::Upkeep(upkeep) => upkeep.run(),
         }
     }
 }
