@@ -105,9 +105,13 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     let Value::Object(target) = target else { return };
     for (key, value) in patch {
         match value {
-            Value::Null => drop(target.remove(key)),
+            Value::Null => {
+                target.remove(key);
+            }
             Value::Object(inner) => merge(target.entry(key).or_insert(Value::Null), inner),
-            plain => drop(target.insert(key.clone(), plain.clone())),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                target.insert(key.clone(), value.clone());
+            }
         }
     }
 }

@@ -168,7 +168,7 @@ impl Given {
                     let message = "this looks like a key made by vidgate, but its checksum is wrong";
                     return Err(Refused::invalid(FIELD, message).into());
                 }
-                let (version, _) = rules::new_version(desk, entry, Some(secret), number, at)?.ok_or_else(none)?;
+                let (version, _) = rules::new_version(desk, entry, Some(&secret), number, at)?.ok_or_else(none)?;
                 Ok(Version { created, expires, ..version })
             }
             Known::Digest { .. } if rule.sealed => {

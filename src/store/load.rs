@@ -1,25 +1,21 @@
 //! Making a store, and opening one: the keyring first, then every entry into the index. Nothing is written before
 //! everything was found sound.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, WriteTransaction};
 use zeroize::Zeroizing;
 
 use super::engine::{self, Access, Engine, Failed};
-use super::entry::Entry;
 use super::index::{Index, Sighting};
 use super::keyring::{Keyring, MasterKey, NotOpened};
 use super::keys::Keys;
-use super::publish::{Above, Publisher, above};
-use super::resource::{Body, Resource};
-use super::shelf::{Damaged, Shelf, corrupt, of_entry_key};
-use super::{Master, Purpose, Settings, read};
+use super::shelf::{Damaged, Shelf, corrupt};
+use super::{Master, Purpose, Settings, fill};
 
 /// Where the keyring lies.
 pub(super) const KEYRING: &[u8] = b"keyring";
@@ -148,7 +144,7 @@ pub(super) fn opened(engine: Engine, master: Master, purpose: Purpose) -> Result
     let keys = Keys::new(keyring);
     let (report, sightings) = sync_channel(MOST_SIGHTINGS);
     let index = Arc::new(Index::with_peppers(keys.peppers.clone()).reporting(report));
-    engine.read(|look| fill(look, &keys, &Publisher::new(Arc::clone(&index))))?;
+    engine.read(|look| fill::fill(look, &keys, &index))?;
     Ok(Opened { engine, keys, index, sightings, found, purpose })
 }
 
@@ -200,66 +196,4 @@ pub(super) fn replace_key(file: &Path) -> io::Result<()> {
     fs::rename(next_key(file), file)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
-}
-
-/// Reads every entry into the index.
-fn fill(look: &ReadTransaction, keys: &Keys, publisher: &Publisher) -> Result<(), redb::Error> {
-    let entries = look.open_table(Shelf::Entries.definition())?;
-    let used = look.open_table(Shelf::Used.definition())?;
-    // Both lie in the order of their keys, so that one look at each row is enough.
-    let mut uses = used.iter()?;
-    let mut use_of = None;
-    let mut accounts = Some(Vec::new());
-    let mut aboves: HashMap<(Resource, String), Above> = HashMap::new();
-    for row in entries.iter()? {
-        let (key, row) = row?;
-        let entry = keys.read_entry(key.value(), row.value()).map_err(corrupt)?;
-        if of_entry_key(key.value()) != Some((entry.resource(), entry.id.as_str())) {
-            return Err(corrupt(Damaged("an entry lies in another's place")));
-        }
-        if entry.resource() == Resource::Account {
-            accounts.get_or_insert_default().push(entry);
-            continue;
-        }
-        if let Some(accounts) = accounts.take() {
-            introduce(publisher, &accounts).map_err(corrupt)?;
-        }
-        let last = loop {
-            match use_of.take() {
-                None => match uses.next().transpose()? {
-                    None => break None,
-                    Some((key, minutes)) => use_of = Some((key.value().to_vec(), minutes.value().to_vec())),
-                },
-                Some((of, minutes)) if of.as_slice() == key.value() => break read::last_used(&minutes),
-                Some((of, _)) if of.as_slice() < key.value() => {}
-                later @ Some(_) => {
-                    use_of = later;
-                    break None;
-                }
-            }
-        };
-        let above = above(&entry).and_then(|(resource, id)| aboves.get(&(resource, id.to_owned())));
-        publisher.add(&entry, above.unwrap_or(&Above::default()), last).map_err(corrupt)?;
-        remember(&mut aboves, entry);
-    }
-    introduce(publisher, &accounts.unwrap_or_default()).map_err(corrupt)
-}
-
-/// Makes accounts known: all of them first, then how they stand, since a parent may come later than its child.
-fn introduce(publisher: &Publisher, accounts: &[Entry]) -> Result<(), Damaged> {
-    accounts.iter().try_for_each(|entry| publisher.account(entry, None))?;
-    accounts.iter().try_for_each(|entry| {
-        let Body::Account(account) = &entry.body else { return Err(Damaged("an account is none")) };
-        publisher.account(entry, account.parent.as_deref())
-    })
-}
-
-/// Keeps what tokens will want to know of what they are for, where there is anything to know.
-fn remember(aboves: &mut HashMap<(Resource, String), Above>, entry: Entry) {
-    if matches!(entry.resource(), Resource::Camera | Resource::CameraGroup | Resource::User) {
-        let above = Above::of(&entry);
-        if above != Above::default() {
-            aboves.insert((entry.resource(), entry.id), above);
-        }
-    }
 }

@@ -19,6 +19,7 @@ pub mod passphrase;
 mod seal;
 // The file.
 mod engine;
+mod fill;
 mod shelf;
 mod load;
 mod sound;
@@ -42,9 +43,6 @@ mod given;
 mod pour;
 #[cfg(test)]
 pub(crate) mod sample;
-
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -99,7 +97,6 @@ pub struct Idempotency {
 }
 
 /// One change.
-#[derive(Debug)]
 pub enum Operation {
     /// Makes an entry.
     Create {
@@ -141,6 +138,18 @@ pub enum Operation {
         /// The revision that it must have, if that matters.
         revision: Option<u64>,
     },
+}
+
+/// Documents may hold a secret, so that only what is meant is printed.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { resource, .. } => write!(f, "Create({resource})"),
+            Self::Change { resource, id, .. } => write!(f, "Change({resource} {id:?})"),
+            Self::Rotate { resource, id, .. } => write!(f, "Rotate({resource} {id:?})"),
+            Self::Delete { resource, id, .. } => write!(f, "Delete({resource} {id:?})"),
+        }
+    }
 }
 
 /// What an operation came to, or what was asked for.
@@ -319,3 +328,6 @@ impl fmt::Debug for Store {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

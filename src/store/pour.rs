@@ -1,7 +1,6 @@
 //! Writing much of the store out at once: from one moment of it, while others go on changing it.
 
 use std::io;
-use std::sync::Arc;
 
 use redb::ReadTransaction;
 
@@ -51,24 +50,11 @@ impl From<redb::StorageError> for Spill {
 impl Store {
     /// Writes out from one moment of the store, with the keys of that moment.
     pub(super) fn pour<T>(&self, pour: impl FnOnce(&ReadTransaction, &Keys) -> Result<T, Spill>) -> Result<T, Refused> {
-        let mut pour = Some(pour);
-        loop {
-            let keys = self.inner.keys.load_full();
-            let poured = self.look(|look| {
-                // What is on file could be under keys that were added or let go in between.
-                if !Arc::ptr_eq(&keys, &self.inner.keys.load()) {
-                    return Ok(None);
-                }
-                let Some(pour) = pour.take() else { return Ok(None) };
-                match pour(look, &keys) {
-                    Ok(poured) => Ok(Some(Ok(poured))),
-                    Err(Spill::Sink(error)) => Ok(Some(Err(error))),
-                    Err(Spill::Store(error)) => Err(error),
-                }
-            })?;
-            if let Some(poured) = poured {
-                return poured.map_err(|error| Refused::Unavailable(format!("it cannot be written out: {error}")));
-            }
-        }
+        let poured = self.look_under(|look, keys| match pour(look, keys) {
+            Ok(poured) => Ok(Ok(poured)),
+            Err(Spill::Sink(error)) => Ok(Err(error)),
+            Err(Spill::Store(error)) => Err(error),
+        })?;
+        poured.map_err(|error| Refused::Unavailable(format!("it cannot be written out: {error}")))
     }
 }

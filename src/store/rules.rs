@@ -105,7 +105,7 @@ fn create(
     let mut entry = Entry { id, revision: 1, created: at.now, changed: at.now, common, body, versions: Vec::new() };
     link::references(desk, &mut entry)?;
     let made = if given.is_empty() {
-        let (version, made) = first_version(desk, &entry, secret, at)?;
+        let (version, made) = first_version(desk, &entry, secret.as_ref(), at)?;
         entry.versions.extend(version);
         made
     } else {
@@ -136,7 +136,7 @@ pub(super) fn free(desk: &Desk<'_>, resource: Resource, id: &str, at: &Circumsta
 fn first_version(
     desk: &Desk<'_>,
     entry: &Entry,
-    given: Option<Secret>,
+    given: Option<&Secret>,
     at: &Circumstances<'_>,
 ) -> Result<(Option<Version>, Option<Secret>), Stop> {
     match new_version(desk, entry, given, 1, at)? {
@@ -149,13 +149,13 @@ fn first_version(
 pub(super) fn new_version(
     desk: &Desk<'_>,
     entry: &Entry,
-    given: Option<Secret>,
+    given: Option<&Secret>,
     number: u32,
     at: &Circumstances<'_>,
 ) -> Result<Option<(Version, Option<Secret>)>, Stop> {
     let Some(rule) = entry.resource().secret() else { return Ok(None) };
     let made = given.is_none().then(rule.make);
-    let Some(secret) = given.as_ref().or(made.as_ref()) else { return Ok(None) };
+    let Some(secret) = given.or(made.as_ref()) else { return Ok(None) };
     let keys = desk.keys();
     let inner = (rule.check)(secret).map_err(|message| Refused::invalid(rule.field, message))?;
     let text = inner.as_ref().unwrap_or(secret).expose();
@@ -206,23 +206,23 @@ pub(super) fn replace(
     fields: Vec<String>,
     alter: impl FnOnce(&mut Entry),
 ) -> Result<Worked, Stop> {
-    let mut after = before.clone();
-    alter(&mut after);
-    let same = after == before;
-    link::references(desk, &mut after)?;
+    let mut changed = before.clone();
+    alter(&mut changed);
+    let same = changed == before;
+    link::references(desk, &mut changed)?;
     if same {
         // Nothing was asked that is not so already: no new revision, nothing for the trail.
         return Ok(Worked { entry: before, made: None, effects: Vec::new(), deals: Vec::new() });
     }
-    after.revision += 1;
-    after.changed = at.now;
+    changed.revision += 1;
+    changed.changed = at.now;
     link::untie(desk, &before)?;
-    link::tie(desk, &after)?;
-    desk.put_entry(&after)?;
-    let deals = vec![Deal::of(act, &after, fields)];
-    let mut effects = dependents(desk, &after)?;
-    effects.insert(0, Effect { before: Some(before), after: Some(after.clone()) });
-    Ok(Worked { entry: after, made: None, effects, deals })
+    link::tie(desk, &changed)?;
+    desk.put_entry(&changed)?;
+    let deals = vec![Deal::of(act, &changed, fields)];
+    let mut effects = dependents(desk, &changed)?;
+    effects.insert(0, Effect { before: Some(before), after: Some(changed.clone()) });
+    Ok(Worked { entry: changed, made: None, effects, deals })
 }
 
 /// What stands or falls with an entry though it has not changed itself: the tokens of a camera, a group or a user.

@@ -31,10 +31,13 @@ const TICK: Duration = Duration::from_millis(200);
 /// Who hears what came of a request.
 pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Refused>) + Send>;
 
+/// Something else that the writer does between two batches.
+pub(super) type Task = Box<dyn FnOnce(&mut Writer) + Send>;
+
 /// What the writer is asked to do.
 pub(super) enum Job {
     Change { request: Request, reply: Reply },
-    Task(Box<dyn FnOnce(&mut Writer) + Send>),
+    Task(Task),
 }
 
 impl Job {
@@ -272,7 +275,7 @@ pub(super) fn unavailable(failed: &Failed) -> Refused {
     Refused::Unavailable(failed.to_string())
 }
 
-fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Box<dyn FnOnce(&mut Writer) + Send>> {
+fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Task> {
     let mut operations: usize = batch.iter().map(|(request, _)| request.operations.len()).sum();
     while operations < MOST_AT_ONCE {
         match jobs.try_recv() {

@@ -16,7 +16,7 @@ const COMPOSERS: [&str; 5] = ["cli", "run", "world", "gateway", "config/check"];
 fn allowed(room: &str) -> BTreeSet<&'static str> {
     let mut allowed: BTreeSet<_> = GROUND.into();
     match room {
-        // A credential on file is one that a request can carry.
+        // What a credential looks like is the business of its scheme, also when it is put on file.
         "store" => allowed.extend(["scheme"]),
         // A listener of its own over the store; the corridor knows nothing of it.
         "admin" => allowed.extend(["edge", "store"]),
