@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::UnixTime;
 use crate::record::{Attributes, Directory, Kind, Record};
-use crate::store::Purpose;
+use crate::store::{MasterKey, Purpose, Settings, Store};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -133,6 +133,24 @@ fn the_reference_names_every_key_there_is() {
             [format!("{key} = "), format!(".{key}]"), format!("[{key}."), format!("[[{key}]]"), format!("[{key}]")];
         assert!(written.iter().any(|form| text.contains(form)), "`{key}` does not stand in config/vidgate.toml");
     }
+}
+
+#[test]
+fn the_store_of_the_reference_is_good_once_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(here("config/example-service.pub.pem"), folder.path().join("example-service.pub.pem")).unwrap();
+    let mut text = fs::read_to_string(here("config/vidgate.toml")).unwrap();
+    for line in ["[store]", "path = \"vidgate.redb\"", "master_key = ", "cache = "] {
+        let commented = format!("\n# {line}");
+        assert_eq!(text.matches(&commented).count(), 1, "{line}");
+        text = text.replace(&commented, &format!("\n{line}"));
+    }
+    let key = MasterKey::random();
+    fs::write(folder.path().join("master.key"), key.to_text().expose()).unwrap();
+    Store::create(&Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 }, &key).unwrap();
+    let loaded =
+        load_text("vidgate.toml", &text, folder.path(), Purpose::Look).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.store.is_some());
 }
 
 fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
