@@ -309,9 +309,9 @@ mod tests {
         assert_eq!(keyring.retire_data_keys_before(2), 1);
         assert_eq!(keyring.retire_data_keys_before(9), 1);
         assert_eq!((keyring.data_keys().len(), keyring.newest_data_key()), (1, 3));
-        assert_eq!((keyring.add_pepper(), keyring.add_pepper()), (Ok(2), Ok(3)));
-        assert!(keyring.retire_pepper(2) && !keyring.retire_pepper(2) && !keyring.retire_pepper(3));
-        assert_eq!(keyring.peppers().iter().map(|pepper| pepper.number).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((keyring.add_pepper(), keyring.add_pepper()), (Ok(101), Ok(102)));
+        assert!(keyring.retire_pepper(101) && !keyring.retire_pepper(101) && !keyring.retire_pepper(102));
+        assert_eq!(keyring.peppers().iter().map(|pepper| pepper.number).collect::<Vec<_>>(), [100, 102]);
         // No number is given twice, even where there is room.
         keyring.peppers.last_mut().unwrap().number = u16::MAX;
         assert_eq!(keyring.add_pepper(), Err(Full));

@@ -214,7 +214,11 @@ impl Store {
 
     /// Opens a store and reads all of it into the index.
     pub fn open(settings: &Settings, master: Master, clock: Clock, purpose: Purpose) -> Result<Self, Unopened> {
-        let opened = load::open(settings, master, purpose)?;
+        Self::run(load::open(settings, master, purpose)?, settings.path.clone(), clock, purpose)
+    }
+
+    /// Sets a store to work that was found sound.
+    fn run(opened: load::Opened, path: PathBuf, clock: Clock, purpose: Purpose) -> Result<Self, Unopened> {
         let (jobs, waiting) = mpsc::sync_channel(MOST_WAITING);
         let engine = Arc::new(opened.engine);
         let keys = Arc::new(ArcSwap::from_pointee(opened.keys));
@@ -236,7 +240,7 @@ impl Store {
                 Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
             }
         };
-        let (index, path) = (opened.index, settings.path.clone());
+        let index = opened.index;
         Ok(Self {
             inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer, renewing }),
         })

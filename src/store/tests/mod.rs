@@ -1,8 +1,11 @@
 //! The store as a whole, from requests to what the corridor finds.
 
+mod cuts;
+mod faults;
 mod keys;
 mod life;
 mod model;
+mod scribe;
 
 use std::path::Path;
 use std::sync::Arc;
