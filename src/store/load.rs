@@ -109,9 +109,10 @@ pub(super) fn opened(engine: Engine, master: Master, purpose: Purpose) -> Result
     let master = replaced.settle(purpose)?;
     if purpose == Purpose::Serve {
         match engine.trust() {
-            // Whoever serves from a disk that cannot be written serves all the same; changes are refused.
-            Ok(()) | Err(Failed::ReadOnly) => {}
-            Err(failed) => return Err(failed.into()),
+            Ok(()) => {}
+            Err(damaged @ Failed::Corrupt(_)) => return Err(damaged.into()),
+            // Whoever serves from a disk that cannot be written serves all the same. The next change tries again.
+            Err(failed) => tracing::warn!(%failed, "changes to the store are refused for now"),
         }
     }
     Ok(Opened { engine, keys, index, sightings, master })
@@ -163,6 +164,11 @@ pub(super) fn next_key(file: &Path) -> PathBuf {
 /// Puts the new master key in the place of the one before.
 pub(super) fn replace_key(file: &Path) -> io::Result<()> {
     fs::rename(next_key(file), file)?;
+    sync_folder(file)
+}
+
+/// A new name is safe only when the folder that holds it is.
+pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
 }

@@ -50,6 +50,8 @@ pub(in crate::store) struct Disk {
     /// The kernel has mounted the file system anew, for reading only.
     pub(in crate::store) read_only: bool,
     pub(in crate::store) unreadable: bool,
+    /// Where was read, and how much.
+    pub(in crate::store) reads: Vec<(usize, usize)>,
     /// How many changes were acknowledged, as [`PowerCut::acknowledge`] counts them.
     acknowledged: u64,
 }
@@ -106,11 +108,12 @@ impl StorageBackend for PowerCut {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let disk = self.disk();
+        let mut disk = self.disk();
         if disk.unreadable {
             return Err(io::Error::other("bad sector"));
         }
         let start = usize::try_from(offset).unwrap();
+        disk.reads.push((start, out.len()));
         let piece = disk.content.get(start..start + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(piece);
         Ok(())
@@ -205,4 +208,3 @@ fn apply(image: &mut Vec<u8>, events: &[Event], percent: u64, dice: &mut Dice) {
         }
     }
 }
-

@@ -79,7 +79,10 @@ impl Past {
                     }
                     let (clients, index) = (scribe.now().clone(), scribe.store.index());
                     for (id, secret) in clients.clients() {
-                        index.proven(&index.holder(Kind::ApiClient, id.as_bytes()).expect("it is there"), secret.as_bytes());
+                        index.proven(
+                            &index.holder(Kind::ApiClient, id.as_bytes()).expect("it is there"),
+                            secret.as_bytes(),
+                        );
                     }
                     scribe.clock.advance(Duration::from_secs(301));
                 }

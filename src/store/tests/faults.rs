@@ -21,11 +21,11 @@ fn twin(of: &Scribe, image: &[u8]) -> (PowerCut, Store) {
 /// A bit of everything, all or nothing.
 fn bulk() -> Vec<Operation> {
     vec![
-        create(Resource::LicenseKey, json!({"id": "more", "account": "acme", "key": "one more", "name": "x"})),
+        create(Resource::LicenseKey, json!({"id": "more", "account": "acme", "key": "one-more", "name": "x"})),
         Operation::Rotate {
             resource: Resource::LicenseKey,
             id: "main".to_owned(),
-            document: object(json!({"key": "the next"})),
+            document: object(json!({"key": "the-next"})),
             revision: None,
         },
         Operation::Delete { resource: Resource::User, id: "eva".to_owned(), revision: None },
@@ -46,8 +46,9 @@ fn ask(store: &Store, operations: Vec<Operation>) -> Result<Answer, Refused> {
 fn is_done(store: &Store) -> bool {
     let index = store.index();
     let found = |kind, text: &str| index.holder(kind, text.as_bytes()).is_some();
-    let new = [found(Kind::LicenseKey, "one more"), found(Kind::LicenseKey, "the next")];
-    let gone = [found(Kind::User, "Eva"), found(Kind::UserKey, "eva's key"), found(Kind::BearerToken, "opaque-opaque-opaque")];
+    let new = [found(Kind::LicenseKey, "one-more"), found(Kind::LicenseKey, "the-next")];
+    let gone =
+        [found(Kind::User, "Eva"), found(Kind::UserKey, "eva's key"), found(Kind::BearerToken, "opaque-opaque-opaque")];
     let disabled = index.account("acme").expect("it is there").is_disabled();
     let done = new == [true; 2] && gone == [false; 3] && disabled;
     assert!(done || (new == [false; 2] && gone == [true; 3] && !disabled), "it is half done");
@@ -215,4 +216,23 @@ fn a_master_key_is_never_lost_that_the_store_is_sealed_under() {
     store.rekey(&actor, None).expect("there is room again");
     drop(store);
     drop(open_on(&disk, scribe.folder.path(), &scribe.clock, true).expect("it opens"));
+}
+
+#[test]
+fn last_uses_that_find_no_room_are_written_down_later() {
+    let scribe = house(8);
+    let (disk, store) = twin(&scribe, &scribe.disk.content());
+    let record = store.index().holder(Kind::LicenseKey, b"v3.X9tKpuXq0btatj").expect("it is found");
+    record.seen(scribe.clock.unix());
+    disk.disk().room = Some(0);
+    scribe.clock.advance(Duration::from_secs(301));
+    ask(&store, bulk()).unwrap_err();
+    // The writer looks after them once it has answered.
+    store.task(|_| Ok(())).expect("it answers");
+    mend(&mut disk.disk());
+    scribe.clock.advance(Duration::from_secs(301));
+    store.task(|_| Ok(())).expect("it answers");
+    store.task(|_| Ok(())).expect("it answers");
+    let shown = store.show(Resource::LicenseKey, "main").expect("it is there");
+    assert_eq!(shown.document["last_used"], "2023-11-14T22:13:00Z");
 }

@@ -1,6 +1,7 @@
 //! The store as a whole, from requests to what the corridor finds.
 
 mod cuts;
+mod damage;
 mod faults;
 mod keys;
 mod life;

@@ -64,9 +64,7 @@ impl State {
             self.texts.remove(&place);
             // A bearer token goes when its user goes.
             self.documents.retain(|(resource, _), document| {
-                place.0 != Resource::User
-                    || *resource != Resource::BearerToken
-                    || document["user"] != place.1.as_str()
+                place.0 != Resource::User || *resource != Resource::BearerToken || document["user"] != place.1.as_str()
             });
             self.texts.retain(|place, _| self.documents.contains_key(place));
             return;
@@ -200,7 +198,10 @@ impl Scribe {
     }
 
     /// Sends requests without waiting in between, and writes down what is acknowledged.
-    pub(super) fn send(&mut self, requests: Vec<(Vec<Operation>, Option<Idempotency>)>) -> Vec<Result<Answer, Refused>> {
+    pub(super) fn send(
+        &mut self,
+        requests: Vec<(Vec<Operation>, Option<Idempotency>)>,
+    ) -> Vec<Result<Answer, Refused>> {
         let mut waiting = Vec::new();
         for (operations, idempotency) in requests {
             let actor = Actor(format!("test:{}", self.serial()));
@@ -292,7 +293,7 @@ impl Scribe {
             (4, _, Some((_, user))) => (Resource::BearerToken, json!({"user": user})),
             (5, ..) => (Resource::ApiClient, json!({"account": account})),
             (6, ..) => (Resource::App, json!({"account": account, "public_key": format!("pk{n}")})),
-            (7, ..) => (Resource::LicenseKey, json!({"account": account, "key": format!("vendor's key {n}")})),
+            (7, ..) => (Resource::LicenseKey, json!({"account": account, "key": format!("vendors-key-{n}")})),
             _ => (Resource::LicenseKey, json!({"account": account, "metadata": {"note": "x".repeat(200)}})),
         };
         document["id"] = json!(format!("n{n}"));
@@ -332,7 +333,8 @@ impl Scribe {
             return Operation::Delete { resource, id, revision: None };
         }
         let disabled = resource != Resource::Account && n.is_multiple_of(5);
-        let patch = object(json!({"name": format!("name {n}"), "disabled": disabled, "metadata": {"n": n.to_string()}}));
+        let patch =
+            object(json!({"name": format!("name {n}"), "disabled": disabled, "metadata": {"n": n.to_string()}}));
         Operation::Change { resource, id, patch, revision: None }
     }
 }
