@@ -4,13 +4,14 @@
 //! `cargo bench --bench store [-- COUNT]`. It works in a temporary folder and opens the store in a process of its own, so
 //! that what the import leaves in memory is not counted.
 
+#![expect(clippy::print_stdout, reason = "figures are for whoever runs it")]
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::mpsc;
-use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vidgate::clock::Clock;
 use vidgate::record::{Directory, Kind};
 use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
@@ -61,8 +62,8 @@ fn opened(folder: &Path) -> Store {
 
 fn import(folder: &Path, count: usize) {
     Store::create(&settings(folder), &master().key).expect("a new store");
-    let store = opened(folder);
-    let started = Instant::now();
+    let (store, clock) = (opened(folder), Clock::system());
+    let started = clock.now();
     let mut first = vec![create(Resource::Account, json!({"id": "acme"}))];
     first.extend((0..CAMERAS).map(|id| create(Resource::Camera, json!({"id": id.to_string(), "account": "acme"}))));
     apply(&store, first);
@@ -79,26 +80,26 @@ fn import(folder: &Path, count: usize) {
         }
     }
     assert!(answers.iter().take(under_way).all(|made| made), "everything is made");
-    let took = started.elapsed();
+    let took = clock.now() - started;
     drop(store);
     let file = std::fs::metadata(settings(folder).path).expect("the file").len();
     println!("import  {count} credentials in {took:.1?}, {} bytes of file each", file / count as u64);
 }
 
 fn open(folder: &Path, count: usize) {
-    let before = resident();
-    let started = Instant::now();
+    let (before, clock) = (resident(), Clock::system());
+    let started = clock.now();
     let store = opened(folder);
-    let took = started.elapsed();
+    let took = clock.now() - started;
     let grown = resident().saturating_sub(before);
     println!("start   in {took:.2?}, {} bytes of memory a credential", grown / count);
     let index = store.index();
     let keys: Vec<String> = (0..count).step_by((count / 10_000).max(1) | 1).map(key).collect();
-    let started = Instant::now();
+    let started = clock.now();
     for key in &keys {
         assert!(black_box(index.look_up(Kind::LicenseKey, key.as_bytes())).is_some() == key.starts_with('v'));
     }
-    println!("look-up in {:.0?}", started.elapsed() / u32::try_from(keys.len()).expect("few"));
+    println!("look-up in {:.0?}", (clock.now() - started) / u32::try_from(keys.len()).expect("few"));
 }
 
 fn apply(store: &Store, operations: Vec<Operation>) {
@@ -111,7 +112,7 @@ fn request(operations: Vec<Operation>) -> Request {
 
 /// Every other one is a licence key, the rest are tokens of cameras.
 fn credential(number: usize) -> Operation {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return create(
             Resource::LicenseKey,
             json!({"id": format!("key-{number}"), "account": "acme", "key": key(number)}),
@@ -124,14 +125,14 @@ fn credential(number: usize) -> Operation {
 
 /// The text of a credential: any that is not guessed by counting does here.
 fn key(number: usize) -> String {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return format!("v3.{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     }
     format!("share.eyJzaSI6IDIzNTYzOX0.{number:08x}tbc1fab00.xBWXdksAURv6ws5MOZX-AQIh-KM")
 }
 
 fn create(resource: Resource, document: Value) -> Operation {
-    let document: Map<String, Value> = document.as_object().expect("an object").clone();
+    let Value::Object(document) = document else { unreachable!("documents here are objects") };
     Operation::Create { resource, document, versions: Vec::new() }
 }
 

@@ -17,6 +17,7 @@ pub mod forward;
 pub mod reply;
 pub mod envelope;
 // The rooms beside the corridor.
+pub mod admin;
 pub mod config;
 pub mod store;
 pub mod telemetry;

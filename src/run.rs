@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
@@ -24,6 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::gateway::Gateway;
+use crate::store::{Purpose, Store};
 use crate::telemetry;
 use crate::world::World;
 
@@ -42,6 +44,8 @@ pub struct Server {
     accepting: CancellationToken,
     draining: CancellationToken,
     patience: Duration,
+    store: Option<Store>,
+    admin: Option<SocketAddr>,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -58,6 +62,9 @@ impl Server {
             let _inside = control.enter();
             bind(&world)?
         };
+        // Only now: a start that the system refuses leaves the store's file as it was.
+        let store =
+            loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -69,12 +76,19 @@ impl Server {
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
+        let admin = match (loaded.admin, &store) {
+            (Some(settings), Some(store)) => {
+                let (store, clock, stop) = (store.clone(), options.clock.clone(), draining.clone());
+                Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
+            }
+            (Some(_) | None, _) => None,
+        };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, ended })
+        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, admin, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -82,9 +96,19 @@ impl Server {
         self.addresses.iter().find(|(name, _)| &**name == listener).map(|(_, address)| *address)
     }
 
+    /// Where the admin API is bound, if the configuration has it.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
@@ -93,6 +117,8 @@ impl Server {
     }
 
     /// The same, but gives up as soon as `hurried`: it is asked a few times a second.
+    ///
+    /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
     pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         self.accepting.cancel();
@@ -193,7 +219,7 @@ fn work(
 
 /// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
 pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
-    let loaded = config::load(path).map_err(Failure::Configuration)?;
+    let loaded = config::load(path, Purpose::Serve).map_err(Failure::Configuration)?;
     let log = telemetry::log::start(&loaded.log);
     for warning in loaded.warnings.sentences() {
         tracing::warn!("{warning}");
@@ -202,6 +228,9 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
+    }
+    if let Some(address) = server.admin_address() {
+        tracing::info!(%address, "the admin API is listening");
     }
     wait_for_stop().map_err(Failure::Start)?;
     tracing::info!("draining; a second signal ends it at once");

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use super::{complain, print};
 use crate::config;
+use crate::store::Purpose;
 
 /// Says everything that is wrong with a configuration.
 pub(super) fn run(config: &Path) -> ExitCode {
-    match config::load(config) {
+    match config::load(config, Purpose::Look) {
         Ok(loaded) => {
             let world = &loaded.world;
             if !loaded.warnings.is_empty() {

@@ -1,11 +1,16 @@
 //! The command line: one file a command. Only here is anything written to a terminal; colours stay away from pipes and
 //! obey `NO_COLOR`.
 
+mod audit;
 mod check;
 pub mod demo;
+mod manage;
+mod operator;
 mod schema;
 mod schemes;
 mod serve;
+mod store;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +50,35 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    #[command(flatten)]
+    Managed(manage::Managed),
+    /// Take in many entries from a file of JSON Lines.
+    #[command(
+        after_help = "Example: vidgate import entries.jsonl --skip-existing\n\nA line: {\"resource\": \"license_key\", \"account\": \"alice\", \"key\": \"…\"}. Secrets that are made on the way come out on standard output, a line each."
+    )]
+    Import(transfer::Import),
+    /// Write every entry out as JSON Lines; secrets only if asked for, sealed under a passphrase.
+    #[command(after_help = "Example: vidgate export --secrets --passphrase-file passphrase.txt -o entries.jsonl")]
+    Export(transfer::Export),
+    /// Show who changed what and when, or verify that the record is whole.
+    #[command(
+        after_help = "Example: vidgate audit --verify\n\nExits with 1 if the record does not hold. The head, written down elsewhere, proves later that nothing was cut off."
+    )]
+    Audit(audit::Audit),
+    /// Copy the whole store into a file while it lives.
+    #[command(
+        after_help = "Example: vidgate backup vidgate-backup.redb\n\nIt opens with the master key alone: keep the two apart."
+    )]
+    Backup(transfer::Backup),
+    /// Make the store of a backup, where there is none; the master key is that of the time of the backup.
+    #[command(after_help = "Example: vidgate restore vidgate-backup.redb")]
+    Restore(transfer::Restore),
+    /// Make the store of credentials, and look after it.
+    #[command(after_help = "Example: vidgate store init --config /etc/vidgate/vidgate.toml")]
+    Store {
+        #[command(subcommand)]
+        what: store::Command,
+    },
 }
 
 /// Which configuration.
@@ -63,7 +97,22 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Schema => schema::run(),
+        Command::Managed(managed) => manage::run(managed),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
+        Command::Store { what } => what.run(),
     }
+}
+
+/// Asks before something is lost; only a plain yes is one.
+fn confirmed(question: &str, answers: &mut dyn std::io::BufRead) -> std::io::Result<bool> {
+    complain(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Writes to standard output. A reader who has left (`vidgate schema | head`) has seen enough.
@@ -96,12 +145,25 @@ mod tests {
     }
 
     #[test]
-    fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let example = format!("Example: vidgate {}", command.get_name());
-            assert!(help.contains(&example), "{}", command.get_name());
-            assert!(command.get_about().is_some(), "{}", command.get_name());
+    fn only_a_plain_yes_is_one() {
+        for (answer, expected) in
+            [("y\n", true), ("yes\n", true), ("\n", false), ("", false), ("no\n", false), ("yep\n", false)]
+        {
+            assert_eq!(confirmed("Sure?", &mut answer.as_bytes()).unwrap(), expected, "{answer:?}");
         }
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn look(command: &clap::Command, line: &str) {
+            for command in command.get_subcommands() {
+                let line = format!("{line} {}", command.get_name());
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains(&format!("Example: {line}")), "{line}");
+                assert!(command.get_about().is_some(), "{line}");
+                look(command, &line);
+            }
+        }
+        look(&Cli::command(), "vidgate");
     }
 }

@@ -39,6 +39,11 @@ impl Report {
         Self { name: name.to_owned(), text: text.as_bytes().to_vec(), problems: Vec::new() }
     }
 
+    /// What the file is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()

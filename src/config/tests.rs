@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::UnixTime;
 use crate::record::{Attributes, Directory, Kind, Record};
+use crate::store::Purpose;
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -28,7 +29,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
 }
 
 fn read(text: &str) -> Result<Loaded, Report> {
-    load_text("vidgate.toml", text, &here("tests/fixtures/valid"))
+    load_text("vidgate.toml", text, &here("tests/fixtures/valid"), Purpose::Look)
 }
 
 /// A configuration that is good but for what is added to it.
@@ -44,7 +45,7 @@ fn find(loaded: &Loaded, kind: Kind, text: &str) -> Option<Arc<Record>> {
 fn every_file_that_comes_with_vidgate_is_good() {
     for folder in ["config", "config/recipes", "tests/fixtures/valid"] {
         for (name, text) in files(folder) {
-            if let Err(report) = load_text(&name, &text, &here(folder)) {
+            if let Err(report) = load_text(&name, &text, &here(folder), Purpose::Look) {
                 panic!("{report}");
             }
         }
@@ -58,7 +59,7 @@ fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     for (name, text) in files("tests/fixtures/invalid") {
-        let report = load_text(&name, &text, &here("tests/fixtures/invalid")).expect_err(&name);
+        let report = load_text(&name, &text, &here("tests/fixtures/invalid"), Purpose::Look).expect_err(&name);
         assert!(report.errors() > 0, "{name}");
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), report.render(false)));
     }
@@ -71,7 +72,7 @@ fn what_is_allowed_and_unwise_is_warned_about_at_its_place() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     for (name, text) in files("tests/fixtures/unwise") {
-        let warnings = load_text(&name, &text, &here("tests/fixtures/unwise")).expect(&name).warnings;
+        let warnings = load_text(&name, &text, &here("tests/fixtures/unwise"), Purpose::Look).expect(&name).warnings;
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), warnings.render(false)));
     }
 }
@@ -100,13 +101,13 @@ fn a_credential_that_no_request_can_carry_is_an_error() {
 #[test]
 fn ten_mistakes_in_ten_tables_are_ten_reports() {
     let text = fs::read_to_string(here("tests/fixtures/invalid/many.toml")).unwrap();
-    assert!(load_text("many.toml", &text, Path::new("")).unwrap_err().errors() >= 10);
+    assert!(load_text("many.toml", &text, Path::new(""), Purpose::Look).unwrap_err().errors() >= 10);
 }
 
 #[test]
 fn no_drawing_shows_a_secret() {
     for (name, text) in files("tests/fixtures/invalid") {
-        let report = load_text(&name, &text, &here("tests/fixtures/invalid")).expect_err(&name);
+        let report = load_text(&name, &text, &here("tests/fixtures/invalid"), Purpose::Look).expect_err(&name);
         let shown = report.render(true) + &report.sentences().collect::<String>() + &format!("{report:?}");
         for secret in
             ["hunter2", "covered-covered", "forgotten-quotes", "the-same-key", "another-key", "12345678", "share.ey"]
@@ -216,16 +217,16 @@ fn a_secret_in_a_file_is_read_from_beside_the_configuration() {
     fs::write(folder.path().join("acme.key"), "from-a-file\r\n").unwrap();
     let text = with("[[account]]\nid = \"x\"\nlicense_key = [{ id = \"y\", key = { file = \"acme.key\" } }]");
     fs::write(folder.path().join("vidgate.toml"), text).unwrap();
-    let loaded = load(&folder.path().join("vidgate.toml")).unwrap();
+    let loaded = load(&folder.path().join("vidgate.toml"), Purpose::Look).unwrap();
     assert!(find(&loaded, Kind::LicenseKey, "from-a-file").is_some());
 }
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_told_plainly() {
-    let report = load(Path::new("no/such.toml")).unwrap_err().to_string();
+    let report = load(Path::new("no/such.toml"), Purpose::Look).unwrap_err().to_string();
     assert!(report.contains("cannot read the configuration: there is no such file"), "{report}");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("vidgate.toml"), b"# \xff").unwrap();
-    let report = load(&folder.path().join("vidgate.toml")).unwrap_err().to_string();
+    let report = load(&folder.path().join("vidgate.toml"), Purpose::Look).unwrap_err().to_string();
     assert!(report.contains("not UTF-8 from byte 2 on"), "{report}");
 }

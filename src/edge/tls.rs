@@ -14,9 +14,11 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::clock::Clock;
 use crate::edge::connection::{ClientCertificate, Tls};
 use crate::invalid::Invalid;
 
@@ -42,6 +44,25 @@ pub struct Acceptor {
 impl Acceptor {
     /// Reads the files; says everything that is wrong with them.
     pub fn load(files: &Files) -> Result<Self, Vec<Invalid>> {
+        Self::built(files, false, |judge, provider| {
+            let hints = judge.root_hint_subjects().to_vec();
+            Arc::new(Possession { provider, hints })
+        })
+    }
+
+    /// The same for a listener of the house itself: a bad client certificate fails the handshake, and so does none,
+    /// unless `anonymous` callers may come as far as HTTP.
+    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Invalid>> {
+        let mut acceptor = Self::built(files, anonymous, |judge, _| judge)?;
+        Arc::make_mut(&mut acceptor.config).alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(acceptor)
+    }
+
+    fn built(
+        files: &Files,
+        anonymous: bool,
+        verifier: impl FnOnce(Arc<dyn ClientCertVerifier>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, Vec<Invalid>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut mistakes = Vec::new();
         let mut names = ByName::default();
@@ -51,28 +72,18 @@ impl Acceptor {
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        let judge = match judge(files, &provider) {
-            Ok(judge) => judge,
-            Err(mistake) => {
-                mistakes.push(mistake);
-                None
-            }
-        };
+        let judge = judge(files, anonymous, &provider).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| vec![Invalid::new(error.to_string())])?;
-        let mut config = match &judge {
-            None => builder.with_no_client_auth().with_cert_resolver(Arc::new(names)),
-            Some(judge) => {
-                let hints = judge.root_hint_subjects().to_vec();
-                builder
-                    .with_client_cert_verifier(Arc::new(Possession { provider, hints }))
-                    .with_cert_resolver(Arc::new(names))
-            }
+        let builder = match &judge {
+            None => builder.with_no_client_auth(),
+            Some(judge) => builder.with_client_cert_verifier(verifier(Arc::clone(judge), provider)),
         };
+        let mut config = builder.with_cert_resolver(Arc::new(names));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if judge.is_some() {
             // A resumed session skips the verifier and carries the old certificate along: where certificates decide
@@ -81,6 +92,13 @@ impl Acceptor {
             config.send_tls13_tickets = 0;
         }
         Ok(Self { config: Arc::new(config), judge })
+    }
+
+    /// The same on this clock, which tests move.
+    pub fn on(self, clock: Clock) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.time_provider = Arc::new(Time(clock));
+        Self { config: Arc::new(config), ..self }
     }
 
     /// Notes what a finished handshake settled.
@@ -125,6 +143,16 @@ impl Acceptor {
     }
 }
 
+/// What rustls asks for the time where it judges a certificate by itself.
+#[derive(Debug)]
+struct Time(Clock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.unix().0)))
+    }
+}
+
 fn certified_key(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Invalid> {
     let chain = certificates(certificate)?;
     let key_der = PrivateKeyDer::from_pem_file(key)
@@ -160,7 +188,11 @@ pub fn roots(path: &Path) -> Result<RootCertStore, Invalid> {
     Ok(roots)
 }
 
-fn judge(files: &Files, provider: &Arc<CryptoProvider>) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
+fn judge(
+    files: &Files,
+    anonymous: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
     let Some(ca) = &files.client_ca else {
         return match &files.client_crl {
             Some(_) => {
@@ -180,6 +212,9 @@ fn judge(files: &Files, provider: &Arc<CryptoProvider>) -> Result<Option<Arc<dyn
         }
         // An expired list would otherwise be taken for a fresh one.
         builder = builder.with_crls(lists).enforce_revocation_expiration();
+    }
+    if anonymous {
+        builder = builder.allow_unauthenticated();
     }
     let judge = builder.build().map_err(|error| {
         Invalid::new(format!("client certificates cannot be judged with {}: {error}", ca.display()))

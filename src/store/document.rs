@@ -50,6 +50,17 @@ pub(super) fn read_new(resource: Resource, mut document: Map<String, Value>) -> 
     }
 }
 
+impl Resource {
+    /// What is wrong with the document of an entry to be made, as far as it tells by itself: whether what it refers to
+    /// exists, and whether its id is taken, only the store knows.
+    pub fn faults(self, document: Map<String, Value>) -> Vec<Fault> {
+        match read_new(self, document) {
+            Err(Refused::Invalid(faults)) => faults,
+            Ok(_) | Err(_) => Vec::new(),
+        }
+    }
+}
+
 /// Reads an entry again after a merge patch (RFC 7396) on its document.
 pub(super) fn read_patched(entry: &Entry, patch: &Map<String, Value>) -> Result<(Common, Body), Refused> {
     let resource = entry.resource();
@@ -94,9 +105,13 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     let Value::Object(target) = target else { return };
     for (key, value) in patch {
         match value {
-            Value::Null => drop(target.remove(key)),
+            Value::Null => {
+                target.remove(key);
+            }
             Value::Object(inner) => merge(target.entry(key).or_insert(Value::Null), inner),
-            plain => drop(target.insert(key.clone(), plain.clone())),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                target.insert(key.clone(), value.clone());
+            }
         }
     }
 }

@@ -179,6 +179,11 @@ impl Index {
         self.search(kind, text).map(|found| found.record)
     }
 
+    /// The credential that is known by this digest.
+    pub(super) fn known_by(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
+        self.records.get(&Key { kind, digest: *digest }).map(|record| Arc::clone(&record.key().0))
+    }
+
     fn search(&self, kind: Kind, text: &[u8]) -> Option<Found> {
         let mut peppers = self.peppers.load();
         loop {

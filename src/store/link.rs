@@ -141,7 +141,7 @@ pub(super) fn references(desk: &Desk<'_>, entry: &mut Entry) -> Result<(), Stop>
 }
 
 /// The longest line of accounts, each the parent of the next.
-const DEEPEST: usize = 16;
+pub(super) const DEEPEST: usize = 16;
 
 /// Nobody is their own ancestor.
 fn ancestry(desk: &Desk<'_>, id: &str, parent: Option<&str>) -> Result<(), Stop> {

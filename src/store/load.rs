@@ -1,25 +1,21 @@
 //! Making a store, and opening one: the keyring first, then every entry into the index. Nothing is written before
 //! everything was found sound.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, WriteTransaction};
 use zeroize::Zeroizing;
 
 use super::engine::{self, Access, Engine, Failed};
-use super::entry::Entry;
 use super::index::{Index, Sighting};
 use super::keyring::{Keyring, MasterKey, NotOpened};
 use super::keys::Keys;
-use super::publish::{Above, Publisher, above};
-use super::resource::{Body, Resource};
-use super::shelf::{Damaged, Shelf, corrupt, of_entry_key};
-use super::{Master, Purpose, Settings, read};
+use super::shelf::{Damaged, Shelf, corrupt};
+use super::{Master, Purpose, Settings, fill};
 
 /// Where the keyring lies.
 pub(super) const KEYRING: &[u8] = b"keyring";
@@ -50,6 +46,23 @@ impl From<Failed> for Unopened {
 }
 
 impl Unopened {
+    /// What would help, where that is not plain from what is wrong.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::MasterKey => "use the master key that the store was made with, or that it was last given",
+            Self::File(unopened) => match unopened {
+                engine::Unopened::Missing => "`vidgate store init` makes one",
+                engine::Unopened::Busy => {
+                    "one gateway at a time has a store: stop the other one, or give this one its own"
+                }
+                engine::Unopened::Newer { .. } => "use the vidgate that wrote it, or a later one",
+                engine::Unopened::Corrupt(_) => "put the latest backup in its place: vidgate restore",
+                engine::Unopened::Exists => "nothing was changed: move the file away, or use it",
+                engine::Unopened::Io(_) => return None,
+            },
+        })
+    }
+
     /// Whether another process has the file open.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::File(engine::Unopened::Busy))
@@ -67,7 +80,37 @@ pub(super) struct Opened {
     pub(super) keys: Keys,
     pub(super) index: Arc<Index>,
     pub(super) sightings: Receiver<Sighting>,
-    pub(super) master: Master,
+    found: Found,
+    purpose: Purpose,
+}
+
+impl Opened {
+    /// For what it was opened.
+    pub(super) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Says that all that was read is wanted: from here on the store is written, where it was opened to be served.
+    pub(super) fn trust(&self) -> Result<(), Unopened> {
+        if self.purpose == Purpose::Look {
+            return Ok(());
+        }
+        self.found.settle();
+        match self.engine.trust() {
+            Ok(()) => Ok(()),
+            Err(failed @ Failed::Corrupt(_)) => Err(failed.into()),
+            // Whoever serves from a disk that cannot be written serves all the same; changes are refused until it can.
+            Err(failed @ (Failed::ReadOnly | Failed::NoSpace | Failed::Io(_))) => {
+                tracing::warn!(%failed, "changes of the store are refused for now");
+                Ok(())
+            }
+        }
+    }
+
+    /// What the one who writes goes on with.
+    pub(super) fn into_parts(self) -> (Engine, Keys, Arc<Index>, Receiver<Sighting>, Master) {
+        (self.engine, self.keys, self.index, self.sightings, self.found.master)
+    }
 }
 
 pub(super) fn create(settings: &Settings, master: &MasterKey) -> Result<(), Unopened> {
@@ -85,7 +128,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction, keyring: &[u8]) -> Result<
     Ok(())
 }
 
-fn engine_settings(settings: &Settings) -> engine::Settings {
+pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     // What rows say of themselves does not cover the file's own map: whoever is to write there has all of it checked.
     engine::Settings { cache: settings.cache, verify: true }
 }
@@ -101,21 +144,12 @@ pub(super) fn open(settings: &Settings, master: Master, purpose: Purpose) -> Res
 /// The same for a file that is open already.
 pub(super) fn opened(engine: Engine, master: Master, purpose: Purpose) -> Result<Opened, Unopened> {
     let sealed = engine.read(keyring)?;
-    let (keyring, replaced) = unlock(&sealed, master)?;
+    let (keyring, found) = unlock(&sealed, master)?;
     let keys = Keys::new(keyring);
     let (report, sightings) = sync_channel(MOST_SIGHTINGS);
     let index = Arc::new(Index::with_peppers(keys.peppers.clone()).reporting(report));
-    engine.read(|look| fill(look, &keys, &Publisher::new(Arc::clone(&index))))?;
-    let master = replaced.settle(purpose)?;
-    if purpose == Purpose::Serve {
-        match engine.trust() {
-            Ok(()) => {}
-            Err(damaged @ Failed::Corrupt(_)) => return Err(damaged.into()),
-            // Whoever serves from a disk that cannot be written serves all the same. The next change tries again.
-            Err(failed) => tracing::warn!(%failed, "changes to the store are refused for now"),
-        }
-    }
-    Ok(Opened { engine, keys, index, sightings, master })
+    engine.read(|look| fill::fill(look, &keys, &index))?;
+    Ok(Opened { engine, keys, index, sightings, found, purpose })
 }
 
 fn keyring(look: &ReadTransaction) -> Result<Vec<u8>, redb::Error> {
@@ -131,12 +165,14 @@ struct Found {
 
 impl Found {
     /// Finishes a change of the master key that was cut short: the store was sealed anew, the file not yet renamed.
-    fn settle(self, purpose: Purpose) -> Result<Master, Unopened> {
-        if let (true, Purpose::Serve, Some(file)) = (self.waiting, purpose, &self.master.file) {
-            replace_key(file)?;
-            tracing::warn!(file = %file.display(), "a change of the master key that was cut short is now finished");
+    fn settle(&self) {
+        let Some(file) = self.master.file.as_ref().filter(|_| self.waiting) else { return };
+        let path = file.display();
+        match replace_key(file) {
+            Ok(()) => tracing::warn!(file = %path, "a change of the master key that was cut short is now finished"),
+            // It opens the store where it is, too.
+            Err(error) => tracing::warn!(file = %path, %error, "the new master key cannot take the place of the old"),
         }
-        Ok(self.master)
     }
 }
 
@@ -171,66 +207,4 @@ pub(super) fn replace_key(file: &Path) -> io::Result<()> {
 pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
-}
-
-/// Reads every entry into the index.
-fn fill(look: &ReadTransaction, keys: &Keys, publisher: &Publisher) -> Result<(), redb::Error> {
-    let entries = look.open_table(Shelf::Entries.definition())?;
-    let used = look.open_table(Shelf::Used.definition())?;
-    // Both lie in the order of their keys, so that one look at each row is enough.
-    let mut uses = used.iter()?;
-    let mut use_of = None;
-    let mut accounts = Some(Vec::new());
-    let mut aboves: HashMap<(Resource, String), Above> = HashMap::new();
-    for row in entries.iter()? {
-        let (key, row) = row?;
-        let entry = keys.read_entry(key.value(), row.value()).map_err(corrupt)?;
-        if of_entry_key(key.value()) != Some((entry.resource(), entry.id.as_str())) {
-            return Err(corrupt(Damaged("an entry lies in another's place")));
-        }
-        if entry.resource() == Resource::Account {
-            accounts.get_or_insert_default().push(entry);
-            continue;
-        }
-        if let Some(accounts) = accounts.take() {
-            introduce(publisher, &accounts).map_err(corrupt)?;
-        }
-        let last = loop {
-            match use_of.take() {
-                None => match uses.next().transpose()? {
-                    None => break None,
-                    Some((key, minutes)) => use_of = Some((key.value().to_vec(), minutes.value().to_vec())),
-                },
-                Some((of, minutes)) if of.as_slice() == key.value() => break read::last_used(&minutes),
-                Some((of, _)) if of.as_slice() < key.value() => {}
-                later @ Some(_) => {
-                    use_of = later;
-                    break None;
-                }
-            }
-        };
-        let above = above(&entry).and_then(|(resource, id)| aboves.get(&(resource, id.to_owned())));
-        publisher.add(&entry, above.unwrap_or(&Above::default()), last).map_err(corrupt)?;
-        remember(&mut aboves, entry);
-    }
-    introduce(publisher, &accounts.unwrap_or_default()).map_err(corrupt)
-}
-
-/// Makes accounts known: all of them first, then how they stand, since a parent may come later than its child.
-fn introduce(publisher: &Publisher, accounts: &[Entry]) -> Result<(), Damaged> {
-    accounts.iter().try_for_each(|entry| publisher.account(entry, None))?;
-    accounts.iter().try_for_each(|entry| {
-        let Body::Account(account) = &entry.body else { return Err(Damaged("an account is none")) };
-        publisher.account(entry, account.parent.as_deref())
-    })
-}
-
-/// Keeps what tokens will want to know of what they are for, where there is anything to know.
-fn remember(aboves: &mut HashMap<(Resource, String), Above>, entry: Entry) {
-    if matches!(entry.resource(), Resource::Camera | Resource::CameraGroup | Resource::User) {
-        let above = Above::of(&entry);
-        if above != Above::default() {
-            aboves.insert((entry.resource(), entry.id), above);
-        }
-    }
 }

@@ -19,8 +19,10 @@ pub mod passphrase;
 mod seal;
 // The file.
 mod engine;
+mod fill;
 mod shelf;
 mod load;
+mod sound;
 // Changes.
 mod audit_chain;
 mod link;
@@ -34,9 +36,13 @@ mod upkeep;
 mod writer;
 // Questions.
 mod read;
-
+// The whole of it, in a file.
+mod backup;
+pub mod export;
+mod given;
+mod pour;
 #[cfg(test)]
-mod tests;
+pub(crate) mod sample;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -48,9 +54,11 @@ use std::sync::mpsc;
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
+pub use self::backup::{Backup, NotRestored};
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
+pub use self::given::{Given, Known};
 pub use self::index::{Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
 use self::keys::Keys;
@@ -58,7 +66,7 @@ pub use self::load::Unopened;
 pub use self::read::{Filter, Page, PepperUse, State};
 pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
-pub use self::rules::Given;
+pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
 use self::writer::{Job, Writer};
 use crate::clock::Clock;
@@ -89,7 +97,6 @@ pub struct Idempotency {
 }
 
 /// One change.
-#[derive(Debug)]
 pub enum Operation {
     /// Makes an entry.
     Create {
@@ -131,6 +138,18 @@ pub enum Operation {
         /// The revision that it must have, if that matters.
         revision: Option<u64>,
     },
+}
+
+/// Documents may hold a secret, so that only what is meant is printed.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { resource, .. } => write!(f, "Create({resource})"),
+            Self::Change { resource, id, .. } => write!(f, "Change({resource} {id:?})"),
+            Self::Rotate { resource, id, .. } => write!(f, "Rotate({resource} {id:?})"),
+            Self::Delete { resource, id, .. } => write!(f, "Delete({resource} {id:?})"),
+        }
+    }
 }
 
 /// What an operation came to, or what was asked for.
@@ -214,36 +233,7 @@ impl Store {
 
     /// Opens a store and reads all of it into the index.
     pub fn open(settings: &Settings, master: Master, clock: Clock, purpose: Purpose) -> Result<Self, Unopened> {
-        Self::run(load::open(settings, master, purpose)?, settings.path.clone(), clock, purpose)
-    }
-
-    /// Sets a store to work that was found sound.
-    fn run(opened: load::Opened, path: PathBuf, clock: Clock, purpose: Purpose) -> Result<Self, Unopened> {
-        let (jobs, waiting) = mpsc::sync_channel(MOST_WAITING);
-        let engine = Arc::new(opened.engine);
-        let keys = Arc::new(ArcSwap::from_pointee(opened.keys));
-        let declared = Arc::new(ArcSwap::from_pointee(HashSet::new()));
-        let writer = Writer::new(
-            Arc::clone(&engine),
-            Arc::clone(&keys),
-            Arc::clone(&opened.index),
-            Arc::clone(&declared),
-            opened.master,
-            opened.sightings,
-            clock.clone(),
-        );
-        let renewing = Arc::clone(&writer.renewing);
-        let writer = match purpose {
-            Purpose::Look => None,
-            Purpose::Serve => {
-                let run = move || writer.run(&waiting);
-                Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
-            }
-        };
-        let index = opened.index;
-        Ok(Self {
-            inner: Arc::new(Inner { engine, keys, index, declared, clock, path, jobs: Some(jobs), writer, renewing }),
-        })
+        Sound::find(settings, master, purpose)?.start(clock)
     }
 
     /// What the corridor reads.
@@ -338,3 +328,6 @@ impl fmt::Debug for Store {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,6 +102,12 @@ impl Lock {
         Self::with_cost(passphrase, COST)
     }
 
+    /// A lock that is quick to make, for tests.
+    #[cfg(test)]
+    pub(super) fn cheap(passphrase: &Secret) -> Self {
+        Self::with_cost(passphrase, CHEAPEST).expect("the cheapest cost is bearable")
+    }
+
     fn with_cost(passphrase: &Secret, cost: Cost) -> Result<Self, NotUnlocked> {
         let mut salt = [0; SALT_LEN];
         getrandom::fill(&mut salt).expect("the operating system has randomness once it runs programs");

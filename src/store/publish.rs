@@ -110,15 +110,13 @@ impl Publisher {
             Some(id) => Some(self.index.account(id).ok_or(Damaged("the parent of an account is missing"))?),
         };
         let standing = Standing { parent, disabled: entry.common.disabled };
-        match self.index.account(&entry.id) {
-            Some(known) => known.stand(standing),
-            None => {
-                let account = Account::new(&entry.id, standing).map_err(|_| Damaged("an account has a strange id"))?;
-                // Only the writer adds accounts, so that nobody can have been quicker.
-                drop(self.index.insert_account(account));
-            }
+        if let Some(known) = self.index.account(&entry.id) {
+            known.stand(standing);
+            return Ok(());
         }
-        Ok(())
+        let account = Account::new(&entry.id, standing).map_err(|_| Damaged("an account has a strange id"))?;
+        // Only the writer adds accounts, so that nobody can have been quicker.
+        self.index.insert_account(account).map(drop).map_err(|_| Damaged("two accounts have one id"))
     }
 
     fn details(&self, entry: &Entry, above: &Above) -> Result<Vec<Details>, Damaged> {

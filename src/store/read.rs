@@ -1,7 +1,9 @@
 //! Questions to the store: one entry, a page of them, the audit trail, how the store itself is doing. They are answered
 //! from a snapshot, beside the one who writes.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
@@ -10,6 +12,7 @@ use serde::Serialize;
 use super::document;
 use super::engine::Failed;
 use super::entry::{Entry, Status};
+use super::keys::Keys;
 use super::refused::Refused;
 use super::resource::Resource;
 use super::shelf::{Definition, Shelf, corrupt, entry_key, need_key};
@@ -47,7 +50,7 @@ pub struct State {
     /// What tells this store from every other, in hex.
     pub id: String,
     /// How many entries there are of each resource.
-    pub entries: std::collections::BTreeMap<&'static str, u64>,
+    pub entries: BTreeMap<&'static str, u64>,
     /// The peppers, oldest first.
     pub peppers: Vec<PepperUse>,
     /// The numbers of the data keys, oldest first; more than one while entries are sealed anew.
@@ -74,12 +77,12 @@ pub struct PepperUse {
 impl Store {
     /// The entry with this id; else the only one with this name.
     pub fn show(&self, resource: Resource, id: &str) -> Result<Outcome, Refused> {
-        let found = self.look(|look| {
-            if let Some(entry) = self.entry(look, &entry_key(resource, id))? {
+        let found = self.look_under(|look, keys| {
+            if let Some(entry) = entry(look, keys, &entry_key(resource, id))? {
                 return Ok(Some(entry));
             }
-            match self.named(look, resource, id)? {
-                Some(key) => self.entry(look, &key),
+            match named(look, resource, id)? {
+                Some(key) => entry(look, keys, &key),
                 None => Ok(None),
             }
         })?;
@@ -97,14 +100,14 @@ impl Store {
         limit: usize,
     ) -> Result<Page, Refused> {
         let now = self.inner.clock.unix();
-        self.look(|look| {
+        self.look_under(|look, keys| {
             let mut page = Page { items: Vec::new(), next: None };
-            for (looked_at, key) in self.keys_after(look, resource, filter, after)?.enumerate() {
+            for (looked_at, key) in keys_after(look, resource, filter, after)?.enumerate() {
                 let key = key?;
                 if page.items.len() == limit || looked_at == MOST_LOOKED_AT {
                     return Ok(page);
                 }
-                let Some((entry, used)) = self.entry(look, &key)? else { continue };
+                let Some((entry, used)) = entry(look, keys, &key)? else { continue };
                 page.next = Some(entry.id.clone());
                 let named = filter.name.as_ref().is_none_or(|name| entry.common.name.as_ref() == Some(name));
                 if named && filter.status.is_none_or(|status| entry.status(now) == status) {
@@ -123,8 +126,7 @@ impl Store {
 
     /// Walks along the whole audit trail.
     pub fn verify_audit(&self) -> Result<Trail, Refused> {
-        let keys = self.inner.keys.load_full();
-        self.look(|look| {
+        self.look_under(|look, keys| {
             let (trail, meta) =
                 (look.open_table(Shelf::Trail.definition())?, look.open_table(Shelf::Meta.definition())?);
             trail::verify(&trail, &meta, &keys.chain)
@@ -133,37 +135,61 @@ impl Store {
 
     /// How the store is doing. Looks at every entry.
     pub fn state(&self) -> Result<State, Refused> {
-        let keys = self.inner.keys.load_full();
-        let mut entries: std::collections::BTreeMap<&'static str, u64> =
-            Resource::ALL.iter().map(|resource| (resource.name(), 0)).collect();
-        let mut peppers: Vec<PepperUse> =
-            keys.keyring.peppers().iter().map(|pepper| PepperUse { number: pepper.number, secrets: 0 }).collect();
-        let deeds = self.look(|look| {
+        let zero = Resource::ALL.iter().map(|resource| (resource.name(), 0));
+        self.look_under(|look, keys| {
+            let mut state = State {
+                id: data_encoding::HEXLOWER.encode(keys.keyring.store_id()),
+                entries: zero.collect(),
+                peppers: keys
+                    .keyring
+                    .peppers()
+                    .iter()
+                    .map(|own| PepperUse { number: own.number, secrets: 0 })
+                    .collect(),
+                data_keys: keys.keyring.data_keys().iter().map(|key| key.number).collect(),
+                renewing: self.inner.renewing.load(Ordering::Acquire),
+                deeds: look.open_table(Shelf::Trail.definition())?.len()?,
+                file_bytes: std::fs::metadata(&self.inner.path).map_or(0, |file| file.len()),
+                read_only: self.inner.engine.is_read_only(),
+            };
             for row in look.open_table(Shelf::Entries.definition())?.iter()? {
                 let (key, row) = row?;
                 let entry = keys.read_entry(key.value(), row.value()).map_err(corrupt)?;
-                *entries.entry(entry.resource().name()).or_default() += 1;
+                *state.entries.entry(entry.resource().name()).or_default() += 1;
                 for version in &entry.versions {
-                    let pepper = peppers.iter_mut().find(|pepper| pepper.number == version.digest.pepper);
-                    pepper.into_iter().for_each(|pepper| pepper.secrets += 1);
+                    let pepper = state.peppers.iter_mut().find(|pepper| pepper.number == version.digest.pepper);
+                    if let Some(pepper) = pepper {
+                        pepper.secrets += 1;
+                    }
                 }
             }
-            Ok(look.open_table(Shelf::Trail.definition())?.len()?)
-        })?;
-        Ok(State {
-            id: data_encoding::HEXLOWER.encode(keys.keyring.store_id()),
-            entries,
-            peppers,
-            data_keys: keys.keyring.data_keys().iter().map(|key| key.number).collect(),
-            renewing: self.inner.renewing.load(Ordering::Acquire),
-            deeds,
-            file_bytes: std::fs::metadata(&self.inner.path).map_or(0, |file| file.len()),
-            read_only: self.inner.engine.is_read_only(),
+            Ok(state)
         })
     }
 
     pub(super) fn look<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Refused> {
         self.inner.engine.read(look).map_err(|failed: Failed| unavailable(&failed))
+    }
+
+    /// Looks at one moment of the store, with the keys of that moment.
+    pub(super) fn look_under<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction, &Keys) -> Result<T, redb::Error>,
+    ) -> Result<T, Refused> {
+        let mut look = Some(look);
+        loop {
+            let keys = self.inner.keys.load_full();
+            let seen = self.look(|snapshot| {
+                // What is on file could be under keys that were added or let go in between.
+                if !Arc::ptr_eq(&keys, &self.inner.keys.load()) {
+                    return Ok(None);
+                }
+                look.take().map(|look| look(snapshot, &keys)).transpose()
+            })?;
+            if let Some(seen) = seen {
+                return Ok(seen);
+            }
+        }
     }
 
     fn outcome(&self, entry: &Entry, used: Option<UnixTime>) -> Outcome {
@@ -175,61 +201,62 @@ impl Store {
             secret: None,
         }
     }
+}
 
-    fn entry(&self, look: &ReadTransaction, key: &[u8]) -> Result<Option<(Entry, Option<UnixTime>)>, redb::Error> {
-        let Some(row) = look.open_table(Shelf::Entries.definition())?.get(key)? else { return Ok(None) };
-        let entry = self.inner.keys.load().read_entry(key, row.value()).map_err(corrupt)?;
-        let used = look.open_table(Shelf::Used.definition())?.get(key)?.and_then(|used| last_used(used.value()));
-        Ok(Some((entry, used)))
-    }
+type Found = Option<(Entry, Option<UnixTime>)>;
 
-    /// The key of the only entry of this name; none, where several accounts have one.
-    fn named(&self, look: &ReadTransaction, resource: Resource, name: &str) -> Result<Option<Vec<u8>>, redb::Error> {
-        let mut found = None;
-        let table = look.open_table(Shelf::Names.definition())?;
-        let first = [resource.code()];
-        for row in table.range::<&[u8]>(first.as_slice()..)?.take(MOST_LOOKED_AT) {
-            let (key, id) = row?;
-            if key.value().first() != Some(&resource.code()) {
-                break;
-            }
-            let own = key.value().iter().position(|byte| *byte == 0).map(|zero| &key.value()[zero + 1..]);
-            if own == Some(name.as_bytes()) {
-                if found.is_some() {
-                    return Ok(None);
-                }
-                found = Some([first.as_slice(), id.value()].concat());
-            }
+fn entry(look: &ReadTransaction, keys: &Keys, key: &[u8]) -> Result<Found, redb::Error> {
+    let Some(row) = look.open_table(Shelf::Entries.definition())?.get(key)? else { return Ok(None) };
+    let entry = keys.read_entry(key, row.value()).map_err(corrupt)?;
+    let used = look.open_table(Shelf::Used.definition())?.get(key)?.and_then(|used| last_used(used.value()));
+    Ok(Some((entry, used)))
+}
+
+/// The key of the only entry of this name; none, where several accounts have one.
+fn named(look: &ReadTransaction, resource: Resource, name: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+    let mut found = None;
+    let table = look.open_table(Shelf::Names.definition())?;
+    let first = [resource.code()];
+    for row in table.range::<&[u8]>(first.as_slice()..)?.take(MOST_LOOKED_AT) {
+        let (key, id) = row?;
+        if key.value().first() != Some(&resource.code()) {
+            break;
         }
-        Ok(found)
+        let own = key.value().iter().position(|byte| *byte == 0).map(|zero| &key.value()[zero + 1..]);
+        if own == Some(name.as_bytes()) {
+            if found.is_some() {
+                return Ok(None);
+            }
+            found = Some([first.as_slice(), id.value()].concat());
+        }
     }
+    Ok(found)
+}
 
-    /// The keys of entries after an id: of an account, where the filter names one.
-    fn keys_after(
-        &self,
-        look: &ReadTransaction,
-        resource: Resource,
-        filter: &Filter,
-        after: Option<&str>,
-    ) -> Result<impl Iterator<Item = Result<Vec<u8>, redb::Error>> + use<>, redb::Error> {
-        let of = |definition: Definition, prefix: Vec<u8>, after: Option<Vec<u8>>| {
-            let start = after.as_ref().map_or(Bound::Included(&prefix), Bound::Excluded);
-            let rows = look.open_table(definition)?.range::<&[u8]>((start.map(Vec::as_slice), Bound::Unbounded))?;
-            let keys = rows.map(|row| row.map(|(key, _)| key.value().to_vec()).map_err(redb::Error::from));
-            let inside =
-                move |key: &Result<Vec<u8>, _>| key.as_ref().map_or(true, |key: &Vec<u8>| key.starts_with(&prefix));
-            Ok::<_, redb::Error>(keys.take_while(inside))
-        };
-        let own = after.map(|id| entry_key(resource, id));
-        let (definition, head) = match &filter.account {
-            None => (Shelf::Entries.definition(), Vec::new()),
-            Some(account) => (Shelf::Needs.definition(), need_key(&entry_key(Resource::Account, account), None)),
-        };
-        let prefix = [head.as_slice(), &[resource.code()]].concat();
-        let after = own.map(|own| [head.as_slice(), &own].concat());
-        let cut = head.len();
-        Ok(of(definition, prefix, after)?.map(move |key| key.map(|key| key[cut..].to_vec())))
-    }
+/// The keys of entries after an id: of an account, where the filter names one.
+fn keys_after(
+    look: &ReadTransaction,
+    resource: Resource,
+    filter: &Filter,
+    after: Option<&str>,
+) -> Result<impl Iterator<Item = Result<Vec<u8>, redb::Error>> + use<>, redb::Error> {
+    let of = |definition: Definition, prefix: Vec<u8>, after: Option<Vec<u8>>| {
+        let start = after.as_ref().map_or(Bound::Included(&prefix), Bound::Excluded);
+        let rows = look.open_table(definition)?.range::<&[u8]>((start.map(Vec::as_slice), Bound::Unbounded))?;
+        let keys = rows.map(|row| row.map(|(key, _)| key.value().to_vec()).map_err(redb::Error::from));
+        let inside =
+            move |key: &Result<Vec<u8>, _>| key.as_ref().map_or(true, |key: &Vec<u8>| key.starts_with(&prefix));
+        Ok::<_, redb::Error>(keys.take_while(inside))
+    };
+    let own = after.map(|id| entry_key(resource, id));
+    let (definition, head) = match &filter.account {
+        None => (Shelf::Entries.definition(), Vec::new()),
+        Some(account) => (Shelf::Needs.definition(), need_key(&entry_key(Resource::Account, account), None)),
+    };
+    let prefix = [head.as_slice(), &[resource.code()]].concat();
+    let after = own.map(|own| [head.as_slice(), &own].concat());
+    let cut = head.len();
+    Ok(of(definition, prefix, after)?.map(move |key| key.map(|key| key[cut..].to_vec())))
 }
 
 /// The instant of a last use, as it lies in its table.

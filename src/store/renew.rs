@@ -2,6 +2,7 @@
 //! renewed in the background, step by step, and gone on with after a restart; what is known by its digest alone, when
 //! it is seen.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
 use super::entry::{Entry, Keyed};
+use super::given::{Known, number_of};
 use super::key::Key;
 use super::keyring::{Keyring, MasterKey};
 use super::keys::Keys;
@@ -19,7 +21,7 @@ use super::link::{self, Stop};
 use super::load::{KEYRING, next_key, replace_key, sync_folder};
 use super::publish::{Above, above};
 use super::refused::Refused;
-use super::rules::{Effect, Known};
+use super::rules::Effect;
 use super::shelf::{Damaged, Desk, Shelf, corrupt};
 use super::trail::{self, Act, Deal};
 use super::upkeep::resource_of;
@@ -45,7 +47,7 @@ impl Writer {
         let mut keyring = self.keys.load().keyring.clone();
         keyring.add_data_key().map_err(|full| Refused::conflict("", full.to_string()))?;
         let deal = Deal::of_store(Act::Rekey, "master key".to_owned());
-        self.save(keyring, &key, Some((actor, deal)))?;
+        self.save(keyring, &key, vec![(actor.clone(), deal)])?;
         self.master.key = key;
         self.renew_all();
         if let Some(file) = file {
@@ -107,42 +109,59 @@ impl Writer {
         count.map_err(|failed| unavailable(&failed))
     }
 
-    /// Takes in the peppers of another store, where digests of an export come from there.
-    pub(super) fn adopt(&mut self, batch: &[(Request, Reply)]) {
-        let known =
-            |pepper: &Key, keyring: &Keyring| keyring.peppers().iter().any(|own| own.key.expose() == pepper.expose());
-        let operations = batch.iter().flat_map(|(request, _)| &request.operations);
-        let given = operations.filter_map(|operation| match operation {
-            Operation::Create { versions, .. } => Some(versions),
-            Operation::Change { .. } | Operation::Rotate { .. } | Operation::Delete { .. } => None,
-        });
+    /// Takes in the peppers of another store, where digests of an export come from there. Says which those are.
+    pub(super) fn adopt(&mut self, batch: &[(Request, Reply)]) -> Vec<Adopted> {
         let mut keyring = self.keys.load().keyring.clone();
-        let mut more = false;
-        for version in given.flatten() {
-            if let Known::Digest { pepper, .. } = &version.known
-                && !known(pepper, &keyring)
-            {
+        let mut adopted: Vec<Adopted> = Vec::new();
+        for (request, _) in batch {
+            for pepper in request.operations.iter().flat_map(foreign_peppers) {
+                if number_of(&keyring, pepper).is_some() {
+                    continue;
+                }
                 // Where there is no room, the request itself is refused.
-                more |= keyring.adopt_pepper(pepper.clone()).is_ok();
+                let Ok(number) = keyring.adopt_pepper(pepper.clone()) else { continue };
+                adopted.push(Adopted { number, actor: request.actor.clone() });
             }
         }
-        if more && let Err(refused) = self.save_under_master(keyring, None) {
+        if adopted.is_empty() {
+            return adopted;
+        }
+        let deeds: Vec<_> = adopted.iter().map(|adopted| adopted.deed(Act::AddPepper)).collect();
+        if let Err(refused) = self.save(keyring, &self.master.key, deeds) {
             tracing::error!(%refused, "the pepper of another store is not taken in");
+            adopted.clear();
+        }
+        adopted
+    }
+
+    /// Lets peppers of other stores go again, where everything that came with them was refused.
+    pub(super) fn let_go(&mut self, adopted: Vec<Adopted>, used: &HashSet<u16>) {
+        let mut keyring = self.keys.load().keyring.clone();
+        let idle: Vec<_> = adopted.into_iter().filter(|adopted| !used.contains(&adopted.number)).collect();
+        if idle.is_empty() {
+            return;
+        }
+        let deeds = idle.iter().map(|idle| idle.deed(Act::RetirePepper)).collect();
+        for idle in &idle {
+            keyring.retire_pepper(idle.number);
+        }
+        if let Err(refused) = self.save(keyring, &self.master.key, deeds) {
+            tracing::warn!(%refused, "the pepper of another store stays though nothing is known under it");
         }
     }
 
     fn save_under_master(&self, keyring: Keyring, deed: Option<(&Actor, Deal)>) -> Result<(), Refused> {
-        self.save(keyring, &self.master.key, deed)
+        self.save(keyring, &self.master.key, deed.into_iter().map(|(actor, deal)| (actor.clone(), deal)).collect())
     }
 
     /// Lays a keyring down, and uses it from then on.
-    fn save(&self, keyring: Keyring, master: &MasterKey, deed: Option<(&Actor, Deal)>) -> Result<(), Refused> {
+    fn save(&self, keyring: Keyring, master: &MasterKey, deeds: Vec<(Actor, Deal)>) -> Result<(), Refused> {
         let (keys, now) = (self.keys.load_full(), self.clock.unix());
         let sealed = keyring.seal(master);
         let written = self.engine.write(|transaction| {
             let mut desk = Desk::open(transaction, &keys)?;
             desk.set(Shelf::Meta, KEYRING, Some(&sealed))?;
-            if let Some((actor, deal)) = deed {
+            for (actor, deal) in deeds {
                 trail::append(&mut desk, now, &actor.0, vec![deal])?;
             }
             Ok::<_, Abort>(())
@@ -244,6 +263,30 @@ impl Writer {
             Err(refused) => tracing::warn!(%refused, "digests are not renewed"),
         }
     }
+}
+
+/// A pepper of another store that was taken in, and for whom.
+pub(super) struct Adopted {
+    number: u16,
+    actor: Actor,
+}
+
+impl Adopted {
+    fn deed(&self, act: Act) -> (Actor, Deal) {
+        (self.actor.clone(), Deal::of_store(act, format!("pepper {}", self.number)))
+    }
+}
+
+/// The peppers that an operation brings along.
+fn foreign_peppers(operation: &Operation) -> impl Iterator<Item = &Key> {
+    let versions = match operation {
+        Operation::Create { versions, .. } => versions.as_slice(),
+        Operation::Change { .. } | Operation::Rotate { .. } | Operation::Delete { .. } => &[],
+    };
+    versions.iter().filter_map(|version| match &version.known {
+        Known::Digest { pepper, .. } => Some(pepper),
+        Known::Secret(_) => None,
+    })
 }
 
 /// The entry with everything that can be opened sealed and digested anew.

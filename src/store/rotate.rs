@@ -18,11 +18,11 @@ use crate::clock::UnixTime;
 
 /// How many versions of a secret are kept, and so how many can be good at once. Those that are over stay as long as there
 /// is room, so that the log can say so.
-const MOST_VERSIONS: usize = 4;
+pub(super) const MOST_VERSIONS: usize = 4;
 /// How long the one before stays good where nothing is said.
-const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const OVERLAP: Duration = Duration::from_hours(24);
 /// The longest overlap: rotation that never ends is none.
-const LONGEST_OVERLAP: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const LONGEST_OVERLAP: Duration = Duration::from_hours(366 * 24);
 
 /// Rotates the secret of an entry.
 pub(super) fn rotate(
@@ -46,7 +46,7 @@ pub(super) fn rotate(
         return Err(Refused::Invalid(faults).into());
     }
     let number = before.versions.first().map_or(1, |newest| newest.number + 1);
-    let Some((version, made)) = rules::new_version(desk, &before, secret, number, at)? else {
+    let Some((version, made)) = rules::new_version(desk, &before, secret.as_ref(), number, at)? else {
         return Err(Refused::invalid("", "there is no secret to rotate").into());
     };
     let mut older = before.versions.clone();

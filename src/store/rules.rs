@@ -7,15 +7,16 @@ use serde_json::{Map, Value};
 
 use super::Operation;
 use super::document::{self, New};
-use super::entry::{Entry, Keyed, Version};
-use super::key::Key;
-use super::keys::Keys;
+use super::entry::{Entry, Version};
+use super::given::{self, Given};
+use super::index::Index;
 use super::link::{self, Stop};
 use super::refused::Refused;
 use super::resource::{Owner, Resource};
 use super::shelf::{Desk, Shelf, entry_key, need_key, of_entry_key};
 use super::trail::{Act, Deal};
 use crate::clock::UnixTime;
+use crate::record::{Digest, Kind};
 use crate::secret::Secret;
 
 /// What is declared in the configuration and cannot be in the store as well.
@@ -25,31 +26,15 @@ pub(super) type Declared = HashSet<(Resource, String)>;
 pub(super) struct Circumstances<'a> {
     pub(super) now: UnixTime,
     pub(super) declared: &'a Declared,
+    pub(super) index: &'a Index,
 }
 
-/// A version of a secret as an export has it.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// When it was made.
-    pub created: Option<UnixTime>,
-    /// Good before then.
-    pub expires: Option<UnixTime>,
-    /// What is known of it.
-    pub known: Known,
-}
-
-/// What an export knows of a secret.
-#[derive(Clone, Debug)]
-pub enum Known {
-    /// Itself.
-    Secret(Secret),
-    /// Its digest alone, under a pepper of the store that it comes from.
-    Digest {
-        /// The pepper.
-        pepper: Key,
-        /// The digest.
-        digest: [u8; 32],
-    },
+impl Circumstances<'_> {
+    /// Whether a declared credential is known by this digest. It is one of a declared account: those on file are never.
+    fn is_declared(&self, kind: Kind, digest: [u8; 32]) -> bool {
+        let holder = self.index.known_by(kind, &Digest(digest));
+        holder.is_some_and(|record| self.declared.contains(&(Resource::Account, record.account.id.0.to_string())))
+    }
 }
 
 /// What a change did to one entry.
@@ -110,12 +95,17 @@ fn create(
     at: &Circumstances<'_>,
 ) -> Result<Worked, Stop> {
     let New { id, common, body, secret } = document::read_new(resource, document)?;
+    given::few_enough(given.len()).map_err(|message| Refused::invalid("versions", message))?;
+    if let (Some(rule), Some(_), false) = (resource.secret(), &secret, given.is_empty()) {
+        let message = format!("there is a `{}` already: it is the one or the other", rule.field);
+        return Err(Refused::invalid("versions", message).into());
+    }
     let id = id.unwrap_or_else(super::new_id);
     free(desk, resource, &id, at)?;
     let mut entry = Entry { id, revision: 1, created: at.now, changed: at.now, common, body, versions: Vec::new() };
     link::references(desk, &mut entry)?;
     let made = if given.is_empty() {
-        let (version, made) = first_version(desk, &entry, secret, at)?;
+        let (version, made) = first_version(desk, &entry, secret.as_ref(), at)?;
         entry.versions.extend(version);
         made
     } else {
@@ -146,7 +136,7 @@ pub(super) fn free(desk: &Desk<'_>, resource: Resource, id: &str, at: &Circumsta
 fn first_version(
     desk: &Desk<'_>,
     entry: &Entry,
-    given: Option<Secret>,
+    given: Option<&Secret>,
     at: &Circumstances<'_>,
 ) -> Result<(Option<Version>, Option<Secret>), Stop> {
     match new_version(desk, entry, given, 1, at)? {
@@ -159,13 +149,13 @@ fn first_version(
 pub(super) fn new_version(
     desk: &Desk<'_>,
     entry: &Entry,
-    given: Option<Secret>,
+    given: Option<&Secret>,
     number: u32,
     at: &Circumstances<'_>,
 ) -> Result<Option<(Version, Option<Secret>)>, Stop> {
     let Some(rule) = entry.resource().secret() else { return Ok(None) };
     let made = given.is_none().then(rule.make);
-    let Some(secret) = given.as_ref().or(made.as_ref()) else { return Ok(None) };
+    let Some(secret) = given.or(made.as_ref()) else { return Ok(None) };
     let keys = desk.keys();
     let inner = (rule.check)(secret).map_err(|message| Refused::invalid(rule.field, message))?;
     let text = inner.as_ref().unwrap_or(secret).expose();
@@ -174,6 +164,11 @@ pub(super) fn new_version(
         for keyed in keys.digests(text) {
             if desk.get(Shelf::Handles, &super::shelf::secret_handle_key(kind, &keyed))?.is_some() {
                 return Err(Refused::Conflict(link::taken(entry.resource(), rule)).into());
+            }
+            if at.is_declared(kind, keyed.digest) {
+                let what = entry.resource().words();
+                let message = format!("the same {what} is declared in the configuration");
+                return Err(Refused::conflict(rule.field, message).into());
             }
         }
     }
@@ -211,23 +206,23 @@ pub(super) fn replace(
     fields: Vec<String>,
     alter: impl FnOnce(&mut Entry),
 ) -> Result<Worked, Stop> {
-    let mut after = before.clone();
-    alter(&mut after);
-    let same = after == before;
-    link::references(desk, &mut after)?;
+    let mut changed = before.clone();
+    alter(&mut changed);
+    let same = changed == before;
+    link::references(desk, &mut changed)?;
     if same {
         // Nothing was asked that is not so already: no new revision, nothing for the trail.
         return Ok(Worked { entry: before, made: None, effects: Vec::new(), deals: Vec::new() });
     }
-    after.revision += 1;
-    after.changed = at.now;
+    changed.revision += 1;
+    changed.changed = at.now;
     link::untie(desk, &before)?;
-    link::tie(desk, &after)?;
-    desk.put_entry(&after)?;
-    let deals = vec![Deal::of(act, &after, fields)];
-    let mut effects = dependents(desk, &after)?;
-    effects.insert(0, Effect { before: Some(before), after: Some(after.clone()) });
-    Ok(Worked { entry: after, made: None, effects, deals })
+    link::tie(desk, &changed)?;
+    desk.put_entry(&changed)?;
+    let deals = vec![Deal::of(act, &changed, fields)];
+    let mut effects = dependents(desk, &changed)?;
+    effects.insert(0, Effect { before: Some(before), after: Some(changed.clone()) });
+    Ok(Worked { entry: changed, made: None, effects, deals })
 }
 
 /// What stands or falls with an entry though it has not changed itself: the tokens of a camera, a group or a user.
@@ -291,36 +286,4 @@ fn take_away(
     deals.push(Deal::of(Act::Delete, &entry, Vec::new()));
     effects.push(Effect { before: Some(entry), after: None });
     Ok(())
-}
-
-impl Given {
-    /// As a version of the entry's secret.
-    fn version(self, number: u32, desk: &Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<Version, Stop> {
-        let Some(rule) = entry.resource().secret() else {
-            return Err(Refused::invalid("versions", "it has no secret").into());
-        };
-        let (created, expires) = (self.created.unwrap_or(at.now), self.expires);
-        match self.known {
-            Known::Secret(secret) => {
-                let Some((version, _)) = new_version(desk, entry, Some(secret), number, at)? else {
-                    return Err(Refused::invalid("versions", "it has no secret").into());
-                };
-                Ok(Version { created, expires, ..version })
-            }
-            Known::Digest { .. } if rule.sealed => {
-                Err(Refused::invalid("versions", "its secret itself is needed, not a digest").into())
-            }
-            Known::Digest { pepper, digest } => {
-                let pepper = number_of(desk.keys(), &pepper).ok_or_else(|| {
-                    Refused::conflict("versions", "the peppers of too many stores are in use; retire some first")
-                })?;
-                Ok(Version { number, created, expires, digest: Keyed { pepper, digest }, sealed: None })
-            }
-        }
-    }
-}
-
-/// The number of a pepper in this store.
-fn number_of(keys: &Keys, pepper: &Key) -> Option<u16> {
-    keys.keyring.peppers().iter().find(|own| own.key.expose() == pepper.expose()).map(|own| own.number)
 }

@@ -22,6 +22,9 @@ use crate::record::Kind;
 /// Every table maps bytes to bytes, so that one undo serves all.
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
+/// A key and what lies under it.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {
@@ -81,25 +84,25 @@ impl<'txn> Desk<'txn> {
     }
 
     /// What lies under a key.
-    pub(super) fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
-        Ok(self.tables[shelf as usize].get(key)?.map(|value| value.value().to_vec()))
+    pub(super) fn get(&self, on: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(self.tables[on as usize].get(key)?.map(|value| value.value().to_vec()))
     }
 
     /// Lays something down, or takes it away.
-    pub(super) fn set(&mut self, shelf: Shelf, key: &[u8], value: Option<&[u8]>) -> Result<(), redb::Error> {
-        let table = &mut self.tables[shelf as usize];
+    pub(super) fn set(&mut self, on: Shelf, key: &[u8], value: Option<&[u8]>) -> Result<(), redb::Error> {
+        let table = &mut self.tables[on as usize];
         let before = match value {
             Some(value) => table.insert(key, value)?.map(|before| before.value().to_vec()),
             None => table.remove(key)?.map(|before| before.value().to_vec()),
         };
-        self.undo.push((shelf, key.to_vec(), before));
+        self.undo.push((on, key.to_vec(), before));
         Ok(())
     }
 
     /// The keys that begin so, at most `most` of them.
-    pub(super) fn keys_under(&self, shelf: Shelf, prefix: &[u8], most: usize) -> Result<Vec<Vec<u8>>, redb::Error> {
+    pub(super) fn keys_under(&self, on: Shelf, prefix: &[u8], most: usize) -> Result<Vec<Vec<u8>>, redb::Error> {
         let mut found = Vec::new();
-        for row in self.tables[shelf as usize].range::<&[u8]>(prefix..)? {
+        for row in self.tables[on as usize].range::<&[u8]>(prefix..)? {
             let (key, _) = row?;
             if !key.value().starts_with(prefix) || found.len() == most {
                 break;
@@ -110,14 +113,9 @@ impl<'txn> Desk<'txn> {
     }
 
     /// The first rows after a key, at most `most` of them.
-    pub(super) fn rows_after(
-        &self,
-        shelf: Shelf,
-        after: &[u8],
-        most: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+    pub(super) fn rows_after(&self, on: Shelf, after: &[u8], most: usize) -> Result<Vec<Row>, redb::Error> {
         let range = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        let rows = self.tables[shelf as usize].range::<&[u8]>(range)?.take(most);
+        let rows = self.tables[on as usize].range::<&[u8]>(range)?.take(most);
         rows.map(|row| row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(Into::into))
             .collect()
     }
@@ -162,7 +160,7 @@ pub(super) fn corrupt(what: Damaged) -> redb::Error {
 }
 
 /// A row that was not written so.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a row of the store is damaged: {0}")]
 pub(super) struct Damaged(pub(super) &'static str);
 

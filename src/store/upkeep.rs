@@ -15,9 +15,9 @@ use crate::clock::Clock;
 use crate::record::Kind;
 
 /// How often last uses are written down: they are coarse.
-const USES_EVERY: Duration = Duration::from_secs(5 * 60);
+const USES_EVERY: Duration = Duration::from_mins(5);
 /// How often kept answers are swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// How long a renewal rests that the disk refused.
 const REST: Duration = Duration::from_secs(30);
 /// The most rows of one step.

@@ -31,10 +31,13 @@ const TICK: Duration = Duration::from_millis(200);
 /// Who hears what came of a request.
 pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Refused>) + Send>;
 
+/// Something else that the writer does between two batches.
+pub(super) type Task = Box<dyn FnOnce(&mut Writer) + Send>;
+
 /// What the writer is asked to do.
 pub(super) enum Job {
     Change { request: Request, reply: Reply },
-    Task(Box<dyn FnOnce(&mut Writer) + Send>),
+    Task(Task),
 }
 
 impl Job {
@@ -123,9 +126,9 @@ impl Writer {
 
     /// Works a batch in one transaction. Whoever is refused leaves nothing behind.
     fn commit(&mut self, batch: Vec<(Request, Reply)>) {
-        self.adopt(&batch);
+        let adopted = self.adopt(&batch);
         let (keys, declared) = (self.keys.load_full(), self.declared.load_full());
-        let at = Circumstances { now: self.clock.unix(), declared: &declared };
+        let at = Circumstances { now: self.clock.unix(), declared: &declared, index: &self.index };
         let mut waiting = batch.into_iter();
         let mut done: Vec<Done> = Vec::with_capacity(waiting.len());
         let written = self.engine.write(|transaction| {
@@ -158,9 +161,11 @@ impl Writer {
                 reply(Err(refused.clone()));
             }
         }
+        let used = if adopted.is_empty() || failed.is_some() { HashSet::new() } else { peppers(&done) };
         for told in done {
             self.tell(told, failed.as_ref());
         }
+        self.let_go(adopted, &used);
     }
 
     /// Lets everyone see what was written, and answers.
@@ -185,6 +190,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// The peppers under which something is known in what was worked.
+fn peppers(done: &[Done]) -> HashSet<u16> {
+    let entries = done.iter().flat_map(|done| &done.publications).filter_map(|shown| shown.effect.after.as_ref());
+    entries.flat_map(|entry| &entry.versions).map(|version| version.digest.pepper).collect()
 }
 
 /// Why nothing was written.
@@ -264,7 +275,7 @@ pub(super) fn unavailable(failed: &Failed) -> Refused {
     Refused::Unavailable(failed.to_string())
 }
 
-fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Box<dyn FnOnce(&mut Writer) + Send>> {
+fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Task> {
     let mut operations: usize = batch.iter().map(|(request, _)| request.operations.len()).sum();
     while operations < MOST_AT_ONCE {
         match jobs.try_recv() {

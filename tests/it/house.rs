@@ -8,7 +8,7 @@ use std::time::Duration;
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
 use vidgate::run::{Options, Server};
-use vidgate::store::Index;
+use vidgate::store::{Index, Purpose, Store};
 
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -38,7 +38,7 @@ impl TestGateway {
 
     /// The same at another time.
     pub fn start_at(now: UnixTime, toml: &str, base: &Path, workers: usize) -> Self {
-        let loaded = match config::load_text("test.toml", toml, base) {
+        let loaded = match config::load_text("test.toml", toml, base, Purpose::Serve) {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
         };
@@ -60,6 +60,11 @@ impl TestGateway {
     /// Where a listener is bound.
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.server.as_ref().expect("it runs").address(listener).expect("the listener exists")
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        self.server.as_ref().and_then(Server::store).expect("it runs, and has a store")
     }
 
     /// A raw connection to the listener `public`.

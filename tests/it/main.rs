@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod bodies;
+mod cli_store;
 mod credentials;
 mod deadlines;
 mod dialects;
@@ -28,6 +29,7 @@ mod pool;
 mod secrecy;
 mod sizes;
 mod spelling;
+mod store;
 mod stranger;
 mod streaming;
 mod streams;

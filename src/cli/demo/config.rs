@@ -1,15 +1,16 @@
 //! The configuration that the demo runs on: a real `vidgate.toml` in the temporary folder, loaded as any other, so that
-//! what the demo shows is what an operator gets. Its secrets stand beside it in files of their own.
+//! what the demo shows is what an operator gets. Voximplant's accounts are declared in it; everyone else is in the store
+//! beside it (`stock.rs`), made as `vidgate store init` makes it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::Trouble;
-use super::credentials::{CameraToken, Credentials};
+use super::credentials::{Credentials, Voximplant};
 use super::folder::Folder;
 use super::upstream::Upstreams;
 use super::vendor::Vendor;
-use crate::clock::UnixTime;
+use crate::cli::store::init;
 
 /// The files of the demo that a client may need, besides the certificates.
 #[derive(Debug)]
@@ -24,31 +25,16 @@ pub(super) struct Files {
     pub(super) credentials: PathBuf,
 }
 
-/// Writes the configuration and every file that it names.
-pub(super) fn write(
-    folder: &Folder,
-    credentials: &Credentials,
-    upstreams: &Upstreams,
-    now: UnixTime,
-) -> Result<Files, Trouble> {
-    let vxg = &credentials.vxg;
-    for (name, secret) in [
-        (LICENSE_KEY, &vxg.license_key),
-        (LICENSE_KEY_EXPIRED, &vxg.license_key_expired),
-        (LICENSE_KEY_DISABLED, &vxg.license_key_disabled),
-        (API_SECRET, &credentials.securevideo.secret),
-        (PUBLIC_KEY, &credentials.voximplant.public_key),
-    ] {
-        folder.write(name, secret)?;
-    }
-    for token in [&vxg.all, &vxg.watch, &vxg.expired] {
-        folder.write(&camera_file(token), &token.access)?;
-    }
+/// Writes the configuration and every file that it names, and makes the store.
+pub(super) fn write(folder: &Folder, credentials: &Credentials, upstreams: &Upstreams) -> Result<Files, Trouble> {
     let voximplant = &credentials.voximplant;
-    let yesterday = jiff::Timestamp::from_second(i64::try_from(now.0).unwrap_or(i64::MAX) - 24 * 3600)?;
-    let text = [listeners(), routes(upstreams), SCHEMES.to_owned(), accounts(credentials, yesterday)].join("\n");
+    folder.write(PUBLIC_KEY, &voximplant.public_key)?;
+    folder.write(ADMIN_TOKEN, &credentials.admin_token)?;
+    let text = [listeners(), STORE.to_owned(), routes(upstreams), SCHEMES.to_owned(), accounts(voximplant)].join("\n");
+    let config = folder.write("vidgate.toml", &text)?;
+    init::make_for(&config)?;
     Ok(Files {
-        config: folder.write("vidgate.toml", &text)?,
+        config,
         private_key: folder.write("service-account.key", &voximplant.private_key)?,
         large_upload: folder.write("large-upload.bin", &"\0".repeat(3 << 19))?,
         credentials: folder.write("credentials.json", &voximplant.file())?,
@@ -56,15 +42,19 @@ pub(super) fn write(
 }
 
 const SERVER_PAIR: &str = r#"certificate = "server.pem", key = "server.key""#;
-const LICENSE_KEY: &str = "license-key.secret";
-const LICENSE_KEY_EXPIRED: &str = "license-key-expired.secret";
-const LICENSE_KEY_DISABLED: &str = "license-key-disabled.secret";
-const API_SECRET: &str = "api-client.secret";
+const ADMIN_TOKEN: &str = "admin.token";
 const PUBLIC_KEY: &str = "service-account.pem";
 
-fn camera_file(token: &CameraToken) -> String {
-    format!("camera-{}.secret", token.camera)
-}
+/// Where everyone is but Voximplant's, and how that is managed.
+const STORE: &str = r#"
+[store]
+path = "vidgate.redb"
+master_key = { file = "master.key" }
+
+[admin]
+address = "127.0.0.1:0"
+tokens = { demo = { file = "admin.token" } }
+"#;
 
 /// A plain and a TLS listener a vendor, and the super-admin's.
 fn listeners() -> String {
@@ -155,44 +145,22 @@ networks = ["192.0.2.0/24"]
 [scheme.service.jwt]
 "#;
 
-/// Who exists.
-fn accounts(credentials: &Credentials, yesterday: jiff::Timestamp) -> String {
-    let vxg = &credentials.vxg;
-    let mut text = format!(
-        "\n[[account]]\nid = \"acme\"\nlicense_key = [\n\
-         {INDENT}{{ id = \"main\", key = {{ file = \"{LICENSE_KEY}\" }} }},\n\
-         {INDENT}{{ id = \"old\", key = {{ file = \"{LICENSE_KEY_EXPIRED}\" }}, expires = \"{yesterday}\" }},\n\
-         {INDENT}{{ id = \"off\", key = {{ file = \"{LICENSE_KEY_DISABLED}\" }}, disabled = true }},\n]\ncamera = [\n"
-    );
-    for token in [&vxg.all, &vxg.watch, &vxg.expired] {
-        let (camera, file, scope) = (token.camera, camera_file(token), token.scope);
-        let _ = writeln!(
-            text,
-            "{INDENT}{{ id = \"{camera}\", tokens = [{{ file = \"{file}\" }}], scopes = [\"{scope}\"] }},"
-        );
-    }
-    text.push_str("]\n");
-    let identifier = &credentials.securevideo.identifier;
-    let voximplant = &credentials.voximplant;
-    let (account, child, key_id) = (&voximplant.account, &voximplant.child, &voximplant.key_id);
-    let _ = write!(
-        text,
-        "\n[[account]]\nid = \"clinic\"\n\
-         api_client = [{{ id = \"{identifier}\", secret = {{ file = \"{API_SECRET}\" }} }}]\n\
-         \n[[account]]\nid = \"{account}\"\n\
+/// Who is declared.
+fn accounts(voximplant: &Voximplant) -> String {
+    let Voximplant { account, child, key_id, .. } = voximplant;
+    format!(
+        "\n[[account]]\nid = \"{account}\"\n\
          service_account = [{{ id = \"{key_id}\", public_key = \"{PUBLIC_KEY}\" }}]\n\
          \n[[account]]\nid = \"{child}\"\nparent = \"{account}\"\n"
-    );
-    text
+    )
 }
-
-const INDENT: &str = "    ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::demo::pki::Pki;
     use crate::clock::Clock;
+    use crate::store::Purpose;
 
     fn written() -> (Folder, Files, String) {
         let folder = Folder::create().unwrap();
@@ -200,7 +168,7 @@ mod tests {
         Pki::create(&folder, now).unwrap();
         let credentials = Credentials::create(now).unwrap();
         let upstreams = Upstreams::start().unwrap();
-        let files = write(&folder, &credentials, &upstreams, now).unwrap();
+        let files = write(&folder, &credentials, &upstreams).unwrap();
         let text = std::fs::read_to_string(&files.config).unwrap();
         (folder, files, text)
     }
@@ -208,25 +176,20 @@ mod tests {
     #[test]
     fn what_is_written_loads_and_warns_only_of_certificates_that_nobody_judges_yet() {
         let (_folder, files, _) = written();
-        let loaded = crate::config::load(&files.config).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let loaded = crate::config::load(&files.config, Purpose::Look)
+            .unwrap_or_else(|report| panic!("{}", report.render(false)));
         let warnings: Vec<String> = loaded.warnings.sentences().collect();
         assert!(matches!(&warnings[..], [one] if one.contains("callers are asked for a certificate")), "{warnings:?}");
     }
 
     #[test]
-    fn every_vendor_has_two_listeners_and_no_secret_stands_in_the_file() {
-        let (folder, _, text) = written();
+    fn every_vendor_has_two_listeners() {
+        let (_folder, _, text) = written();
         let table: toml::Table = text.parse().unwrap();
         let listeners = table["listener"].as_table().unwrap();
         for vendor in Vendor::ALL {
             assert!(!listeners[vendor.name()].as_table().unwrap().contains_key("tls"));
             assert!(listeners[&vendor.tls_listener()].as_table().unwrap().contains_key("tls"));
-        }
-        let secrets = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let secrets: Vec<_> = secrets.filter(|path| path.extension().is_some_and(|end| end == "secret")).collect();
-        assert_eq!(secrets.len(), 7);
-        for secret in secrets {
-            assert!(!text.contains(&std::fs::read_to_string(&secret).unwrap()), "{}", secret.display());
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Trouble, pki};
 use crate::clock::UnixTime;
+use crate::store::key_text::{self, Prefix};
 
 /// What VXG's real tokens of today say: 36,530 days.
 const SHARE_LIFETIME: u64 = 0xbc1f_ab00;
@@ -24,6 +25,8 @@ pub(super) struct Credentials {
     pub(super) securevideo: SecureVideo,
     /// For Voximplant.
     pub(super) voximplant: Voximplant,
+    /// For the admin API.
+    pub(super) admin_token: String,
 }
 
 /// Licence keys and camera tokens.
@@ -34,6 +37,8 @@ pub(super) struct Vxg {
     pub(super) license_key_expired: String,
     /// One that an operator has switched off.
     pub(super) license_key_disabled: String,
+    /// Two that nobody has yet: a guest's first one, and the one that takes its place.
+    pub(super) guests: [String; 2],
     /// Everything on one camera.
     pub(super) all: CameraToken,
     /// Only looking at another camera.
@@ -99,7 +104,12 @@ pub(super) struct Tokens {
 impl Credentials {
     /// Makes them.
     pub(super) fn create(now: UnixTime) -> Result<Self, Trouble> {
-        Ok(Self { vxg: Vxg::create(now)?, securevideo: SecureVideo::create()?, voximplant: Voximplant::create(now)? })
+        Ok(Self {
+            vxg: Vxg::create(now)?,
+            securevideo: SecureVideo::create()?,
+            voximplant: Voximplant::create(now)?,
+            admin_token: hex(&random::<16>()?),
+        })
     }
 }
 
@@ -111,11 +121,17 @@ impl Vxg {
             license_key: license_key()?,
             license_key_expired: license_key()?,
             license_key_disabled: license_key()?,
+            guests: [guest(), guest()],
             all: CameraToken::create(248_527, "all", now, SHARE_LIFETIME)?,
             watch: CameraToken::create(248_528, "watch", now, SHARE_LIFETIME)?,
             expired: CameraToken::create(248_529, "all", long_ago, 3600)?,
         })
     }
+}
+
+/// A licence key as vidgate makes them itself.
+fn guest() -> String {
+    String::from_utf8_lossy(key_text::make(Prefix::LICENSE_KEY).expose()).into_owned()
 }
 
 impl CameraToken {

@@ -5,10 +5,12 @@ use super::config::{self, Files, SUPER_ADMIN};
 use super::credentials::Credentials;
 use super::folder::Folder;
 use super::pki::Pki;
+use super::stock;
 use super::upstream::Upstreams;
 use super::vendor::Vendor;
 use crate::clock::Clock;
 use crate::run::{Options, Server};
+use crate::store::Purpose;
 
 /// What a client must know. Plain data: what runs is in [`Ground`].
 pub(super) struct Facts {
@@ -16,12 +18,22 @@ pub(super) struct Facts {
     pub(super) sites: Vec<Site>,
     /// Where the super-admin's listener is.
     pub(super) super_admin: String,
+    /// The admin API, if there is one.
+    pub(super) admin: Option<Admin>,
     /// What to present.
     pub(super) credentials: Credentials,
     /// The certificates.
     pub(super) pki: Pki,
     /// The other files.
     pub(super) files: Files,
+}
+
+/// The admin API.
+pub(super) struct Admin {
+    /// Where it is: `http://127.0.0.1:PORT`.
+    pub(super) url: String,
+    /// What lets an operator in: `Authorization: Bearer`.
+    pub(super) token: String,
 }
 
 /// The addresses of one vendor.
@@ -59,9 +71,12 @@ impl Ground {
         let pki = Pki::create(&folder, now)?;
         let credentials = Credentials::create(now)?;
         let upstreams = Upstreams::start()?;
-        let files = config::write(&folder, &credentials, &upstreams, now)?;
-        let loaded = crate::config::load(&files.config).map_err(|report| Trouble::Config(report.render(false)))?;
+        let files = config::write(&folder, &credentials, &upstreams)?;
+        let loaded = crate::config::load(&files.config, Purpose::Serve)
+            .map_err(|report| Trouble::Config(report.render(false)))?;
         let server = Server::start(loaded, &Options { workers: workers(), clock })?;
+        let store = server.store().expect("the demo's own configuration has a store");
+        stock::fill(store, &credentials, now)?;
         let sites = Vendor::ALL.map(|vendor| Site {
             vendor,
             http: format!("http://127.0.0.1:{}", port(&server, vendor.name())),
@@ -69,7 +84,10 @@ impl Ground {
             upstream: format!("http://{}", upstreams.address(vendor)),
         });
         let super_admin = format!("https://localhost:{}", port(&server, SUPER_ADMIN));
-        let facts = Facts { sites: sites.into(), super_admin, credentials, pki, files };
+        let admin = server
+            .admin_address()
+            .map(|address| Admin { url: format!("http://{address}"), token: credentials.admin_token.clone() });
+        let facts = Facts { sites: sites.into(), super_admin, admin, credentials, pki, files };
         Ok((Self { server, _upstreams: upstreams, _folder: folder }, facts))
     }
 

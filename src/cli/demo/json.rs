@@ -30,8 +30,7 @@ pub(super) fn describe(facts: &Facts) -> Value {
     json!({
         "vendors": vendors,
         "super_admin": facts.super_admin,
-        // There is no admin API yet.
-        "admin": null,
+        "admin": facts.admin.as_ref().map(|admin| json!({ "url": admin.url, "token": admin.token })),
         "ca": facts.pki.ca,
         "client_certificate": facts.pki.client.certificate,
         "client_key": facts.pki.client.key,
@@ -107,7 +106,7 @@ mod tests {
     use crate::cli::demo::config;
     use crate::cli::demo::credentials::Credentials;
     use crate::cli::demo::folder::Folder;
-    use crate::cli::demo::ground::Site;
+    use crate::cli::demo::ground::{Admin, Site};
     use crate::cli::demo::pki::Pki;
     use crate::cli::demo::upstream::Upstreams;
     use crate::clock::Clock;
@@ -124,12 +123,14 @@ mod tests {
         let description = describe(&Facts {
             sites: Vendor::ALL.map(site).into(),
             super_admin: String::new(),
+            admin: Some(Admin { url: String::new(), token: String::new() }),
             pki: Pki::create(&folder, now).unwrap(),
-            files: config::write(&folder, &credentials, &upstreams, now).unwrap(),
+            files: config::write(&folder, &credentials, &upstreams).unwrap(),
             credentials,
         });
         let top = ["admin", "ca", "client_certificate", "client_key", "config", "super_admin", "vendors"];
         assert_eq!(names(&description), top);
+        assert_eq!(names(&description["admin"]), ["token", "url"]);
         for (vendor, expected) in [
             (
                 "vxg",

@@ -11,6 +11,7 @@ mod json;
 mod once;
 mod page;
 mod pki;
+mod stock;
 mod upstream;
 mod vendor;
 
@@ -24,6 +25,8 @@ use std::task::Poll;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::ground::Ground;
+use super::store::init::NotMade;
+use crate::store::Refused;
 
 /// What can be asked of the demo.
 #[derive(clap::Args, Debug)]
@@ -141,6 +144,12 @@ enum Trouble {
     /// The demo's own configuration is refused, which is a defect of ours.
     #[error("the demo's own configuration does not load\n{0}")]
     Config(String),
+    /// The store cannot be made.
+    #[error(transparent)]
+    NotMade(#[from] NotMade),
+    /// The store does not take what the demo puts into it, which is a defect of ours.
+    #[error("the demo's store refuses: {0}")]
+    Refused(#[from] Refused),
     /// A certificate or a key.
     #[error("a certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),

@@ -32,23 +32,28 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
             about(vendor)
         )?;
         for (heading, style, accepted) in [("accepted", ACCEPTED, true), ("refused", REFUSED, false)] {
-            let mut group = cases.iter().filter(|case| case.vendor == vendor && case.accepted == accepted).peekable();
+            let of_group = |case: &&Case| case.vendor == vendor && case.accepted == accepted && !case.told;
+            let mut group = cases.iter().filter(of_group).peekable();
             if group.peek().is_some() {
                 writeln!(out, "\n  {style}{heading}{style:#}")?;
             }
-            for case in group {
-                writeln!(
-                    out,
-                    "  {style}# {}{style:#} {QUIET}{}{QUIET:#}\n  {}",
-                    case.status,
-                    case.what,
-                    case.curl.line()
-                )?;
-            }
+            group.try_for_each(|case| line(case, style, &mut out))?;
+        }
+    }
+    if let Some(admin) = &facts.admin {
+        writeln!(out, "\n{TITLE}The life of a licence key{TITLE:#}   {}   {QUIET}{}{QUIET:#}\n", admin.url, LIFE)?;
+        for case in cases.iter().filter(|case| case.told) {
+            line(case, if case.status < 400 { ACCEPTED } else { REFUSED }, &mut out)?;
         }
     }
     writeln!(out, "\nServing until Ctrl-C.")?;
     out.flush()
+}
+
+const LIFE: &str = "the admin API; the lines build on each other, from the first to the last, and can be repeated";
+
+fn line(case: &Case, style: Style, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  {style}# {}{style:#} {QUIET}{}{QUIET:#}\n  {}", case.status, case.what, case.curl.line())
 }
 
 fn about(vendor: Vendor) -> &'static str {

@@ -1,6 +1,6 @@
 //! Who the file says exists, found right in itself, and how that comes into an index where others may be already.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing};
 use crate::secret::Secret;
-use crate::store::Index;
+use crate::store::{Index, Resource, Sound};
 
 /// Everyone in the file, in its order.
 #[derive(Debug, Default)]
@@ -85,6 +85,31 @@ impl Declared {
         }
     }
 
+    /// Says which cameras and groups are on file already: there, an index knows their tokens alone.
+    pub(super) fn clashes_on_file(&self, store: &Sound, report: &mut Report) {
+        for declared in self.credentials.iter().filter(|own| matches!(own.kind, Kind::CameraToken | Kind::GroupToken)) {
+            let (resource, id) = declared.entry();
+            match store.holds(resource, id) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let invalid = Invalid::new(format!("this {} is in the store as `{id}`", resource.words()));
+                    report.error(declared.id_place.clone(), invalid.hint(ELSEWHERE));
+                }
+                Err(unopened) => return report.error(declared.id_place.clone(), Invalid::new(unopened.to_string())),
+            }
+        }
+    }
+
+    /// What of the store this would be, were it there.
+    pub(super) fn entries(&self) -> HashSet<(Resource, String)> {
+        let accounts = self.accounts.iter().map(|declared| (Resource::Account, declared.account.id.0.to_string()));
+        let credentials = self.credentials.iter().map(|declared| {
+            let (resource, id) = declared.entry();
+            (resource, id.to_owned())
+        });
+        accounts.chain(credentials).collect()
+    }
+
     fn clashes(&self, index: &Index, report: &mut Report) {
         for declared in &self.accounts {
             if let Some(stored) = index.account(&declared.account.id.0) {
@@ -107,6 +132,22 @@ impl Declared {
 }
 
 impl Credential {
+    /// The resource that it would be in the store, and its id there: all tokens of a camera are one camera's.
+    fn entry(&self) -> (Resource, &str) {
+        let of_many = || self.id.rsplit_once('#').map_or(&*self.id, |(id, _)| id);
+        match self.kind {
+            Kind::LicenseKey => (Resource::LicenseKey, &self.id),
+            Kind::ApiClient => (Resource::ApiClient, &self.id),
+            Kind::CameraToken => (Resource::Camera, of_many()),
+            Kind::GroupToken => (Resource::CameraGroup, of_many()),
+            Kind::ServiceAccountKey => (Resource::ServiceAccount, &self.id),
+            Kind::User | Kind::UserKey => (Resource::User, &self.id),
+            Kind::BearerToken => (Resource::BearerToken, &self.id),
+            Kind::App => (Resource::App, &self.id),
+            Kind::AdminCertificate => (Resource::AdminCertificate, &self.id),
+        }
+    }
+
     fn details(self, account: Arc<Account>, index: &Index) -> Details {
         let proof = self.secret.map(|secret| index.proof(secret.expose(), None));
         Details {
@@ -135,9 +176,10 @@ fn same_id(stored: &Record) -> Invalid {
 }
 
 fn same_text(kind: Kind, stored: &str) -> Invalid {
-    Invalid::new(format!("the same {} is in the store as `{stored}`", kind.speaker()))
-        .hint("take it out of this file, or out of the store")
+    Invalid::new(format!("the same {} is in the store as `{stored}`", kind.speaker())).hint(ELSEWHERE)
 }
+
+const ELSEWHERE: &str = "take it out of this file, or out of the store";
 
 #[cfg(test)]
 mod tests;

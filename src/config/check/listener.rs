@@ -51,7 +51,7 @@ fn address(
 }
 
 /// Whether the operating system would refuse to bind both. Port 0 is a new port each time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     // `[::]` takes IPv4 as well: listeners are dual stack.
     let covers = |all: IpAddr, some: IpAddr| all.is_unspecified() && (all.is_ipv6() || some.is_ipv4());
     one.port() != 0

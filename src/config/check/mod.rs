@@ -2,10 +2,12 @@
 //! anything is refused, and a World exists only if nothing was wrong.
 
 mod account;
+mod admin;
 mod declared;
 mod listener;
 mod route;
 mod scheme;
+mod store;
 mod token;
 mod upstream;
 
@@ -14,6 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::declared::Declared;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -21,27 +24,38 @@ use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
 use crate::invalid::Invalid;
 use crate::secret::{Secret, SecretSource};
-use crate::store::Index;
+use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::log;
 use crate::units::Network;
 use crate::world::World;
 
+pub use self::store::Unmade;
+pub(super) use self::store::unmade;
+
 /// What the file says, ready to run.
 pub(super) struct Meant {
     pub(super) world: World,
+    pub(super) store: Option<Sound>,
     pub(super) workers: Option<usize>,
     pub(super) log: log::Settings,
     pub(super) drain: Duration,
+    pub(super) admin: Option<crate::admin::Settings>,
 }
 
 /// Turns what was written into what is meant. `None`: the report says why.
-pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<Meant> {
+pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut Report) -> Option<Meant> {
     trusted_proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
     let listeners = listener::listeners(&file.listeners, source, report);
+    let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, source, report);
     let declared = account::accounts(&file.accounts, source, report);
+    if let (Some(admin), None) = (&file.admin, &file.store) {
+        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
+        report.error(admin.place.clone(), invalid);
+    }
+    let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let routes = route::routes(&file, &schemes, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
@@ -49,11 +63,7 @@ pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<
     if report.errors() > 0 {
         return None;
     }
-    let directory = Index::new();
-    declared.install(&directory, report);
-    if report.errors() > 0 {
-        return None;
-    }
+    let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
     Some(Meant {
@@ -64,13 +74,34 @@ pub(super) fn check(file: File, source: &Source, report: &mut Report) -> Option<
             routes: routes.into_iter().flatten().map(|route| route.meant).collect(),
             tables,
             trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
-            directory: Arc::new(directory),
+            directory,
             access_log: file.log.access.unwrap_or(true),
         },
+        store,
         workers: file.workers.map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
         drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        admin,
     })
+}
+
+/// Who exists: those on file, and with them those that are declared. `None`: the report says why.
+fn directory(
+    declared: Declared,
+    store: Option<store::Checked>,
+    purpose: Purpose,
+    report: &mut Report,
+) -> Option<(Arc<Index>, Option<Sound>)> {
+    let mut store = store.and_then(|checked| store::open(checked, purpose, report));
+    let index = store.as_ref().map_or_else(|| Arc::new(Index::new()), Sound::index);
+    if let Some(store) = &mut store {
+        declared.clashes_on_file(store, report);
+        store.declare(declared.entries());
+    }
+    if report.errors() == 0 {
+        declared.install(&index, report);
+    }
+    (report.errors() == 0).then_some((index, store))
 }
 
 /// More threads than any machine has cores are a slip of the keyboard.

@@ -2,12 +2,14 @@
 //! point at. What it means, and whether it makes sense together, is settled in `check/`.
 
 mod account;
+mod admin;
 mod listener;
 mod placed;
 mod read;
 mod route;
 mod scheme;
 mod shape;
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -17,11 +19,13 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
 pub(super) use self::account::{Account, ApiClient, LicenseKey, Moments, ServiceAccount};
+pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::route::{Route, Scope};
 pub(super) use self::scheme::Scheme;
+pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
@@ -33,6 +37,8 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) store: Option<Store>,
+    pub(super) admin: Option<Placed<Admin>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -68,6 +74,11 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
+    /// this file.
+    store: Option<Store>,
+    /// Where the admin API comes in.
+    admin: Option<Admin>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,

@@ -49,6 +49,8 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
         drain: one(root.remove("drain"), report),
         log: one(root.remove("log"), report).unwrap_or_default(),
+        store: one(root.remove("store"), report),
+        admin: one(root.remove("admin"), report),
         listeners: named(root.remove("listener"), report, table),
         upstreams: named(root.remove("upstream"), report, table),
         schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),
@@ -206,8 +208,16 @@ fn hide_secrets(text: &str, root: DeTable<'_>, report: &mut Report) {
     Shape::of::<Document>().check(&mut Spanned::new(0..0, DeValue::Table(root)), &mut scratch);
     report.adopt_masks(scratch);
     let mut start = 0;
+    let mut among_tokens = false;
     for line in text.split_inclusive('\n') {
-        for key in ["key", "secret", "tokens", "value", "verification_key"] {
+        if line.trim_start().starts_with('[') {
+            among_tokens = line.contains("tokens");
+        }
+        // Tokens of the admin API stand under names of the operator's own.
+        if let Some(value) = line.find('=').filter(|at| among_tokens || line[..*at].contains("tokens.")) {
+            report.mask(start + value + 1..start + line.len());
+        }
+        for key in ["key", "secret", "tokens", "value", "verification_key", "master_key"] {
             if let Some(value) = after_key(line, key) {
                 report.mask(start + value..start + line.len());
             }

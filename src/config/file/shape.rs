@@ -21,14 +21,22 @@ pub(super) struct Shape {
 
 /// What a schema says of a value, as far as it matters here.
 enum Meaning<'s> {
-    Secret,
+    Secret(Literal),
     Words(Vec<&'s str>),
     Table(&'s Map<String, Value>),
     List(&'s Value),
     Other,
 }
 
+/// Whether a secret may stand in the file itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    WarnedAbout,
+    Refused,
+}
+
 const SECRET: &str = "#/$defs/Secret";
+const SECRET_ELSEWHERE: &str = "#/$defs/SecretElsewhere";
 
 impl Shape {
     /// The shape of `T`.
@@ -55,14 +63,14 @@ impl Shape {
     pub(super) fn keys(&self, table: &mut DeTable<'_>, report: &mut Report) -> bool {
         match self.meaning(&self.schema) {
             Meaning::Table(object) => keys(object, table, None, report),
-            Meaning::Secret | Meaning::Words(_) | Meaning::List(_) | Meaning::Other => true,
+            Meaning::Secret(_) | Meaning::Words(_) | Meaning::List(_) | Meaning::Other => true,
         }
     }
 
     fn walk(&self, schema: &Value, key: &Range<usize>, value: &mut Spanned<DeValue<'_>>, report: &mut Report) -> bool {
         let place = value.span();
         match (self.meaning(schema), value.get_mut()) {
-            (Meaning::Secret, secret) => self::secret(key, &place, secret, report),
+            (Meaning::Secret(literal), secret) => self::secret(literal, key, &place, secret, report),
             (Meaning::Words(words), DeValue::String(word)) => {
                 let known = words.contains(&&**word);
                 if !known {
@@ -97,8 +105,10 @@ impl Shape {
 
     fn meaning<'s>(&'s self, schema: &'s Value) -> Meaning<'s> {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            if reference == SECRET {
-                return Meaning::Secret;
+            match reference {
+                SECRET => return Meaning::Secret(Literal::WarnedAbout),
+                SECRET_ELSEWHERE => return Meaning::Secret(Literal::Refused),
+                _ => {}
             }
             let name = reference.trim_start_matches("#/$defs/");
             return self.definitions.get(name).map_or(Meaning::Other, |definition| self.meaning(definition));
@@ -138,13 +148,28 @@ fn word(schema: &Value) -> Option<Vec<&str>> {
     Some(schema.get("enum")?.as_array()?.iter().filter_map(Value::as_str).collect())
 }
 
-fn secret(key: &Range<usize>, place: &Range<usize>, value: &DeValue<'_>, report: &mut Report) -> bool {
+fn secret(
+    literal: Literal,
+    key: &Range<usize>,
+    place: &Range<usize>,
+    value: &DeValue<'_>,
+    report: &mut Report,
+) -> bool {
     match value {
         DeValue::Table(table) => {
             // Under any other key it is a secret put in the wrong place.
             let strangers = table.iter().filter(|(key, _)| !["file", "env"].contains(&&**key.get_ref()));
             strangers.for_each(|(_, value)| mask(value, report));
             true
+        }
+        DeValue::String(_) if literal == Literal::Refused => {
+            report.mask(place.clone());
+            report.error(
+                key.clone(),
+                Invalid::new("this secret never stands in the configuration: whoever reads the file would have it")
+                    .hint("write { file = \"path\" } or { env = \"NAME\" }"),
+            );
+            false
         }
         DeValue::String(_) => {
             report.mask(place.clone());
@@ -160,7 +185,10 @@ fn secret(key: &Range<usize>, place: &Range<usize>, value: &DeValue<'_>, report:
             report.mask(place.clone());
             report.error(
                 key.clone(),
-                Invalid::new("this is not a secret").hint("write { file = \"path\" }, { env = \"NAME\" } or a string"),
+                Invalid::new("this is not a secret").hint(match literal {
+                    Literal::WarnedAbout => "write { file = \"path\" }, { env = \"NAME\" } or a string",
+                    Literal::Refused => "write { file = \"path\" } or { env = \"NAME\" }",
+                }),
             );
             false
         }

@@ -32,7 +32,8 @@ pub(super) fn format(look: &ReadTransaction) -> Result<Option<u32>, redb::Error>
     Ok(row.and_then(|row| Some(u32::from_be_bytes(row.value().try_into().ok()?))))
 }
 
-pub(super) fn set_format(change: &WriteTransaction, format: u32) -> Result<(), redb::Error> {
+/// Notes the format of the content.
+pub(in crate::store) fn set_format(change: &WriteTransaction, format: u32) -> Result<(), redb::Error> {
     change.open_table(META)?.insert(FORMAT_ROW, format.to_be_bytes().as_slice())?;
     Ok(())
 }

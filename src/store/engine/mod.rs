@@ -27,6 +27,12 @@ pub(crate) use self::failed::Failed;
 pub(super) use self::failed::Unopened;
 #[expect(unused_imports, reason = "the store that keeps rows of its own there is still to come")]
 pub(super) use self::migrate::META;
+pub(super) use self::migrate::set_format;
+
+/// The format in which stores are written.
+pub(super) fn known_format() -> u32 {
+    migrate::known(migrate::MIGRATIONS)
+}
 
 /// How an engine is run.
 #[derive(Clone, Copy, Debug)]

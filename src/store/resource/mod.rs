@@ -150,7 +150,7 @@ macro_rules! resources {
             }
 
             /// Keys that stay as they were made.
-            pub(super) fn fixed_fields(self) -> &'static [&'static str] {
+            pub fn fixed_fields(self) -> &'static [&'static str] {
                 match self { $(Self::$name => <$name as Attributes>::fixed_fields(),)* }
             }
 

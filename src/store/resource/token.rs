@@ -60,7 +60,7 @@ impl Attributes for Token {
             (Some(_), None) | (None, Some(_)) => {}
             (None, None) => faults.push(Fault::new("camera", "a token is for a `camera` or for a `group`")),
             (Some(_), Some(_)) => {
-                faults.push(Fault::new("group", "a token is for a `camera` or for a `group`, not both"))
+                faults.push(Fault::new("group", "a token is for a `camera` or for a `group`, not both"));
             }
         }
         let word = |scope: &String| {

@@ -98,7 +98,6 @@ fn a_damaged_file_is_refused_untouched_or_opens_with_all_that_was_in_it() {
     refused.sort();
     refused.dedup();
     assert!(flipped > 100 && cut == 30, "{flipped} of 360 flipped and {cut} of 30 cut were refused: {refused:#?}");
-    eprintln!("{flipped} {cut} {refused:#?}");
     // The desk is not to blame.
     assert_eq!(desk.refusal(&killed, "as it was"), None);
 }

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod keys;
 mod life;
+mod many;
 mod model;
 mod scribe;
 

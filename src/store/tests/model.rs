@@ -46,6 +46,9 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
+/// Texts with their ends, newest first.
+type Texts = Vec<(usize, Option<u64>)>;
+
 /// The same in a few maps.
 #[derive(Clone, Debug, Default)]
 struct Model {
@@ -53,7 +56,7 @@ struct Model {
     accounts: BTreeMap<usize, (Option<usize>, bool)>,
     cameras: BTreeMap<usize, usize>,
     /// Account, and texts with their ends, newest first.
-    keys: BTreeMap<usize, (usize, Vec<(usize, Option<u64>)>)>,
+    keys: BTreeMap<usize, (usize, Texts)>,
     /// By text: the camera.
     tokens: BTreeMap<usize, usize>,
 }

@@ -170,7 +170,7 @@ pub(super) const ENGINE: engine::Settings = engine::Settings { cache: 512 * 1024
 /// Opens the store on a disk, with the master key in a folder.
 pub(super) fn open_on(disk: &PowerCut, folder: &Path, clock: &Clock, writable: bool) -> Result<Store, Unopened> {
     let opened = load::opened(disk.engine(ENGINE, writable)?, master(folder), Purpose::Serve)?;
-    Store::run(opened, folder.join("in memory"), clock.clone(), Purpose::Serve)
+    Sound::of(opened, folder.join("in memory")).start(clock.clone())
 }
 
 impl Scribe {

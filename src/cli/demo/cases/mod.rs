@@ -1,6 +1,7 @@
 //! What the demo shows: for each vendor, requests that are accepted and requests that are refused, and what is expected
 //! of the answer.
 
+mod life;
 mod securevideo;
 mod voximplant;
 mod vxg;
@@ -25,17 +26,25 @@ pub(super) struct Case {
     pub(super) hides: Vec<String>,
     /// Whether it reaches the API behind the gateway.
     pub(super) accepted: bool,
+    /// Whether it is a step of a story, which is told in its order.
+    pub(super) told: bool,
 }
 
 impl Case {
     /// A request that reaches the API, which answers with `status`.
     fn accepted(vendor: Vendor, status: u16, what: &'static str, curl: Curl) -> Self {
-        Self { vendor, what, curl, status, shows: Vec::new(), hides: Vec::new(), accepted: true }
+        Self { vendor, what, curl, status, shows: Vec::new(), hides: Vec::new(), accepted: true, told: false }
     }
 
     /// A request that the gateway answers itself.
     fn refused(vendor: Vendor, status: u16, what: &'static str, curl: Curl) -> Self {
         Self { accepted: false, ..Self::accepted(vendor, status, what, curl) }
+    }
+
+    /// Makes it a step of a story.
+    fn told(mut self) -> Self {
+        self.told = true;
+        self
     }
 
     /// Expects this text in the answer.
@@ -51,7 +60,7 @@ impl Case {
     }
 }
 
-/// All of them, vendor by vendor.
+/// All of them, vendor by vendor, and then the story.
 pub(super) fn all(facts: &Facts) -> Vec<Case> {
     Vendor::ALL
         .into_iter()
@@ -61,6 +70,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Case> {
             Vendor::Voximplant => voximplant::cases(facts),
             Vendor::CameraTag | Vendor::Multicam => closed(vendor, facts),
         })
+        .chain(life::cases(facts))
         .collect()
 }
 

@@ -1,0 +1,182 @@
+//! The admin listener: a thread of its own, on the same stages and deadlines as the listeners of the corridor. Each
+//! request is let in by `auth.rs` or refused, and leaves one line in the log; never its body, nor its query.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Frame;
+use hyper::body::Incoming;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::spawn_local;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::auth::{self, Token};
+use super::problem::plain;
+use crate::clock::Clock;
+use crate::deadline::Deadlines;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::listener::{self, Limits, Listener, Seat};
+use crate::edge::stage::InFlight;
+use crate::edge::tls::Acceptor;
+use crate::edge::worker::{self, Answer};
+use crate::store::Store;
+
+/// What the admin listener bears: operators are few.
+const LIMITS: Limits = Limits {
+    handshake: Duration::from_secs(10),
+    header: Duration::from_secs(10),
+    idle: Duration::from_mins(1),
+    body: super::body::PATIENCE,
+    write: Duration::from_secs(30),
+    connections: 256,
+    head_bytes: 32 * 1024,
+    target_bytes: 8 * 1024,
+};
+
+/// `[admin]`, as meant.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where it binds.
+    pub address: SocketAddr,
+    /// TLS ([`Acceptor::demanding`]); `None` is plain text, on this machine alone.
+    pub tls: Option<Acceptor>,
+    /// Who may come in from this machine without a certificate.
+    pub tokens: Vec<Token>,
+}
+
+/// Binds the listener and serves it on a thread of its own until `stop`; then it finishes what is in flight and drops
+/// `alive`. Returns where it is bound.
+pub fn start(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    stop: CancellationToken,
+    alive: impl Send + 'static,
+) -> io::Result<SocketAddr> {
+    let Settings { address, tls, tokens } = settings;
+    if tls.is_none() && !auth::is_here(address.ip()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the admin listener needs TLS beyond this machine"));
+    }
+    // Bound here, so that an address that is taken is told at once.
+    let socket = {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let _inside = runtime.enter();
+        listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
+    };
+    let bound = socket.local_addr()?;
+    let tls = tls.map(|acceptor| std::sync::Arc::new(acceptor.on(clock.clone())));
+    let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
+    let router = super::router(store, clock.clone());
+    thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
+        let desk = Desk { router, listener, tokens, clock };
+        if let Err(error) = run(socket, desk, &stop) {
+            tracing::error!(%error, "the admin listener has ended");
+        }
+        drop(alive);
+    })?;
+    Ok(bound)
+}
+
+fn unbound(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the admin listener cannot bind {address}: {error}"))
+}
+
+fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> io::Result<()> {
+    // Made here: a runtime of its thread alone cannot be handed to it.
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let (arrivals, waiting) = unbounded_channel();
+        let seats = vec![Seat::new(arrivals)];
+        spawn_local(listener::accept(socket, ListenerId(0), LIMITS.connections, seats, stop.clone()));
+        let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
+        worker::serve(waiting, Rc::new(desk), clock, deadlines, stop.clone()).await;
+        Ok(())
+    })
+}
+
+/// What answers the requests of the listener.
+struct Desk {
+    router: Router,
+    listener: Listener,
+    tokens: Vec<Token>,
+    clock: Clock,
+}
+
+impl Answer for Desk {
+    type Body = Held;
+
+    async fn answer(
+        self: Rc<Self>,
+        mut parts: Box<Parts>,
+        body: Incoming,
+        connection: Rc<Connection>,
+        in_flight: InFlight,
+    ) -> Response<Held> {
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let identified = auth::identify(&connection, &parts.headers, &self.tokens, self.clock.unix());
+        let (actor, response) = match identified {
+            Ok(actor) => {
+                let name = actor.0.clone();
+                // Nothing further in has a use for it.
+                parts.headers.remove(http::header::AUTHORIZATION);
+                parts.extensions.insert(actor);
+                let request = Request::from_parts(*parts, Body::new(body));
+                let answered: Result<_, Infallible> = self.router.clone().call(request).await;
+                let Ok(response) = answered;
+                (name, response)
+            }
+            Err(problem) => ("nobody".to_owned(), problem.into_response()),
+        };
+        let status = response.status().as_u16();
+        tracing::info!(actor, %method, path = plain(&path), status, "admin");
+        in_flight.awaits_caller();
+        response.map(|body| Held { body, _in_flight: in_flight })
+    }
+
+    fn listener(&self, _: ListenerId) -> &Listener {
+        &self.listener
+    }
+
+    fn sweep(&self) {}
+}
+
+/// The body of an answer: until it is gone, its request is in flight.
+struct Held {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

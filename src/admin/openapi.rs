@@ -1,0 +1,169 @@
+//! The OpenAPI document (3.1), written from the table of operations that the routes are mounted from.
+
+use std::future::{Ready, ready};
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::operation::{Gives, Mounted, Takes, mounted};
+use super::problem::Problem;
+use super::schema::{self, component, reference};
+use super::{answer, schema::word};
+use crate::store::Resource;
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+
+/// `GET /openapi.json`
+pub(super) fn serve() -> Ready<Result<Response, Problem>> {
+    let body = Body::from(DOCUMENT.clone());
+    ready(Ok(answer::of(StatusCode::OK, HeaderValue::from_static("application/json"), body)))
+}
+
+/// The document.
+pub(super) fn document() -> Value {
+    let mut paths = Map::new();
+    for mounted in mounted() {
+        let item = paths.entry(mounted.path.clone()).or_insert_with(|| json!({}));
+        item[mounted.operation.method.as_str().to_ascii_lowercase()] = operation(&mounted);
+    }
+    let about = |resource: &Resource| json!({ "name": resource.path(), "description": resource.about() });
+    let house = json!({ "name": "store", "description": "The store as a whole" });
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vidgate admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Accounts, credentials and what they open. Every refusal is problem details (RFC 9457).",
+        },
+        "tags": Resource::ALL.iter().map(about).chain([house]).collect::<Vec<_>>(),
+        "security": [{ "certificate": [] }, { "token": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schema::components(),
+            "securitySchemes": {
+                "certificate": { "type": "mutualTLS", "description": "A client certificate" },
+                "token": { "type": "http", "scheme": "bearer", "description": "An admin token, from the same machine" },
+            },
+        },
+    })
+}
+
+fn operation(mounted: &Mounted) -> Value {
+    let Mounted { resource, operation, .. } = mounted;
+    let name = resource.map_or_else(|| operation.name.to_owned(), |resource| format!("{}_{resource}", operation.name));
+    let mut written = json!({
+        "operationId": name,
+        "summary": operation.about,
+        "tags": [resource.map_or("store", Resource::path)],
+        "parameters": parameters(mounted),
+        "responses": responses(mounted),
+    });
+    if let Some(body) = body(operation.takes, *resource) {
+        let content: Map<String, Value> =
+            operation.takes.types().iter().map(|own| ((*own).to_owned(), json!({ "schema": body }))).collect();
+        written["requestBody"] = json!({ "required": !operation.takes.optional(), "content": content });
+    }
+    written
+}
+
+fn parameters(mounted: &Mounted) -> Vec<Value> {
+    let parameter = |name: &str, place: &str, about: &str, schema: Value| json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema });
+    let id = mounted.path.contains("{id}").then(|| {
+        let about = "The id, percent-encoded where it has other characters than letters, digits, `-`, `.`, `_` and `~`";
+        parameter("id", "path", about, json!({ "type": "string", "minLength": 1 }))
+    });
+    let number = mounted.path.contains("{number}").then(|| {
+        let schema = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
+        parameter("number", "path", "The number of the pepper", schema)
+    });
+    let query = mounted.operation.query.iter();
+    let query = query.map(|own| parameter(own.name(), "query", own.about(), own.schema()));
+    let conditions = mounted.operation.conditions.iter();
+    let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));
+    id.into_iter().chain(number).chain(query).chain(conditions).collect()
+}
+
+fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {
+    let of = |suffix: &str| resource.map(|resource| reference(&component(resource, suffix)));
+    let only = |field: &str, about: &str| {
+        let field = Map::from_iter([(field.to_owned(), json!({ "type": "string", "description": about }))]);
+        json!({ "type": "object", "properties": field, "additionalProperties": false })
+    };
+    match takes {
+        Takes::Nothing => None,
+        Takes::Empty => Some(json!({ "type": "object", "additionalProperties": false })),
+        Takes::New => of("New"),
+        Takes::Patch => of("Patch"),
+        Takes::Rotation => of("Rotation"),
+        Takes::Bulk => Some(reference("Bulk")),
+        Takes::KeyFile => {
+            Some(only("key_file", "The file of the new master key, where the old one does not come from a file"))
+        }
+        Takes::Passphrase => Some(only("passphrase", "With it, secrets are written too, sealed by it")),
+    }
+}
+
+fn responses(mounted: &Mounted) -> Value {
+    let gives = mounted.operation.gives;
+    let mut good = json!({ "description": description(gives) });
+    if let Some((content_type, schema)) = content(gives, mounted.resource) {
+        good["content"] = json!({ content_type: { "schema": schema } });
+    }
+    let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    if matches!(gives, Gives::Shown | Gives::Made | Gives::Rotated) && mounted.resource.is_some() {
+        good["headers"]["ETag"] = header("The revision, for `If-Match`");
+    }
+    if gives == Gives::Made {
+        good["headers"]["Location"] = header("Where it is found");
+    }
+    let problem = json!({
+        "description": "Why it was not done",
+        "content": { "application/problem+json": { "schema": reference("Problem") } },
+    });
+    json!({ gives.status().as_str(): good, "default": problem })
+}
+
+fn description(gives: Gives) -> &'static str {
+    match gives {
+        Gives::Shown => "As it is",
+        Gives::Made => "It was made; its secret is shown this once",
+        Gives::Rotated => "It was rotated; its new secret is shown this once",
+        Gives::Listing | Gives::Deeds => "A page",
+        Gives::Nothing => "It is gone",
+        Gives::Results => "All of it was done",
+        Gives::Trail => "What a walk along the trail found",
+        Gives::State => "How the store stands",
+        Gives::Pepper => "It was added",
+        Gives::Backup => "The copy; a body that breaks off is none",
+        Gives::Lines => "The entries; a body that breaks off is not all of them",
+        Gives::Document => "The document",
+    }
+}
+
+/// The media type and the schema of an answer.
+fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Value)> {
+    let json = "application/json";
+    let page = |items: Value| {
+        let items = json!({ "type": "array", "items": items });
+        let next = json!({ "type": "string", "description": "To pass as `after`; missing on the last page" });
+        json!({ "type": "object", "properties": { "items": items, "next": next }, "required": ["items"] })
+    };
+    let entry = || resource.map_or_else(|| reference("State"), |resource| reference(&word(resource)));
+    match gives {
+        Gives::Shown | Gives::Made | Gives::Rotated => Some((json, entry())),
+        Gives::Listing => Some((json, page(entry()))),
+        Gives::Nothing => None,
+        Gives::Results => Some((json, reference("Results"))),
+        Gives::Deeds => Some((json, page(reference("Deed")))),
+        Gives::Trail => Some((json, reference("Trail"))),
+        Gives::State => Some((json, reference("State"))),
+        Gives::Pepper => Some((json, reference("Pepper"))),
+        Gives::Backup => Some(("application/octet-stream", json!({}))),
+        Gives::Lines => Some(("application/x-ndjson", json!({}))),
+        Gives::Document => Some((json, json!({ "type": "object" }))),
+    }
+}

@@ -1,0 +1,227 @@
+//! The JSON schemas of what the admin API takes and gives, out of those of the store's own types.
+
+use schemars::{JsonSchema, schema_for};
+use serde_json::{Map, Value, json};
+
+use super::bulk;
+use crate::clock::UnixTime;
+use crate::store::{Common, Resource, Status};
+
+/// Points to a component.
+pub(super) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// The name of a resource among the components: `LicenseKey`.
+pub(super) fn word(resource: Resource) -> String {
+    let parts = resource.name().split('_').map(|part| {
+        let (first, rest) = part.split_at(1);
+        first.to_ascii_uppercase() + rest
+    });
+    parts.collect()
+}
+
+/// The name of a schema of a resource: `LicenseKeyNew`.
+pub(super) fn component(resource: Resource, suffix: &str) -> String {
+    word(resource) + suffix
+}
+
+/// Whether it has something that can be rotated.
+pub(super) fn rotates(resource: Resource) -> bool {
+    resource.secret().is_some() || resource == Resource::ServiceAccount
+}
+
+/// Every component.
+pub(super) fn components() -> Map<String, Value> {
+    let mut all = Map::new();
+    let common = lifted(schema_for!(Common).to_value(), &mut all);
+    for named in [schema_of::<UnixTime>("Instant"), schema_of::<Status>("Status")] {
+        let (name, schema) = named;
+        all.insert(name.to_owned(), schema);
+    }
+    for resource in Resource::ALL {
+        let own = lifted(resource.schema().to_value(), &mut all);
+        let fields = Fields::of(*resource, &common, &own);
+        all.insert(word(*resource), fields.shown());
+        all.insert(component(*resource, "New"), fields.to_make());
+        all.insert(component(*resource, "Patch"), fields.to_patch());
+        if rotates(*resource) {
+            all.insert(component(*resource, "Rotation"), fields.to_rotate());
+        }
+    }
+    all.extend(house());
+    all
+}
+
+fn schema_of<T: JsonSchema>(name: &str) -> (&str, Value) {
+    let mut schema = schema_for!(T).to_value();
+    if let Value::Object(schema) = &mut schema {
+        schema.remove("$schema");
+        schema.remove("title");
+    }
+    (name, schema)
+}
+
+/// A schema whose definitions have become components.
+fn lifted(mut schema: Value, all: &mut Map<String, Value>) -> Value {
+    point_to_components(&mut schema);
+    if let Some(Value::Object(definitions)) = schema.as_object_mut().and_then(|schema| schema.remove("$defs")) {
+        all.extend(definitions);
+    }
+    schema
+}
+
+fn point_to_components(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(target)) = map.get_mut("$ref") {
+                *target = target.replace("#/$defs/", "#/components/schemas/");
+            }
+            map.values_mut().for_each(point_to_components);
+        }
+        Value::Array(list) => list.iter_mut().for_each(point_to_components),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The fields of a resource.
+struct Fields {
+    resource: Resource,
+    /// What can be written, but for the id and the secret.
+    written: Map<String, Value>,
+    required: Value,
+}
+
+impl Fields {
+    fn of(resource: Resource, common: &Value, own: &Value) -> Self {
+        let properties = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default();
+        let mut written = properties(common);
+        written.extend(properties(own));
+        Self { resource, written, required: own.get("required").cloned().unwrap_or_else(|| json!([])) }
+    }
+
+    fn id() -> Value {
+        json!({ "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Its id, the same for good" })
+    }
+
+    fn secret(&self, about: &str) -> Option<(String, Value)> {
+        let rule = self.resource.secret()?;
+        Some((rule.field.to_owned(), json!({ "type": "string", "description": about })))
+    }
+
+    fn shown(&self) -> Value {
+        let instant = |about: &str| json!({ "$ref": "#/components/schemas/Instant", "description": about });
+        let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
+        properties.extend(self.written.clone());
+        properties.extend(self.secret("Itself: in the answer to its creation or rotation only"));
+        properties.insert("status".into(), reference("Status"));
+        properties.insert("revision".into(), json!({ "type": "integer", "description": "One more with every change" }));
+        properties.insert("created".into(), instant("When it was made"));
+        properties.insert("changed".into(), instant("When it was last changed"));
+        properties.insert("last_used".into(), instant("When it was last believed, to the minute"));
+        if self.resource.secret().is_some() {
+            properties.insert("versions".into(), json!({ "type": "array", "items": reference("Version") }));
+        }
+        let required = json!(["id", "status", "revision", "created", "changed"]);
+        let about = self.resource.about();
+        json!({ "type": "object", "description": about, "properties": properties, "required": required })
+    }
+
+    fn to_make(&self) -> Value {
+        let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
+        properties.extend(self.written.clone());
+        properties.extend(self.secret("Itself, where it is not to be made here"));
+        json!({ "type": "object", "properties": properties, "required": self.required, "additionalProperties": false })
+    }
+
+    fn to_patch(&self) -> Value {
+        let nullable =
+            |(name, schema): (&String, &Value)| (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }));
+        let properties: Map<String, Value> = self.written.iter().map(nullable).collect();
+        json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    }
+
+    fn to_rotate(&self) -> Value {
+        let overlap = json!({
+            "type": "string",
+            "examples": ["24h"],
+            "description": "How long the old one stays good",
+        });
+        let mut properties = Map::from_iter([("overlap".to_owned(), overlap)]);
+        properties.extend(self.secret("The new one, where it is not to be made here"));
+        let mut required = json!([]);
+        if self.resource == Resource::ServiceAccount {
+            properties.insert("id".into(), Self::id());
+            properties.insert("public_key".into(), self.written["public_key"].clone());
+            required = json!(["public_key"]);
+        }
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    }
+}
+
+/// What belongs to no resource.
+fn house() -> Map<String, Value> {
+    let text = json!({ "type": "string" });
+    let number = json!({ "type": "integer" });
+    let instant = reference("Instant");
+    let fault = object(&json!({ "field": text, "detail": text }), &["field", "detail"]);
+    let errors = json!({ "type": "array", "items": fault, "description": "Every field that is wrong" });
+    let problem = json!({ "type": text, "title": text, "status": number, "detail": text, "errors": errors });
+    let version = json!({ "number": number, "created": instant, "expires": instant });
+    let list = json!({ "type": "array", "items": text });
+    let change = object(
+        &json!({ "action": text, "resource": text, "id": text, "fields": list }),
+        &["action", "resource", "id", "fields"],
+    );
+    let changes = json!({ "type": "array", "items": change });
+    let deed = json!({ "sequence": number, "at": instant, "actor": text, "changes": changes, "link": text });
+    let broken =
+        json!({ "type": ["integer", "null"], "description": "The first deed at which the chain does not hold" });
+    let trail = json!({ "deeds": number, "head": text, "broken_at": broken });
+    let name = json!({ "type": "string", "enum": Resource::ALL.iter().map(|own| own.name()).collect::<Vec<_>>() });
+    let done = json!({ "resource": name, "id": text, "revision": number, "document": { "type": "object" } });
+    let results = json!({ "type": "array", "items": object(&done, &["resource", "id", "revision"]) });
+    [
+        ("Problem", object(&problem, &["type", "title", "status", "detail"])),
+        ("Version", object(&version, &["number", "created"])),
+        ("Deed", object(&deed, &["sequence", "at", "actor", "changes", "link"])),
+        ("Trail", object(&trail, &["deeds", "head"])),
+        ("Pepper", object(&json!({ "pepper": number }), &["pepper"])),
+        ("State", json!({ "type": "object" })),
+        ("Results", object(&json!({ "results": results }), &["results"])),
+        ("Bulk", bulk_of(&name)),
+    ]
+    .map(|(name, schema)| (name.to_owned(), schema))
+    .into_iter()
+    .collect()
+}
+
+fn object(properties: &Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn bulk_of(resource: &Value) -> Value {
+    let operation = |(word, takes): &(&str, &[&str])| {
+        let mut properties = Map::from_iter([
+            ("op".to_owned(), json!({ "type": "string", "const": word })),
+            ("resource".to_owned(), resource.clone()),
+        ]);
+        for field in *takes {
+            let kind = match *field {
+                "id" => "string",
+                "revision" => "integer",
+                _ => "object",
+            };
+            properties.insert((*field).to_owned(), json!({ "type": kind }));
+        }
+        json!({ "type": "object", "properties": properties, "required": ["op", "resource"], "additionalProperties": false })
+    };
+    let operations = json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": bulk::MOST,
+        "items": { "oneOf": bulk::WORDS.iter().map(operation).collect::<Vec<_>>() },
+    });
+    let properties = json!({ "operations": operations });
+    json!({ "type": "object", "properties": properties, "required": ["operations"], "additionalProperties": false })
+}
