@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::key::Key;
@@ -55,6 +56,11 @@ impl MasterKey {
             Some(_) | None => Err(Invalid::new("the master key is neither 64 hex digits nor 43 characters of base64")
                 .hint("`vidgate store init` makes one")),
         }
+    }
+
+    /// Whether both are the same key; compares in constant time.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0.expose().ct_eq(other.0.expose()).into()
     }
 
     /// The key as text, in 43 characters of base64 that are safe in an URL.

@@ -93,11 +93,11 @@ impl Opened {
     }
 
     /// Says that all that was read is wanted: from here on the store is written, where it was opened to be served.
-    pub(super) fn trust(&mut self) -> Result<(), Unopened> {
+    pub(super) fn trust(&self) -> Result<(), Unopened> {
         if self.purpose == Purpose::Look {
             return Ok(());
         }
-        self.found.settle()?;
+        self.found.settle();
         match self.engine.trust() {
             Ok(()) => Ok(()),
             Err(failed @ Failed::Corrupt(_)) => Err(failed.into()),
@@ -167,12 +167,14 @@ struct Found {
 
 impl Found {
     /// Finishes a change of the master key that was cut short: the store was sealed anew, the file not yet renamed.
-    fn settle(&mut self) -> Result<(), Unopened> {
-        if let (true, Some(file)) = (std::mem::take(&mut self.waiting), &self.master.file) {
-            replace_key(file)?;
-            tracing::warn!(file = %file.display(), "a change of the master key that was cut short is now finished");
+    fn settle(&self) {
+        let Some(file) = self.master.file.as_ref().filter(|_| self.waiting) else { return };
+        let path = file.display();
+        match replace_key(file) {
+            Ok(()) => tracing::warn!(file = %path, "a change of the master key that was cut short is now finished"),
+            // It opens the store where it is, too.
+            Err(error) => tracing::warn!(file = %path, %error, "the new master key cannot take the place of the old"),
         }
-        Ok(())
     }
 }
 
@@ -200,6 +202,11 @@ pub(super) fn next_key(file: &Path) -> PathBuf {
 /// Puts the new master key in the place of the one before.
 pub(super) fn replace_key(file: &Path) -> io::Result<()> {
     fs::rename(next_key(file), file)?;
+    sync_folder(file)
+}
+
+/// A new name is safe only when the folder that holds it is.
+pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
 }

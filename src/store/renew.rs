@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,7 +18,7 @@ use super::key::Key;
 use super::keyring::{Keyring, MasterKey};
 use super::keys::Keys;
 use super::link::{self, Stop};
-use super::load::{KEYRING, next_key, replace_key};
+use super::load::{KEYRING, next_key, replace_key, sync_folder};
 use super::publish::{Above, above};
 use super::refused::Refused;
 use super::rules::Effect;
@@ -36,7 +36,9 @@ impl Writer {
     pub(super) fn rekey(&mut self, actor: &Actor, key_file: Option<&Path>) -> Result<(), Refused> {
         let (key, file) = match (key_file, self.master.file.clone()) {
             (Some(given), _) => (read_key(given)?, None),
-            (None, Some(file)) => (write_next_key(&file).map_err(|error| not_written(&error))?, Some(file)),
+            (None, Some(file)) => {
+                (next_key_beside(&file, &self.master.key).map_err(|error| not_written(&error))?, Some(file))
+            }
             (None, None) => {
                 let message = "the master key does not come from a file: say in which file the new one is";
                 return Err(Refused::invalid("key_file", message));
@@ -241,6 +243,10 @@ impl Writer {
         let written = self.engine.write(|transaction| {
             let mut desk = Desk::open(transaction, &keys)?;
             for seen in &sightings {
+                // Whoever saw it may have done so before this pepper was retired.
+                if keys.keyring.peppers().iter().all(|pepper| pepper.number != seen.pepper) {
+                    continue;
+                }
                 let Some(before) = desk.entry(resource_of(seen.kind), &seen.id)? else { continue };
                 let mut after = before.clone();
                 let old = after.versions.iter_mut().find(|version| version.digest.digest == seen.old.0);
@@ -335,10 +341,33 @@ fn read_key(file: &Path) -> Result<MasterKey, Refused> {
     MasterKey::parse(&text).map_err(|invalid| Refused::invalid("key_file", invalid.message))
 }
 
-/// Makes a new master key and keeps it beside the old one, on disk.
-fn write_next_key(file: &Path) -> io::Result<MasterKey> {
+/// A new master key, kept beside the old one, on disk. No key is written over that the store may be sealed under.
+fn next_key_beside(file: &Path, in_use: &MasterKey) -> io::Result<MasterKey> {
+    let path = next_key(file);
+    let waiting = match fs::read(&path).map(Zeroizing::new) {
+        Ok(text) => MasterKey::parse(&text).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let key = match waiting {
+        Some(key) if key.is(in_use) => {
+            // The last change of the key could not be finished.
+            replace_key(file)?;
+            write_key(&path)?
+        }
+        // The disk refused a change to this one, and may have taken it all the same: it is the next one still.
+        Some(key) => {
+            fs::File::open(&path)?.sync_all()?;
+            key
+        }
+        None => write_key(&path)?,
+    };
+    sync_folder(file)?;
+    Ok(key)
+}
+
+fn write_key(path: &Path) -> io::Result<MasterKey> {
     let key = MasterKey::random();
-    let path: PathBuf = next_key(file);
     let mut written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     written.write_all(key.to_text().expose())?;
     written.write_all(b"\n")?;

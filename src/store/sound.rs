@@ -24,8 +24,12 @@ pub struct Sound {
 impl Sound {
     /// Opens a store and reads all of it into the index.
     pub fn find(settings: &Settings, master: Master, purpose: Purpose) -> Result<Self, Unopened> {
-        let opened = load::open(settings, master, purpose)?;
-        Ok(Self { opened, declared: HashSet::new(), path: settings.path.clone() })
+        Ok(Self::of(load::open(settings, master, purpose)?, settings.path.clone()))
+    }
+
+    /// The same for one that is open already; where it is a file, it lies at `path`.
+    pub(super) fn of(opened: load::Opened, path: PathBuf) -> Self {
+        Self { opened, declared: HashSet::new(), path }
     }
 
     /// What the corridor reads.
@@ -48,7 +52,7 @@ impl Sound {
     }
 
     /// From here on the store is written: what opening it tidies up, and every change.
-    pub fn start(mut self, clock: Clock) -> Result<Store, Unopened> {
+    pub fn start(self, clock: Clock) -> Result<Store, Unopened> {
         self.opened.trust()?;
         let purpose = self.opened.purpose();
         let (engine, keys, index, sightings, master) = self.opened.into_parts();

@@ -130,6 +130,9 @@ impl Writer {
         });
         if let Err(failed) = written {
             tracing::warn!(%failed, "last uses are not written down");
+            // All of them are collected again in the next round.
+            self.upkeep.uses.clear();
+            self.upkeep.uses_since = 0;
         }
     }
 

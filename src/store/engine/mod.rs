@@ -3,6 +3,8 @@
 //! formats; what an entry is, is not known here.
 
 mod backend;
+#[cfg(test)]
+pub(super) mod disk;
 mod failed;
 mod migrate;
 mod overlay;

@@ -1,8 +1,13 @@
 //! The store as a whole, from requests to what the corridor finds.
 
+mod cuts;
+mod damage;
+mod faults;
 mod keys;
 mod life;
+mod many;
 mod model;
+mod scribe;
 
 use std::path::Path;
 use std::sync::Arc;
