@@ -12,7 +12,7 @@ use super::resources::document;
 use crate::store::{self, Fault, Given, Operation, Resource};
 
 /// The most changes in one request.
-pub(super) const MOST: usize = 1000;
+pub(super) const MOST: usize = 5000;
 
 /// What can be done, with what it takes besides `op` and `resource`.
 pub(super) const WORDS: [(&str, &[&str]); 4] = [

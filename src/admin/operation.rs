@@ -293,7 +293,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Method::POST,
         path: "/v1/bulk",
         name: "bulk",
-        about: "Makes up to 1000 changes, all of them or none",
+        about: "Makes up to 5000 changes, all of them or none",
         conditions: &[Condition::Repetition],
         takes: Takes::Bulk,
         gives: Gives::Results,

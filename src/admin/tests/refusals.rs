@@ -296,7 +296,7 @@ fn of_many_changes_all_are_made_or_none_and_the_wrong_one_is_named() {
         json!({}),
         json!({ "operations": {} }),
         json!({ "operations": [] }),
-        json!({ "operations": vec![good.clone(); 1001] }),
+        json!({ "operations": vec![good.clone(); 5001] }),
     ] {
         house.post("/v1/bulk", &body).is_problem(422, Some("operations"));
     }

@@ -20,7 +20,7 @@ use crate::store::passphrase::Lock;
 use crate::store::resource::Resource;
 
 /// The most entries of one batch.
-const BATCH: usize = 1000;
+const BATCH: usize = 5000;
 
 /// What to import, and how.
 #[derive(Args, Debug)]
@@ -272,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn entries_go_out_a_thousand_at_a_time() {
+    fn entries_go_out_five_thousand_at_a_time() {
         let mut recorder = Recorder::default();
-        let (result, _, counts) = sent(&cameras(2500), false, &mut recorder);
+        let (result, _, counts) = sent(&cameras(12_500), false, &mut recorder);
         result.unwrap();
-        assert_eq!(counts, (2500, 0));
+        assert_eq!(counts, (12_500, 0));
         let sizes: Vec<usize> =
             recorder.asked.iter().map(|asked| asked.body["operations"].as_array().unwrap().len()).collect();
-        assert_eq!(sizes, [1000, 1000, 500]);
+        assert_eq!(sizes, [5000, 5000, 2500]);
         assert!(recorder.asked.iter().all(|asked| asked.line == "POST /v1/bulk"));
     }
 
@@ -301,11 +301,11 @@ mod tests {
         let (result, _, _) = sent(&text, false, &mut recorder);
         assert_eq!(result.unwrap_err().sentences(), ["line 3: `account`: there is none"]);
         let mut recorder = Recorder::answering([(200, json!({})), (503, json!({ "detail": "the disk is full" }))]);
-        let (result, _, counts) = sent(&cameras(1001), false, &mut recorder);
-        assert_eq!(counts.0, 1000);
+        let (result, _, counts) = sent(&cameras(5001), false, &mut recorder);
+        assert_eq!(counts.0, 5000);
         assert_eq!(
             result.unwrap_err().sentences()[..],
-            ["the disk is full", "1000 were imported before; --skip-existing leaves them out next time"]
+            ["the disk is full", "5000 were imported before; --skip-existing leaves them out next time"]
         );
     }
 
