@@ -208,11 +208,16 @@ fn bulk_of(resource: &Value) -> Value {
         ]);
         for field in *takes {
             let kind = match *field {
-                "id" => "string",
-                "revision" => "integer",
-                _ => "object",
+                "id" => json!({ "type": "string" }),
+                "revision" => json!({ "type": "integer" }),
+                "versions" => json!({
+                    "type": "array",
+                    "items": { "type": "object" },
+                    "description": "The versions of its secret, the newest first, as an export has them",
+                }),
+                _ => json!({ "type": "object" }),
             };
-            properties.insert((*field).to_owned(), json!({ "type": kind }));
+            properties.insert((*field).to_owned(), kind);
         }
         json!({ "type": "object", "properties": properties, "required": ["op", "resource"], "additionalProperties": false })
     };

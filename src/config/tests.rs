@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::UnixTime;
-use crate::record::{Attributes, Directory, Kind, Record};
-use crate::store::Purpose;
+use crate::record::{Attributes, Directory, Kind, Record, Verdict};
+use crate::store::{MasterKey, Purpose, Settings, Store};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -86,6 +86,7 @@ fn a_credential_that_no_request_can_carry_is_an_error() {
         ("a comma", license_key("a,key"), false),
         ("a blank", license_key("a key"), false),
         ("a letter beyond ASCII", license_key("a-k\u{e9}y"), false),
+        ("what begins as a key of ours", license_key("vgl_a-key"), false),
         ("the longest key", license_key(&"k".repeat(8192)), true),
         ("a longer key", license_key(&"k".repeat(8193)), false),
         ("a secret", api_client("a: s\u{e9}cret,"), true),
@@ -132,6 +133,24 @@ fn the_reference_names_every_key_there_is() {
             [format!("{key} = "), format!(".{key}]"), format!("[{key}."), format!("[[{key}]]"), format!("[{key}]")];
         assert!(written.iter().any(|form| text.contains(form)), "`{key}` does not stand in config/vidgate.toml");
     }
+}
+
+#[test]
+fn the_store_of_the_reference_is_good_once_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(here("config/example-service.pub.pem"), folder.path().join("example-service.pub.pem")).unwrap();
+    let mut text = fs::read_to_string(here("config/vidgate.toml")).unwrap();
+    for line in ["[store]", "path = \"vidgate.redb\"", "master_key = ", "cache = "] {
+        let commented = format!("\n# {line}");
+        assert_eq!(text.matches(&commented).count(), 1, "{line}");
+        text = text.replace(&commented, &format!("\n{line}"));
+    }
+    let key = MasterKey::random();
+    fs::write(folder.path().join("master.key"), key.to_text().expose()).unwrap();
+    Store::create(&Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 }, &key).unwrap();
+    let loaded =
+        load_text("vidgate.toml", &text, folder.path(), Purpose::Look).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.store.is_some());
 }
 
 fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
@@ -191,7 +210,7 @@ fn an_api_client_is_found_by_its_identifier_and_known_by_its_secret() {
     let loaded =
         read(&with("[[account]]\nid = \"x\"\napi_client = [{ id = \"identifier\", secret = \"a:secret\" }]")).unwrap();
     let record = find(&loaded, Kind::ApiClient, "identifier").unwrap();
-    let proven = |secret: &[u8]| loaded.world.directory.proves(secret, record.proofs(), UnixTime(0));
+    let proven = |secret: &[u8]| loaded.world.directory.proves(secret, record.proofs(), UnixTime(0)) == Verdict::Proven;
     assert!(proven(b"a:secret") && !proven(b"another"));
 }
 

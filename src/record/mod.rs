@@ -252,6 +252,17 @@ fn minutes(time: UnixTime) -> u32 {
     u32::try_from(time.0 / 60).unwrap_or(u32::MAX)
 }
 
+/// What a secret is worth beside an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It proves the holder.
+    Proven,
+    /// It did once: another has taken its place since.
+    Over,
+    /// It never did.
+    Wrong,
+}
+
 /// Finds records; the corridor's only view of who exists. Never blocks, never touches a disk.
 pub trait Directory {
     /// The credential of this kind that `text` stands for.
@@ -259,7 +270,7 @@ pub trait Directory {
 
     /// Whether `text` is a secret behind one of these proofs. Takes the same time whatever they are; for somebody
     /// unknown there are none, and it takes that time as well.
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool;
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict;
 
     /// Hears that `text` has just proven the holder of `record`, whose proof may be known in an outdated way.
     fn proven(&self, record: &Record, text: &[u8]);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::Kind;
+use crate::record::{Kind, Verdict};
 use crate::refusal::Reason;
 use crate::scheme::buffer::Buffer;
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
@@ -97,10 +97,13 @@ impl Scheme for Basic {
         let proofs = record.as_ref().map_or(&[][..], |record| record.proofs());
         let proven = scene.directory.proves(secret, proofs, scene.now);
         match record {
-            Some(record) if proven => {
+            Some(record) if proven == Verdict::Proven => {
                 usable(&record, scene)?;
                 scene.directory.proven(&record, secret);
                 Ok(Principal::of_record("basic", record))
+            }
+            Some(_) if proven == Verdict::Over => {
+                Err(Rejection::new(Reason::Expired, "the secret was rotated, and its overlap has ended"))
             }
             Some(_) => Err(Rejection::new(Reason::Mismatch, "the identifier is known, the secret is wrong")),
             None => Err(Rejection::new(Reason::Unknown, "nobody has this identifier")),
@@ -155,13 +158,16 @@ mod tests {
             client.attributes = Attributes::Proofs(stage::proofs([("old", Some(100)), ("new", None)]));
         });
         let scheme = build("api").unwrap();
-        for (secret, now, proven) in
-            [("old", 99, true), ("new", 99, true), ("old", 100, false), ("new", 100, true), ("other", 99, false)]
-        {
+        for (secret, now, expected) in [
+            ("old", 99, Ok(())),
+            ("new", 99, Ok(())),
+            ("old", 100, Err(Reason::Expired)),
+            ("new", 100, Ok(())),
+            ("other", 99, Err(Reason::Mismatch)),
+        ] {
             let field = format!("Basic {}", STANDARD.encode(format!("client:{secret}")));
             let request = Request::get("/").header("authorization", &field);
             let answer = stage::examine(&scheme, &request, &register, now);
-            let expected = if proven { Ok(()) } else { Err(Reason::Mismatch) };
             assert_eq!(answer.map(drop).map_err(|rejection| rejection.reason), expected, "{secret} at {now}");
         }
     }

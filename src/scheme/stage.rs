@@ -15,7 +15,7 @@ use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing};
+use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
@@ -128,8 +128,13 @@ impl Directory for Register {
         self.records.borrow().get(&(kind, digest(text).0)).cloned()
     }
 
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool {
-        proofs.iter().any(|proof| proof.digest == digest(text) && proof.expires.is_none_or(|end| now < end))
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
+        let mut equal = proofs.iter().filter(|proof| proof.digest == digest(text)).peekable();
+        match (equal.peek().is_some(), equal.any(|proof| proof.expires.is_none_or(|end| now < end))) {
+            (_, true) => Verdict::Proven,
+            (true, false) => Verdict::Over,
+            (false, false) => Verdict::Wrong,
+        }
     }
 
     fn proven(&self, _: &Record, _: &[u8]) {}

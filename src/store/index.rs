@@ -12,8 +12,9 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
+use super::key_text::{self, Shape};
 use crate::clock::UnixTime;
-use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark};
+use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark, Verdict};
 
 /// How many parts the records lie in. A part that grows makes its readers wait; with a million records that is for
 /// about 4000 of them.
@@ -233,9 +234,15 @@ struct Found {
     newest: Digest,
 }
 
-/// Whether a text may be anybody's. A key of our own carries a checksum, so that garbage costs no look-up.
-fn worth_looking_up(_text: &[u8]) -> bool {
-    true
+/// Whether a text may be anybody's. A key of our own carries a checksum, so that garbage costs no digest. Names that
+/// people chose carry none, however they begin.
+fn worth_looking_up(kind: Kind, text: &[u8]) -> bool {
+    match kind {
+        Kind::LicenseKey | Kind::CameraToken | Kind::GroupToken | Kind::UserKey | Kind::BearerToken => {
+            key_text::shape(text) != Shape::Mistyped
+        }
+        Kind::ApiClient | Kind::ServiceAccountKey | Kind::User | Kind::App | Kind::AdminCertificate => true,
+    }
 }
 
 impl Default for Index {
@@ -246,7 +253,7 @@ impl Default for Index {
 
 impl Directory for Index {
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
-        if !worth_looking_up(text) {
+        if !worth_looking_up(kind, text) {
             return None;
         }
         let Found { record, pepper, newest } = self.search(kind, text)?;
@@ -259,18 +266,25 @@ impl Directory for Index {
         Some(record)
     }
 
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> bool {
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
         let padding = MOST_PROOFS.saturating_sub(proofs.len());
         let nobodys = Proof { pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
         let proofs = || proofs.iter().chain(std::iter::repeat_n(&nobodys, padding));
-        let mut proven = Choice::from(0);
+        let (mut proven, mut over) = (Choice::from(0), Choice::from(0));
         for (pepper, digest) in self.peppers.load().digests(text) {
             for proof in proofs() {
-                let counts = proof.pepper == pepper && proof.expires.is_none_or(|end| now < end);
-                proven |= digest.0.ct_eq(&proof.digest.0) & Choice::from(u8::from(counts));
+                let counts = Choice::from(u8::from(proof.pepper == pepper));
+                let current = Choice::from(u8::from(proof.expires.is_none_or(|end| now < end)));
+                let equal = digest.0.ct_eq(&proof.digest.0) & counts;
+                proven |= equal & current;
+                over |= equal & !current;
             }
         }
-        proven.into()
+        match (proven.into(), over.into()) {
+            (true, _) => Verdict::Proven,
+            (false, true) => Verdict::Over,
+            (false, false) => Verdict::Wrong,
+        }
     }
 
     fn proven(&self, record: &Record, text: &[u8]) {

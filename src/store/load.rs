@@ -56,7 +56,9 @@ impl Unopened {
                     "one gateway at a time has a store: stop the other one, or give this one its own"
                 }
                 engine::Unopened::Newer { .. } => "use the vidgate that wrote it, or a later one",
-                engine::Unopened::Corrupt(_) => "put the latest backup in its place: vidgate restore",
+                engine::Unopened::Corrupt(_) => {
+                    "move it away, and make it anew from the latest backup: vidgate restore FILE"
+                }
                 engine::Unopened::Exists => "nothing was changed: move the file away, or use it",
                 engine::Unopened::Io(_) => return None,
             },

@@ -8,7 +8,7 @@ use super::{
     Actor, Filter, Given, Master, MasterKey, Operation, Outcome, Purpose, Refused, Request, Resource, Settings, Store,
 };
 use crate::clock::{Clock, UnixTime};
-use crate::record::{Attributes, Directory, Kind};
+use crate::record::{Attributes, Directory, Kind, Verdict};
 
 /// When the clock of a sample stands still.
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -135,7 +135,7 @@ fn proves(store: &Store, kind: Kind, name: &str, text: &[u8]) -> bool {
     let index = store.index();
     let Some(record) = index.look_up(kind, name.as_bytes()) else { return false };
     let Attributes::Proofs(proofs) = &record.attributes else { return false };
-    let proven = index.proves(text, proofs, NOW);
+    let proven = index.proves(text, proofs, NOW) == Verdict::Proven;
     if proven {
         index.proven(&record, text);
     }

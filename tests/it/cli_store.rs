@@ -31,12 +31,12 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = TempDir::new().expect("a folder");
         let key = MasterKey::random();
         let settings = Settings { path: folder.path().join("store.redb"), cache: 1 << 20 };
-        Store::create(&settings, &key).unwrap();
-        fs::write(folder.path().join("master.key"), key.to_text().expose()).unwrap();
-        fs::write(folder.path().join("vidgate.toml"), CONFIGURATION).unwrap();
+        Store::create(&settings, &key).expect("a store");
+        fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("a file");
+        fs::write(folder.path().join("vidgate.toml"), CONFIGURATION).expect("a file");
         Self { folder }
     }
 
@@ -52,24 +52,24 @@ impl House {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .expect("the program runs");
         // Whoever refuses at once does not read it.
-        process.stdin.take().unwrap().write_all(input.as_bytes()).ok();
-        process.wait_with_output().unwrap()
+        process.stdin.take().expect("it is piped").write_all(input.as_bytes()).ok();
+        process.wait_with_output().expect("the program ends")
     }
 
     /// What a command prints that ends well.
     fn said(&self, line: &str, input: &str) -> String {
         let output = self.run(line, input);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8(output.stdout).expect("it is text")
     }
 
     /// The exit code and the complaint of one that does not.
     fn refused(&self, line: &str, input: &str) -> (Option<i32>, String) {
         let output = self.run(line, input);
         assert!(!output.status.success() && output.stdout.is_empty(), "{line}");
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        (output.status.code(), String::from_utf8(output.stderr).expect("it is text"))
     }
 }
 

@@ -77,8 +77,8 @@ fn get(key: &str) -> String {
 fn a_change_in_the_store_holds_for_the_next_request() {
     let (ground, upstream) = (Ground::new(), Upstream::start());
     let gateway = ground.start(&upstream);
-    let mut wire = gateway.connect();
-    let mut status = |key: &str| wire.ask(get(key)).status;
+    // A new connection each: the clock is moved, and idle ones end by it.
+    let status = |key: &str| gateway.connect().ask(get(key)).status;
     assert_eq!((status("first-key"), status("declared-key")), (401, 200));
     stock(gateway.store());
     assert_eq!(status("first-key"), 200);

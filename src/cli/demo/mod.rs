@@ -181,6 +181,7 @@ mod tests {
         let all_agree = once::run(&cases, &mut table).unwrap();
         ground.stop();
         assert!(all_agree, "{}", String::from_utf8_lossy(&table));
+        assert!(cases.iter().any(|case| case.told), "the life of a licence key is told");
         for vendor in Vendor::ALL {
             let some = |accepted| cases.iter().any(|case| case.vendor == vendor && case.accepted == accepted);
             assert!(some(false) && some(true) == vendor.alive(), "{vendor:?}");

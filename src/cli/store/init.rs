@@ -47,10 +47,7 @@ pub(in crate::cli) enum NotMade {
 }
 
 fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
-        _ => error.to_string(),
-    }
+    if error.kind() == io::ErrorKind::NotFound { "there is no such folder".to_owned() } else { error.to_string() }
 }
 
 fn remedy(unopened: &Unopened) -> String {

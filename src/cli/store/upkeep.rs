@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::cli::manage;
-use crate::cli::operator::{Call, Operator, Trouble, Where, operate};
+use crate::cli::operator::{Call, Operator, Trouble, Where, operate, visible};
 
 /// What can be done with the store as a whole.
 #[derive(Debug, Subcommand)]
@@ -120,7 +120,8 @@ fn rows(state: &Value) -> Vec<Vec<String>> {
             }
             Value::Bool(truth) => rows.push(vec![name, if *truth { "yes" } else { "no" }.to_owned()]),
             Value::Null => {}
-            Value::Number(_) | Value::String(_) => rows.push(vec![name, value.to_string()]),
+            Value::String(text) => rows.push(vec![name, visible(text)]),
+            Value::Number(_) => rows.push(vec![name, value.to_string()]),
         }
     }
     rows

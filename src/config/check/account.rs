@@ -17,6 +17,7 @@ use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, S
 use crate::scheme::{basic, lkey};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
+use crate::store::key_text::{self, Shape};
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -137,6 +138,11 @@ impl Register<'_> {
         let Some(record) = self.record(Kind::LicenseKey, &written.id, &written.moments()) else { return };
         let Some(secret) = secret else { return };
         if let Err(invalid) = lkey::presentable(secret.expose()) {
+            return self.report.error(written.key.place.clone(), invalid);
+        }
+        if key_text::shape(secret.expose()) == Shape::Mistyped {
+            // It would be refused unseen.
+            let invalid = Invalid::new("this looks like a key made by vidgate, but its checksum is wrong");
             return self.report.error(written.key.place.clone(), invalid);
         }
         self.insert(record, secret, &written.key.place);

@@ -5,11 +5,16 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use redb::StorageBackend;
 
 use super::Access;
 use super::failed::Unopened;
+
+/// How long a lock is waited for: so many times so long.
+const MOMENTS: u32 = 20;
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// A file under lock. The lock is the kernel's and goes with the last handle, also when the process is killed.
 #[derive(Debug)]
@@ -30,7 +35,17 @@ impl LockedFile {
             Err(error) if may_still_be_read(&error) => (File::open(path).map_err(missing)?, false),
             Err(error) => return Err(missing(error)),
         };
-        let taken = if writable { file.try_lock() } else { file.try_lock_shared() };
+        let lock = || if writable { file.try_lock() } else { file.try_lock_shared() };
+        // A process that this one has just forked shares its locks until it runs another program: whoever closes a store
+        // and opens it again may have to wait for that moment to pass.
+        let mut taken = lock();
+        for _ in 0..MOMENTS {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+            taken = lock();
+        }
         taken.map_err(busy)?;
         Ok((Self { file }, writable))
     }

@@ -3,7 +3,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use super::*;
-use crate::record::{Attributes, Details, Standing};
+use crate::record::{Attributes, Details, Standing, Verdict};
 use crate::store::Pepper;
 
 fn account(index: &Index, id: &str) -> Arc<Account> {
@@ -36,6 +36,16 @@ fn a_credential_is_found_by_its_kind_and_its_text_alone() {
     assert!(index.look_up(Kind::LicenseKey, b"v3.X9tKpuXq0btatk").is_none());
     assert_eq!(&*index.account("acme").unwrap().id.0, "acme");
     assert!(index.account("ACME").is_none());
+}
+
+#[test]
+fn a_mistyped_key_of_ours_is_nobodys_and_a_name_may_begin_as_it_likes() {
+    let index = Index::new();
+    for (kind, id) in [(Kind::LicenseKey, "main"), (Kind::ApiClient, "client")] {
+        index.insert(record(&index, kind, id, b"vgl_mistyped")).unwrap();
+    }
+    assert!(index.look_up(Kind::LicenseKey, b"vgl_mistyped").is_none());
+    assert!(index.look_up(Kind::ApiClient, b"vgl_mistyped").is_some());
 }
 
 #[test]
@@ -95,14 +105,14 @@ fn one_of_two_proofs_may_have_expired() {
     let index = Index::with_peppers(peppers([1]));
     let proofs = [index.proof(b"old", Some(UnixTime(100))), index.proof(b"new", None)];
     for (what, text, now, expected) in [
-        ("the new one", "new", 200, true),
-        ("the old one while both are good", "old", 99, true),
-        ("the old one at its end", "old", 100, false),
-        ("neither", "other", 50, false),
-        ("nothing", "", 50, false),
+        ("the new one", "new", 200, Verdict::Proven),
+        ("the old one while both are good", "old", 99, Verdict::Proven),
+        ("the old one at its end", "old", 100, Verdict::Over),
+        ("neither", "other", 50, Verdict::Wrong),
+        ("nothing", "", 50, Verdict::Wrong),
     ] {
         assert_eq!(index.proves(text.as_bytes(), &proofs, UnixTime(now)), expected, "{what}");
-        assert!(!index.proves(text.as_bytes(), &[], UnixTime(now)), "{what}, for nobody");
+        assert_eq!(index.proves(text.as_bytes(), &[], UnixTime(now)), Verdict::Wrong, "{what}, for nobody");
     }
 }
 
@@ -111,11 +121,11 @@ fn a_proof_counts_under_its_own_pepper_alone() {
     let index = Index::with_peppers(peppers([1]));
     let old = index.proof(b"secret", None);
     index.set_peppers(peppers([1, 2]));
-    assert!(index.proves(b"secret", std::slice::from_ref(&old), UnixTime(0)));
+    assert_eq!(index.proves(b"secret", std::slice::from_ref(&old), UnixTime(0)), Verdict::Proven);
     let misnumbered = Proof { pepper: 2, ..old.clone() };
-    assert!(!index.proves(b"secret", &[misnumbered], UnixTime(0)));
+    assert_eq!(index.proves(b"secret", &[misnumbered], UnixTime(0)), Verdict::Wrong);
     index.set_peppers(peppers([2]));
-    assert!(!index.proves(b"secret", &[old], UnixTime(0)));
+    assert_eq!(index.proves(b"secret", &[old], UnixTime(0)), Verdict::Wrong);
 }
 
 #[test]

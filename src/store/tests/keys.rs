@@ -1,6 +1,7 @@
 //! New keys for old, and what lies in the file.
 
 use super::*;
+use crate::record::Verdict;
 use crate::store::load;
 
 const SECRETS: [&str; 6] = [
@@ -41,7 +42,7 @@ impl House {
             assert!(self.found(kind, text).is_some(), "{kind:?}");
         }
         let client = self.found(Kind::ApiClient, "8ded5a89").expect("it is known");
-        assert!(self.store.index().proves(b"99176b1d244c", client.proofs(), self.clock.unix()));
+        assert_eq!(self.store.index().proves(b"99176b1d244c", client.proofs(), self.clock.unix()), Verdict::Proven);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The life of credentials: made, found, changed, rotated, taken away; and what is refused on the way.
 
 use super::*;
-use crate::record::Attributes;
+use crate::record::{Attributes, Verdict};
 
 #[test]
 fn every_resource_is_found_by_its_credential_at_once_and_after_a_restart() {
@@ -26,8 +26,8 @@ fn every_resource_is_found_by_its_credential_at_once_and_after_a_restart() {
         house = house.reopened();
     }
     let client = house.found(Kind::ApiClient, "8ded5a89").unwrap();
-    assert!(house.store.index().proves(b"99176b1d244c", client.proofs(), house.clock.unix()));
-    assert!(!house.store.index().proves(b"99176b1d244d", client.proofs(), house.clock.unix()));
+    assert_eq!(house.store.index().proves(b"99176b1d244c", client.proofs(), house.clock.unix()), Verdict::Proven);
+    assert_eq!(house.store.index().proves(b"99176b1d244d", client.proofs(), house.clock.unix()), Verdict::Wrong);
     let group = house.found(Kind::GroupToken, GROUP).unwrap();
     let Attributes::Group(group) = &group.attributes else { panic!("a group") };
     assert_eq!(group.cameras.iter().map(|id| &**id).collect::<Vec<_>>(), ["248527"]);
@@ -67,9 +67,9 @@ fn rotation_leaves_the_old_key_good_until_the_overlap_ends() {
         let client = house.found(Kind::ApiClient, "8ded5a89").unwrap();
         house.store.index().proves(secret.as_bytes(), client.proofs(), house.clock.unix())
     };
-    assert!(proves("99176b1d244c") && proves("another"));
+    assert_eq!([proves("99176b1d244c"), proves("another")], [Verdict::Proven; 2]);
     house.wait(3600);
-    assert!(!proves("99176b1d244c") && proves("another"));
+    assert_eq!([proves("99176b1d244c"), proves("another")], [Verdict::Over, Verdict::Proven]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::record::Verdict;
 use crate::store::engine::disk::{Dice, PowerCut};
 use crate::store::load;
 
@@ -132,7 +133,10 @@ impl State {
         assert_eq!(index.len(), found.len(), "{what}: the index has what is not on file");
         for (id, secret) in self.clients() {
             let client = index.holder(Kind::ApiClient, id.as_bytes()).expect("it was found above");
-            assert!(index.proves(secret.as_bytes(), client.proofs(), UnixTime(0)), "{what}: the secret of {id}");
+            assert!(
+                index.proves(secret.as_bytes(), client.proofs(), UnixTime(0)) == Verdict::Proven,
+                "{what}: the secret of {id}"
+            );
         }
         assert_eq!(documents(store), self.documents, "{what}");
         let trail = store.verify_audit().expect("it can be read");

@@ -29,21 +29,26 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
     let bad = |what, key: &str| Case::refused(Vxg, 401, what, present(key)).shows(WHO).told();
     let admin = |status, what, curl| Case::refused(Vxg, status, what, curl).told();
     let create = json!({ "id": "guest", "account": ACME, "key": first });
+    let visitor = json!({ "id": "visitor", "account": ACME });
     let rotate = json!({ "overlap": "1h", "key": second });
     vec![
         admin(401, "nobody manages keys without the token", at("license-keys")).shows(PROBLEM),
         bad("a key that does not exist yet", first),
-        admin(201, "the key is created", post("license-keys", &create)).shows(r#""id":"guest""#),
+        admin(201, "a guest's key is created", post("license-keys", &create)).shows(r#""id":"guest""#),
         good("and good for the very next request", first),
         admin(409, "a second one cannot take its place", post("license-keys", &create)).shows(PROBLEM),
+        admin(201, "where none is given, a key is made and shown this once", post("license-keys", &visitor))
+            .shows(r#""key":"vgl_"#),
+        admin(200, "later it is not", ask("license-keys/visitor")).hides("vgl_"),
+        admin(204, "the visitor leaves", ask("license-keys/visitor").with(&["-X", "DELETE"])),
         admin(
             200,
-            "it is rotated: a second key, and an hour for the first",
+            "the guest's key is rotated: a second one, and an hour for the first",
             post("license-keys/guest/rotate", &rotate),
         ),
         good("the second is good", second),
         good("the first still is", first),
-        admin(200, "where the key is listed, neither shows", ask("license-keys/guest"))
+        admin(200, "what is shown of it holds neither", ask("license-keys/guest"))
             .shows(r#""number":2"#)
             .hides(first)
             .hides(second),

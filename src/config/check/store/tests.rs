@@ -188,7 +188,7 @@ fn a_refused_start_and_a_look_leave_the_file_as_it_was() {
 
 #[test]
 fn a_store_that_cannot_be_used_is_one_sentence_at_its_path_and_stays_as_it_is() {
-    let damaged = "; put the latest backup in its place: vidgate restore";
+    let damaged = "; move it away, and make it anew from the latest backup: vidgate restore FILE";
     for (what, content, message) in [
         ("empty", Vec::new(), "the store is damaged: the file is empty"),
         ("another file", b"#!/bin/sh\necho no store\n".repeat(400), "the store is damaged: "),

@@ -1,0 +1,30 @@
+//! A gateway with a store, measured from outside.
+//!
+//! * `cargo bench --bench gateway changes [SECONDS]`: changes through the admin API beside requests.
+//! * `cargo bench --bench gateway crowd [COUNT]`: requests with a key out of ten, and out of a million.
+//!
+//! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
+
+#![expect(clippy::print_stdout, reason = "figures are for whoever runs it")]
+#![expect(unreachable_pub, reason = "a bench exports nothing; `pub` is what its modules share")]
+
+mod changes;
+mod crowd;
+mod house;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let what = arguments.next();
+    let number = arguments.next().and_then(|number| number.parse().ok());
+    match what.as_deref() {
+        Some("changes") => changes::run(u64::from(number.unwrap_or(10))),
+        Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
+        _ => {
+            println!("say what: changes [SECONDS], or crowd [COUNT]");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
