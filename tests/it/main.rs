@@ -30,6 +30,7 @@ mod secrecy;
 mod sizes;
 mod spelling;
 mod store;
+mod store_kill;
 mod stranger;
 mod streaming;
 mod streams;

@@ -97,7 +97,7 @@ impl Past {
             }
         }
         // What was kept for repetition is swept.
-        past.scribe.clock.advance(Duration::from_secs(25 * 3600));
+        past.scribe.clock.advance(Duration::from_hours(25));
         let last = past.scribe.operation();
         drop(past.scribe.ask(vec![last]));
         past

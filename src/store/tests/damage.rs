@@ -64,9 +64,9 @@ fn a_damaged_file_is_refused_untouched_or_opens_with_all_that_was_in_it() {
     let mut refused = Vec::new();
     let (mut flipped, mut cut) = (0, 0);
     // What is read at the start is in use; the rest of the file is what earlier changes have left.
-    let disk = PowerCut::of(killed.clone());
-    drop(open_on(&disk, desk.folder.path(), &desk.scribe.clock, true).expect("it opens"));
-    let reads: BTreeSet<(usize, usize)> = disk.disk().reads.iter().copied().collect();
+    let memory = PowerCut::of(killed.clone());
+    drop(open_on(&memory, desk.folder.path(), &desk.scribe.clock, true).expect("it opens"));
+    let reads: BTreeSet<(usize, usize)> = memory.disk().reads.iter().copied().collect();
     let reads: Vec<(usize, usize)> = reads.into_iter().filter(|(start, _)| *start > 0).collect();
     for nth in 0..360 {
         let mut image = killed.clone();

@@ -117,11 +117,11 @@ fn what_waits_together_is_one_commit_and_each_gets_an_answer_of_his_own() {
     let before = house.store.inner.engine.commits();
     let ((go, held), (take, taken)) = (mpsc::channel::<()>(), mpsc::channel());
     let store = house.store.clone();
-    let hold = move |_: &mut writer::Writer| {
+    let wait = move |_: &mut writer::Writer| {
         take.send(()).expect("somebody waits");
         held.recv().map_err(|_| closed())
     };
-    let holding = std::thread::spawn(move || store.task(hold));
+    let holding = std::thread::spawn(move || store.task(wait));
     let (reply, answers) = mpsc::channel();
     taken.recv().expect("the one who writes is held up");
     for number in 0..200 {

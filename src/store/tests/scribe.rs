@@ -97,7 +97,12 @@ impl State {
                 Resource::App => Some((Kind::App, text("public_key"))),
                 Resource::ServiceAccount => Some((Kind::ServiceAccountKey, id.clone())),
                 Resource::AdminCertificate => Some((Kind::AdminCertificate, text("subject"))),
-                _ => None,
+                Resource::Account
+                | Resource::LicenseKey
+                | Resource::Camera
+                | Resource::CameraGroup
+                | Resource::Token
+                | Resource::BearerToken => None,
             };
             found.extend(public.map(|key| (key, id.clone())));
             let Some(rule) = resource.secret() else { continue };
