@@ -98,6 +98,9 @@ impl Past {
         }
         // What was kept for repetition is swept.
         past.scribe.clock.advance(Duration::from_hours(25));
+        // The sweep may come before the next deed.
+        let now = past.scribe.clock.unix();
+        past.scribe.states.last_mut().expect("there is always one").at = Some(now);
         let last = past.scribe.operation();
         drop(past.scribe.ask(vec![last]));
         past
