@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use http::HeaderValue;
+use subtle::{Choice, ConstantTimeEq};
 
 pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Standing};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
@@ -23,6 +24,15 @@ use crate::invalid::Invalid;
 /// A keyed digest (HMAC-SHA256 under the pepper) of a key, token or identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Whether both are the same, in constant time: what differs is gathered first and asked for once.
+    pub fn equals(&self, other: &Self) -> Choice {
+        let word = |digest: &Self, at: usize| u64::from_ne_bytes(*digest.0[at..].first_chunk().expect("eight bytes"));
+        let differs = (0..32).step_by(8).fold(0, |differs, at| differs | (word(self, at) ^ word(other, at)));
+        differs.ct_eq(&0)
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

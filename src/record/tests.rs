@@ -93,3 +93,14 @@ fn debug_shows_no_digest() {
     let proof = Proof { pepper: 1, digest: Digest([77; 32]), expires: None };
     assert!(!format!("{proof:?}").contains("77"));
 }
+
+#[test]
+fn digests_are_equal_in_every_bit_or_not_at_all() {
+    let digest = Digest(std::array::from_fn(|at| u8::try_from(at).unwrap()));
+    assert!(bool::from(digest.equals(&digest)));
+    for bit in 0..256 {
+        let mut other = digest;
+        other.0[bit / 8] ^= 1 << (bit % 8);
+        assert!(!bool::from(digest.equals(&other)), "{bit}");
+    }
+}

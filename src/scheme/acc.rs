@@ -150,11 +150,11 @@ pub fn inner_token(text: &[u8]) -> Result<Secret, Invalid> {
             .hint("write the share token (`share.…`) or the base64 text that VXG hands out")
     };
     let inner = if text.starts_with(b"share.") {
-        Buffer::collect(text.iter().copied()).map_err(|_| wrong())?
+        Buffer::copy(text).map_err(|_| wrong())?
     } else {
         let json = Buffer::<LONGEST_JSON>::decode(&STANDARD, text).ok_or_else(wrong)?;
         let outer = Outer::parse(json.bytes()).ok_or_else(wrong)?;
-        Buffer::collect(outer.token.bytes()).map_err(|_| wrong())?
+        Buffer::copy(outer.token.as_bytes()).map_err(|_| wrong())?
     };
     let token = ShareToken::parse(inner).ok_or_else(wrong)?;
     Ok(Secret::new(token.expose().to_vec()))
@@ -168,7 +168,7 @@ const fn malformed(detail: &'static str) -> Rejection {
 fn open(text: &[u8]) -> Result<Credential, Rejection> {
     let json = Buffer::<LONGEST_JSON>::decode(&STANDARD, text).ok_or(malformed("not base64, or too much of it"))?;
     let outer = Outer::parse(json.bytes()).ok_or(malformed("not the JSON of an access token"))?;
-    let inner = Buffer::<{ share_token::LONGEST }>::collect(outer.token.bytes()).ok();
+    let inner = Buffer::<{ share_token::LONGEST }>::copy(outer.token.as_bytes()).ok();
     let token = inner.and_then(ShareToken::parse).ok_or(malformed("`token` is not a share token"))?;
     // VXG's own clients tell the two by this: without `camid` it is a group's token.
     let camera = outer.camid.ok_or(malformed("no `camid`: a group's token, which is not for `Acc`"))?;
@@ -215,7 +215,7 @@ impl<'de> Deserialize<'de> for Camera {
                 Ok(Camera(text))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Camera, E> {
-                Buffer::collect(text.bytes()).map(Camera).map_err(|_| E::custom("too long"))
+                Buffer::copy(text.as_bytes()).map(Camera).map_err(|_| E::custom("too long"))
             }
         }
         deserializer.deserialize_any(Reader)
@@ -231,7 +231,7 @@ impl<'de> Deserialize<'de> for Access {
                 f.write_str("a word or a list of words")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Access, E> {
-                Buffer::collect(text.bytes()).map(Access).map_err(|_| E::custom("too long"))
+                Buffer::copy(text.as_bytes()).map(Access).map_err(|_| E::custom("too long"))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Access, A::Error> {
                 let mut words = Buffer::new();

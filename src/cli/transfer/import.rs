@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use clap::Args;
 use http::StatusCode;
@@ -114,35 +116,37 @@ impl Run<'_> {
         out: &mut dyn Write,
         bar: &ProgressBar,
     ) -> Result<(), Trouble> {
-        let mut rest = lines;
-        while !rest.is_empty() {
-            let (batch, after) = rest.split_at(fitting(rest));
-            rest = after;
-            let sent =
-                self.batch(&batch.iter().collect::<Vec<_>>(), operator).map_err(|trouble| self.so_far(trouble))?;
-            bar.inc(batch.len() as u64);
-            bar.suspend(|| show_made(&sent, out))?;
-        }
-        Ok(())
+        let (text, lock) = (self.text, self.lock);
+        thread::scope(|scope| {
+            // The next request is written while the one before is worked on.
+            let (hand, calls) = sync_channel(1);
+            let write = move |batch: &[&Line]| hand.send(bulk(text, batch, lock));
+            scope.spawn(move || batches(lines).try_for_each(|batch| write(&batch)));
+            for (batch, call) in batches(lines).zip(calls) {
+                let sent = self.batch(&batch, call, operator).map_err(|trouble| self.so_far(trouble))?;
+                bar.inc(batch.len() as u64);
+                bar.suspend(|| show_made(&sent, out))?;
+            }
+            Ok(())
+        })
     }
 
     /// Sends a batch; gives what was made with it.
-    fn batch<'l>(&mut self, batch: &[&'l Line], operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
-        match self.send(batch, operator) {
+    fn batch<'l>(&mut self, batch: &[&'l Line], call: Call, operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
+        match self.send(batch, call, operator) {
             Err(Trouble::Refused(problem)) if self.skip && problem.status == StatusCode::CONFLICT => {
                 let new = absent(batch, operator)?;
                 self.skipped += batch.len() - new.len();
                 if new.is_empty() {
                     return Ok(Vec::new());
                 }
-                self.send(&new, operator)
+                self.send(&new, bulk(self.text, &new, self.lock), operator)
             }
             sent => sent,
         }
     }
 
-    fn send<'l>(&mut self, batch: &[&'l Line], operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
-        let call = Call::post(&["bulk"]).body(lines::batch(self.text, batch, self.lock));
+    fn send<'l>(&mut self, batch: &[&'l Line], call: Call, operator: &mut dyn Operator) -> Result<Made<'l>, Trouble> {
         let mut answer = operator.call(call).map_err(|trouble| named(trouble, batch))?;
         self.done += batch.len();
         let Some(Value::Array(results)) = answer.get_mut("results").map(Value::take) else { return Ok(Vec::new()) };
@@ -162,6 +166,21 @@ impl Run<'_> {
 
 /// The entries of a batch with what the API says of each.
 type Made<'l> = Vec<(&'l Line, Value)>;
+
+/// The request that makes the entries of a batch.
+fn bulk(text: &[u8], batch: &[&Line], lock: Option<&Lock>) -> Call {
+    Call::post(&["bulk"]).body(lines::batch(text, batch, lock))
+}
+
+/// The lines, batch by batch.
+fn batches(lines: &[Line]) -> impl Iterator<Item = Vec<&Line>> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let (batch, after) = rest.split_at(if rest.is_empty() { 0 } else { fitting(rest) });
+        rest = after;
+        (!batch.is_empty()).then(|| batch.iter().collect())
+    })
+}
 
 /// How many of these lines one batch takes.
 fn fitting(lines: &[Line]) -> usize {
