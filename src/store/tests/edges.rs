@@ -1,0 +1,46 @@
+//! Where two things meet that seldom do: the same secret on file in two ways, what is declared and what is stored, a
+//! change that cannot be shown, and what an import brings along.
+
+use super::*;
+use crate::record::{Account, Details, Digest, Key as RecordKey, Standing, Verdict};
+use crate::store::key::Key;
+
+impl House {
+    /// Returns when the store has looked after everything that was due before this.
+    fn rests(&self, name: &str) {
+        for step in 0..2 {
+            self.create(Resource::Account, json!({"id": format!("{name}-{step}")}));
+        }
+    }
+
+    /// A credential of the configuration, as it stands in the index.
+    fn declare(&self, kind: Kind, id: &str, text: &str) {
+        let index = self.store.index();
+        let account = index.insert_account(Account::new("declared", Standing::default()).unwrap()).unwrap();
+        let key = RecordKey { kind, digest: index.digest(text.as_bytes()) };
+        index.insert(Record::new(Details::new(key, id, account)).unwrap()).unwrap();
+        let resource = upkeep::resource_of(kind);
+        self.store.declare([(Resource::Account, "declared".to_owned()), (resource, id.to_owned())].into());
+    }
+
+    fn pepper(&self) -> Key {
+        self.store.inner.keys.load().keyring.peppers()[0].key.clone()
+    }
+}
+
+fn digest_of(pepper: &Key, text: &str) -> Vec<Given> {
+    let Digest(digest) = Pepper::new(pepper.expose()).digest(text.as_bytes());
+    vec![Given { created: None, expires: None, known: Known::Digest { pepper: pepper.clone(), digest } }]
+}
+
+#[test]
+fn a_patch_names_no_field_that_there_is_none_of_not_even_to_remove_it() {
+    let house = furnished();
+    for patch in [json!({"colour": null}), json!({"colour": null, "name": "x"}), json!({"limits": null})] {
+        let Err(Refused::Invalid(faults)) = house.change(Resource::LicenseKey, "main", patch.clone()) else {
+            panic!("{patch} is taken");
+        };
+        assert!(["colour", "limits"].contains(&faults[0].field.as_str()), "{faults:?}");
+    }
+    house.change(Resource::LicenseKey, "main", json!({"name": null, "expires": null})).unwrap();
+}
