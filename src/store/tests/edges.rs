@@ -44,3 +44,23 @@ fn a_patch_names_no_field_that_there_is_none_of_not_even_to_remove_it() {
     }
     house.change(Resource::LicenseKey, "main", json!({"name": null, "expires": null})).unwrap();
 }
+
+#[test]
+fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
+    let house = House::new();
+    for line in ["a", "b"] {
+        house.create(Resource::Account, json!({"id": format!("{line}0")}));
+        for level in 1..10 {
+            let parent = format!("{line}{}", level - 1);
+            house.create(Resource::Account, json!({"id": format!("{line}{level}"), "parent": parent}));
+        }
+    }
+    house.create(Resource::LicenseKey, json!({"account": "b9", "key": "deep-key"}));
+    let refused = house.change(Resource::Account, "b0", json!({"parent": "a9"})).unwrap_err().to_string();
+    assert!(refused.starts_with("`parent`: there are at most 16 accounts"), "{refused}");
+    // Sixteen above one another, and no more.
+    house.change(Resource::Account, "b0", json!({"parent": "a6"})).unwrap_err();
+    house.change(Resource::Account, "b0", json!({"parent": "a5"})).unwrap();
+    assert!(!house.found(Kind::LicenseKey, "deep-key").unwrap().account.is_disabled());
+    assert_eq!(house.store.export(None, &mut std::io::sink()).unwrap(), 21);
+}
