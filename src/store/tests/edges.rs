@@ -64,3 +64,16 @@ fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
     assert!(!house.found(Kind::LicenseKey, "deep-key").unwrap().account.is_disabled());
     assert_eq!(house.store.export(None, &mut std::io::sink()).unwrap(), 21);
 }
+
+#[test]
+fn a_name_is_not_taken_for_the_only_one_before_all_were_looked_at() {
+    let house = House::new();
+    let accounts = [("a", 0..10_000), ("b", 9_999..10_000)];
+    for (account, numbers) in accounts {
+        house.create(Resource::Account, json!({"id": account}));
+        let camera = |number| create(Resource::Camera, json!({"account": account, "name": format!("{number:05}")}));
+        house.try_all(numbers.map(camera).collect()).unwrap();
+    }
+    assert!(house.store.show(Resource::Camera, "09998").is_ok());
+    assert!(matches!(house.store.show(Resource::Camera, "09999"), Err(Refused::Missing { .. })));
+}
