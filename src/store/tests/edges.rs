@@ -66,6 +66,19 @@ fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
 }
 
 #[test]
+fn last_uses_that_are_on_file_are_not_written_again_after_a_start() {
+    let house = furnished();
+    house.found(Kind::LicenseKey, "v3.X9tKpuXq0btatj").unwrap().seen(house.clock.unix());
+    let house = house.reopened();
+    house.wait(3600);
+    let house = house.reopened();
+    let commits = house.store.inner.engine.commits();
+    house.wait(600);
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(house.store.inner.engine.commits(), commits);
+}
+
+#[test]
 fn a_name_is_not_taken_for_the_only_one_before_all_were_looked_at() {
     let house = House::new();
     let accounts = [("a", 0..10_000), ("b", 9_999..10_000)];
