@@ -34,6 +34,17 @@ fn digest_of(pepper: &Key, text: &str) -> Vec<Given> {
 }
 
 #[test]
+fn a_digest_of_a_declared_secret_is_not_taken_in() {
+    let house = furnished();
+    house.declare(Kind::BearerToken, "fixed", "declared-declared");
+    let document = object(json!({"id": "b2", "user": "eva"}));
+    let versions = digest_of(&house.pepper(), "declared-declared");
+    let refused = house.attempt(Operation::Create { resource: Resource::BearerToken, document, versions });
+    assert!(refused.unwrap_err().to_string().contains("declared in the configuration"));
+    assert_eq!(house.found(Kind::BearerToken, "declared-declared").unwrap().id(), "fixed");
+}
+
+#[test]
 fn a_patch_names_no_field_that_there_is_none_of_not_even_to_remove_it() {
     let house = furnished();
     for patch in [json!({"colour": null}), json!({"colour": null, "name": "x"}), json!({"limits": null})] {
