@@ -45,6 +45,14 @@ fn a_digest_of_a_declared_secret_is_not_taken_in() {
 }
 
 #[test]
+fn what_cannot_be_shown_is_not_believed() {
+    let house = furnished();
+    house.store.index().remove_account("acme");
+    house.change(Resource::LicenseKey, "main", json!({"disabled": true})).unwrap();
+    assert!(house.found(Kind::LicenseKey, "v3.X9tKpuXq0btatj").is_none());
+}
+
+#[test]
 fn a_patch_names_no_field_that_there_is_none_of_not_even_to_remove_it() {
     let house = furnished();
     for patch in [json!({"colour": null}), json!({"colour": null, "name": "x"}), json!({"limits": null})] {
@@ -74,6 +82,25 @@ fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
     house.change(Resource::Account, "b0", json!({"parent": "a5"})).unwrap();
     assert!(!house.found(Kind::LicenseKey, "deep-key").unwrap().account.is_disabled());
     assert_eq!(house.store.export(None, &mut std::io::sink()).unwrap(), 21);
+}
+
+#[test]
+fn tokens_of_a_group_share_the_list_of_its_cameras() {
+    let house = furnished();
+    house.create(Resource::Token, json!({"id": "more", "group": "lobby"}));
+    let cameras = || {
+        let mut all = Vec::new();
+        house.store.index().for_each(|record| {
+            if let crate::record::Attributes::Group(group) = &record.attributes {
+                all.push(Arc::clone(&group.cameras));
+            }
+        });
+        all
+    };
+    assert!(matches!(&*cameras(), [one, other] if Arc::ptr_eq(one, other)));
+    house.create(Resource::Camera, json!({"id": "7", "account": "acme"}));
+    house.change(Resource::CameraGroup, "lobby", json!({"cameras": ["7", "248527"]})).unwrap();
+    assert!(matches!(&*cameras(), [one, other] if Arc::ptr_eq(one, other) && one.len() == 2));
 }
 
 #[test]
