@@ -34,6 +34,44 @@ fn digest_of(pepper: &Key, text: &str) -> Vec<Given> {
 }
 
 #[test]
+fn a_digest_that_turns_out_to_be_anothers_secret_takes_nobodys_place() {
+    let house = furnished();
+    // From another store, where nobody could see that it is Eva's key.
+    let versions = digest_of(&Key::new(&[7; 32]), "eva's key");
+    let document = object(json!({"id": "adam", "account": "acme", "login": "Adam"}));
+    house.attempt(Operation::Create { resource: Resource::User, document, versions }).unwrap();
+    let adam = house.found(Kind::User, "Adam").expect("he is known");
+    let index = house.store.index();
+    assert_eq!(index.proves(b"eva's key", adam.proofs(), house.clock.unix()), Verdict::Proven);
+    index.proven(&adam, b"eva's key");
+    house.rests("after");
+    assert_eq!(house.found(Kind::UserKey, "eva's key").expect("it is known").id(), "eva");
+    let house = house.reopened();
+    assert_eq!(house.found(Kind::UserKey, "eva's key").expect("it is known").id(), "eva");
+    let adam = house.found(Kind::User, "Adam").expect("he is known");
+    assert_eq!(house.store.index().proves(b"eva's key", adam.proofs(), house.clock.unix()), Verdict::Proven);
+}
+
+#[test]
+fn a_pepper_stays_while_credentials_of_the_configuration_are_known_under_it() {
+    let house = House::new();
+    house.declare(Kind::LicenseKey, "main", "declared-key");
+    let actor = Actor("lea".to_owned());
+    let old = house.store.state().unwrap().peppers[0].number;
+    house.store.add_pepper(&actor).unwrap();
+    house.rests("after");
+    let refused = house.store.retire_pepper(&actor, old).unwrap_err().to_string();
+    assert!(refused.contains("configuration"), "{refused}");
+    assert!(house.found(Kind::LicenseKey, "declared-key").is_some());
+    // After a start they are known under the newest one.
+    let house = house.reopened();
+    house.declare(Kind::LicenseKey, "main", "declared-key");
+    house.rests("again");
+    house.store.retire_pepper(&actor, old).unwrap();
+    assert!(house.found(Kind::LicenseKey, "declared-key").is_some());
+}
+
+#[test]
 fn a_digest_of_a_declared_secret_is_not_taken_in() {
     let house = furnished();
     house.declare(Kind::BearerToken, "fixed", "declared-declared");
@@ -85,6 +123,17 @@ fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
 }
 
 #[test]
+fn the_file_of_a_new_master_key_is_a_file_and_a_short_one() {
+    let house = House::new();
+    let long = house.folder.path().join("long");
+    std::fs::write(&long, [MASTER, &vec![b' '; 1 << 16]].concat()).unwrap();
+    for (file, said) in [(Path::new("/dev/null"), "is not a file"), (&long, "is too long")] {
+        let refused = house.store.rekey(&Actor("lea".to_owned()), Some(file)).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
 fn tokens_of_a_group_share_the_list_of_its_cameras() {
     let house = furnished();
     house.create(Resource::Token, json!({"id": "more", "group": "lobby"}));
@@ -127,4 +176,31 @@ fn a_name_is_not_taken_for_the_only_one_before_all_were_looked_at() {
     }
     assert!(house.store.show(Resource::Camera, "09998").is_ok());
     assert!(matches!(house.store.show(Resource::Camera, "09999"), Err(Refused::Missing { .. })));
+}
+
+#[test]
+fn an_answer_that_nobody_can_read_does_not_keep_old_keys_alive() {
+    let house = furnished();
+    let ask = |key: &str| {
+        let idempotency = Some(Idempotency { key: key.to_owned(), fingerprint: [0; 32] });
+        let operations = vec![create(Resource::LicenseKey, json!({"account": "acme"}))];
+        house.store.apply(Request { actor: Actor("a".to_owned()), operations, idempotency }).unwrap()
+    };
+    let first = ask("good");
+    let damage = |change: &redb::WriteTransaction| {
+        let mut replays = change.open_table(shelf::Shelf::Replays.definition())?;
+        replays.insert(b"a\0bad".as_slice(), b"nonsense".as_slice())?;
+        Ok::<_, redb::Error>(())
+    };
+    house.store.inner.engine.write(damage).unwrap().unwrap();
+    house.store.rekey(&Actor("lea".to_owned()), None).unwrap();
+    for _ in 0..300 {
+        if house.store.state().unwrap().data_keys.len() == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(house.store.state().unwrap().data_keys, [2]);
+    let again = ask("good");
+    assert!(again.replayed && again.outcomes[0].id == first.outcomes[0].id);
 }
