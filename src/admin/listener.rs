@@ -34,6 +34,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::tls::Acceptor;
 use crate::edge::worker::{self, Answer};
 use crate::store::Store;
+use crate::store::key_text::{self, Shape};
 
 /// What the admin listener bears: operators are few.
 const LIMITS: Limits = Limits {
@@ -143,7 +144,7 @@ impl Answer for Desk {
             Err(problem) => ("nobody".to_owned(), problem.into_response()),
         };
         let status = response.status().as_u16();
-        tracing::info!(actor, %method, path = plain(&path), status, "admin");
+        tracing::info!(actor, %method, path = told(&path), status, "admin");
         in_flight.awaits_caller();
         response.map(|body| Held { body, _in_flight: in_flight })
     }
@@ -153,6 +154,15 @@ impl Answer for Desk {
     }
 
     fn sweep(&self) {}
+}
+
+/// A path as the log has it. Somebody may have asked by a key where its id belongs.
+fn told(path: &str) -> String {
+    let part = |part: &str| match (key_text::shape(part.as_bytes()), part.split_once('_')) {
+        (Shape::Ours | Shape::Mistyped, Some((prefix, _))) => format!("{prefix}_***"),
+        (Shape::Ours | Shape::Mistyped, None) | (Shape::Foreign, _) => part.to_owned(),
+    };
+    plain(&path.split('/').map(part).collect::<Vec<_>>().join("/"))
 }
 
 /// The body of an answer: until it is gone, its request is in flight.
@@ -178,5 +188,22 @@ impl http_body::Body for Held {
 
     fn size_hint(&self) -> http_body::SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_what_was_asked_for_and_no_key() {
+        let key = "vgl_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq_nskow7q";
+        for (path, expected) in [
+            ("/v1/license-keys/main", "/v1/license-keys/main"),
+            (&format!("/v1/license-keys/{key}/rotate"), "/v1/license-keys/vgl_***/rotate"),
+            (&format!("/v1/license-keys/{}", &key[..60]), "/v1/license-keys/vgl_***"),
+        ] {
+            assert_eq!(told(path), expected);
+        }
     }
 }

@@ -72,6 +72,9 @@ pub(super) fn read_patched(entry: &Entry, patch: &Map<String, Value>) -> Result<
     if let Some(rule) = resource.secret().filter(|rule| patch.contains_key(rule.field)) {
         faults.push(Fault::new(rule.field, "a secret is changed by rotation"));
     }
+    // What is to be removed leaves no trace in what the patch makes.
+    let removed = patch.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
+    faults.extend(removed.filter(|key| !is_field(resource, key)).map(|key| unknown(resource, key)));
     let mut merged = Value::Object(before);
     merge(&mut merged, patch);
     let Value::Object(mut document) = merged else { return Err(Refused::Invalid(faults)) };
@@ -141,10 +144,18 @@ fn read_rest(resource: Resource, document: Map<String, Value>, faults: &mut Vec<
     Some((common?, body?))
 }
 
-fn unknown(resource: Resource, key: &str) -> Fault {
+/// The keys of a document as people write it.
+fn fields(resource: Resource) -> impl Iterator<Item = &'static str> {
     let secret = resource.secret().map(|rule| rule.field);
-    let known = ["id"].into_iter().chain(COMMON).chain(resource.fields().iter().copied()).chain(secret);
-    let list = known.map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+    ["id"].into_iter().chain(COMMON).chain(resource.fields().iter().copied()).chain(secret)
+}
+
+fn is_field(resource: Resource, key: &str) -> bool {
+    fields(resource).any(|field| field == key)
+}
+
+fn unknown(resource: Resource, key: &str) -> Fault {
+    let list = fields(resource).map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
     // The key is the caller's own text, and may be anything.
     let field: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
     Fault::new(field, format!("a {} has no such field; it has {list}", resource.words()))

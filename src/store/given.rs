@@ -178,6 +178,9 @@ impl Given {
                 let pepper = number_of(&desk.keys().keyring, &pepper).ok_or_else(|| {
                     Refused::conflict(FIELD, "the peppers of too many stores are in use; retire some first")
                 })?;
+                if rule.found_as.is_some_and(|kind| at.is_declared(kind, digest)) {
+                    return Err(rules::declared(entry.resource(), FIELD).into());
+                }
                 Ok(Version { number, created, expires, digest: Keyed { pepper, digest }, sealed: None })
             }
         }

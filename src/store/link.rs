@@ -4,7 +4,7 @@
 use super::entry::{Entry, Version};
 use super::refused::{Fault, Refused};
 use super::resource::{Body, Owner, Resource, SecretRule};
-use super::shelf::{Desk, Shelf, entry_key, name_key, need_key, public_handle_key, secret_handle_key};
+use super::shelf::{Desk, Shelf, entry_key, name_key, need_key, of_entry_key, public_handle_key, secret_handle_key};
 use crate::record::Kind;
 
 /// Why a step was not done: the request is wrong, or the disk.
@@ -145,9 +145,21 @@ pub(super) const DEEPEST: usize = 16;
 
 /// Nobody is their own ancestor.
 fn ancestry(desk: &Desk<'_>, id: &str, parent: Option<&str>) -> Result<(), Stop> {
+    let before = desk.entry(Resource::Account, id)?.map(|entry| entry.body);
+    if let Some(Body::Account(before)) = before
+        && before.parent.as_deref() == parent
+    {
+        // It was looked at when it was put there.
+        return Ok(());
+    }
+    let too_deep = || Refused::invalid("parent", format!("there are at most {DEEPEST} accounts above one another"));
     let mut above = parent.map(str::to_owned);
-    for _ in 0..DEEPEST {
-        let Some(next) = above else { return Ok(()) };
+    for over in 0..DEEPEST {
+        let Some(next) = above else {
+            // Those below move along.
+            let too_low = over > 0 && reaches_down(desk, id, DEEPEST - over)?;
+            return if too_low { Err(too_deep().into()) } else { Ok(()) };
+        };
         if next == id {
             return Err(Refused::invalid("parent", format!("`{id}` would be its own ancestor")).into());
         }
@@ -155,7 +167,24 @@ fn ancestry(desk: &Desk<'_>, id: &str, parent: Option<&str>) -> Result<(), Stop>
         let Body::Account(account) = entry.body else { return Ok(()) };
         above = account.parent;
     }
-    Err(Refused::invalid("parent", format!("there are at most {DEEPEST} accounts above one another")).into())
+    Err(too_deep().into())
+}
+
+/// Whether there are accounts so many levels below one.
+fn reaches_down(desk: &Desk<'_>, id: &str, levels: usize) -> Result<bool, redb::Error> {
+    if levels == 0 {
+        return Ok(true);
+    }
+    let accounts = need_key(&entry_key(Resource::Account, id), Some(&[Resource::Account.code()]));
+    for key in desk.keys_under(Shelf::Needs, &accounts, usize::MAX)? {
+        let below = of_entry_key(&key[accounts.len() - 1..]);
+        if let Some((_, below)) = below
+            && reaches_down(desk, below, levels - 1)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn missing(field: &str, resource: Resource, id: &str) -> Fault {

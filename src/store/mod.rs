@@ -12,6 +12,7 @@ mod document;
 mod refused;
 // The keys, and what is done with them.
 pub mod key;
+mod key_file;
 pub mod key_text;
 mod keyring;
 mod keys;

@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::entry::{Common, Entry, Version};
 use super::index::Index;
 use super::link;
-use super::resource::{Body, Owner, Resource};
+use super::resource::{Body, Owner, Resource, Token};
 use super::rules::Effect;
 use super::shelf::Damaged;
 use crate::clock::UnixTime;
@@ -19,12 +19,16 @@ use crate::record::{
 
 /// The most lists of scopes that are remembered, so that equal ones are one in memory.
 const MOST_SCOPES: usize = 1024;
+/// The most groups whose list of cameras is remembered.
+const MOST_GROUPS: usize = 4096;
 
 /// Publishes entries to an index.
 #[derive(Debug)]
 pub(super) struct Publisher {
     index: Arc<Index>,
     scopes: RefCell<HashMap<Vec<String>, Scopes>>,
+    /// The cameras of groups, by group, so that all its tokens share one list.
+    groups: RefCell<HashMap<String, Weak<[Arc<str>]>>>,
 }
 
 /// What an entry takes from the camera, group or user that it is for.
@@ -68,21 +72,13 @@ pub(super) fn above(entry: &Entry) -> Option<(Resource, &str)> {
 impl Publisher {
     /// Publishes there.
     pub(super) fn new(index: Arc<Index>) -> Self {
-        Self { index, scopes: RefCell::default() }
+        Self { index, scopes: RefCell::default(), groups: RefCell::default() }
     }
 
     /// Lets everyone see a change. What stays is never missed in between.
     pub(super) fn show(&self, effect: &Effect, above: &Above) -> Result<(), Damaged> {
-        let mut kept = Vec::new();
-        if let Some(after) = &effect.after {
-            if let Body::Account(account) = &after.body {
-                self.account(after, account.parent.as_deref())?;
-            }
-            for details in self.details(after, above)? {
-                kept.push(details.key);
-                self.index.publish(record(details)?);
-            }
-        }
+        let shown = effect.after.as_ref().map_or(Ok(Vec::new()), |after| self.put(after, above));
+        let kept = shown.as_deref().unwrap_or_default();
         if let Some(before) = &effect.before {
             for key in self.places(before).into_iter().filter(|key| !kept.contains(key)) {
                 self.index.remove(key.kind, &key.digest);
@@ -91,7 +87,23 @@ impl Publisher {
                 self.index.remove_account(&before.id);
             }
         }
-        Ok(())
+        shown.map(drop)
+    }
+
+    /// Puts an entry where it is to be found, and says where that is. One that cannot be shown opens nothing from then
+    /// on, not even as it was before.
+    fn put(&self, entry: &Entry, above: &Above) -> Result<Vec<Key>, Damaged> {
+        if let Body::Account(account) = &entry.body {
+            self.account(entry, account.parent.as_deref()).inspect_err(|_| self.distrust(entry))?;
+        }
+        let records = self.details(entry, above)?.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
+        Ok(records.into_iter().map(|record| *self.index.publish(record).key()).collect())
+    }
+
+    fn distrust(&self, account: &Entry) {
+        if let Some(known) = self.index.account(&account.id) {
+            known.stand(Standing { parent: None, disabled: true });
+        }
     }
 
     /// Adds what was on file at the start, where nobody has been before.
@@ -145,7 +157,7 @@ impl Publisher {
         details.disabled = entry.common.disabled || above.disabled;
         details.not_before = entry.common.not_before.max(above.not_before);
         details.expires = earliest(entry.common.expires, above.expires);
-        details.attributes = attributes(key.kind, entry, above)?;
+        details.attributes = self.attributes(key.kind, entry, above)?;
         match &entry.body {
             Body::Token(token) => {
                 let (Some(target), kind) = (token.camera.as_ref().or(token.group.as_ref()), key.kind) else {
@@ -166,6 +178,28 @@ impl Publisher {
             | Body::AdminCertificate(_) => {}
         }
         Ok(details)
+    }
+
+    fn attributes(&self, kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Damaged> {
+        let Body::Token(Token { camera: None, group: Some(group), .. }) = &entry.body else {
+            return attributes(kind, entry);
+        };
+        let cameras = above.cameras.as_ref().ok_or(Damaged("the group of a token is missing"))?;
+        Ok(Attributes::Group(Box::new(Group { id: group.as_str().into(), cameras: self.cameras(group, cameras) })))
+    }
+
+    fn cameras(&self, group: &str, cameras: &Arc<[Arc<str>]>) -> Arc<[Arc<str>]> {
+        let mut known = self.groups.borrow_mut();
+        if let Some(same) = known.get(group).and_then(Weak::upgrade).filter(|same| same == cameras) {
+            return same;
+        }
+        if known.len() >= MOST_GROUPS {
+            known.retain(|_, cameras| cameras.strong_count() > 0);
+        }
+        if known.len() < MOST_GROUPS {
+            known.insert(group.to_owned(), Arc::downgrade(cameras));
+        }
+        Arc::clone(cameras)
     }
 
     fn scopes(&self, words: &[String]) -> Scopes {
@@ -195,16 +229,9 @@ impl Publisher {
     }
 }
 
-fn attributes(kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Damaged> {
+fn attributes(kind: Kind, entry: &Entry) -> Result<Attributes, Damaged> {
     Ok(match &entry.body {
-        Body::Token(token) => match (&token.camera, &token.group) {
-            (Some(camera), _) => Attributes::Camera(camera.as_str().into()),
-            (None, Some(group)) => {
-                let cameras = above.cameras.clone().ok_or(Damaged("the group of a token is missing"))?;
-                Attributes::Group(Box::new(Group { id: group.as_str().into(), cameras }))
-            }
-            (None, None) => Attributes::None,
-        },
+        Body::Token(Token { camera: Some(camera), .. }) => Attributes::Camera(camera.as_str().into()),
         Body::ServiceAccount(service) => {
             let key = public_key::read(service.public_key.as_bytes());
             Attributes::PublicKey(Box::new(key.map_err(|_| Damaged("a public key cannot be used"))?))
@@ -217,6 +244,7 @@ fn attributes(kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Da
         | Body::ApiClient(_)
         | Body::Camera(_)
         | Body::CameraGroup(_)
+        | Body::Token(_)
         | Body::User(_)
         | Body::BearerToken(_)
         | Body::App(_)

@@ -217,7 +217,8 @@ fn named(look: &ReadTransaction, resource: Resource, name: &str) -> Result<Optio
     let mut found = None;
     let table = look.open_table(Shelf::Names.definition())?;
     let first = [resource.code()];
-    for row in table.range::<&[u8]>(first.as_slice()..)?.take(MOST_LOOKED_AT) {
+    // To the end: one that stands further on would make it another's name as well.
+    for row in table.range::<&[u8]>(first.as_slice()..)? {
         let (key, id) = row?;
         if key.value().first() != Some(&resource.code()) {
             break;

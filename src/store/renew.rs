@@ -3,33 +3,30 @@
 //! it is seen.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use zeroize::Zeroizing;
-
 use super::entry::{Entry, Keyed};
 use super::given::{Known, number_of};
 use super::key::Key;
+use super::key_file::{next_key_beside, not_written, read_key};
 use super::keyring::{Keyring, MasterKey};
 use super::keys::Keys;
 use super::link::{self, Stop};
-use super::load::{KEYRING, next_key, replace_key, sync_folder};
-use super::publish::{Above, above};
+use super::load::{KEYRING, replace_key};
 use super::refused::Refused;
 use super::rules::Effect;
 use super::shelf::{Damaged, Desk, Shelf, corrupt};
 use super::trail::{self, Act, Deal};
 use super::upkeep::resource_of;
-use super::writer::{Abort, Publication, Reply, Writer, unavailable};
+use super::writer::{Abort, Aboves, Publication, Reply, Writer, unavailable};
 use super::{Actor, Operation, Request};
 
 /// The most entries of one step.
 const STEP: usize = 500;
+/// Behind the last entry: no resource has this number.
+const BEHIND_ALL: [u8; 1] = [u8::MAX];
 
 impl Writer {
     /// Another master key and another data key. From the commit on, only the new master key opens the store.
@@ -87,6 +84,10 @@ impl Writer {
         let used = self.known_under(number)?;
         if used > 0 {
             let message = format!("{used} secrets are known under this pepper alone, and have not been seen since");
+            return Err(Refused::conflict("number", message));
+        }
+        if number == self.known_from && self.has_declared() {
+            let message = "credentials of the configuration are known under this pepper until the next start";
             return Err(Refused::conflict("number", message));
         }
         let deal = Deal::of_store(Act::RetirePepper, format!("pepper {number}"));
@@ -189,9 +190,8 @@ impl Writer {
             for (key, row) in rows {
                 let before = keys.read_entry(&key, &row).map_err(corrupt)?;
                 let after = renewed(&keys, &before).map_err(corrupt)?;
-                if after != before || Keys::row_key(&row) != Some(keys.sealer.newest()) {
-                    relay(&mut desk, &before, &after)?;
-                }
+                let stays = after == before && Keys::row_key(&row) == Some(keys.sealer.newest());
+                let after = if stays { after } else { relay(&mut desk, &before, after)? };
                 publications.push(publication(&desk, before, after)?);
             }
             if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
@@ -221,15 +221,27 @@ impl Writer {
         let mut keyring = keys.keyring.clone();
         let newest = keyring.newest_data_key();
         keyring.retire_data_keys_before(newest);
-        let written = self.engine.write(|transaction| {
-            let mut desk = Desk::open(transaction, &keys)?;
-            super::replay::reseal(&mut desk)?;
-            Ok::<_, Abort>(())
-        });
-        match done(written).and_then(|()| self.save_under_master(keyring, None)) {
+        match self.reseal_replays(&keys).and_then(|()| self.save_under_master(keyring, None)) {
             Ok(()) => tracing::info!("everything in the store is sealed under the new key"),
-            Err(refused) => tracing::warn!(%refused, "the older data keys are kept for now"),
+            Err(refused) => {
+                tracing::warn!(%refused, "the older data keys are kept for now");
+                self.upkeep.renew_at = Some(BEHIND_ALL.to_vec());
+                self.upkeep.pause(&self.clock);
+            }
         }
+    }
+
+    fn reseal_replays(&self, keys: &Keys) -> Result<(), Refused> {
+        let mut after = Some(Vec::new());
+        while let Some(from) = after.take() {
+            let written = self.engine.write(|transaction| {
+                let mut desk = Desk::open(transaction, keys)?;
+                after = super::replay::reseal(&mut desk, &from)?;
+                if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+            });
+            done(written)?;
+        }
+        Ok(())
     }
 
     /// Digests anew what was seen under an older pepper.
@@ -252,8 +264,13 @@ impl Writer {
                 let old = after.versions.iter_mut().find(|version| version.digest.digest == seen.old.0);
                 let Some(version) = old else { continue };
                 version.digest = Keyed { pepper: seen.pepper, digest: seen.digest.0 };
-                relay(&mut desk, &before, &after)?;
-                publications.push(publication(&desk, before, after)?);
+                let mark = desk.mark();
+                let after = relay(&mut desk, &before, after)?;
+                if after == before {
+                    desk.roll_back(mark)?;
+                } else {
+                    publications.push(publication(&desk, before, after)?);
+                }
             }
             if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
         });
@@ -307,22 +324,27 @@ fn renewed(keys: &Keys, entry: &Entry) -> Result<Entry, Damaged> {
     Ok(after)
 }
 
-/// Lays an entry down again that has not changed for anyone but us: its revision stays.
-fn relay(desk: &mut Desk<'_>, before: &Entry, after: &Entry) -> Result<(), redb::Error> {
-    for (old, new) in before.versions.iter().zip(&after.versions) {
-        if old.digest != new.digest {
-            link::untie_version(desk, before, old)?;
-            if let Err(Stop::Broken(error)) = link::tie_version(desk, after, new) {
-                return Err(error);
-            }
+/// Lays an entry down again that has not changed for anyone but us: its revision stays. Where another has the same
+/// secret, which a digest under the pepper of another store did not tell, the old digest stays too: nobody's place is
+/// taken.
+fn relay(desk: &mut Desk<'_>, before: &Entry, mut after: Entry) -> Result<Entry, redb::Error> {
+    for (place, old) in before.versions.iter().enumerate() {
+        let new = &after.versions[place];
+        if old.digest == new.digest {
+            continue;
+        }
+        match link::tie_version(desk, &after, new) {
+            Ok(()) => link::untie_version(desk, before, old)?,
+            Err(Stop::Refused(_)) => after.versions[place].digest = old.digest,
+            Err(Stop::Broken(error)) => return Err(error),
         }
     }
-    desk.put_entry(after)
+    desk.put_entry(&after)?;
+    Ok(after)
 }
 
 fn publication(desk: &Desk<'_>, before: Entry, after: Entry) -> Result<Publication, redb::Error> {
-    let of = above(&after).map(|(resource, id)| desk.entry(resource, id)).transpose()?.flatten();
-    let above = of.map(|entry| Above::of(&entry)).unwrap_or_default();
+    let above = Aboves::default().of(desk, &after)?;
     Ok(Publication { effect: Effect { before: Some(before), after: Some(after) }, above })
 }
 
@@ -332,49 +354,4 @@ fn done(written: Result<Result<(), Abort>, super::engine::Failed>) -> Result<(),
         Ok(Err(Abort::Broken(error))) => Err(unavailable(&error.into())),
         Err(failed) => Err(unavailable(&failed)),
     }
-}
-
-fn read_key(file: &Path) -> Result<MasterKey, Refused> {
-    let text = fs::read(file)
-        .map(Zeroizing::new)
-        .map_err(|error| Refused::invalid("key_file", format!("cannot read `{}`: {error}", file.display())))?;
-    MasterKey::parse(&text).map_err(|invalid| Refused::invalid("key_file", invalid.message))
-}
-
-/// A new master key, kept beside the old one, on disk. No key is written over that the store may be sealed under.
-fn next_key_beside(file: &Path, in_use: &MasterKey) -> io::Result<MasterKey> {
-    let path = next_key(file);
-    let waiting = match fs::read(&path).map(Zeroizing::new) {
-        Ok(text) => MasterKey::parse(&text).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let key = match waiting {
-        Some(key) if key.is(in_use) => {
-            // The last change of the key could not be finished.
-            replace_key(file)?;
-            write_key(&path)?
-        }
-        // The disk refused a change to this one, and may have taken it all the same: it is the next one still.
-        Some(key) => {
-            fs::File::open(&path)?.sync_all()?;
-            key
-        }
-        None => write_key(&path)?,
-    };
-    sync_folder(file)?;
-    Ok(key)
-}
-
-fn write_key(path: &Path) -> io::Result<MasterKey> {
-    let key = MasterKey::random();
-    let mut written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    written.write_all(key.to_text().expose())?;
-    written.write_all(b"\n")?;
-    written.sync_all()?;
-    Ok(key)
-}
-
-fn not_written(error: &io::Error) -> Refused {
-    Refused::Unavailable(format!("the new master key cannot be written: {error}"))
 }

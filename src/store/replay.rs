@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::Keys;
 use super::link::Stop;
 use super::refused::Refused;
 use super::seal::{Place, Sealed};
@@ -15,6 +16,8 @@ use crate::secret::Secret;
 const KEPT: u64 = 24 * 60 * 60;
 /// How many answers are looked at in one sweep.
 const SWEEP: usize = 10_000;
+/// How many are sealed anew in one transaction: that of a thousand changes may be a megabyte.
+const RESEALED: usize = 100;
 
 /// An answer as it lies in the store.
 #[derive(Serialize, Deserialize)]
@@ -80,17 +83,27 @@ pub(super) fn sweep(desk: &mut Desk<'_>, after: &[u8], now: UnixTime) -> Result<
     Ok(more)
 }
 
-/// Seals every kept answer anew.
-pub(super) fn reseal(desk: &mut Desk<'_>) -> Result<(), redb::Error> {
-    for (key, value) in desk.rows_after(Shelf::Replays, &[], usize::MAX)? {
-        let mut row: Row = postcard::from_bytes(&value).map_err(|_| corrupt(UNREADABLE))?;
-        let name = key.iter().position(|byte| *byte == 0).and_then(|zero| std::str::from_utf8(&key[zero + 1..]).ok());
-        let place = place(name.ok_or_else(|| corrupt(UNREADABLE))?);
-        let plain = desk.keys().sealer.open(place, &row.answer).map_err(|_| corrupt(UNREADABLE))?;
-        row.answer = desk.keys().sealer.seal(place, plain.expose());
-        desk.set(Shelf::Replays, &key, Some(&postcard::to_stdvec(&row).expect("a kept answer is plain values")))?;
+/// Seals kept answers anew, from `after` on, and throws away those that nobody could read any more. Returns where to go
+/// on, if there is more.
+pub(super) fn reseal(desk: &mut Desk<'_>, after: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+    let rows = desk.rows_after(Shelf::Replays, after, RESEALED)?;
+    let more = (rows.len() == RESEALED).then(|| rows.last().map(|(key, _)| key.clone())).flatten();
+    for (key, value) in rows {
+        let resealed = resealed(desk.keys(), &key, &value);
+        desk.set(Shelf::Replays, &key, resealed.as_deref())?;
     }
-    Ok(())
+    Ok(more)
+}
+
+fn resealed(keys: &Keys, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let mut row: Row = postcard::from_bytes(value).ok()?;
+    let zero = key.iter().position(|byte| *byte == 0)?;
+    let place = place(std::str::from_utf8(&key[zero + 1..]).ok()?);
+    if row.answer.key != keys.sealer.newest() {
+        let plain = keys.sealer.open(place, &row.answer).ok()?;
+        row.answer = keys.sealer.seal(place, plain.expose());
+    }
+    Some(postcard::to_stdvec(&row).expect("a kept answer is plain values"))
 }
 
 const UNREADABLE: Damaged = Damaged("a kept answer cannot be read");

@@ -31,7 +31,7 @@ pub(super) struct Circumstances<'a> {
 
 impl Circumstances<'_> {
     /// Whether a declared credential is known by this digest. It is one of a declared account: those on file are never.
-    fn is_declared(&self, kind: Kind, digest: [u8; 32]) -> bool {
+    pub(super) fn is_declared(&self, kind: Kind, digest: [u8; 32]) -> bool {
         let holder = self.index.known_by(kind, &Digest(digest));
         holder.is_some_and(|record| self.declared.contains(&(Resource::Account, record.account.id.0.to_string())))
     }
@@ -166,15 +166,18 @@ pub(super) fn new_version(
                 return Err(Refused::Conflict(link::taken(entry.resource(), rule)).into());
             }
             if at.is_declared(kind, keyed.digest) {
-                let what = entry.resource().words();
-                let message = format!("the same {what} is declared in the configuration");
-                return Err(Refused::conflict(rule.field, message).into());
+                return Err(declared(entry.resource(), rule.field).into());
             }
         }
     }
     let sealed = rule.sealed.then(|| keys.seal(entry, number, secret));
     let version = Version { number, created: at.now, expires: None, digest: keys.digest(text), sealed };
     Ok(Some((version, made)))
+}
+
+/// The refusal of a secret that the configuration has already.
+pub(super) fn declared(resource: Resource, field: &str) -> Refused {
+    Refused::conflict(field, format!("the same {} is declared in the configuration", resource.words()))
 }
 
 /// Ties a new entry and lays it down.

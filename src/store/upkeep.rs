@@ -45,7 +45,8 @@ impl Upkeep {
         Self {
             sightings,
             uses: Vec::new(),
-            uses_since: 0,
+            // Those before are on file.
+            uses_since: minute(clock),
             next_uses: now + USES_EVERY,
             next_sweep: now + SWEEP_EVERY,
             sweep_at: None,
@@ -107,7 +108,7 @@ impl Writer {
             }
         });
         // Uses of this very minute may still come: the next round looks at it again.
-        self.upkeep.uses_since = u32::try_from(self.clock.unix().0 / 60).unwrap_or(u32::MAX);
+        self.upkeep.uses_since = minute(&self.clock);
         self.upkeep.uses.extend(uses);
     }
 
@@ -150,6 +151,11 @@ impl Writer {
         }
         self.upkeep.sweep_at = next;
     }
+}
+
+/// This minute, counted from 1970 on.
+fn minute(clock: &Clock) -> u32 {
+    u32::try_from(clock.unix().0 / 60).unwrap_or(u32::MAX)
 }
 
 /// What a record is on file as.

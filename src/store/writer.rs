@@ -1,7 +1,7 @@
 //! The one who writes: a thread that takes what waits, works all of it in one transaction, waits for the disk once, lets
 //! everyone see it, and only then answers. In between it looks after the store (`upkeep.rs`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::document;
 use super::engine::{Engine, Failed};
+use super::entry::Entry;
 use super::index::{Index, Sighting};
 use super::keys::Keys;
 use super::link::Stop;
@@ -57,6 +58,8 @@ pub(super) struct Writer {
     pub(super) index: Arc<Index>,
     pub(super) publisher: Publisher,
     declared: Arc<ArcSwap<HashSet<(Resource, String)>>>,
+    /// The pepper that was the newest at the start: credentials of the configuration are known under it.
+    pub(super) known_from: u16,
     pub(super) master: Master,
     pub(super) clock: Clock,
     pub(super) upkeep: Upkeep,
@@ -90,6 +93,7 @@ impl Writer {
         let upkeep = Upkeep::new(sightings, &clock);
         let renewing = Arc::new(AtomicBool::new(true));
         Self {
+            known_from: keys.load().keyring.newest_pepper(),
             renewing,
             publisher: Publisher::new(Arc::clone(&index)),
             engine,
@@ -122,6 +126,11 @@ impl Writer {
             self.look_after();
         }
         self.finish();
+    }
+
+    /// Whether the configuration has credentials of its own.
+    pub(super) fn has_declared(&self) -> bool {
+        self.declared.load().iter().any(|(resource, _)| *resource != Resource::Account)
     }
 
     /// Works a batch in one transaction. Whoever is refused leaves nothing behind.
@@ -227,13 +236,11 @@ fn work(desk: &mut Desk<'_>, request: Request, at: &Circumstances<'_>) -> Result
             rules::perform(desk, operation, at).map_err(|stop| if many { in_place(stop, place) } else { stop })?;
         outcomes.push(outcome(desk, &worked, at.now)?);
         deals.extend(worked.deals);
+        // Many may be below the same one.
+        let mut aboves = Aboves::default();
         for effect in worked.effects {
-            let above =
-                effect.after.as_ref().and_then(above).map(|(resource, id)| desk.entry(resource, id)).transpose()?;
-            publications.push(Publication {
-                effect,
-                above: above.flatten().map(|entry| Above::of(&entry)).unwrap_or_default(),
-            });
+            let above = effect.after.as_ref().map(|entry| aboves.of(desk, entry)).transpose()?.unwrap_or_default();
+            publications.push(Publication { effect, above });
         }
         if let Some(made) = worked.made
             && let Some(outcome) = outcomes.last_mut()
@@ -247,6 +254,24 @@ fn work(desk: &mut Desk<'_>, request: Request, at: &Circumstances<'_>) -> Result
         replay::keep(desk, &actor.0, asked, &answer, at.now)?;
     }
     Ok((answer, publications))
+}
+
+/// What entries take from those that they are for, each read once.
+#[derive(Default)]
+pub(super) struct Aboves(HashMap<(Resource, String), Above>);
+
+impl Aboves {
+    /// What this entry takes from the one that it is for, as that stands on the desk.
+    pub(super) fn of(&mut self, desk: &Desk<'_>, entry: &Entry) -> Result<Above, redb::Error> {
+        let Some((resource, id)) = above(entry) else { return Ok(Above::default()) };
+        let place = (resource, id.to_owned());
+        if let Some(known) = self.0.get(&place) {
+            return Ok(known.clone());
+        }
+        let found = desk.entry(resource, id)?.map(|entry| Above::of(&entry)).unwrap_or_default();
+        self.0.insert(place, found.clone());
+        Ok(found)
+    }
 }
 
 /// Says which operation of many was refused.

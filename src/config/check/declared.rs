@@ -103,9 +103,12 @@ impl Declared {
     /// What of the store this would be, were it there.
     pub(super) fn entries(&self) -> HashSet<(Resource, String)> {
         let accounts = self.accounts.iter().map(|declared| (Resource::Account, declared.account.id.0.to_string()));
-        let credentials = self.credentials.iter().map(|declared| {
+        let credentials = self.credentials.iter().flat_map(|declared| {
             let (resource, id) = declared.entry();
-            (resource, id.to_owned())
+            // A stored token is told from a declared one by its id, whatever it opens.
+            let token = matches!(declared.kind, Kind::CameraToken | Kind::GroupToken);
+            let token = token.then(|| (Resource::Token, String::from(&*declared.id)));
+            [(resource, id.to_owned())].into_iter().chain(token)
         });
         accounts.chain(credentials).collect()
     }

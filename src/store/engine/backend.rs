@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,8 +51,20 @@ impl LockedFile {
     }
 
     fn make(path: &Path) -> Result<Self, Unopened> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Self::take_over(Self::begin(path)?, path)
+    }
+
+    fn begin(path: &Path) -> Result<File, Unopened> {
+        Ok(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?)
+    }
+
+    fn take_over(file: File, path: &Path) -> Result<Self, Unopened> {
         file.try_lock().map_err(busy)?;
+        // Whoever had the lock a moment ago may have finished the file and put it in its place: it is theirs.
+        let (locked, named) = (file.metadata()?, fs::symlink_metadata(path));
+        if !named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino())) {
+            return Err(Unopened::Busy);
+        }
         // Left behind by a process that died while it made a store.
         file.set_len(0)?;
         // Also when the umask is odd, or the file that was left behind had been given away.
@@ -154,6 +166,18 @@ mod tests {
         let (looking, writable) = LockedFile::open(&path, Access::Look).unwrap();
         assert!(!writable && looking.write(0, b"x").is_err() && looking.set_len(0).is_err());
         assert!(LockedFile::open(&path, Access::Serve).is_err_and(|refused| matches!(refused, Unopened::Busy)));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_finished_meanwhile_is_not_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, unfinished) = (folder.path().join("store"), folder.path().join("store.new"));
+        let begun = LockedFile::begin(&unfinished).unwrap();
+        // Between opening it and having its lock, the other one is done.
+        fs::write(&unfinished, "whole").unwrap();
+        fs::rename(&unfinished, &path).unwrap();
+        assert!(matches!(LockedFile::take_over(begun, &unfinished), Err(Unopened::Busy)));
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
 
     /// EACCES is 13, EROFS 30, ENOENT 2 and EIO 5 on Linux.

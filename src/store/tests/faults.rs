@@ -236,3 +236,29 @@ fn last_uses_that_find_no_room_are_written_down_later() {
     let shown = store.show(Resource::LicenseKey, "main").expect("it is there");
     assert_eq!(shown.document["last_used"], "2023-11-14T22:13:00Z");
 }
+
+#[test]
+fn a_renewal_that_the_disk_stops_at_its_end_is_gone_on_with() {
+    let scribe = house(9);
+    let image = scribe.disk.content();
+    let file = scribe.folder.path().join("another.key");
+    std::fs::write(&file, MasterKey::random().to_text().expose()).expect("it is written");
+    let mut taken = 0;
+    for nth in 0..24 {
+        let (disk, store) = twin(&scribe, &image);
+        disk.disk().failing_sync = Some(nth);
+        if store.rekey(&Actor("test:lea".to_owned()), Some(&file)).is_err() {
+            continue;
+        }
+        taken += 1;
+        for _ in 0..200 {
+            if store.state().expect("it can be read").data_keys.len() == 1 {
+                break;
+            }
+            scribe.clock.advance(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(store.state().expect("it can be read").data_keys.len(), 1, "fsync {nth} failed");
+    }
+    assert!(taken > 8, "{taken}");
+}

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod damage;
+mod edges;
 mod faults;
 mod keys;
 mod life;

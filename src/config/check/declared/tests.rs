@@ -5,7 +5,7 @@ use crate::config::file;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::record::{Account, Details, Directory, Key, Kind, Record, Standing};
-use crate::store::Index;
+use crate::store::{Index, Resource};
 
 const FILE: &str = r#"
 [listener.public]
@@ -133,5 +133,16 @@ fn accounts_have_a_greatest_depth() {
         let file = file::read(&text, &mut report).unwrap();
         account::accounts(&file.accounts, &Source::new(Path::new("")), &mut report);
         assert_eq!(report.errors(), errors, "{deepest}: {}", report.render(false));
+    }
+}
+
+#[test]
+fn a_token_is_declared_by_the_id_that_it_goes_by() {
+    let mut report = Report::new("vidgate.toml", FILE);
+    let file = file::read(FILE, &mut report).unwrap();
+    let declared = account::accounts(&file.accounts, &Source::new(Path::new("")), &mut report).entries();
+    // A stored token with the id of a declared one is found as a clash at the next start.
+    for (resource, id) in [(Resource::Camera, "5"), (Resource::Token, "5#1")] {
+        assert!(declared.contains(&(resource, id.to_owned())), "{declared:?}");
     }
 }
