@@ -91,7 +91,9 @@ impl Conditions {
     pub(super) fn idempotency(&mut self, method: &Method, path: &str, body: &[u8]) -> Option<Idempotency> {
         let key = self.key.take()?;
         let mut digest = Context::new(&SHA256);
-        for part in [method.as_str().as_bytes(), b"\0", path.as_bytes(), b"\0", body] {
+        let revision = self.revision.map(u64::to_be_bytes);
+        let revision = revision.as_ref().map_or(&[][..], <[u8; 8]>::as_slice);
+        for part in [method.as_str().as_bytes(), b"\0", path.as_bytes(), b"\0", revision, b"\0", body] {
             digest.update(part);
         }
         let mut fingerprint = [0; 32];
@@ -175,20 +177,23 @@ mod tests {
     }
 
     #[test]
-    fn an_idempotency_key_is_plain_and_goes_with_method_path_and_body() {
+    fn an_idempotency_key_is_plain_and_goes_with_method_path_condition_and_body() {
         for wrong in ["", "a b", "ü", &"k".repeat(256)] {
             assert!(Conditions::read(&Method::POST, &headers(&[("idempotency-key", wrong)]), BOTH).is_err(), "{wrong}");
         }
-        let print = |method: Method, path: &str, body: &[u8]| {
-            let mut read = Conditions::read(&method, &headers(&[("idempotency-key", "k")]), BOTH).expect("it is good");
+        let under = |method: Method, path: &str, body: &[u8], more: &[(&'static str, &str)]| {
+            let given = headers(&[&[("idempotency-key", "k")], more].concat());
+            let mut read = Conditions::read(&method, &given, BOTH).expect("it is good");
             read.idempotency(&method, path, body).expect("there is a key").fingerprint
         };
+        let print = |method, path, body| under(method, path, body, &[]);
         let one = print(Method::POST, "/v1/cameras", b"{}");
         assert_eq!(one, print(Method::POST, "/v1/cameras", b"{}"));
         for other in [
             print(Method::PATCH, "/v1/cameras", b"{}"),
             print(Method::POST, "/v1/camera", b"s{}"),
             print(Method::POST, "/v1/cameras", b"{} "),
+            under(Method::POST, "/v1/cameras", b"{}", &[("if-match", "\"7\"")]),
         ] {
             assert_ne!(one, other);
         }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
 use super::entry::{Common, Entry, Version};
@@ -77,7 +78,12 @@ impl Publisher {
 
     /// Lets everyone see a change. What stays is never missed in between.
     pub(super) fn show(&self, effect: &Effect, above: &Above) -> Result<(), Damaged> {
-        let shown = effect.after.as_ref().map_or(Ok(Vec::new()), |after| self.put(after, above));
+        let put = |after| {
+            // Whatever goes wrong with the new place, the old one is taken away below.
+            let done = panic::catch_unwind(AssertUnwindSafe(|| self.put(after, above)));
+            done.unwrap_or(Err(Damaged("a panic came between")))
+        };
+        let shown = effect.after.as_ref().map_or(Ok(Vec::new()), put);
         let kept = shown.as_deref().unwrap_or_default();
         if let Some(before) = &effect.before {
             for key in self.places(before).into_iter().filter(|key| !kept.contains(key)) {

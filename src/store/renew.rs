@@ -32,7 +32,11 @@ impl Writer {
     /// Another master key and another data key. From the commit on, only the new master key opens the store.
     pub(super) fn rekey(&mut self, actor: &Actor, key_file: Option<&Path>) -> Result<(), Refused> {
         let (key, file) = match (key_file, self.master.file.clone()) {
-            (Some(given), _) => (read_key(given)?, None),
+            (Some(_), Some(_)) => {
+                let message = "the master key comes from a file, where a new one takes its place by itself";
+                return Err(Refused::invalid("key_file", message));
+            }
+            (Some(given), None) => (read_key(given)?, None),
             (None, Some(file)) => {
                 (next_key_beside(&file, &self.master.key).map_err(|error| not_written(&error))?, Some(file))
             }

@@ -2,6 +2,7 @@
 //! everyone see it, and only then answers. In between it looks after the store (`upkeep.rs`).
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -109,23 +110,34 @@ impl Writer {
     /// Works until nobody is left to ask.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
-            let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
-            match jobs.recv_timeout(wait) {
-                Ok(Job::Task(task)) => task(&mut self),
-                Ok(Job::Change { request, reply }) => {
-                    let mut batch = vec![(request, reply)];
-                    let task = gather(jobs, &mut batch);
-                    self.commit(batch);
-                    if let Some(task) = task {
-                        task(&mut self);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            // A panic costs whoever asked their answer; nobody else is to be without a writer for it.
+            match panic::catch_unwind(AssertUnwindSafe(|| self.step(jobs))) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => tracing::error!("the thread of the store has panicked, and goes on"),
             }
-            self.look_after();
         }
         self.finish();
+    }
+
+    /// Works what waits, and takes one step of what is due. Whether anybody is left to ask.
+    fn step(&mut self, jobs: &Receiver<Job>) -> bool {
+        let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
+        match jobs.recv_timeout(wait) {
+            Ok(Job::Task(task)) => task(self),
+            Ok(Job::Change { request, reply }) => {
+                let mut batch = vec![(request, reply)];
+                let task = gather(jobs, &mut batch);
+                self.commit(batch);
+                if let Some(task) = task {
+                    task(self);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        self.look_after();
+        true
     }
 
     /// Whether the configuration has credentials of its own.

@@ -11,6 +11,13 @@ impl House {
         for step in 0..2 {
             self.create(Resource::Account, json!({"id": format!("{name}-{step}")}));
         }
+        for _ in 0..500 {
+            if !self.store.state().unwrap().renewing {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the store does not rest");
     }
 
     /// A credential of the configuration, as it stands in the index.
@@ -124,13 +131,21 @@ fn whoever_is_moved_takes_along_no_line_that_gets_too_long() {
 
 #[test]
 fn the_file_of_a_new_master_key_is_a_file_and_a_short_one() {
-    let house = House::new();
+    let House { folder, clock, store } = House::new();
+    drop(store);
+    // Where the master key comes from a file, a new one takes its place there by itself.
+    let elsewhere = Master { file: None, ..master(folder.path()) };
+    let store = Store::open(&settings(folder.path()), elsewhere, clock.clone(), Purpose::Serve).unwrap();
+    let house = House { folder, clock, store };
     let long = house.folder.path().join("long");
     std::fs::write(&long, [MASTER, &vec![b' '; 1 << 16]].concat()).unwrap();
     for (file, said) in [(Path::new("/dev/null"), "is not a file"), (&long, "is too long")] {
         let refused = house.store.rekey(&Actor("lea".to_owned()), Some(file)).unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");
     }
+    let house = furnished();
+    let refused = house.store.rekey(&Actor("lea".to_owned()), Some(&long)).unwrap_err().to_string();
+    assert!(refused.contains("by itself"), "{refused}");
 }
 
 #[test]

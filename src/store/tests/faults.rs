@@ -1,6 +1,6 @@
 //! Disks that are full, that fail, and that can only be read: changes are refused, and everything else goes on.
 
-use super::scribe::{Scribe, documents, open_on};
+use super::scribe::{Scribe, documents, open_on, open_with};
 use super::*;
 use crate::store::engine::disk::{Disk, PowerCut};
 
@@ -245,7 +245,9 @@ fn a_renewal_that_the_disk_stops_at_its_end_is_gone_on_with() {
     std::fs::write(&file, MasterKey::random().to_text().expose()).expect("it is written");
     let mut taken = 0;
     for nth in 0..24 {
-        let (disk, store) = twin(&scribe, &image);
+        let disk = PowerCut::of(image.clone());
+        let key = Master { file: None, ..master(scribe.folder.path()) };
+        let store = open_with(&disk, key, scribe.folder.path(), &scribe.clock, true).expect("it opens");
         disk.disk().failing_sync = Some(nth);
         if store.rekey(&Actor("test:lea".to_owned()), Some(&file)).is_err() {
             continue;

@@ -164,3 +164,12 @@ fn a_store_that_is_let_go_finishes_what_waits() {
     assert_eq!(answers.into_iter().filter(|done| *done).count(), 50);
     assert_eq!(house.store.list(Resource::LicenseKey, &Filter::default(), None, 100).expect("a page").items.len(), 50);
 }
+
+#[test]
+fn a_panic_on_the_thread_of_the_store_costs_one_answer_and_no_more() {
+    let house = furnished();
+    let refused = house.store.task(|_| -> Result<(), Refused> { panic!("a bug") }).unwrap_err();
+    assert!(matches!(refused, Refused::Unavailable(_)), "{refused}");
+    house.delete(Resource::LicenseKey, "main").unwrap();
+    assert!(house.found(Kind::LicenseKey, "v3.X9tKpuXq0btatj").is_none());
+}

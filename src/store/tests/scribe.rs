@@ -178,7 +178,17 @@ pub(super) const ENGINE: engine::Settings = engine::Settings { cache: 512 * 1024
 
 /// Opens the store on a disk, with the master key in a folder.
 pub(super) fn open_on(disk: &PowerCut, folder: &Path, clock: &Clock, writable: bool) -> Result<Store, Unopened> {
-    let opened = load::opened(disk.engine(ENGINE, writable)?, master(folder), Purpose::Serve)?;
+    open_with(disk, master(folder), folder, clock, writable)
+}
+
+pub(super) fn open_with(
+    disk: &PowerCut,
+    key: Master,
+    folder: &Path,
+    clock: &Clock,
+    writable: bool,
+) -> Result<Store, Unopened> {
+    let opened = load::opened(disk.engine(ENGINE, writable)?, key, Purpose::Serve)?;
     Sound::of(opened, folder.join("in memory")).start(clock.clone())
 }
 
