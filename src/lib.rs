@@ -22,6 +22,7 @@ pub mod config;
 pub mod store;
 pub mod telemetry;
 // The ground.
+pub mod background;
 pub mod clock;
 pub mod deadline;
 pub mod invalid;

@@ -2,12 +2,11 @@
 //! relayed at a fixed rate. How many changes are acknowledged, what that does to the requests, and whether a key that is
 //! gone is refused on the very next one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::house::{Connection, House, admin, call, wait_until};
+use crate::house::{Connection, House, Run, admin, call, wait_until};
 
 /// Changes a second that are asked for.
 const CHANGES: u32 = 2200;
@@ -15,48 +14,71 @@ const CHANGES: u32 = 2200;
 const CLIENTS: u32 = 16;
 const KEY: &str = "v3.X9tKpuXq0btatj";
 
-/// Measures for so many seconds, twice.
+/// Rounds of each kind, one after the other; what is told are medians.
+const ROUNDS: usize = 5;
+
+/// Measures rounds of so many seconds, with changes beside them and without.
 pub fn run(seconds: u64) {
+    let round = Duration::from_secs(seconds);
     let key = |_| KEY.to_owned();
     let house = House::start(|_| {});
     house.change("POST", "/v1/accounts", r#"{"id":"acme"}"#);
     house.change("POST", "/v1/license-keys", &format!(r#"{{"id":"main","account":"acme","key":"{KEY}"}}"#));
     house.relay(Duration::from_secs(2), key);
-    let quiet = house.relay(Duration::from_secs(seconds), key);
-    let stop = Arc::new(AtomicBool::new(false));
-    let acknowledged = Arc::new(AtomicU32::new(0));
-    let (busy, took) = thread::scope(|scope| {
-        for client in 0..CLIENTS {
-            let (house, stop, acknowledged) = (&house, Arc::clone(&stop), Arc::clone(&acknowledged));
-            scope.spawn(move || keep_changing(house, client, &stop, &acknowledged));
-        }
-        thread::sleep(Duration::from_secs(1));
-        acknowledged.store(0, Ordering::SeqCst);
-        let started = house.clock.now();
-        let busy = house.relay(Duration::from_secs(seconds), key);
-        let done = (acknowledged.load(Ordering::SeqCst), house.clock.now() - started);
-        stop.store(true, Ordering::SeqCst);
-        (busy, done)
-    });
-    let (changes, time) = took;
-    println!("changes {:.0} a second acknowledged", f64::from(changes) / time.as_secs_f64());
-    for (name, run) in [("quiet", &quiet), ("busy", &busy)] {
-        println!("{name:6}  p50 {:.0?}  p99 {:.0?}  {:.1} us of a worker's CPU a request", run.p50, run.p99, run.cpu);
+    let (mut quiet, mut busy, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        quiet.push(house.relay(round, key));
+        let (stop, acknowledged) = (AtomicBool::new(false), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (house, stop, acknowledged) = (&house, &stop, &acknowledged);
+                scope.spawn(move || keep_changing(house, client, stop, acknowledged));
+            }
+            thread::sleep(Duration::from_millis(500));
+            acknowledged.store(0, Ordering::SeqCst);
+            let started = house.clock.now();
+            busy.push(house.relay(round, key));
+            let took = (house.clock.now() - started).as_secs_f64();
+            rates.push(f64::from(acknowledged.load(Ordering::SeqCst)) / took);
+            stop.store(true, Ordering::SeqCst);
+        });
     }
-    println!("ratios  p99 {:.2}  CPU {:.2}", busy.p99.as_secs_f64() / quiet.p99.as_secs_f64(), busy.cpu / quiet.cpu);
+    let of = |runs: &[Run], figure: fn(&Run) -> f64| median(runs.iter().map(figure).collect());
+    println!("changes {:.0} a second acknowledged, asked for by {CLIENTS} clients", median(rates));
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    for (name, runs) in [("quiet", &quiet), ("busy", &busy)] {
+        println!(
+            "{name:6}  p50 {:.0} us  p99 {:.0} us  {:.1} us of a worker's CPU a request",
+            of(runs, |run| run.p50.as_secs_f64() * 1e6),
+            of(runs, |run| run.p99.as_secs_f64() * 1e6),
+            of(runs, |run| run.cpu)
+        );
+    }
+    let each: Vec<String> = busy.iter().chain(&quiet).map(|run| format!("{:.0}", micros(run.p99))).collect();
+    println!("p99 of every round, busy then quiet: {} us", each.join(" "));
+    println!(
+        "ratios  p99 {:.2}  CPU {:.2}",
+        of(&busy, |run| run.p99.as_secs_f64()) / of(&quiet, |run| run.p99.as_secs_f64()),
+        of(&busy, |run| run.cpu) / of(&quiet, |run| run.cpu)
+    );
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Makes a key, uses it, takes it away, and finds it refused; over and over, at its share of the rate.
 fn keep_changing(house: &House, client: u32, stop: &AtomicBool, acknowledged: &AtomicU32) {
     let mut admin_side = Connection::to(house.admin);
     let mut public_side = Connection::to(house.public);
-    let started = house.clock.now();
+    let (started, round) = (house.clock.now(), house.clock.unix().0);
     let pace = Duration::from_secs(1) * CLIENTS / CHANGES;
     for turn in 0_u32.. {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let (id, key) = (format!("{client}-{}", turn / 2), format!("bench-{client}-{}", turn / 2));
+        let (id, key) = (format!("{round}-{client}-{}", turn / 2), format!("bench-{round}-{client}-{}", turn / 2));
         if turn % 2 == 0 {
             let document = format!(r#"{{"id":"{id}","account":"acme","key":"{key}"}}"#);
             assert_eq!(admin_side.ask(&admin("POST", "/v1/license-keys", &document)), 201);

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let what = arguments.next();
     let number = arguments.next().and_then(|number| number.parse().ok());
     match what.as_deref() {
-        Some("changes") => changes::run(u64::from(number.unwrap_or(10))),
+        Some("changes") => changes::run(u64::from(number.unwrap_or(4))),
         Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
         _ => {
             println!("say what: changes [SECONDS], or crowd [COUNT]");

@@ -26,6 +26,7 @@ use tower::Service;
 
 use super::auth::{self, Token};
 use super::problem::plain;
+use crate::background::give_way;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
@@ -83,6 +84,7 @@ pub fn start(
     let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
     let router = super::router(store, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
+        give_way();
         let desk = Desk { router, listener, tokens, clock };
         if let Err(error) = run(socket, desk, &stop) {
             tracing::error!(%error, "the admin listener has ended");

@@ -12,6 +12,7 @@ use super::load::{self, Unopened};
 use super::shelf::{Shelf, entry_key};
 use super::writer::Writer;
 use super::{Index, Inner, MOST_WAITING, Master, Purpose, Resource, Settings, Store};
+use crate::background::give_way;
 use crate::clock::Clock;
 
 /// A store that was read and found sound. Nothing was written to its file, and nothing is before it is started.
@@ -73,7 +74,10 @@ impl Sound {
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
-                let run = move || writer.run(&waiting);
+                let run = move || {
+                    give_way();
+                    writer.run(&waiting);
+                };
                 Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
             }
         };
