@@ -158,7 +158,7 @@ fn unknown(resource: Resource, key: &str) -> Fault {
     let list = fields(resource).map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
     // The key is the caller's own text, and may be anything.
     let field: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-    Fault::new(field, format!("a {} has no such field; it has {list}", resource.words()))
+    Fault::new(field, format!("there is no such field; a document of `{resource}` has {list}"))
 }
 
 fn common_faults(resource: Resource, common: &Common) -> Vec<Fault> {

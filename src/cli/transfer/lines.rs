@@ -205,7 +205,7 @@ mod tests {
         assert!(faults[0].contains("`resource`: it is one of account, license_key, "));
         assert_eq!(faults[2], "line 5: it is not a JSON object: invalid type: sequence, expected a map");
         assert_eq!(faults[3], "line 6: the account of line 1 has the same id");
-        assert!(faults[4].starts_with("line 8: `colour`: a camera has no such field; "));
+        assert!(faults[4].starts_with("line 8: `colour`: there is no such field; "));
         assert!(faults[4].ends_with("; `account`: it needs the account that owns it"));
         assert_eq!(faults[5], "line 9: column 12: EOF while parsing a value");
     }
