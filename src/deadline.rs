@@ -39,9 +39,10 @@ impl Deadlines {
         Rc::new(Self { clock, now, entries: RefCell::default() })
     }
 
-    /// The time of the last sweep: coarse, and free to ask for.
+    /// The time of the last sweep: coarse, and free to ask for. A clock that is moved by hand is asked itself, since it
+    /// leaps further than any sweep lags.
     pub fn now(&self) -> Instant {
-        self.now.get()
+        self.clock.manual_now().unwrap_or_else(|| self.now.get())
     }
 
     /// A deadline that is not armed yet.
@@ -118,7 +119,7 @@ impl Deadline {
     /// Fires in `after` from now, whatever was armed before.
     pub fn arm(&self, after: Duration) {
         // The coarse clock lags by up to one sweep: adding it keeps the deadline from firing early.
-        let due = self.home.now.get() + after + SWEEP;
+        let due = self.home.now() + after + SWEEP;
         let entry = &mut self.home.entries.borrow_mut()[self.key];
         entry.due = Some(due);
         entry.fired = false;
@@ -133,7 +134,7 @@ impl Deadline {
 
     /// The worker's coarse time.
     pub fn now(&self) -> Instant {
-        self.home.now.get()
+        self.home.now()
     }
 
     /// Ready once it has fired; otherwise the task is woken when it does.
@@ -174,6 +175,17 @@ mod tests {
         clock.advance(SWEEP);
         deadlines.sweep();
         assert!(deadline.poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn a_deadline_armed_after_a_leap_counts_from_where_the_leap_ended() {
+        let clock = Clock::manual(UnixTime(0));
+        let deadlines = Deadlines::new(clock.clone());
+        let deadline = deadlines.register();
+        clock.advance(Duration::from_mins(1));
+        deadline.arm(Duration::from_secs(10));
+        deadlines.sweep();
+        assert!(deadline.poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
 
     #[test]
