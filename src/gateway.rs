@@ -30,7 +30,7 @@ use crate::reply;
 use crate::scheme::Scene;
 use crate::scheme::jwt::Verified;
 use crate::telemetry::access::{Entry, RequestIds};
-use crate::world::{Route, World};
+use crate::world::{Destination, Route, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
@@ -135,15 +135,21 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
+        let (id, credential) = match route.destination {
+            Destination::Upstream { id, credential } => (id, credential),
+            Destination::NotImplemented => {
+                return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
+            }
+        };
         let way = Way {
-            upstream: &self.world.upstreams[route.forward.0],
-            credential: route.credential,
+            upstream: &self.world.upstreams[id.0],
+            credential,
             places: &route.places,
             underscored: &route.underscored,
             max_body: route.max_body,
         };
         let piece = self.world.listeners[passage.connection.listener.0].limits.body;
-        self.forwarder.send(message, (route.forward, way), passage, admission, piece).await
+        self.forwarder.send(message, (id, way), passage, admission, piece).await
     }
 }
 

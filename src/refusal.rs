@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 /// A request that is not forwarded, or whose upstream failed.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ pub struct Refusal {
     pub allow: Option<HeaderValue>,
     /// What to present instead (401), one field each.
     pub challenges: Vec<HeaderValue>,
+    /// What the caller hears in place of the general sentence, where their own content is what is wrong. It is no secret
+    /// and holds nothing that was sent.
+    pub said: Option<Box<str>>,
+    /// More fields of the answer: where the caller's limits stand.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
     /// Whether the connection ends with the answer, because its framing is in doubt.
     pub close: bool,
 }
@@ -41,6 +46,8 @@ pub enum Cause {
     MethodNotAllowed,
     /// A method that nobody here knows.
     MethodNotImplemented,
+    /// The operator has declared that this is not there yet.
+    NotImplemented,
     /// The caller is not proven.
     Credential(Reason),
     /// Proven, but not from this address.
@@ -49,6 +56,22 @@ pub enum Cause {
     PermissionDenied,
     /// The body is larger than the route allows.
     BodyTooLarge,
+    /// The body is of another media type than the route takes.
+    UnsupportedMediaType,
+    /// The body could be read, and its content is not what is asked for.
+    InvalidContent,
+    /// What is asked for and what is there do not go together.
+    Conflict,
+    /// The account has all that it may have.
+    AllotmentReached,
+    /// More requests in a short time than a limit lets through.
+    RateExceeded,
+    /// All requests of an hour, a day or a month are used up.
+    QuotaExceeded,
+    /// As many requests are under way as may be.
+    ConcurrencyExceeded,
+    /// Too many wrong credentials came from there, or for this identifier.
+    TooManyFailures,
     /// The body broke off or broke its framing.
     MalformedBody,
     /// The body did not come in time.
@@ -74,6 +97,10 @@ pub enum Reason {
     Malformed,
     /// Two were presented where there is room for one.
     Ambiguous,
+    /// It came in clear, where it may only come over TLS.
+    Insecure,
+    /// A secret stood in the query, where it ends up in logs.
+    Leaked,
     /// Nobody has it.
     Unknown,
     /// Somebody has the identifier, but not this secret or signature.
@@ -99,12 +126,26 @@ impl Refusal {
                 | Cause::MalformedBody
                 | Cause::BodyTimeout
         );
-        Self { cause, detail, retry_after: None, allow: None, challenges: Vec::new(), close }
+        Self {
+            cause,
+            detail,
+            retry_after: None,
+            allow: None,
+            challenges: Vec::new(),
+            said: None,
+            fields: Vec::new(),
+            close,
+        }
     }
 
     /// A request that can be read in more than one way, or in none.
     pub fn malformed(detail: &'static str) -> Self {
         Self::new(Cause::MalformedRequest, detail)
+    }
+
+    /// Content that is not what is asked for; `said` tells the caller what is wrong with it.
+    pub fn content(said: impl Into<Box<str>>) -> Self {
+        Self { said: Some(said.into()), ..Self::new(Cause::InvalidContent, "the content is not what is asked for") }
     }
 
     /// Ends the connection with the answer.
@@ -132,10 +173,19 @@ impl Cause {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MethodNotImplemented => "method_not_implemented",
+            Self::NotImplemented => "not_implemented",
             Self::Credential(reason) => reason.name(),
             Self::AddressRefused => "address_refused",
             Self::PermissionDenied => "permission_denied",
             Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidContent => "invalid_content",
+            Self::Conflict => "conflict",
+            Self::AllotmentReached => "allotment_reached",
+            Self::RateExceeded => "rate_exceeded",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::ConcurrencyExceeded => "concurrency_exceeded",
+            Self::TooManyFailures => "too_many_failures",
             Self::MalformedBody => "malformed_body",
             Self::BodyTimeout => "body_timeout",
             Self::Overloaded => "overloaded",
@@ -154,6 +204,8 @@ impl Reason {
             Self::Missing => "credential_missing",
             Self::Malformed => "credential_malformed",
             Self::Ambiguous => "credential_ambiguous",
+            Self::Insecure => "credential_insecure",
+            Self::Leaked => "credential_leaked",
             Self::Unknown => "credential_unknown",
             Self::Mismatch => "credential_mismatch",
             Self::Expired => "credential_expired",

@@ -50,9 +50,7 @@ pub struct Route {
     /// What they may do there.
     pub rules: Rules,
     /// Where it goes.
-    pub forward: UpstreamId,
-    /// What becomes of the caller's credential.
-    pub credential: CredentialPolicy,
+    pub destination: Destination,
     /// Every place where a scheme of this route would look for its credential.
     pub places: Places,
     /// Header names with an underscore that a scheme of this route declares; all others are dropped.
@@ -61,6 +59,20 @@ pub struct Route {
     pub dialect: &'static Dialect,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
+}
+
+/// Where a request goes that was let in.
+#[derive(Debug)]
+pub enum Destination {
+    /// To an upstream.
+    Upstream {
+        /// Which one.
+        id: UpstreamId,
+        /// What becomes of the caller's credential.
+        credential: CredentialPolicy,
+    },
+    /// Nowhere yet: it is refused as not implemented.
+    NotImplemented,
 }
 
 impl World {

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::UnixTime;
+use crate::forward::upstream::UpstreamId;
 use crate::record::{Attributes, Directory, Kind, Record, Verdict};
 use crate::store::{MasterKey, Purpose, Settings, Store};
+use crate::world::Destination;
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -181,7 +183,7 @@ fn the_world_keeps_the_order_of_the_file() {
     assert_eq!(world.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(), ["six", "spare"]);
     assert_eq!(world.routes.iter().map(|route| &*route.name).collect::<Vec<_>>(), ["exact", "anyone"]);
     assert_eq!((world.tables.len(), world.dialects.len()), (2, 2));
-    assert_eq!(world.routes[0].forward.0, 0);
+    assert!(matches!(world.routes[0].destination, Destination::Upstream { id: UpstreamId(0), .. }));
     assert_eq!((world.routes[0].max_body, world.routes[1].max_body), (None, Some(0)));
     assert_eq!(world.listeners[1].limits.target_bytes, 512);
     assert_eq!((loaded.workers, loaded.drain), (None, Duration::from_secs(30)));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{Dialect, Wording, sentence, status};
+use super::{Dialect, Wording, status, told};
 use crate::refusal::{Cause, Reason, Refusal};
 
 /// SecureVideo and other APIs built with ASP.NET.
@@ -18,7 +18,7 @@ static NO_CACHE: [(HeaderName, HeaderValue); 3] = [
 ];
 
 fn word(refusal: &Refusal, _request_id: &str) -> Wording {
-    let (status, message) = face(refusal.cause);
+    let (status, message) = face(refusal);
     let message = serde_json::to_string(message).expect("text is always JSON");
     Wording {
         status,
@@ -28,8 +28,8 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     }
 }
 
-fn face(cause: Cause) -> (StatusCode, &'static str) {
-    let message = match cause {
+fn face(refusal: &Refusal) -> (StatusCode, &str) {
+    let message = match refusal.cause {
         // The vendor answers 412 with these words, and its customers look for both.
         Cause::AddressRefused => {
             return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address");
@@ -39,6 +39,7 @@ fn face(cause: Cause) -> (StatusCode, &'static str) {
             Reason::Missing
             | Reason::Malformed
             | Reason::Ambiguous
+            | Reason::Leaked
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -50,8 +51,17 @@ fn face(cause: Cause) -> (StatusCode, &'static str) {
         }
         Cause::NotFound => "No HTTP resource was found that matches the request.",
         Cause::Internal => "An error has occurred.",
-        Cause::Credential(Reason::Contradicted)
+        Cause::Credential(Reason::Contradicted | Reason::Insecure)
         | Cause::PermissionDenied
+        | Cause::NotImplemented
+        | Cause::UnsupportedMediaType
+        | Cause::InvalidContent
+        | Cause::Conflict
+        | Cause::AllotmentReached
+        | Cause::RateExceeded
+        | Cause::QuotaExceeded
+        | Cause::ConcurrencyExceeded
+        | Cause::TooManyFailures
         | Cause::MalformedRequest
         | Cause::TargetTooLong
         | Cause::HeadTooLarge
@@ -63,9 +73,9 @@ fn face(cause: Cause) -> (StatusCode, &'static str) {
         | Cause::Overloaded
         | Cause::UpstreamUnreachable
         | Cause::UpstreamFailed
-        | Cause::UpstreamTimeout => sentence(cause),
+        | Cause::UpstreamTimeout => told(refusal),
     };
-    (status(cause), message)
+    (status(refusal.cause), message)
 }
 
 #[cfg(test)]
@@ -86,9 +96,12 @@ mod tests {
         not_found 404 {\r\n  "Message": "No HTTP resource was found that matches the request."\r\n}
         method_not_allowed 405 {\r\n  "Message": "The requested resource does not support this HTTP method."\r\n}
         method_not_implemented 501 {\r\n  "Message": "The requested resource does not support this HTTP method."\r\n}
+        not_implemented 501 {\r\n  "Message": "This is not available yet."\r\n}
         credential_missing 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_malformed 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_ambiguous 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_insecure 403 {\r\n  "Message": "Credentials are only taken over HTTPS."\r\n}
+        credential_leaked 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_unknown 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_mismatch 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_expired 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
@@ -98,6 +111,14 @@ mod tests {
         address_refused 412 {\r\n  "Message": "Request Must Be From a Whitelisted IP Address"\r\n}
         permission_denied 403 {\r\n  "Message": "The credential does not permit this."\r\n}
         body_too_large 413 {\r\n  "Message": "The body of the request is too large."\r\n}
+        unsupported_media_type 415 {\r\n  "Message": "The body of the request is of a type that is not taken here."\r\n}
+        invalid_content 400 {\r\n  "Message": "The content of the request is not what is asked for."\r\n}
+        conflict 409 {\r\n  "Message": "The request does not go together with what is there."\r\n}
+        allotment_reached 403 {\r\n  "Message": "The account has all that it may have."\r\n}
+        rate_exceeded 429 {\r\n  "Message": "Too many requests. Please slow down."\r\n}
+        quota_exceeded 429 {\r\n  "Message": "The quota of requests is used up. Please come back when it begins anew."\r\n}
+        concurrency_exceeded 429 {\r\n  "Message": "Too many requests at the same time. Please wait for one to end."\r\n}
+        too_many_failures 429 {\r\n  "Message": "Too many failed attempts. Please try again later."\r\n}
         malformed_body 400 {\r\n  "Message": "The body of the request could not be read."\r\n}
         body_timeout 408 {\r\n  "Message": "The body of the request did not arrive in time."\r\n}
         overloaded 503 {\r\n  "Message": "The service is busy. Please try again in a moment."\r\n}

@@ -67,6 +67,7 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
+    headers.extend(refusal.fields.iter().cloned());
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -76,15 +77,18 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
 /// The status where a dialect has no wish of its own.
 fn status(cause: Cause) -> StatusCode {
     match cause {
-        Cause::MalformedRequest | Cause::MalformedBody => StatusCode::BAD_REQUEST,
+        Cause::MalformedRequest | Cause::MalformedBody | Cause::InvalidContent => StatusCode::BAD_REQUEST,
         // Proven, but contradicting itself: presenting something else of the same kind would not help.
-        Cause::Credential(Reason::Contradicted) | Cause::AddressRefused | Cause::PermissionDenied => {
-            StatusCode::FORBIDDEN
-        }
+        // TLS must come first; asking for credentials would have them sent in clear again.
+        Cause::Credential(Reason::Contradicted | Reason::Insecure)
+        | Cause::AddressRefused
+        | Cause::PermissionDenied
+        | Cause::AllotmentReached => StatusCode::FORBIDDEN,
         Cause::Credential(
             Reason::Missing
             | Reason::Malformed
             | Reason::Ambiguous
+            | Reason::Leaked
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -94,17 +98,27 @@ fn status(cause: Cause) -> StatusCode {
         Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        Cause::Conflict => StatusCode::CONFLICT,
         Cause::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Cause::RateExceeded | Cause::QuotaExceeded | Cause::ConcurrencyExceeded | Cause::TooManyFailures => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
         Cause::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Cause::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Cause::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Cause::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
+        Cause::MethodNotImplemented | Cause::NotImplemented => StatusCode::NOT_IMPLEMENTED,
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => StatusCode::BAD_GATEWAY,
         Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         Cause::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
+}
+
+/// What the caller hears: what is wrong with their content, or what happened.
+fn told(refusal: &Refusal) -> &str {
+    refusal.said.as_deref().unwrap_or_else(|| sentence(refusal.cause))
 }
 
 /// What happened, in one plain sentence. The same for every credential that is not believed: which part of it was wrong
@@ -119,11 +133,14 @@ fn sentence(cause: Cause) -> &'static str {
         Cause::NotFound => "There is nothing at this address.",
         Cause::MethodNotAllowed => "This method cannot be used here.",
         Cause::MethodNotImplemented => "This method is not supported.",
+        Cause::NotImplemented => "This is not available yet.",
+        Cause::Credential(Reason::Insecure) => "Credentials are only taken over HTTPS.",
         Cause::Credential(Reason::Contradicted) | Cause::PermissionDenied => "The credential does not permit this.",
         Cause::Credential(
             Reason::Missing
             | Reason::Malformed
             | Reason::Ambiguous
+            | Reason::Leaked
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -133,6 +150,14 @@ fn sentence(cause: Cause) -> &'static str {
         Cause::AddressRefused => "This is not permitted from your address.",
         Cause::BodyTooLarge => "The body of the request is too large.",
         Cause::MalformedBody => "The body of the request could not be read.",
+        Cause::UnsupportedMediaType => "The body of the request is of a type that is not taken here.",
+        Cause::InvalidContent => "The content of the request is not what is asked for.",
+        Cause::Conflict => "The request does not go together with what is there.",
+        Cause::AllotmentReached => "The account has all that it may have.",
+        Cause::RateExceeded => "Too many requests. Please slow down.",
+        Cause::QuotaExceeded => "The quota of requests is used up. Please come back when it begins anew.",
+        Cause::ConcurrencyExceeded => "Too many requests at the same time. Please wait for one to end.",
+        Cause::TooManyFailures => "Too many failed attempts. Please try again later.",
         Cause::BodyTimeout => "The body of the request did not arrive in time.",
         Cause::Overloaded => "The service is busy. Please try again in a moment.",
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => {
@@ -159,11 +184,14 @@ pub(crate) mod tests {
             Cause::Misdirected => Cause::NotFound,
             Cause::NotFound => Cause::MethodNotAllowed,
             Cause::MethodNotAllowed => Cause::MethodNotImplemented,
-            Cause::MethodNotImplemented => Cause::Credential(Reason::Missing),
+            Cause::MethodNotImplemented => Cause::NotImplemented,
+            Cause::NotImplemented => Cause::Credential(Reason::Missing),
             Cause::Credential(reason) => match reason {
                 Reason::Missing => Cause::Credential(Reason::Malformed),
                 Reason::Malformed => Cause::Credential(Reason::Ambiguous),
-                Reason::Ambiguous => Cause::Credential(Reason::Unknown),
+                Reason::Ambiguous => Cause::Credential(Reason::Insecure),
+                Reason::Insecure => Cause::Credential(Reason::Leaked),
+                Reason::Leaked => Cause::Credential(Reason::Unknown),
                 Reason::Unknown => Cause::Credential(Reason::Mismatch),
                 Reason::Mismatch => Cause::Credential(Reason::Expired),
                 Reason::Expired => Cause::Credential(Reason::NotYetValid),
@@ -173,7 +201,15 @@ pub(crate) mod tests {
             },
             Cause::AddressRefused => Cause::PermissionDenied,
             Cause::PermissionDenied => Cause::BodyTooLarge,
-            Cause::BodyTooLarge => Cause::MalformedBody,
+            Cause::BodyTooLarge => Cause::UnsupportedMediaType,
+            Cause::UnsupportedMediaType => Cause::InvalidContent,
+            Cause::InvalidContent => Cause::Conflict,
+            Cause::Conflict => Cause::AllotmentReached,
+            Cause::AllotmentReached => Cause::RateExceeded,
+            Cause::RateExceeded => Cause::QuotaExceeded,
+            Cause::QuotaExceeded => Cause::ConcurrencyExceeded,
+            Cause::ConcurrencyExceeded => Cause::TooManyFailures,
+            Cause::TooManyFailures => Cause::MalformedBody,
             Cause::MalformedBody => Cause::BodyTimeout,
             Cause::BodyTimeout => Cause::Overloaded,
             Cause::Overloaded => Cause::UpstreamUnreachable,
@@ -237,6 +273,16 @@ pub(crate) mod tests {
                 assert_eq!(response.headers().get_all(WWW_AUTHENTICATE).iter().count(), expected, "{}", dialect.name);
                 assert!(!response.headers().contains_key(CONNECTION));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_content_stands_in_place_of_the_general_sentence() {
+        for dialect in DIALECTS {
+            let wording = (dialect.word)(&Refusal::content("`suid` is \"missing\""), "r-1");
+            let body: serde_json::Value = serde_json::from_slice(&wording.body).unwrap();
+            let said = ["detail", "errorDetail", "Message"].iter().find_map(|name| body[name].as_str());
+            assert_eq!((wording.status.as_u16(), said), (400, Some("`suid` is \"missing\"")), "{}", dialect.name);
         }
     }
 

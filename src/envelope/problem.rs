@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::{Dialect, NO_STORE, Wording, sentence, status};
+use super::{Dialect, NO_STORE, Wording, status, told};
 use crate::refusal::Refusal;
 
 /// RFC 9457 `application/problem+json`.
@@ -16,7 +16,7 @@ struct Problem<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
-    detail: &'static str,
+    detail: &'a str,
     request_id: &'a str,
 }
 
@@ -27,7 +27,7 @@ fn word(refusal: &Refusal, request_id: &str) -> Wording {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
-        detail: sentence(refusal.cause),
+        detail: told(refusal),
         request_id,
     };
     let body = serde_json::to_vec(&problem).expect("text and a number are always JSON");
@@ -52,9 +52,12 @@ mod tests {
         not_found 404 {"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing at this address.","request_id":"r-1"}
         method_not_allowed 405 {"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"This method cannot be used here.","request_id":"r-1"}
         method_not_implemented 501 {"type":"about:blank","title":"Not Implemented","status":501,"detail":"This method is not supported.","request_id":"r-1"}
+        not_implemented 501 {"type":"about:blank","title":"Not Implemented","status":501,"detail":"This is not available yet.","request_id":"r-1"}
         credential_missing 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_malformed 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_ambiguous 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
+        credential_insecure 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"Credentials are only taken over HTTPS.","request_id":"r-1"}
+        credential_leaked 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_unknown 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_mismatch 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_expired 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
@@ -64,6 +67,14 @@ mod tests {
         address_refused 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"This is not permitted from your address.","request_id":"r-1"}
         permission_denied 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The credential does not permit this.","request_id":"r-1"}
         body_too_large 413 {"type":"about:blank","title":"Payload Too Large","status":413,"detail":"The body of the request is too large.","request_id":"r-1"}
+        unsupported_media_type 415 {"type":"about:blank","title":"Unsupported Media Type","status":415,"detail":"The body of the request is of a type that is not taken here.","request_id":"r-1"}
+        invalid_content 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"The content of the request is not what is asked for.","request_id":"r-1"}
+        conflict 409 {"type":"about:blank","title":"Conflict","status":409,"detail":"The request does not go together with what is there.","request_id":"r-1"}
+        allotment_reached 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The account has all that it may have.","request_id":"r-1"}
+        rate_exceeded 429 {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many requests. Please slow down.","request_id":"r-1"}
+        quota_exceeded 429 {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"The quota of requests is used up. Please come back when it begins anew.","request_id":"r-1"}
+        concurrency_exceeded 429 {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many requests at the same time. Please wait for one to end.","request_id":"r-1"}
+        too_many_failures 429 {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many failed attempts. Please try again later.","request_id":"r-1"}
         malformed_body 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"The body of the request could not be read.","request_id":"r-1"}
         body_timeout 408 {"type":"about:blank","title":"Request Timeout","status":408,"detail":"The body of the request did not arrive in time.","request_id":"r-1"}
         overloaded 503 {"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The service is busy. Please try again in a moment.","request_id":"r-1"}

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::{Dialect, NO_STORE, Wording, sentence, status};
+use super::{Dialect, NO_STORE, Wording, status, told};
 use crate::refusal::{Cause, Reason, Refusal};
 
 /// VXG Cloud VMS.
@@ -13,19 +13,16 @@ pub const DIALECT: Dialect = Dialect { name: "vxg", about: "VXG Cloud VMS: statu
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct Failure<'a> {
     status: u16,
     error_type: &'static str,
-    error_detail: &'static str,
+    error_detail: &'a str,
 }
 
 fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     let status = status(refusal.cause);
-    let failure = Failure {
-        status: status.as_u16(),
-        error_type: error_type(refusal.cause),
-        error_detail: sentence(refusal.cause),
-    };
+    let failure =
+        Failure { status: status.as_u16(), error_type: error_type(refusal.cause), error_detail: told(refusal) };
     let body = serde_json::to_vec(&failure).expect("text and a number are always JSON");
     Wording {
         status,
@@ -38,11 +35,14 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
 /// `invalid_auth` and `access_deny` are VXG's own; the rest follows their manner.
 fn error_type(cause: Cause) -> &'static str {
     match cause {
-        Cause::Credential(Reason::Contradicted) | Cause::AddressRefused | Cause::PermissionDenied => "access_deny",
+        Cause::Credential(Reason::Contradicted | Reason::Insecure)
+        | Cause::AddressRefused
+        | Cause::PermissionDenied => "access_deny",
         Cause::Credential(
             Reason::Missing
             | Reason::Malformed
             | Reason::Ambiguous
+            | Reason::Leaked
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -55,7 +55,16 @@ fn error_type(cause: Cause) -> &'static str {
         | Cause::ExpectationFailed
         | Cause::Misdirected
         | Cause::BodyTooLarge
+        | Cause::UnsupportedMediaType
+        | Cause::InvalidContent
+        | Cause::Conflict
         | Cause::MalformedBody => "bad_request",
+        Cause::AllotmentReached
+        | Cause::RateExceeded
+        | Cause::QuotaExceeded
+        | Cause::ConcurrencyExceeded
+        | Cause::TooManyFailures => "limit_reached",
+        Cause::NotImplemented => "not_implemented",
         Cause::NotFound => "not_found",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
         Cause::BodyTimeout | Cause::UpstreamTimeout => "timeout",
@@ -77,9 +86,12 @@ mod tests {
         not_found 404 {"status":404,"errorType":"not_found","errorDetail":"There is nothing at this address."}
         method_not_allowed 405 {"status":405,"errorType":"method_not_allowed","errorDetail":"This method cannot be used here."}
         method_not_implemented 501 {"status":501,"errorType":"method_not_allowed","errorDetail":"This method is not supported."}
+        not_implemented 501 {"status":501,"errorType":"not_implemented","errorDetail":"This is not available yet."}
         credential_missing 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_malformed 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_ambiguous 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_insecure 403 {"status":403,"errorType":"access_deny","errorDetail":"Credentials are only taken over HTTPS."}
+        credential_leaked 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_unknown 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_mismatch 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_expired 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
@@ -89,6 +101,14 @@ mod tests {
         address_refused 403 {"status":403,"errorType":"access_deny","errorDetail":"This is not permitted from your address."}
         permission_denied 403 {"status":403,"errorType":"access_deny","errorDetail":"The credential does not permit this."}
         body_too_large 413 {"status":413,"errorType":"bad_request","errorDetail":"The body of the request is too large."}
+        unsupported_media_type 415 {"status":415,"errorType":"bad_request","errorDetail":"The body of the request is of a type that is not taken here."}
+        invalid_content 400 {"status":400,"errorType":"bad_request","errorDetail":"The content of the request is not what is asked for."}
+        conflict 409 {"status":409,"errorType":"bad_request","errorDetail":"The request does not go together with what is there."}
+        allotment_reached 403 {"status":403,"errorType":"limit_reached","errorDetail":"The account has all that it may have."}
+        rate_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"Too many requests. Please slow down."}
+        quota_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"The quota of requests is used up. Please come back when it begins anew."}
+        concurrency_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"Too many requests at the same time. Please wait for one to end."}
+        too_many_failures 429 {"status":429,"errorType":"limit_reached","errorDetail":"Too many failed attempts. Please try again later."}
         malformed_body 400 {"status":400,"errorType":"bad_request","errorDetail":"The body of the request could not be read."}
         body_timeout 408 {"status":408,"errorType":"timeout","errorDetail":"The body of the request did not arrive in time."}
         overloaded 503 {"status":503,"errorType":"service_unavailable","errorDetail":"The service is busy. Please try again in a moment."}

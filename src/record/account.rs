@@ -2,15 +2,20 @@
 //! standing, is swapped beneath those who read it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use crate::invalid::Invalid;
+use crate::units::Network;
 
 /// The most levels of accounts below accounts. Whoever lies deeper counts as disabled: a circle ends so as well.
 pub const DEEPEST_ACCOUNT: usize = 16;
+
+/// What stands for every address in a list of them.
+const ANYWHERE: &str = "0.0.0.0";
 
 /// The name of an account: a customer, an organisation, a user of a vendor's API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +37,43 @@ pub struct Standing {
     pub parent: Option<Arc<Account>>,
     /// Switched off: none of its credentials is believed, and none of those of the accounts below it.
     pub disabled: bool,
+    /// Where from and how much. `None`: nothing was agreed upon.
+    pub terms: Option<Arc<Terms>>,
+}
+
+/// What was agreed upon with an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Where its callers may come from; empty is anywhere.
+    pub addresses: Vec<Network>,
+    /// How many requests it may make.
+    pub quota: Quota,
+    /// How many cameras it may have.
+    pub hosted_cameras: Option<u64>,
+}
+
+/// How many requests an account may make in each window of the clock (UTC).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// In an hour.
+    pub hour: Option<u64>,
+    /// In a day.
+    pub day: Option<u64>,
+    /// In a month.
+    pub month: Option<u64>,
+}
+
+impl Terms {
+    /// A list of addresses as it is written; `0.0.0.0` in it is anywhere, so that nothing else matters.
+    pub fn addresses(written: &[String]) -> Result<Vec<Network>, String> {
+        let networks = written.iter().map(|text| text.parse()).collect::<Result<Vec<Network>, _>>()?;
+        Ok(if written.iter().any(|text| text == ANYWHERE) { Vec::new() } else { networks })
+    }
+
+    /// Whether its callers may come from there.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.addresses.is_empty() || self.addresses.iter().any(|network| network.contains(address))
+    }
 }
 
 impl Account {
@@ -51,6 +93,11 @@ impl Account {
             standing.disabled || standing.parent.as_deref().is_some_and(|parent| left == 0 || walk(parent, left - 1))
         }
         walk(self, DEEPEST_ACCOUNT)
+    }
+
+    /// What was agreed upon with it.
+    pub fn terms(&self) -> Option<Arc<Terms>> {
+        self.standing.load().terms.clone()
     }
 
     /// The account that it belongs to.
@@ -96,7 +143,7 @@ mod tests {
     use super::*;
 
     fn account(id: &str, parent: Option<&Arc<Account>>) -> Arc<Account> {
-        Arc::new(Account::new(id, Standing { parent: parent.cloned(), disabled: false }).unwrap())
+        Arc::new(Account::new(id, Standing { parent: parent.cloned(), disabled: false, terms: None }).unwrap())
     }
 
     #[test]
@@ -105,12 +152,12 @@ mod tests {
         let middle = account("middle", Some(&top));
         let bottom = account("bottom", Some(&middle));
         assert!(!bottom.is_disabled());
-        middle.stand(Standing { parent: Some(Arc::clone(&top)), disabled: true });
+        middle.stand(Standing { parent: Some(Arc::clone(&top)), disabled: true, terms: None });
         assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [false, true, true]);
-        middle.stand(Standing { parent: None, disabled: false });
-        top.stand(Standing { parent: None, disabled: true });
+        middle.stand(Standing { parent: None, disabled: false, terms: None });
+        top.stand(Standing { parent: None, disabled: true, terms: None });
         assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [true, false, false]);
-        bottom.stand(Standing { parent: Some(top), disabled: false });
+        bottom.stand(Standing { parent: Some(top), disabled: false, terms: None });
         assert!(bottom.is_disabled());
     }
 
@@ -128,8 +175,8 @@ mod tests {
     #[test]
     fn a_circle_ends_and_opens_nothing() {
         let (one, other, stranger) = (account("one", None), account("other", None), account("stranger", None));
-        one.stand(Standing { parent: Some(Arc::clone(&other)), disabled: false });
-        other.stand(Standing { parent: Some(Arc::clone(&one)), disabled: false });
+        one.stand(Standing { parent: Some(Arc::clone(&other)), disabled: false, terms: None });
+        other.stand(Standing { parent: Some(Arc::clone(&one)), disabled: false, terms: None });
         assert!(one.is_disabled() && one.is_below(&other) && !one.is_below(&stranger));
         assert_eq!(format!("{one:?}"), "Account { id: \"one\", parent: Some(\"other\"), disabled: false, .. }");
         other.stand(Standing::default());
@@ -143,6 +190,26 @@ mod tests {
         }
         assert!(!chain[DEEPEST_ACCOUNT].is_disabled());
         assert!(chain[DEEPEST_ACCOUNT + 1].is_disabled());
+    }
+
+    #[test]
+    fn an_address_list_allows_what_it_holds_and_the_wildcard_everything() {
+        let terms = |written: &[&str]| {
+            let written: Vec<String> = written.iter().map(|&text| text.to_owned()).collect();
+            Terms { addresses: Terms::addresses(&written).unwrap(), ..Terms::default() }
+        };
+        for (written, address, allowed) in [
+            (&["203.0.113.7"][..], "203.0.113.7", true),
+            (&["203.0.113.7"], "::ffff:203.0.113.7", true),
+            (&["203.0.113.7"], "203.0.113.8", false),
+            (&["203.0.113.7", "2001:db8::/32"], "2001:db8::1", true),
+            (&["203.0.113.7", "0.0.0.0"], "198.51.100.1", true),
+            (&["0.0.0.0"], "2001:db8::1", true),
+            (&[], "198.51.100.1", true),
+        ] {
+            assert_eq!(terms(written).allows(address.parse().unwrap()), allowed, "{written:?} {address}");
+        }
+        assert!(Terms::addresses(&["office".to_owned()]).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use http::HeaderValue;
 use subtle::{Choice, ConstantTimeEq};
 
-pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Standing};
+pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Quota, Standing, Terms};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
 pub use self::kind::Kind;
 use crate::clock::UnixTime;

@@ -79,7 +79,7 @@ impl Register {
     pub(crate) fn account_with(&self, id: &str, parent: Option<&str>, disabled: bool) -> Arc<Account> {
         let parent = parent.map(|parent| self.known(parent));
         let account = self.known(id);
-        account.stand(Standing { parent, disabled });
+        account.stand(Standing { parent, disabled, terms: None });
         account
     }
 

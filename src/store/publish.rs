@@ -9,13 +9,13 @@ use std::sync::{Arc, Weak};
 use super::entry::{Common, Entry, Version};
 use super::index::Index;
 use super::link;
-use super::resource::{Body, Owner, Resource, Token};
+use super::resource::{self, Body, Owner, Resource, Token};
 use super::rules::Effect;
 use super::shelf::Damaged;
 use crate::clock::UnixTime;
 use crate::public_key;
 use crate::record::{
-    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Proof, Record, Scopes, Standing,
+    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Proof, Quota, Record, Scopes, Standing, Terms,
 };
 
 /// The most lists of scopes that are remembered, so that equal ones are one in memory.
@@ -108,7 +108,7 @@ impl Publisher {
 
     fn distrust(&self, account: &Entry) {
         if let Some(known) = self.index.account(&account.id) {
-            known.stand(Standing { parent: None, disabled: true });
+            known.stand(Standing { disabled: true, ..Standing::default() });
         }
     }
 
@@ -127,7 +127,8 @@ impl Publisher {
             None => None,
             Some(id) => Some(self.index.account(id).ok_or(Damaged("the parent of an account is missing"))?),
         };
-        let standing = Standing { parent, disabled: entry.common.disabled };
+        let terms = terms(&entry.body)?;
+        let standing = Standing { parent, disabled: entry.common.disabled, terms };
         if let Some(known) = self.index.account(&entry.id) {
             known.stand(standing);
             return Ok(());
@@ -256,6 +257,18 @@ fn attributes(kind: Kind, entry: &Entry) -> Result<Attributes, Damaged> {
         | Body::App(_)
         | Body::AdminCertificate(_) => Attributes::None,
     })
+}
+
+/// What was agreed upon with an account, if anything was.
+fn terms(body: &Body) -> Result<Option<Arc<Terms>>, Damaged> {
+    let Body::Account(account) = body else { return Ok(None) };
+    let resource::Quota { hour, day, month } = account.quota;
+    let terms = Terms {
+        addresses: Terms::addresses(&account.addresses).map_err(|_| Damaged("an account has a strange address"))?,
+        quota: Quota { hour, day, month },
+        hosted_cameras: account.limits.hosted_cameras,
+    };
+    Ok((terms != Terms::default()).then(|| Arc::new(terms)))
 }
 
 fn proof(version: &Version) -> Proof {

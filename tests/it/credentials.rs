@@ -305,9 +305,9 @@ fn what_changes_in_the_index_holds_for_the_next_request() {
     let (index, ask) = (&house.gateway.directory, |key: &str| house.status("GET /api/v3/x", &[&format!("LKey {key}")]));
     let acme = index.account("acme").unwrap();
     let parent = index.insert_account(Account::new("parent", Standing::default()).unwrap()).unwrap();
-    acme.stand(Standing { parent: Some(parent.clone()), disabled: false });
+    acme.stand(Standing { parent: Some(parent.clone()), ..Standing::default() });
     assert_eq!(ask(KEY), 200);
-    parent.stand(Standing { parent: None, disabled: true });
+    parent.stand(Standing { disabled: true, ..Standing::default() });
     assert_eq!(ask(KEY), 401);
     parent.stand(Standing::default());
     assert_eq!((ask(KEY), ask("added")), (200, 401));

@@ -69,7 +69,7 @@ impl Declared {
         // Only now: a parent may stand below its children in the file.
         for (account, (parent, disabled)) in accounts.iter().zip(standings) {
             let parent = parent.and_then(|parent| index.account(&parent));
-            account.stand(Standing { parent, disabled });
+            account.stand(Standing { parent, disabled, terms: None });
         }
         for credential in self.credentials {
             let (kind, place) = (credential.kind, credential.text_place.clone());

@@ -142,7 +142,7 @@ fn empty(file: &File, report: &mut Report) {
 fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
-        if !routes().any(|route| route.forward == upstream.name.value) {
+        if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
             let invalid = Invalid::new(format!("no route forwards to the upstream `{}`", upstream.name.value));
             report.warn(upstream.name.place.clone(), invalid);
         }

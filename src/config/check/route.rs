@@ -17,13 +17,13 @@ use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
 use crate::route::{HostPattern, Pattern, Table};
 use crate::scheme::Examine;
-use crate::world::{self, RouteId};
+use crate::world::{self, Destination, RouteId};
 
 /// A route, and what its table needs to know of it.
 pub(super) struct Checked {
     pub(super) meant: world::Route,
-    /// The name of its upstream.
-    pub(super) forward: String,
+    /// The name of its upstream, if it goes to one.
+    pub(super) forward: Option<String>,
     /// Positions in the list of listeners.
     listeners: Vec<usize>,
     host: Option<String>,
@@ -58,19 +58,12 @@ pub(super) fn routes(file: &File, schemes: &[(String, Arc<dyn Examine>)], report
 fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], report: &mut Report) -> Option<Checked> {
     // Each of these says what is wrong; only then is it decided whether there is a route.
     let authenticate = authenticate(&route.authenticate, schemes, report);
-    let forward = position("upstream", &route.forward, &file.upstreams, report);
+    let destination = destination(route, file, report);
     let listeners = listeners(route, file, report);
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
-    let credential = route.credential.as_ref().map_or(CredentialPolicy::Remove, |written| written.value.into());
-    let own = forward.and_then(|at| file.upstreams[at].table.as_ref()).map(|upstream| upstream.credential.is_some());
-    if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
-        let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", route.forward.value))
-            .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
-        report.error(written.place.clone(), invalid);
-    }
     let authenticate = authenticate?;
-    if let (Some(written), CredentialPolicy::Translate) = (&route.credential, credential)
+    if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
         && authenticate.schemes().any(|name| reads_camera_tokens(name, file))
     {
         let invalid = Invalid::new(
@@ -86,19 +79,52 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
             name: route.name.value.as_str().into(),
             authenticate,
             rules: Rules { scope: rule(route.scope.as_ref()) },
-            forward: UpstreamId(forward?),
-            credential,
+            destination: destination?,
             places,
             underscored,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
         },
-        forward: route.forward.value.clone(),
+        forward: route.forward.as_ref().map(|forward| forward.value.clone()),
         listeners: listeners?,
         host: host?,
         path: route.path.clone(),
         methods: methods?,
     })
+}
+
+/// Where it goes: to one place, and exactly one.
+fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destination> {
+    let nowhere = route.not_implemented.as_ref().filter(|written| written.value);
+    match (&route.forward, nowhere) {
+        (Some(forward), None) => {
+            let at = position("upstream", forward, &file.upstreams, report)?;
+            let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
+            let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
+            if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
+                let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
+                    .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
+                report.error(written.place.clone(), invalid);
+            }
+            Some(Destination::Upstream { id: UpstreamId(at), credential })
+        }
+        (None, Some(_)) => Some(Destination::NotImplemented),
+        (Some(_), Some(written)) => {
+            let invalid = Invalid::new("a route that is not implemented forwards nothing").hint("leave `forward` out");
+            report.error(written.place.clone(), invalid);
+            None
+        }
+        (None, None) => {
+            let invalid = Invalid::new(format!("the route `{}` leads nowhere", route.name.value))
+                .hint("say where it goes: forward = \"<the name of an upstream>\"");
+            report.error(route.name.place.clone(), invalid);
+            None
+        }
+    }
+}
+
+fn policy(route: &Route) -> Option<CredentialPolicy> {
+    route.credential.as_ref().map(|written| written.value.into())
 }
 
 /// Whether the scheme of this name believes tokens that are for one camera.

@@ -26,7 +26,9 @@ pub(in crate::config) struct Route {
     #[schemars(extend("x-missing" = "name schemes, such as \"camera or license\"; write authenticate = \"open\" if anyone may use it"))]
     pub(in crate::config) authenticate: Placed<String>,
     /// The upstream.
-    pub(in crate::config) forward: Placed<String>,
+    pub(in crate::config) forward: Option<Placed<String>>,
+    /// In the place of `forward`: whether it is not there yet, so that whoever may use it hears 501. Default: false.
+    pub(in crate::config) not_implemented: Option<Placed<bool>>,
     /// What becomes of the caller's credential. Default: `remove`.
     pub(in crate::config) credential: Option<Placed<Credential>>,
     /// How its refusals are worded. Default: `problem`.
