@@ -14,14 +14,12 @@ pub struct Refusal {
     pub detail: &'static str,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
-    /// The methods that the route would take (405).
-    pub allow: Option<HeaderValue>,
     /// What to present instead (401), one field each.
     pub challenges: Vec<HeaderValue>,
     /// What the caller hears in place of the general sentence, where their own content is what is wrong. It is no secret
     /// and holds nothing that was sent.
     pub said: Option<Box<str>>,
-    /// More fields of the answer: where the caller's limits stand.
+    /// More fields of the answer: the methods that the route would take, where the caller's limits stand.
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// Whether the connection ends with the answer, because its framing is in doubt.
     pub close: bool,
@@ -126,16 +124,7 @@ impl Refusal {
                 | Cause::MalformedBody
                 | Cause::BodyTimeout
         );
-        Self {
-            cause,
-            detail,
-            retry_after: None,
-            allow: None,
-            challenges: Vec::new(),
-            said: None,
-            fields: Vec::new(),
-            close,
-        }
+        Self { cause, detail, retry_after: None, challenges: Vec::new(), said: None, fields: Vec::new(), close }
     }
 
     /// A request that can be read in more than one way, or in none.

@@ -7,7 +7,7 @@ pub mod problem;
 pub mod vxg;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::refusal::{Cause, Reason, Refusal};
@@ -53,9 +53,7 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
     headers.insert(CONTENT_TYPE, wording.content_type);
     headers.extend(wording.headers.iter().cloned());
     headers.insert(X_REQUEST_ID.clone(), request_id.clone());
-    if let Some(allow) = &refusal.allow {
-        headers.insert(ALLOW, allow.clone());
-    }
+    headers.extend(refusal.fields.iter().cloned());
     // RFC 9110 §11.6.1 allows challenges elsewhere, but browsers would then ask for a password in vain.
     if wording.status == StatusCode::UNAUTHORIZED {
         for challenge in &refusal.challenges {
@@ -67,7 +65,6 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
-    headers.extend(refusal.fields.iter().cloned());
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -172,6 +169,8 @@ fn sentence(cause: Cause) -> &'static str {
 pub(crate) mod tests {
     use std::time::Duration;
 
+    use http::header::ALLOW;
+
     use super::*;
 
     /// Every cause, in the order of the list; a new one does not compile until it stands here.
@@ -244,7 +243,7 @@ pub(crate) mod tests {
     fn an_answer_carries_what_its_refusal_knows() {
         let mut refusal = Refusal::new(Cause::Credential(Reason::Missing), "none").closing();
         refusal.challenges = vec![HeaderValue::from_static("Basic realm=\"a\""), HeaderValue::from_static("Bearer")];
-        refusal.allow = Some(HeaderValue::from_static("GET, HEAD"));
+        refusal.fields = vec![(ALLOW, HeaderValue::from_static("GET, HEAD"))];
         refusal.retry_after = Some(Duration::from_millis(1500));
         let response = render(&problem::DIALECT, &refusal, &HeaderValue::from_static("r-1"));
         insta::assert_snapshot!(written(&response), @r#"

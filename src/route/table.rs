@@ -98,8 +98,8 @@ mod tests {
         let [method, host, path] = request.split(' ').collect::<Vec<_>>()[..] else { panic!("{request}") };
         match table.select(host, path, &method.parse().unwrap()) {
             Ok(entry) => entry.to_string(),
-            Err(refusal) => match refusal.allow {
-                Some(allow) => format!("{}: {}", refusal.cause.name(), allow.to_str().unwrap()),
+            Err(refusal) => match refusal.fields.first() {
+                Some((_, allow)) => format!("{}: {}", refusal.cause.name(), allow.to_str().unwrap()),
                 None => refusal.cause.name().to_owned(),
             },
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use http::header::ALLOW;
 use http::{HeaderValue, Method};
 use matchit::InsertError;
 
@@ -38,7 +39,7 @@ impl<T: Copy> Leaf<T> {
         let entry = listing(method).or_else(|| if *method == Method::HEAD { listing(&Method::GET) } else { None });
         entry.map(|(_, value)| *value).ok_or_else(|| {
             let mut refusal = Refusal::new(Cause::MethodNotAllowed, "no route of this path takes the method");
-            refusal.allow = Some(self.allow.clone());
+            refusal.fields.push((ALLOW, self.allow.clone()));
             refusal
         })
     }
