@@ -5,14 +5,15 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::deadline::{Deadline, Deadlines};
-use crate::edge::stage::{InFlight, Uploading};
+use crate::edge::stage::InFlight;
 use crate::forward::headers;
+use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
 use crate::refusal::Cause;
 
@@ -239,44 +240,6 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// The least that a caller sends on average while it is waited for, in bytes a second.
-const LEAST_RATE: u64 = 240;
-
-/// How fast a request's body comes, counting only the time that the caller is waited for.
-#[derive(Debug)]
-struct Pace {
-    deadline: Deadline,
-    /// For the next piece; also what an average is not asked of.
-    piece: Duration,
-    since: Option<Instant>,
-    waited: Duration,
-    bytes: u64,
-    _uploading: Uploading,
-}
-
-impl Pace {
-    /// Nothing there: ready once the caller has taken too long.
-    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.since.is_none() {
-            self.since = Some(self.deadline.now());
-            self.deadline.arm(self.piece);
-        }
-        self.deadline.poll(context)
-    }
-
-    /// So many bytes came: whether that is fast enough. An empty piece is none, and the wait goes on.
-    fn keeps_up(&mut self, bytes: u64) -> bool {
-        if bytes > 0
-            && let Some(since) = self.since.take()
-        {
-            self.deadline.disarm();
-            self.waited += self.deadline.now().saturating_duration_since(since);
-        }
-        self.bytes += bytes;
-        self.bytes >= LEAST_RATE * self.waited.saturating_sub(self.piece).as_secs()
-    }
-}
-
 /// The body of a request on its way upstream.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -295,14 +258,7 @@ impl Outgoing {
         piece: Duration,
         in_flight: &InFlight,
     ) -> Self {
-        let pace = || Pace {
-            deadline: deadlines.register(),
-            piece,
-            since: None,
-            waited: Duration::ZERO,
-            bytes: 0,
-            _uploading: in_flight.upload(),
-        };
+        let pace = || Pace::new(deadlines, piece, in_flight);
         let body = Some(body).filter(|body| !body.is_end_stream()).map(|body| (body, pace()));
         upload.ended.set(body.is_none());
         Self { body, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
@@ -326,7 +282,7 @@ impl HttpBody for Outgoing {
                 if !upload.answering.get() {
                     return Poll::Ready(Some(Err(upload.fail(Cause::BodyTimeout))));
                 }
-                pace.since = None;
+                pace.go_on();
             }
             return Poll::Pending;
         };

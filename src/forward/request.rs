@@ -126,15 +126,21 @@ fn replace_credential(fields: &mut HeaderMap, query: Option<&str>, way: Way<'_>)
     if way.credential == CredentialPolicy::Keep {
         return None;
     }
-    for name in &way.places.headers {
-        fields.remove(name);
-    }
+    let query = without_credential(fields, query, way.places);
     if way.credential == CredentialPolicy::Translate
         && let Some((name, value)) = &way.upstream.credential
     {
         fields.insert(name, value.clone());
     }
-    headers::strip_query(query?, &way.places.query)
+    query
+}
+
+/// Takes the caller's credential out of every place; says the query where that changed it.
+pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &Places) -> Option<String> {
+    for name in &places.headers {
+        fields.remove(name);
+    }
+    headers::strip_query(query?, &places.query)
 }
 
 /// The target in origin form: the canonical path, and the query without the credential.
