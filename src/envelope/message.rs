@@ -75,7 +75,7 @@ fn face(refusal: &Refusal) -> (StatusCode, &str) {
         | Cause::UpstreamFailed
         | Cause::UpstreamTimeout => told(refusal),
     };
-    (status(refusal.cause), message)
+    (status(refusal), message)
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
 use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Quota, Scopes, Standing, Terms};
-use crate::units::Network;
 use crate::scheme::{basic, lkey};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
+use crate::units::Network;
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -105,7 +105,10 @@ fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Net
     if list.value.is_empty() {
         // Nobody who writes an empty list means everybody.
         let invalid = Invalid::new("a list of addresses has at least one");
-        report.error(list.place.clone(), invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"));
+        report.error(
+            list.place.clone(),
+            invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"),
+        );
     }
     if list.value.len() > Terms::MOST_ADDRESSES {
         let invalid = Invalid::new(format!("there are at most {} addresses", Terms::MOST_ADDRESSES));
