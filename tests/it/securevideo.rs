@@ -1,12 +1,20 @@
 //! SecureVideo's API from the street (vendors 2.3): where customers may call from, what their bodies are, what they hear
 //! of what went wrong, and paths in any case.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Frame;
+
 use crate::house::{TestGateway, open};
+use crate::http2::secure;
 use crate::log::Log;
 use crate::peer::Played;
+use crate::streams::{Pieces, Streams};
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
@@ -53,7 +61,11 @@ address = "[::]:0"
 
 [scheme.api.basic]
 "#;
-    let plain = open(upstream, "").replace("path = \"/{*rest}\"", "path = \"/open\"");
+    let plain = open(upstream, "").replace("path = \"/{*rest}\"", "path = \"/open\"").replacen(
+        "address",
+        "dialect = \"message\"\naddress",
+        1,
+    );
     TestGateway::alone(&format!("{top}\n{plain}\n{more}\n{accounts}\n{routes}"))
 }
 
@@ -333,7 +345,7 @@ fn a_failure_that_does_not_end_is_cut_off() {
         if what == "stalled" {
             peer.say(body);
             gateway.settle("public");
-            gateway.pass(std::time::Duration::from_millis(1500));
+            gateway.pass(Duration::from_millis(1500));
         } else {
             let mut socket = peer.socket();
             // Until nobody takes it any more.
@@ -364,15 +376,20 @@ fn each_status_of_the_house_has_its_message() {
             401,
             "Authorization has been denied for this request.",
         ),
-        ("the method", "DELETE /LIMITED", basic("local"), 405, ""),
-        ("no such path", "GET /users", basic("local"), 404, ""),
+        (
+            "the method",
+            "DELETE /LIMITED",
+            basic("local"),
+            405,
+            "The requested resource does not support this HTTP method.",
+        ),
+        ("no such path", "GET /users", basic("local"), 404, "No HTTP resource was found that matches the request."),
+        ("no path at all", "GET /user/%00", basic("local"), 400, "The request could not be understood."),
     ] {
         let answer = ask(&gateway, line, &fields, "");
         assert_eq!(answer.status, status, "{what}");
-        if !message.is_empty() {
-            assert_eq!(answer.text(), format!("{{\r\n  \"Message\": \"{message}\"\r\n}}"), "{what}");
-            assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"), "{what}");
-        }
+        assert_eq!(answer.text(), format!("{{\r\n  \"Message\": \"{message}\"\r\n}}"), "{what}");
+        assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"), "{what}");
     }
     assert_eq!(upstream.connections(), 0);
 }
@@ -391,4 +408,64 @@ fn a_path_in_any_case_is_one_path_and_goes_on_as_it_came() {
         assert_eq!(ask(&gateway, &format!("GET {target}"), "", "").status, 404, "{target}");
     }
     assert_eq!(ask(&gateway, "GET /open", "", "").status, 200);
+}
+
+#[test]
+fn in_http_2_a_body_is_what_follows_the_head() {
+    let upstream = Upstream::start();
+    let (pki, gateway) = secure(&upstream, Added { route: "content = \"json\"", ..Added::default() });
+    let streams = Streams::connect(&gateway, &pki);
+    let post = || Request::post("https://localhost/user");
+    let none = streams.ask(post().body(Pieces::none()).expect("a request"));
+    assert_eq!(none.status, 200);
+    for (content_type, length, status) in [
+        (None, None, 415),
+        (Some("text/plain"), None, 415),
+        (Some("application/json"), None, 200),
+        (None, Some("0"), 200),
+    ] {
+        let mut request = post();
+        for (name, value) in [("content-type", content_type), ("content-length", length)] {
+            request = value.into_iter().fold(request, |request, value| request.header(name, value));
+        }
+        let (feed, pieces) = Pieces::fed();
+        if length.is_none() {
+            feed.try_send(Frame::data(Bytes::from_static(b"{}"))).expect("there is room");
+        }
+        drop(feed);
+        let answer = streams.ask(request.body(pieces).expect("a request"));
+        assert_eq!(answer.status, status, "{content_type:?} {length:?}");
+    }
+}
+
+#[test]
+fn a_caller_who_waits_for_100_is_told_to_go_on_only_for_a_body_that_is_wanted() {
+    let upstream = Upstream::start();
+    let gateway = house(&upstream, "");
+    let head = |content_type: &str| {
+        format!(
+            "POST /checked HTTP/1.1\r\nHost: a\r\n{}Content-Type: {content_type}\r\nExpect: 100-continue\r\n\
+             Content-Length: 2\r\n\r\n",
+            basic("local")
+        )
+    };
+    assert_eq!(gateway.connect().send(head("text/plain")).head().status, 415);
+    for (body, status) in [("{}", 200), ("{]", 400)] {
+        let mut wire = gateway.connect();
+        assert_eq!(wire.send(head("application/json")).head().status, 100);
+        assert_eq!(wire.ask(body).status, status, "{body}");
+    }
+    assert_eq!(upstream.only().header("expect"), None);
+}
+
+#[test]
+fn a_body_that_is_looked_into_comes_in_time() {
+    let upstream = Upstream::start();
+    let gateway = timed(&upstream, Added { route: "content = \"checked_json\"", ..Added::default() });
+    let mut wire = gateway.connect();
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{");
+    gateway.settle("public");
+    gateway.pass(Duration::from_secs(31));
+    assert_eq!(wire.answer().status, 408);
+    assert_eq!(upstream.connections(), 0);
 }
