@@ -1,12 +1,11 @@
 //! TLS of a listener: certificates by name, and client certificates whose possession the handshake proves. Whether such
-//! a certificate is *good* (chain, validity, revocation) is judged right after the handshake and noted in the
-//! connection, so that a refusal can be worded as HTTP instead of a broken handshake.
+//! a certificate is *good* is judged right after the handshake (`client_certificate.rs`), so that a refusal can be worded
+//! as HTTP instead of a broken handshake.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -16,21 +15,55 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
 
 use crate::clock::Clock;
-use crate::edge::connection::{ClientCertificate, Tls};
+use crate::edge::client_certificate::{Judge, RevocationList};
+use crate::edge::connection::Tls;
+use crate::edge::distinguished_name;
+pub use crate::edge::names::Names;
 use crate::invalid::Invalid;
 
 /// The files of a TLS listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Files {
     /// Certificate chains with their keys; the first answers for every name that no other covers.
     pub certificates: Vec<(PathBuf, PathBuf)>,
     /// The authorities of client certificates; where there is one, clients are asked for a certificate.
     pub client_ca: Option<PathBuf>,
-    /// Their revocation lists.
+    /// Their revocation lists: where this is given, a certificate of which no list speaks, or only one that has expired,
+    /// is not vouched for.
     pub client_crl: Option<PathBuf>,
+    /// Whether clients are asked for a certificate even where no authority is named, because a scheme knows each by itself.
+    pub ask: bool,
+    /// What the listener is called besides the names in its certificates.
+    pub names: Vec<String>,
+}
+
+/// Something that is wrong with the files.
+#[derive(Debug)]
+pub struct Mistake {
+    /// With which of them.
+    pub part: Part,
+    /// What it is.
+    pub invalid: Invalid,
+}
+
+/// One of the settings that name [`Files`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Certificates and keys, or all of it together.
+    Own,
+    /// `client_ca`.
+    Authorities,
+    /// `client_crl`.
+    RevocationLists,
+}
+
+impl Part {
+    fn wrong(self, invalid: Invalid) -> Mistake {
+        Mistake { part: self, invalid }
+    }
 }
 
 /// Everything a handshake needs.
@@ -38,22 +71,32 @@ pub struct Files {
 pub struct Acceptor {
     /// For rustls.
     pub config: Arc<ServerConfig>,
-    judge: Option<Arc<dyn ClientCertVerifier>>,
+    /// Where clients are asked for a certificate.
+    asking: Option<Asking>,
+}
+
+/// What is known of client certificates and of the name under which they are asked for.
+#[derive(Debug)]
+struct Asking {
+    judge: Judge,
+    names: Arc<Names>,
+    /// Authorities whose certificates no list speaks of.
+    unlisted: Vec<String>,
 }
 
 impl Acceptor {
     /// Reads the files; says everything that is wrong with them.
-    pub fn load(files: &Files) -> Result<Self, Vec<Invalid>> {
-        Self::built(files, false, |judge, provider| {
-            let hints = judge.root_hint_subjects().to_vec();
-            Arc::new(Possession { provider, hints })
-        })
+    pub fn load(files: &Files) -> Result<Self, Vec<Mistake>> {
+        Self::built(files, false, |_, provider| Arc::new(Possession { provider }))
     }
 
     /// The same for a listener of the house itself: a bad client certificate fails the handshake, and so does none,
     /// unless `anonymous` callers may come as far as HTTP.
-    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Invalid>> {
-        let mut acceptor = Self::built(files, anonymous, |judge, _| judge)?;
+    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Mistake>> {
+        let mut acceptor = Self::built(files, anonymous, |judge, provider| match judge {
+            Some(judge) => judge,
+            None => Arc::new(Possession { provider }),
+        })?;
         Arc::make_mut(&mut acceptor.config).alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(acceptor)
     }
@@ -61,37 +104,42 @@ impl Acceptor {
     fn built(
         files: &Files,
         anonymous: bool,
-        verifier: impl FnOnce(Arc<dyn ClientCertVerifier>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
-    ) -> Result<Self, Vec<Invalid>> {
+        verifier: impl FnOnce(Option<Arc<dyn ClientCertVerifier>>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, Vec<Mistake>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut mistakes = Vec::new();
-        let mut names = ByName::default();
+        let (mut by_name, mut names) = (ByName::default(), Names::default());
         for (certificate, key) in &files.certificates {
             match certified_key(certificate, key, &provider) {
-                Ok(key) => names.add(key),
-                Err(mistake) => mistakes.push(mistake),
+                Ok(key) => {
+                    key.cert.first().into_iter().for_each(|leaf| names.add_certificate(leaf));
+                    by_name.add(key);
+                }
+                Err(invalid) => mistakes.push(Part::Own.wrong(invalid)),
             }
         }
-        let judge = judge(files, anonymous, &provider).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
+        files.names.iter().for_each(|name| names.add(name));
+        let asking = asking(files, anonymous, &provider, names).map_err(|mistake| mistakes.push(mistake));
+        let asking = asking.unwrap_or_default();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| vec![Invalid::new(error.to_string())])?;
-        let builder = match &judge {
+            .map_err(|error| vec![Part::Own.wrong(Invalid::new(error.to_string()))])?;
+        let builder = match &asking {
             None => builder.with_no_client_auth(),
-            Some(judge) => builder.with_client_cert_verifier(verifier(Arc::clone(judge), provider)),
+            Some(asking) => builder.with_client_cert_verifier(verifier(asking.judge.verifier.clone(), provider)),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(names));
+        let mut config = builder.with_cert_resolver(Arc::new(by_name));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        if judge.is_some() {
+        if asking.is_some() {
             // A resumed session skips the verifier and carries the old certificate along: where certificates decide
             // who gets in, every connection makes a full handshake.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), judge })
+        Ok(Self { config: Arc::new(config), asking })
     }
 
     /// The same on this clock, which tests move.
@@ -101,45 +149,24 @@ impl Acceptor {
         Self { config: Arc::new(config), ..self }
     }
 
+    /// The revocation lists that client certificates are judged by.
+    pub fn revocation_lists(&self) -> &[RevocationList] {
+        self.asking.as_ref().map_or(&[], |asking| &asking.judge.lists)
+    }
+
+    /// The authorities that no revocation list speaks for though there are lists: none of their certificates is good.
+    pub fn unlisted(&self) -> &[String] {
+        self.asking.as_ref().map_or(&[], |asking| &asking.unlisted)
+    }
+
     /// Notes what a finished handshake settled.
     pub fn settle(&self, session: &rustls::ServerConnection, now: crate::clock::UnixTime) -> Tls {
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
         let chain = session.peer_certificates().unwrap_or_default();
         let client_certificate =
-            chain.split_first().map(|(leaf, intermediates)| self.examine(leaf, intermediates, now));
-        Tls { server_name, client_certificate }
-    }
-
-    fn examine(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: crate::clock::UnixTime,
-    ) -> ClientCertificate {
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
-        let verdict = match &self.judge {
-            None => Err("the listener names no client authority".to_owned()),
-            Some(judge) => {
-                judge.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(|error| error.to_string())
-            }
-        };
-        match X509Certificate::from_der(leaf) {
-            Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => ClientCertificate {
-                sha256,
-                subject: certificate.subject().to_string(),
-                not_after: certificate.validity().not_after.timestamp(),
-                verdict,
-            },
-            // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
-            Ok(_) | Err(_) => ClientCertificate {
-                sha256,
-                subject: String::new(),
-                not_after: 0,
-                verdict: Err("the certificate cannot be read in one way only".to_owned()),
-            },
-        }
+            chain.split_first().map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now));
+        Tls { server_name, client_certificate, names: Some(Arc::clone(&asking.names)) }
     }
 }
 
@@ -188,38 +215,89 @@ pub fn roots(path: &Path) -> Result<RootCertStore, Invalid> {
     Ok(roots)
 }
 
-fn judge(
+fn asking(
     files: &Files,
     anonymous: bool,
     provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
+    names: Names,
+) -> Result<Option<Asking>, Mistake> {
+    let names = Arc::new(names);
     let Some(ca) = &files.client_ca else {
-        return match &files.client_crl {
-            Some(_) => {
-                Err(Invalid::new("`client_crl` without `client_ca` judges nobody").hint("name the authority too"))
-            }
-            None => Ok(None),
-        };
-    };
-    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(provider));
-    if let Some(path) = &files.client_crl {
-        let lists: Vec<_> =
-            CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(
-                |error| Invalid::new(format!("no revocation list can be read from {}: {error}", path.display())),
-            )?;
-        if lists.is_empty() {
-            return Err(Invalid::new(format!("{} holds no revocation list", path.display())));
+        if files.client_crl.is_some() {
+            let invalid = Invalid::new("`client_crl` without `client_ca` judges nobody").hint("name the authority too");
+            return Err(Part::RevocationLists.wrong(invalid));
         }
-        // An expired list would otherwise be taken for a fresh one.
-        builder = builder.with_crls(lists).enforce_revocation_expiration();
+        return Ok(files.ask.then(|| Asking { judge: Judge::default(), names, unlisted: Vec::new() }));
+    };
+    let (judge, unlisted) = judge(ca, files.client_crl.as_deref(), anonymous, provider)?;
+    Ok(Some(Asking { judge, names, unlisted }))
+}
+
+/// Who judges by these authorities and lists, and which of the authorities have no list though there are some.
+pub(super) fn judge(
+    ca: &Path,
+    crl: Option<&Path>,
+    anonymous: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Judge, Vec<String>), Mistake> {
+    let authorities = certificates(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let roots = roots(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let (mut lists, mut unlisted) = (Vec::new(), Vec::new());
+    if let Some(path) = crl {
+        let ders = revocation_lists(path).map_err(|invalid| Part::RevocationLists.wrong(invalid))?;
+        lists = ders.iter().filter_map(|der| noted(der)).collect();
+        unlisted = authorities.iter().filter_map(|der| without_list(der, &lists)).collect();
+        // An expired list would otherwise be taken for a fresh one. That a certificate of which no list speaks is refused,
+        // anywhere in the chain, is the builder's default.
+        builder = builder.with_crls(ders).enforce_revocation_expiration();
     }
     if anonymous {
         builder = builder.allow_unauthenticated();
     }
-    let judge = builder.build().map_err(|error| {
-        Invalid::new(format!("client certificates cannot be judged with {}: {error}", ca.display()))
+    let verifier = builder.build().map_err(|error| match error {
+        rustls::server::VerifierBuilderError::InvalidCrl(wrong) => {
+            let path = crl.unwrap_or(ca).display();
+            Part::RevocationLists.wrong(
+                Invalid::new(format!("a revocation list in {path} cannot be used: {wrong:?}"))
+                    .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for"),
+            )
+        }
+        other => Part::Authorities
+            .wrong(Invalid::new(format!("client certificates cannot be judged with {}: {other}", ca.display()))),
     })?;
-    Ok(Some(judge))
+    Ok((Judge { verifier: Some(verifier), lists }, unlisted))
+}
+
+/// Reads a PEM file with at least one revocation list.
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
+    let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|error| Invalid::new(format!("no revocation list can be read from {}: {error}", path.display())))?;
+    if lists.is_empty() {
+        return Err(Invalid::new(format!("{} holds no revocation list", path.display())).hint(
+            "a list is PEM and begins with -----BEGIN X509 CRL-----; \
+             `openssl crl -inform DER -in FILE` prints one that is not",
+        ));
+    }
+    Ok(lists)
+}
+
+fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    Some(RevocationList {
+        issuer_der: list.issuer().as_raw().to_vec(),
+        issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
+        // RFC 5280 §5.1.2.5: it is always there.
+        next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
+    })
+}
+
+fn without_list(authority: &CertificateDer<'_>, lists: &[RevocationList]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(authority).ok()?;
+    let subject = certificate.subject();
+    let listed = lists.iter().any(|list| list.issuer_der == subject.as_raw());
+    (!listed).then(|| distinguished_name::written(subject).unwrap_or_else(|| subject.to_string()))
 }
 
 /// Certificates by the names that they cover.
@@ -264,12 +342,12 @@ impl ResolvesServerCert for ByName {
 #[derive(Debug)]
 struct Possession {
     provider: Arc<CryptoProvider>,
-    hints: Vec<DistinguishedName>,
 }
 
 impl ClientCertVerifier for Possession {
+    // No authority is named: a client that keeps to the list would hold back a certificate that is known by itself.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
+        &[]
     }
 
     fn client_auth_mandatory(&self) -> bool {

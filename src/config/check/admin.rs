@@ -108,7 +108,8 @@ fn acceptor(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut 
         certificates: vec![(source.path(&tls.certificate.value), source.path(&tls.key.value))],
         client_ca: tls.client_ca.as_ref().map(|file| source.path(&file.value)),
         client_crl: tls.client_crl.as_ref().map(|file| source.path(&file.value)),
+        ..Files::default()
     };
     let loaded = Acceptor::demanding(&files, tokens);
-    loaded.map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place.clone(), own))).ok()
+    loaded.map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place.clone(), own.invalid))).ok()
 }

@@ -8,6 +8,7 @@ mod listener;
 mod route;
 mod scheme;
 mod store;
+mod tls;
 mod token;
 mod upstream;
 
