@@ -21,7 +21,9 @@ pub struct Refusal {
     pub said: Option<Box<str>>,
     /// More fields of the answer: the methods that the route would take, where the caller's limits stand.
     pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// Whether the connection ends with the answer, because its framing is in doubt.
+    /// Whether the credential that is missing or not believed is the client certificate of the connection.
+    pub certificate: bool,
+    /// Whether the connection ends with the answer, because its framing is in doubt or only another one would help.
     pub close: bool,
 }
 
@@ -124,7 +126,16 @@ impl Refusal {
                 | Cause::MalformedBody
                 | Cause::BodyTimeout
         );
-        Self { cause, detail, retry_after: None, challenges: Vec::new(), said: None, fields: Vec::new(), close }
+        Self {
+            cause,
+            detail,
+            retry_after: None,
+            challenges: Vec::new(),
+            said: None,
+            fields: Vec::new(),
+            certificate: false,
+            close,
+        }
     }
 
     /// A request that can be read in more than one way, or in none.

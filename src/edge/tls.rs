@@ -11,7 +11,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
@@ -256,13 +258,10 @@ pub(super) fn judge(
         builder = builder.allow_unauthenticated();
     }
     let verifier = builder.build().map_err(|error| match error {
-        rustls::server::VerifierBuilderError::InvalidCrl(wrong) => {
-            let path = crl.unwrap_or(ca).display();
-            Part::RevocationLists.wrong(
-                Invalid::new(format!("a revocation list in {path} cannot be used: {wrong:?}"))
-                    .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for"),
-            )
-        }
+        VerifierBuilderError::InvalidCrl(wrong) => Part::RevocationLists.wrong(
+            Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
+                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for"),
+        ),
         other => Part::Authorities
             .wrong(Invalid::new(format!("client certificates cannot be judged with {}: {other}", ca.display()))),
     })?;
@@ -273,9 +272,9 @@ pub(super) fn judge(
 fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
     let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| Invalid::new(format!("no revocation list can be read from {}: {error}", path.display())))?;
+        .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
     if lists.is_empty() {
-        return Err(Invalid::new(format!("{} holds no revocation list", path.display())).hint(
+        return Err(Invalid::new("this file holds no revocation list").hint(
             "a list is PEM and begins with -----BEGIN X509 CRL-----; \
              `openssl crl -inform DER -in FILE` prints one that is not",
         ));
@@ -388,10 +387,24 @@ impl ClientCertVerifier for Possession {
     }
 }
 
+/// What is noted of the certificate in a file, as of `now`, by a listener with these authorities and lists.
+#[cfg(test)]
+pub(crate) fn noted_of(
+    file: &Path,
+    ca: Option<&Path>,
+    crl: Option<&Path>,
+    now: crate::clock::UnixTime,
+) -> crate::edge::client_certificate::ClientCertificate {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let judge = ca.map(|ca| judge(ca, crl, false, &provider).unwrap().0).unwrap_or_default();
+    judge.examine(&certificates(file).unwrap()[0], &[], now)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use aws_lc_rs::digest;
     use rcgen::{
         BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
         ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
@@ -449,6 +462,10 @@ mod tests {
 
     /// An acceptor that asks for certificates of `issuer`, and what its clients must trust.
     fn acceptor(issuer: &Issuer, list: Option<String>) -> (Acceptor, RootCertStore) {
+        acceptor_of(&[issuer], list)
+    }
+
+    fn acceptor_of(issuers: &[&Issuer], list: Option<String>) -> (Acceptor, RootCertStore) {
         let folder = TempDir::new().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -464,8 +481,9 @@ mod tests {
         roots.add(own.der().clone()).unwrap();
         let files = Files {
             certificates: vec![(file("server.pem", &server.pem()), file("server.key", &key.serialize_pem()))],
-            client_ca: Some(file("ca.pem", &issuer.pem())),
+            client_ca: Some(file("ca.pem", &issuers.iter().map(|issuer| issuer.pem()).collect::<String>())),
             client_crl: list.map(|list| file("clients.crl", &list)),
+            ..Files::default()
         };
         (Acceptor::load(&files).unwrap(), roots)
     }
@@ -510,7 +528,7 @@ mod tests {
     /// The verdict on a certificate: `ok`, or what it is refused for.
     fn verdict(acceptor: &(Acceptor, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
         let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
-        certificate.verdict.map_or_else(|error| error, |()| "ok".to_owned())
+        certificate.verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -524,9 +542,10 @@ mod tests {
         let pair = leaf(&issuer, |_| {});
         let noted = settled(&acceptor, Some(presented(&pair)), NOW).client_certificate.unwrap();
         assert_eq!(noted.sha256, digest::digest(&digest::SHA256, pair.0.der()).as_ref());
-        assert_eq!((noted.subject.as_str(), noted.verdict), ("CN=operator", Ok(())));
-        // 2026-01-01.
-        assert_eq!(noted.not_after, 1_767_225_600);
+        assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("CN=operator", Some("operator")));
+        // 2024-12-01 to 2026-01-01.
+        assert_eq!((noted.not_before, noted.not_after), (1_733_011_200, 1_767_225_600));
+        assert_eq!(noted.verdict, Ok(noted.not_after));
     }
 
     #[test]
@@ -548,9 +567,9 @@ mod tests {
             ("on its last day", &good, NOW + 364 * DAY, "ok"),
             ("expired", &good, NOW + 366 * DAY, "expired"),
             ("not yet valid", &good, NOW - 60 * DAY, "not valid yet"),
-            ("a server's", &of_a_server, NOW, "extended key usage"),
-            ("of an authority of the same name", &namesake, NOW, "BadSignature"),
-            ("its own authority", &own, NOW, "UnknownIssuer"),
+            ("a server's", &of_a_server, NOW, "not one for clients"),
+            ("of an authority of the same name", &namesake, NOW, "signed by somebody else"),
+            ("its own authority", &own, NOW, "no authority here"),
         ] {
             let verdict = verdict(&acceptor, pair, now);
             assert!(verdict.contains(expected), "{what}: {verdict}");
@@ -566,14 +585,69 @@ mod tests {
         let second = leaf(&issuer, |params| params.serial_number = Some(SerialNumber::from(2)));
         for (what, acceptor, pair, now, expected) in [
             ("not on the list", &with_list, &good, NOW, "ok"),
-            ("on the list", &with_list, &second, NOW, "Revoked"),
+            ("on the list", &with_list, &second, NOW, "revoked"),
             ("no list", &without, &second, NOW, "ok"),
             // Who was revoked since nobody knows.
-            ("the list has expired", &with_list, &good, NOW + 20 * DAY, "revocation list expired"),
+            ("the list has expired", &with_list, &good, NOW + 20 * DAY, "revocation list has expired"),
         ] {
             let verdict = verdict(acceptor, pair, now);
             assert!(verdict.contains(expected), "{what}: {verdict}");
         }
+        // The second before 2025-01-15: from then on, somebody may have been revoked that it does not name.
+        let noted = settled(&with_list, Some(presented(&good)), NOW).client_certificate.unwrap();
+        assert_eq!(noted.verdict, Ok(1_736_899_199));
+    }
+
+    #[test]
+    fn an_authority_without_a_list_vouches_for_nobody_where_there_are_lists() {
+        let (issuer, other, strange) = (authority("clients"), authority("others"), authority("strangers"));
+        let both = |lists: &[&Issuer]| {
+            let lists: String = lists.iter().map(|issuer| revoked(issuer)).collect();
+            let mut pair = acceptor_of(&[&issuer, &other], Some(lists));
+            let unlisted = pair.0.unlisted().to_vec();
+            pair.0 = pair.0.on(Clock::manual(crate::clock::UnixTime(NOW)));
+            (pair, unlisted)
+        };
+        let (first, second) = (leaf(&issuer, |_| {}), leaf(&other, |_| {}));
+        for (what, lists, expected, unlisted) in [
+            ("both", &[&issuer, &other][..], ["ok", "ok"], &[][..]),
+            ("of one", &[&issuer], ["ok", "no revocation list speaks"], &["CN=others"]),
+            ("of a stranger", &[&strange], ["no revocation list speaks"; 2], &["CN=clients", "CN=others"]),
+            // Signed by a namesake: it speaks for nobody.
+            ("forged", &[&issuer, &authority("others")], ["ok", "not its authority's"], &[]),
+        ] {
+            let (acceptor, missing) = both(lists);
+            assert_eq!(missing, unlisted, "{what}");
+            for (pair, expected) in [&first, &second].into_iter().zip(expected) {
+                let verdict = verdict(&acceptor, pair, NOW);
+                assert!(verdict.contains(expected), "{what}: {verdict}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_of_its_setting() {
+        let issuer = authority("clients");
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let (ca, list) = (file("ca.pem", &issuer.pem()), file("ca.crl", &revoked(&issuer)));
+        let broken = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+        let wrong = |client_ca: Option<&PathBuf>, client_crl: Option<&PathBuf>| {
+            let files = Files { client_ca: client_ca.cloned(), client_crl: client_crl.cloned(), ..Files::default() };
+            Acceptor::load(&files).map_err(|mistakes| mistakes.iter().map(|own| own.part).collect::<Vec<_>>()).err()
+        };
+        let text = file("text", "no PEM");
+        assert_eq!(wrong(Some(&ca), Some(&list)), None);
+        assert_eq!(wrong(Some(&text), None), Some(vec![Part::Authorities]));
+        assert_eq!(wrong(Some(&list), None), Some(vec![Part::Authorities]));
+        for crl in [&text, &ca, &file("broken.crl", broken), &folder.path().join("none.crl")] {
+            assert_eq!(wrong(Some(&ca), Some(crl)), Some(vec![Part::RevocationLists]), "{}", crl.display());
+        }
+        assert_eq!(wrong(None, Some(&list)), Some(vec![Part::RevocationLists]));
     }
 
     #[test]
@@ -581,7 +655,9 @@ mod tests {
         let issuer = authority("clients");
         let pair = leaf(&issuer, |params| params.distinguished_name.push(DnType::CommonName, "root\0.example"));
         let noted = settled(&acceptor(&issuer, None), Some(presented(&pair)), NOW).client_certificate.unwrap();
-        assert_eq!((noted.subject.as_str(), noted.not_after), ("", 0));
-        assert_eq!(noted.verdict, Err("the certificate cannot be read in one way only".to_owned()));
+        assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("", None));
+        for doubt in [noted.in_time(crate::clock::UnixTime(NOW)), noted.verdict.map(drop)] {
+            assert_eq!(doubt.unwrap_err().detail, "the certificate cannot be read in one way only");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::admin::auth::Token;
 use crate::config::file::{self, Admin, AdminTls, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
-use crate::edge::tls::{Acceptor, Files};
+use crate::edge::tls::{Acceptor, Files, Part};
 use crate::invalid::Invalid;
 
 /// The shortest token, in bytes.
@@ -111,5 +111,12 @@ fn acceptor(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut 
         ..Files::default()
     };
     let loaded = Acceptor::demanding(&files, tokens);
-    loaded.map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place.clone(), own.invalid))).ok()
+    let place_of = |part| match part {
+        Part::Own => place,
+        Part::Authorities => tls.client_ca.as_ref().map_or(place, |file| &file.place),
+        Part::RevocationLists => tls.client_crl.as_ref().map_or(place, |file| &file.place),
+    };
+    loaded
+        .map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place_of(own.part).clone(), own.invalid)))
+        .ok()
 }

@@ -97,7 +97,7 @@ fn revocation(acceptor: &Acceptor, tls: &Tls, now: UnixTime, report: &mut Report
     let Some(place) = tls.client_crl.as_ref().map(|file| &file.place) else { return };
     for list in acceptor.revocation_lists() {
         let end = u64::try_from(list.next_update).map_or(UnixTime(0), UnixTime);
-        if now > end {
+        if now >= end {
             let invalid = Invalid::new(format!("the revocation list of `{}` expired on {}", list.issuer, end.to_text()))
                 .hint("every certificate of this authority would be refused: get its present list");
             report.error(place.clone(), invalid);
