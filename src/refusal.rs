@@ -23,7 +23,9 @@ pub struct Refusal {
     pub said: Option<Box<str>>,
     /// More fields of the answer: the methods that the route would take, where the caller's limits stand.
     pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// Whether the connection ends with the answer, because its framing is in doubt.
+    /// Whether the credential that is missing or not believed is the client certificate of the connection.
+    pub certificate: bool,
+    /// Whether the connection ends with the answer, because its framing is in doubt or only another one would help.
     pub close: bool,
 }
 
@@ -134,6 +136,7 @@ impl Refusal {
             challenges: Vec::new(),
             said: None,
             fields: Vec::new(),
+            certificate: false,
             close,
         }
     }

@@ -14,7 +14,7 @@ use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
 use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Quota, Scopes, Standing, Terms};
-use crate::scheme::{basic, lkey};
+use crate::scheme::{basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
@@ -167,6 +167,7 @@ impl Register<'_> {
             self.tokens(Kind::GroupToken, &tokens, &group.moments(), || Attributes::Group(Box::new(meant.clone())));
         }
         written.service_account.iter().for_each(|service| self.service_account(service));
+        written.admin_certificate.iter().for_each(|certificate| self.admin_certificate(certificate));
     }
 
     fn license_key(&mut self, written: &file::LicenseKey) {
@@ -209,6 +210,22 @@ impl Register<'_> {
                 record.attributes = Attributes::PublicKey(Box::new(key));
                 self.insert(record, named(&written.id), &written.id.place);
             }
+        }
+    }
+
+    fn admin_certificate(&mut self, written: &file::AdminCertificate) {
+        let record = self.record(Kind::AdminCertificate, &written.id, &written.moments());
+        let known = match (&written.sha256, &written.subject) {
+            (Some(sha256), None) => mtls::digest_like(&sha256.value).map(|()| sha256).map_err(|own| (sha256, own)),
+            (None, Some(subject)) => mtls::presentable(&subject.value).map(|()| subject).map_err(|own| (subject, own)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err((&written.id, Invalid::new("a certificate is known by either its `sha256` or its `subject`")))
+            }
+        };
+        match (known, record) {
+            (Err((place, invalid)), _) => self.report.error(place.place.clone(), invalid),
+            (Ok(text), Some(record)) => self.insert(record, named(text), &text.place),
+            (Ok(_), None) => {}
         }
     }
 
@@ -319,7 +336,8 @@ impl Register<'_> {
             }
             Entry::Occupied(first) => {
                 let first = &self.declared.credentials[*first.get()];
-                let invalid = Invalid::new(format!("the {} `{}` has the same secret", kind.speaker(), first.id));
+                let what = if kind == Kind::AdminCertificate { "certificate" } else { "secret" };
+                let invalid = Invalid::new(format!("the {} `{}` has the same {what}", kind.speaker(), first.id));
                 self.report.conflict(place.clone(), invalid, first.text_place.clone(), "the first");
             }
         }

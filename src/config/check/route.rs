@@ -25,7 +25,7 @@ pub(super) struct Checked {
     /// The name of its upstream, if it goes to one.
     pub(super) forward: Option<String>,
     /// Positions in the list of listeners.
-    listeners: Vec<usize>,
+    pub(super) listeners: Vec<usize>,
     host: Option<String>,
     path: Placed<String>,
     methods: Vec<Method>,

@@ -46,6 +46,9 @@ pub(in crate::config) struct Account {
     /// Public keys of service accounts (JWT).
     #[serde(default)]
     pub(in crate::config) service_account: Vec<ServiceAccount>,
+    /// Client certificates of operators (`mtls`).
+    #[serde(default)]
+    pub(in crate::config) admin_certificate: Vec<AdminCertificate>,
 }
 
 /// How many requests an account may make in each window of the clock (UTC). 0 is the same as nothing.
@@ -144,6 +147,17 @@ credential! {
     ServiceAccount {
         /// An RSA public key of 2048 bits or more, PEM, for RS256.
         public_key: Placed<PathBuf>,
+    }
+}
+
+credential! {
+    /// A client certificate, known by its digest or by its subject.
+    AdminCertificate {
+        /// SHA-256 over the certificate (DER), 64 hex digits in lower case: this very certificate, whoever has issued it.
+        sha256: Option<Placed<String>>,
+        /// The common name, or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it: any
+        /// certificate of the listener's `client_ca` with this subject.
+        subject: Option<Placed<String>>,
     }
 }
 
