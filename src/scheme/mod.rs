@@ -2,6 +2,7 @@
 //! no tokio. What a wrong credential leads to is decided elsewhere: a scheme cannot write an answer.
 
 pub mod acc;
+pub mod access_token;
 mod authorization;
 pub mod basic;
 mod buffer;
@@ -16,7 +17,8 @@ mod open;
 mod principal;
 mod query;
 mod scene;
-mod share_token;
+pub mod share_token;
+pub mod si;
 #[cfg(test)]
 pub(crate) mod stage;
 mod verified;
@@ -203,6 +205,7 @@ fn schema<S: Scheme>(generator: &mut SchemaGenerator) -> Schema {
 /// Every kind of scheme there is.
 pub const KINDS: &[KindEntry] = &[
     entry::<acc::Acc>("acc", "VXG camera access token", "Authorization: Acc <token>, or ?token=<share token>"),
+    entry::<si::Si>("si", "VXG access token of a group of cameras", "Authorization: SI <token>"),
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
