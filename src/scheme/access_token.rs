@@ -9,7 +9,9 @@ mod plain;
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::invalid::Invalid;
 use crate::record::{Kind, Record};
@@ -150,6 +152,20 @@ pub fn inner_token(text: &[u8]) -> Result<Secret, Invalid> {
         AccessToken::open(text).map_err(|_| wrong())?
     };
     Ok(Secret::new(token.inner().to_vec()))
+}
+
+/// An access token around a share token, in JSON and base64 as VXG writes them: of a camera where one is named, else of a
+/// group.
+pub fn wrap(camera: Option<&str>, access: Option<&str>, inner: &str) -> Zeroizing<String> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    // A number where it is written as one.
+    let number = |camera: &str| camera.parse::<u64>().is_ok_and(|number| number.to_string() == camera);
+    let camera = camera.map(|camera| if number(camera) { camera.to_owned() } else { quoted(camera) });
+    let members = [("camid", camera), ("access", access.map(quoted)), ("token", Some(quoted(inner)))];
+    let written = members.into_iter().filter_map(|(name, value)| Some(format!("\"{name}\": {}", value?)));
+    // Python's `json.dumps`: a blank behind each colon and comma.
+    let json = Zeroizing::new(format!("{{{}}}", written.collect::<Vec<_>>().join(", ")));
+    Zeroizing::new(STANDARD.encode(json.as_bytes()))
 }
 
 const fn malformed(detail: &'static str) -> Rejection {

@@ -12,6 +12,8 @@ pub mod ip;
 mod jose;
 mod json;
 pub mod jwt;
+pub mod key;
+pub(crate) mod leak;
 pub mod lkey;
 mod open;
 mod principal;
@@ -70,6 +72,12 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
     fn ambient(&self) -> bool {
         false
     }
+
+    /// Whether requests that give away the secret of an API client in the query are refused where it is used, whoever
+    /// sends them and whatever else proves them.
+    fn watches_for_leaks(&self) -> bool {
+        false
+    }
 }
 
 /// The object-safe fold of [`Scheme`], so that a route can hold a list.
@@ -85,6 +93,9 @@ pub trait Examine: fmt::Debug + Send + Sync {
 
     /// See [`Scheme::ambient`].
     fn ambient(&self) -> bool;
+
+    /// See [`Scheme::watches_for_leaks`].
+    fn watches_for_leaks(&self) -> bool;
 }
 
 impl<S: Scheme> Examine for S {
@@ -105,6 +116,10 @@ impl<S: Scheme> Examine for S {
 
     fn ambient(&self) -> bool {
         Scheme::ambient(self)
+    }
+
+    fn watches_for_leaks(&self) -> bool {
+        Scheme::watches_for_leaks(self)
     }
 }
 
@@ -208,6 +223,7 @@ pub const KINDS: &[KindEntry] = &[
     entry::<si::Si>("si", "VXG access token of a group of cameras", "Authorization: SI <token>"),
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
+    entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixTime;
 use crate::edge::client_ip::TrustedProxies;
-use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
@@ -44,6 +44,11 @@ impl Request {
 
     pub(crate) fn from(mut self, address: &str) -> Self {
         self.connection = connection(address);
+        self
+    }
+
+    pub(crate) fn secure(mut self) -> Self {
+        self.connection.tls = Some(Tls { server_name: None, client_certificate: None });
         self
     }
 
@@ -126,6 +131,13 @@ pub(crate) fn proofs<T: AsRef<str>>(secrets: impl IntoIterator<Item = (T, Option
 impl Directory for Register {
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
         self.records.borrow().get(&(kind, digest(text).0)).cloned()
+    }
+
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>> {
+        let is_its = |record: &&Arc<Record>| {
+            record.kind() == Kind::ApiClient && record.proofs().iter().any(|proof| proof.digest == digest(text))
+        };
+        self.records.borrow().values().find(is_its).cloned()
     }
 
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
