@@ -16,7 +16,7 @@ fn schemes() -> Vec<(String, Arc<dyn Examine>)> {
         ("home", "ip", "networks = [\"198.51.100.0/24\"]"),
         ("camera", "acc", ""),
         ("license", "lkey", ""),
-        ("api", "basic", ""),
+        ("api", "basic", "tls_only = false"),
         ("service", "jwt", ""),
     ]
     .map(|(name, kind, table)| (name.to_owned(), Arc::from(named(kind, name, table))))

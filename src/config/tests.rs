@@ -60,11 +60,18 @@ fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
     settings.set_snapshot_path(here("tests/fixtures/invalid"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    close_keys();
     for (name, text) in files("tests/fixtures/invalid") {
         let report = load_text(&name, &text, &here("tests/fixtures/invalid"), Purpose::Look).expect_err(&name);
         assert!(report.errors() > 0, "{name}");
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), report.render(false)));
     }
+}
+
+/// A repository keeps no modes beyond "may be run": a key that others may read is warned about.
+fn close_keys() {
+    let owner_alone = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+    fs::set_permissions(here("tests/fixtures/keys/server.key"), owner_alone).unwrap();
 }
 
 #[test]
@@ -73,6 +80,7 @@ fn what_is_allowed_and_unwise_is_warned_about_at_its_place() {
     settings.set_snapshot_path(here("tests/fixtures/unwise"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    close_keys();
     for (name, text) in files("tests/fixtures/unwise") {
         let warnings = load_text(&name, &text, &here("tests/fixtures/unwise"), Purpose::Look).expect(&name).warnings;
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), warnings.render(false)));

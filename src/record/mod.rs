@@ -278,6 +278,10 @@ pub trait Directory {
     /// The credential of this kind that `text` stands for.
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>>;
 
+    /// The API client one of whose secrets `text` is, be it good still or over: for places where no secret belongs, never
+    /// to prove anybody.
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>>;
+
     /// Whether `text` is a secret behind one of these proofs. Takes the same time whatever they are; for somebody
     /// unknown there are none, and it takes that time as well.
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict;

@@ -84,6 +84,12 @@ impl Principal {
         }
     }
 
+    /// The same caller, who may do no more than this.
+    pub(super) fn limited_to(mut self, scopes: &Scopes) -> Self {
+        self.scopes = Some(self.scopes.map_or_else(|| scopes.clone(), |own| own.intersection(scopes)));
+        self
+    }
+
     /// The same caller, speaking for another account (a child of the record's).
     pub(super) fn speaking_for(mut self, account: Arc<Account>) -> Self {
         self.account = Some(account);

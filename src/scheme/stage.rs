@@ -55,6 +55,11 @@ impl Request {
         self
     }
 
+    pub(crate) fn secure(mut self) -> Self {
+        self.connection.tls = Some(Tls::default());
+        self
+    }
+
     pub(crate) fn head(&self) -> Head<'_> {
         Head::new(&self.parts, &self.connection, &TrustedProxies::default(), usize::MAX).unwrap()
     }
@@ -134,6 +139,13 @@ pub(crate) fn proofs<T: AsRef<str>>(secrets: impl IntoIterator<Item = (T, Option
 impl Directory for Register {
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>> {
         self.records.borrow().get(&(kind, digest(text).0)).cloned()
+    }
+
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>> {
+        let is_its = |record: &&Arc<Record>| {
+            record.kind() == Kind::ApiClient && record.proofs().iter().any(|proof| proof.digest == digest(text))
+        };
+        self.records.borrow().values().find(is_its).cloned()
     }
 
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {

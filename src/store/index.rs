@@ -1,6 +1,8 @@
 //! Accounts and credentials in memory, as the corridor sees them. Many read while one writes; a reader never waits for
 //! a disk, and a credential that is replaced or moved to another digest is never missed in between.
 
+mod leaks;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -10,6 +12,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use subtle::Choice;
 
+use self::leaks::Leaks;
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
 use super::key_text::{self, Shape};
@@ -27,6 +30,7 @@ pub struct Index {
     peppers: ArcSwap<Peppers>,
     records: DashMap<ByKey, (), Uniform>,
     accounts: DashMap<Arc<str>, Arc<Account>>,
+    leaks: Leaks,
     sightings: Option<SyncSender<Sighting>>,
 }
 
@@ -78,6 +82,7 @@ impl Index {
             peppers: ArcSwap::from_pointee(peppers),
             records: DashMap::with_capacity_and_hasher_and_shard_amount(0, Uniform::default(), SHARDS),
             accounts: DashMap::new(),
+            leaks: Leaks::new(SHARDS),
             sightings: None,
         }
     }
@@ -132,6 +137,7 @@ impl Index {
             }
             Entry::Vacant(place) => {
                 place.insert(());
+                self.leaks.add(&record);
                 Ok(record)
             }
         }
@@ -141,9 +147,11 @@ impl Index {
     /// one. From then on readers find the new one; until then, the one before.
     pub fn publish(&self, record: Record) -> Arc<Record> {
         let record = Arc::new(record);
+        self.leaks.add(&record);
         match self.records.entry(ByKey(Arc::clone(&record))) {
             Entry::Occupied(before) => {
                 let (before, ()) = before.replace_entry(());
+                self.leaks.forget(&before.0);
                 if before.0.id() == record.id() {
                     record.carry_use(&before.0);
                 }
@@ -157,7 +165,9 @@ impl Index {
 
     /// Takes a credential away: nobody finds it from now on.
     pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
-        self.records.remove(&Key { kind, digest: *digest }).map(|(record, ())| record.0)
+        let (record, ()) = self.records.remove(&Key { kind, digest: *digest })?;
+        self.leaks.forget(&record.0);
+        Some(record.0)
     }
 
     /// How many credentials there are.
@@ -264,6 +274,11 @@ impl Directory for Index {
             self.tell(&record, Remark::Found, sighting);
         }
         Some(record)
+    }
+
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>> {
+        let peppers = self.peppers.load();
+        peppers.digests(text).find_map(|(pepper, digest)| self.leaks.holder(pepper, &digest))
     }
 
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {

@@ -155,8 +155,6 @@ impl Register<'_> {
             self.tokens(Kind::CameraToken, &tokens, &camera.moments(), || Attributes::Camera(Arc::clone(&id)));
         }
         for group in &written.camera_group {
-            let invalid = Invalid::new("no scheme reads group tokens yet").hint("until then they open nothing");
-            self.report.warn(group.id.place.clone(), invalid);
             let id: Arc<str> = group.id.value.as_str().into();
             let cameras: Arc<[Arc<str>]> = group.cameras.iter().map(|camera| camera.value.as_str().into()).collect();
             for camera in &group.cameras {

@@ -74,4 +74,8 @@ impl Examine for Broken {
     fn ambient(&self) -> bool {
         false
     }
+
+    fn watches_for_leaks(&self) -> bool {
+        false
+    }
 }
