@@ -157,7 +157,9 @@ impl Judge {
         for der in std::iter::once(leaf).chain(intermediates) {
             let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
             let lists = self.lists.iter().filter(|list| list.issuer_der == certificate.issuer().as_raw());
-            let ends = lists.map(|list| list.next_update.saturating_sub(1)).chain([certificate.validity().not_after.timestamp()]);
+            let ends = lists
+                .map(|list| list.next_update.saturating_sub(1))
+                .chain([certificate.validity().not_after.timestamp()]);
             end = ends.filter(|end| *end >= now).fold(end, i64::min);
         }
         end

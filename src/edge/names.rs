@@ -32,7 +32,8 @@ impl Names {
     pub(super) fn add_certificate(&mut self, der: &CertificateDer<'_>) {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { return };
         let Ok(Some(alternatives)) = certificate.subject_alternative_name() else {
-            if let Some(name) = distinguished_name::common_name(certificate.subject()).filter(|name| guard::is_host(name))
+            if let Some(name) =
+                distinguished_name::common_name(certificate.subject()).filter(|name| guard::is_host(name))
             {
                 self.add(name);
             }
@@ -92,7 +93,8 @@ mod tests {
     #[test]
     fn a_listener_is_called_as_its_certificates_its_configuration_and_its_socket_say() {
         let mut names = Names::default();
-        names.add_certificate(&certificate(&["Admin.Example", "*.w.example", "192.0.2.7", "2001:db8::7"], "cn.example"));
+        names
+            .add_certificate(&certificate(&["Admin.Example", "*.w.example", "192.0.2.7", "2001:db8::7"], "cn.example"));
         names.add_certificate(&certificate(&[], "old.example"));
         names.add_certificate(&certificate(&[], "Somebody Else"));
         names.add("203.0.113.9");

@@ -270,9 +270,10 @@ pub(super) fn judge(
 
 /// Reads a PEM file with at least one revocation list.
 fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
-    let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
+    let lists: Vec<_> =
+        CertificateRevocationListDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<_, _>>)
+            .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
     if lists.is_empty() {
         return Err(Invalid::new("this file holds no revocation list").hint(
             "a list is PEM and begins with -----BEGIN X509 CRL-----; \

@@ -56,7 +56,10 @@ mod tests {
         ] {
             assert!(page.contains(RULE));
             let answer = answer(reason, true);
-            assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (400, &"text/html".parse().unwrap()));
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["content-type"]),
+                (400, &"text/html".parse().unwrap())
+            );
             assert_eq!(str::from_utf8(answer.body()).unwrap(), page.replace(RULE, ""), "{reason:?}");
         }
     }

@@ -147,7 +147,11 @@ fn digests(pem: &[u8]) -> Option<Vec<[u8; 32]>> {
 }
 
 fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -162,9 +166,11 @@ mod tests {
         let build = |pinned: &str| Mtls::new(toml::from_str(&format!("pinned = {pinned}")).unwrap(), &kit("ops"));
         assert_eq!(build("[]").unwrap().pinned.len(), 0);
         assert_eq!(build("[\"mtls/company.pem\", \"mtls/ops.pem\"]").unwrap().pinned.len(), 2);
-        for (wrong, expected) in
-            [("mtls/ca.crl", "holds no certificate"), ("mtls/vectors.json", "holds no certificate"), ("no.pem", "no.pem")]
-        {
+        for (wrong, expected) in [
+            ("mtls/ca.crl", "holds no certificate"),
+            ("mtls/vectors.json", "holds no certificate"),
+            ("no.pem", "no.pem"),
+        ] {
             let invalid = build(&format!("[{wrong:?}]")).unwrap_err();
             assert!(invalid.message.contains(expected), "{invalid}");
         }

@@ -19,6 +19,7 @@ mod http2;
 mod identity;
 mod lines;
 mod log;
+mod mtls;
 mod multiplexed;
 mod origin;
 mod peer;

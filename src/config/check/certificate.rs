@@ -28,7 +28,8 @@ pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], repor
                 report.error(written.authenticate.place.clone(), invalid);
             }
         }
-        if names.iter().any(|name| trusts_ca(name, file)) && meant.listeners.iter().all(|at| nobody_vouches(file, *at)) {
+        if names.iter().any(|name| trusts_ca(name, file)) && meant.listeners.iter().all(|at| nobody_vouches(file, *at))
+        {
             let invalid = Invalid::new("`trust_ca` lets nobody in here: no listener of this route names an authority")
                 .hint("add `client_ca` to its `tls`");
             report.warn(written.authenticate.place.clone(), invalid);

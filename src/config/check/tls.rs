@@ -98,8 +98,9 @@ fn revocation(acceptor: &Acceptor, tls: &Tls, now: UnixTime, report: &mut Report
     for list in acceptor.revocation_lists() {
         let end = u64::try_from(list.next_update).map_or(UnixTime(0), UnixTime);
         if now >= end {
-            let invalid = Invalid::new(format!("the revocation list of `{}` expired on {}", list.issuer, end.to_text()))
-                .hint("every certificate of this authority would be refused: get its present list");
+            let invalid =
+                Invalid::new(format!("the revocation list of `{}` expired on {}", list.issuer, end.to_text()))
+                    .hint("every certificate of this authority would be refused: get its present list");
             report.error(place.clone(), invalid);
         }
     }
