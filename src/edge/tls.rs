@@ -9,7 +9,9 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
@@ -17,7 +19,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
-use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate, X509Version};
 
 use crate::clock::Clock;
 use crate::edge::client_certificate::{Judge, RevocationList};
@@ -257,13 +259,14 @@ pub(super) fn judge(
     if anonymous {
         builder = builder.allow_unauthenticated();
     }
-    let verifier = builder.build().map_err(|error| match error {
-        VerifierBuilderError::InvalidCrl(wrong) => Part::RevocationLists.wrong(
-            Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
-                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for"),
-        ),
-        other => Part::Authorities
-            .wrong(Invalid::new(format!("client certificates cannot be judged with {}: {other}", ca.display()))),
+    let verifier = builder.build().map_err(|error| {
+        if let VerifierBuilderError::InvalidCrl(wrong) = error {
+            let invalid = Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
+                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for");
+            return Part::RevocationLists.wrong(invalid);
+        }
+        let invalid = format!("client certificates cannot be judged with {}: {error}", ca.display());
+        Part::Authorities.wrong(Invalid::new(invalid))
     })?;
     Ok((Judge { verifier: Some(verifier), lists }, unlisted))
 }
@@ -380,7 +383,15 @@ impl ClientCertVerifier for Possession {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        match X509Certificate::from_der(certificate) {
+            // What `openssl x509 -req` makes unless it is told better. webpki reads version 3 alone, and no authority
+            // vouches for any other; but such a certificate may be known by itself, and then its key is all it takes.
+            Ok(([], old)) if old.version() == X509Version::V1 => {
+                let key = SubjectPublicKeyInfoDer::from(old.public_key().raw);
+                rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, algorithms)
+            }
+            Ok(_) | Err(_) => rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

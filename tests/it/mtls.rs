@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use http::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioExecutor;
 use rcgen::{DnType, SerialNumber, date_time_ymd};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, HandshakeKind};
 use vidgate::clock::UnixTime;
 
 use crate::house::{START, TestGateway};
-use crate::pki::{Pki, Secure, ask, dial};
+use crate::pki::{Pki, Secure, ask, dial, provider};
 use crate::streams::{Pieces, Streams};
 use crate::upstream::Upstream;
 
@@ -248,6 +250,35 @@ fn where_no_authority_is_named_certificates_are_known_by_themselves_alone() {
         let answer = house.ask(Some(file), USERS, "");
         assert!(if good { answer.starts_with("HTTP/1.1 200 ") } else { is_page(&answer, BAD) }, "{file}: {answer}");
     }
+}
+
+#[test]
+fn a_certificate_of_the_first_version_is_good_where_it_is_pinned_and_its_key_is_held() {
+    // Made in 2026 by `openssl x509 -req`, for ten years: webpki cannot read it.
+    let (at, fixtures) = (UnixTime(1_800_000_000), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys"));
+    let (pki, upstream) = (Pki::new(), Upstream::start());
+    pki.issue("a", &["localhost"]);
+    pki.issue("ops", &[]);
+    for file in ["version-1.pem", "version-1.key"] {
+        std::fs::copy(fixtures.join(file), pki.path().join(file)).expect("it can be copied");
+    }
+    for (pinned, expected) in [("version-1.pem", "HTTP/1.1 200 "), ("ops.pem", "HTTP/1.1 400 ")] {
+        let toml = toml(&upstream, "client_ca = \"ca.pem\"", &"0".repeat(64)).replace("company.pem", pinned);
+        let gateway = TestGateway::start_at(at, &toml, pki.path(), 1);
+        let config = Arc::new(pki.presenting(&pki, "version-1", &[]));
+        let mut secure = dial(gateway.address("admin"), "localhost", &config).expect("the handshake is accepted");
+        let answer = tell(&mut secure, USERS, "Host: localhost\r\nConnection: close\r\n");
+        assert!(answer.starts_with(expected), "{answer}");
+        // The certificate is public: it opens nothing without its key.
+        let mut stolen = pki.client(&[]);
+        let key = provider().key_provider.load_private_key(pki.pair("ops").1).expect("a key");
+        let stolen_key = CertifiedKey::new(pki.pair("version-1").0, key);
+        stolen.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(stolen_key));
+        let answer = dial(gateway.address("admin"), "localhost", &Arc::new(stolen))
+            .and_then(|mut secure| ask(&mut secure, "localhost"));
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    assert_eq!(upstream.seen().len(), 1);
 }
 
 #[test]
