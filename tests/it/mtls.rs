@@ -169,7 +169,7 @@ impl House {
 fn digest(pki: &Pki, file: &str) -> String {
     let der = &pki.pair(file).0[0];
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn tell(secure: &mut Secure, target: &str, fields: &str) -> String {
@@ -210,7 +210,7 @@ fn a_good_certificate_opens_and_every_other_gets_the_page_of_nginx() {
         let heard = house.heard(before);
         match expected {
             Ok(subject) => {
-                assert!(answer.starts_with("HTTP/1.1 200 ") && heard == [subject], "{what}: {answer} {heard:?}")
+                assert!(answer.starts_with("HTTP/1.1 200 ") && heard == [subject], "{what}: {answer} {heard:?}");
             }
             Err(title) => assert!(is_page(&answer, title) && heard.is_empty(), "{what}: {answer} {heard:?}"),
         }
