@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// A request that is not forwarded, or whose upstream failed.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Refusal {
     pub cause: Cause,
     /// The precise reason, for the log alone; it never holds anything the caller sent.
     pub detail: &'static str,
+    /// The status that an upstream has chosen, where that one stays; else the wording chooses it.
+    pub status: Option<StatusCode>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
     /// What to present instead (401), one field each.
@@ -129,6 +131,7 @@ impl Refusal {
         Self {
             cause,
             detail,
+            status: None,
             retry_after: None,
             challenges: Vec::new(),
             said: None,
@@ -151,6 +154,12 @@ impl Refusal {
     /// Ends the connection with the answer.
     pub fn closing(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// Keeps the status that an upstream has chosen.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
         self
     }
 

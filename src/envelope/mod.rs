@@ -73,8 +73,11 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
 }
 
 /// The status where a dialect has no wish of its own.
-fn status(cause: Cause) -> StatusCode {
-    match cause {
+fn status(refusal: &Refusal) -> StatusCode {
+    if let Some(status) = refusal.status {
+        return status;
+    }
+    match refusal.cause {
         Cause::MalformedRequest | Cause::MalformedBody | Cause::InvalidContent => StatusCode::BAD_REQUEST,
         // Proven, but contradicting itself: presenting something else of the same kind would not help.
         // TLS must come first; asking for credentials would have them sent in clear again.

@@ -9,7 +9,7 @@ mod buffer;
 mod conformance;
 pub mod ip;
 mod jose;
-mod json;
+pub(crate) mod json;
 pub mod jwt;
 pub mod lkey;
 pub mod mtls;

@@ -13,11 +13,12 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Scopes, Standing};
+use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Quota, Scopes, Standing, Terms};
 use crate::scheme::{basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
+use crate::units::Network;
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -38,6 +39,7 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
             account,
             parent: written.parent.as_ref().map(|parent| parent.value.clone()),
             disabled: written.disabled,
+            terms: terms(written, register.report),
             place: written.id.place.clone(),
         });
         register.credentials(written);
@@ -86,6 +88,40 @@ fn families(written: &[file::Entry<file::Account>], report: &mut Report) {
             report.error(parent.place.clone(), invalid);
         }
     }
+}
+
+/// What was agreed upon with an account; `None` where that is nothing.
+fn terms(written: &file::Account, report: &mut Report) -> Option<Arc<Terms>> {
+    let file::Quota { hour, day, month } = written.quota;
+    let terms = Terms {
+        addresses: written.addresses.as_ref().map_or_else(Vec::new, |list| addresses(list, report)),
+        quota: Quota { hour, day, month },
+        hosted_cameras: written.hosted_cameras,
+    };
+    (terms != Terms::default()).then(|| Arc::new(terms))
+}
+
+fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Network> {
+    if list.value.is_empty() {
+        // Nobody who writes an empty list means everybody.
+        let invalid = Invalid::new("a list of addresses has at least one");
+        report.error(
+            list.place.clone(),
+            invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"),
+        );
+    }
+    if list.value.len() > Terms::MOST_ADDRESSES {
+        let invalid = Invalid::new(format!("there are at most {} addresses", Terms::MOST_ADDRESSES));
+        report.error(list.place.clone(), invalid.hint("write networks where they can stand for many addresses"));
+    }
+    for address in &list.value {
+        if let Err(message) = address.value.parse::<Network>() {
+            report.error(address.place.clone(), Invalid::new(message));
+        }
+    }
+    let texts: Vec<String> = list.value.iter().map(|address| address.value.clone()).collect();
+    // What is wrong with one of them was just said.
+    Terms::addresses(&texts).unwrap_or_default()
 }
 
 /// Who is known so far, and where in the file they stand.
