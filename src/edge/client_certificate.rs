@@ -2,16 +2,22 @@
 //! request comes. The handshake has proven that the client holds its key, and nothing more; chain, validity and
 //! revocation are judged here, so that a refusal can be worded as HTTP instead of a broken handshake.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::pki_types::{CertificateDer, UnixTime as Instant};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime as Instant};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{CertificateError, Error};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::distinguished_name;
+use super::tls::{Mistake, Part, certificates, roots};
 use crate::clock::UnixTime;
+use crate::invalid::Invalid;
 use crate::refusal::Reason;
 
 /// A client certificate. Possession of its key is proven by the handshake.
@@ -190,4 +196,70 @@ fn doubted(error: &Error) -> Doubt {
         ),
     ];
     known.into_iter().find_map(|(is, doubt)| is.then_some(doubt)).unwrap_or(UNCLEAR)
+}
+
+/// Who judges by these authorities and lists, and which of the authorities have no list though there are some.
+pub(super) fn judge(
+    ca: &Path,
+    crl: Option<&Path>,
+    anonymous: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Judge, Vec<String>), Mistake> {
+    let authorities = certificates(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let roots = roots(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let (mut lists, mut unlisted) = (Vec::new(), Vec::new());
+    if let Some(path) = crl {
+        let ders = revocation_lists(path).map_err(|invalid| Part::RevocationLists.wrong(invalid))?;
+        lists = ders.iter().filter_map(|der| noted(der)).collect();
+        unlisted = authorities.iter().filter_map(|der| without_list(der, &lists)).collect();
+        // An expired list would otherwise be taken for a fresh one. That a certificate of which no list speaks is refused,
+        // anywhere in the chain, is the builder's default.
+        builder = builder.with_crls(ders).enforce_revocation_expiration();
+    }
+    if anonymous {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder.build().map_err(|error| {
+        if let VerifierBuilderError::InvalidCrl(wrong) = error {
+            let invalid = Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
+                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for");
+            return Part::RevocationLists.wrong(invalid);
+        }
+        let invalid = format!("client certificates cannot be judged with {}: {error}", ca.display());
+        Part::Authorities.wrong(Invalid::new(invalid))
+    })?;
+    Ok((Judge { verifier: Some(verifier), lists }, unlisted))
+}
+
+/// Reads a PEM file with at least one revocation list.
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
+    let lists: Vec<_> =
+        CertificateRevocationListDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<_, _>>)
+            .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
+    if lists.is_empty() {
+        return Err(Invalid::new("this file holds no revocation list").hint(
+            "a list is PEM and begins with -----BEGIN X509 CRL-----; \
+             `openssl crl -inform DER -in FILE` prints one that is not",
+        ));
+    }
+    Ok(lists)
+}
+
+fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    Some(RevocationList {
+        issuer_der: list.issuer().as_raw().to_vec(),
+        issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
+        // RFC 5280 §5.1.2.5: it is always there.
+        next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
+    })
+}
+
+fn without_list(authority: &CertificateDer<'_>, lists: &[RevocationList]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(authority).ok()?;
+    let subject = certificate.subject();
+    let listed = lists.iter().any(|list| list.issuer_der == subject.as_raw());
+    (!listed).then(|| distinguished_name::written(subject).unwrap_or_else(|| subject.to_string()))
 }

@@ -292,6 +292,7 @@ fn same_name(one: &str, other: &str) -> bool {
 mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::sync::Arc;
 
     use http::{Request, Response};
     use http_body_util::Empty;
@@ -302,6 +303,7 @@ mod tests {
 
     use super::*;
     use crate::edge::connection::{ListenerId, Tls};
+    use crate::edge::names::Names;
 
     fn connection(server_name: Option<&str>) -> Connection {
         let tls = server_name.map(|name| Tls { server_name: Some(name.into()), ..Tls::default() });
@@ -578,6 +580,35 @@ mod tests {
         }
         let parts = Request::builder().uri("/").header("host", "192.0.2.1").body(()).unwrap().into_parts().0;
         assert_eq!(inspect(&parts, &connection(None)).unwrap(), "192.0.2.1");
+    }
+
+    #[test]
+    fn where_certificates_are_asked_for_every_request_names_its_connection() {
+        let mut names = Names::default();
+        names.add("a.example");
+        let names = Arc::new(names);
+        for (server_name, host, expected) in [
+            (Some("b.example"), "b.example", true),
+            (Some("b.example"), "a.example", false),
+            (Some("b.example"), "192.0.2.2", false),
+            (Some("b.example"), "", false),
+            (None, "192.0.2.2", true),
+            (None, "192.0.2.2:9000", true),
+            (None, "a.example", true),
+            (None, "b.example", false),
+            (None, "192.0.2.1", false),
+            (None, "", false),
+        ] {
+            let tls =
+                Tls { server_name: server_name.map(Into::into), names: Some(Arc::clone(&names)), ..Tls::default() };
+            let connection = Connection { tls: Some(tls), ..connection(None) };
+            let builder = Request::builder().version(Version::HTTP_10).uri("/");
+            let builder = if host.is_empty() { builder } else { builder.header("host", host) };
+            let parts = builder.body(()).unwrap().into_parts().0;
+            let seen = inspect(&parts, &connection);
+            assert_eq!(seen.is_ok(), expected, "{server_name:?} {host}");
+            assert!(expected || seen.is_err_and(|refusal| refusal.cause == Cause::Misdirected), "{host}");
+        }
     }
 
     #[test]

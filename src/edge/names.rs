@@ -40,10 +40,10 @@ impl Names {
             return;
         };
         for general in &alternatives.value.general_names {
-            match general {
-                GeneralName::DNSName(name) => self.add(name),
-                GeneralName::IPAddress(octets) => self.addresses.extend(octets_of(octets)),
-                _ => {}
+            if let GeneralName::DNSName(name) = general {
+                self.add(name);
+            } else if let GeneralName::IPAddress(octets) = general {
+                self.addresses.extend(octets_of(octets));
             }
         }
     }

@@ -9,20 +9,17 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
-};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
-use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
 use crate::clock::Clock;
-use crate::edge::client_certificate::{Judge, RevocationList};
+use crate::edge::client_certificate::{Judge, RevocationList, judge};
 use crate::edge::connection::Tls;
-use crate::edge::distinguished_name;
 pub use crate::edge::names::Names;
 use crate::invalid::Invalid;
 
@@ -63,7 +60,8 @@ pub enum Part {
 }
 
 impl Part {
-    fn wrong(self, invalid: Invalid) -> Mistake {
+    /// Something is wrong with it.
+    pub(super) fn wrong(self, invalid: Invalid) -> Mistake {
         Mistake { part: self, invalid }
     }
 }
@@ -235,71 +233,6 @@ fn asking(
     Ok(Some(Asking { judge, names, unlisted }))
 }
 
-/// Who judges by these authorities and lists, and which of the authorities have no list though there are some.
-pub(super) fn judge(
-    ca: &Path,
-    crl: Option<&Path>,
-    anonymous: bool,
-    provider: &Arc<CryptoProvider>,
-) -> Result<(Judge, Vec<String>), Mistake> {
-    let authorities = certificates(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
-    let roots = roots(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
-    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let (mut lists, mut unlisted) = (Vec::new(), Vec::new());
-    if let Some(path) = crl {
-        let ders = revocation_lists(path).map_err(|invalid| Part::RevocationLists.wrong(invalid))?;
-        lists = ders.iter().filter_map(|der| noted(der)).collect();
-        unlisted = authorities.iter().filter_map(|der| without_list(der, &lists)).collect();
-        // An expired list would otherwise be taken for a fresh one. That a certificate of which no list speaks is refused,
-        // anywhere in the chain, is the builder's default.
-        builder = builder.with_crls(ders).enforce_revocation_expiration();
-    }
-    if anonymous {
-        builder = builder.allow_unauthenticated();
-    }
-    let verifier = builder.build().map_err(|error| match error {
-        VerifierBuilderError::InvalidCrl(wrong) => Part::RevocationLists.wrong(
-            Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
-                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for"),
-        ),
-        other => Part::Authorities
-            .wrong(Invalid::new(format!("client certificates cannot be judged with {}: {other}", ca.display()))),
-    })?;
-    Ok((Judge { verifier: Some(verifier), lists }, unlisted))
-}
-
-/// Reads a PEM file with at least one revocation list.
-fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
-    let lists: Vec<_> =
-        CertificateRevocationListDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<_, _>>)
-            .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
-    if lists.is_empty() {
-        return Err(Invalid::new("this file holds no revocation list").hint(
-            "a list is PEM and begins with -----BEGIN X509 CRL-----; \
-             `openssl crl -inform DER -in FILE` prints one that is not",
-        ));
-    }
-    Ok(lists)
-}
-
-fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
-    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
-    Some(RevocationList {
-        issuer_der: list.issuer().as_raw().to_vec(),
-        issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
-        // RFC 5280 §5.1.2.5: it is always there.
-        next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
-    })
-}
-
-fn without_list(authority: &CertificateDer<'_>, lists: &[RevocationList]) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(authority).ok()?;
-    let subject = certificate.subject();
-    let listed = lists.iter().any(|list| list.issuer_der == subject.as_raw());
-    (!listed).then(|| distinguished_name::written(subject).unwrap_or_else(|| subject.to_string()))
-}
-
 /// Certificates by the names that they cover.
 #[derive(Debug, Default)]
 struct ByName {
@@ -380,7 +313,15 @@ impl ClientCertVerifier for Possession {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        match X509Certificate::from_der(certificate) {
+            // What `openssl x509 -req` makes unless it is told better. webpki reads version 3 alone, and no authority
+            // vouches for any other; but such a certificate may be known by itself, and then its key is all it takes.
+            Ok(([], old)) if old.version() == X509Version::V1 => {
+                let key = SubjectPublicKeyInfoDer::from(old.public_key().raw);
+                rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, algorithms)
+            }
+            Ok(_) | Err(_) => rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

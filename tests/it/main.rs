@@ -20,6 +20,7 @@ mod identity;
 mod leaks;
 mod lines;
 mod log;
+mod mtls;
 mod multiplexed;
 mod origin;
 mod peer;
