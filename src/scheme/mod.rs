@@ -10,11 +10,12 @@ mod buffer;
 mod conformance;
 pub mod ip;
 mod jose;
-mod json;
+pub(crate) mod json;
 pub mod jwt;
 pub mod key;
 pub(crate) mod leak;
 pub mod lkey;
+pub mod mtls;
 mod open;
 mod principal;
 mod query;
@@ -26,6 +27,7 @@ pub(crate) mod stage;
 mod verified;
 
 use std::fmt;
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -78,6 +80,11 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
     fn watches_for_leaks(&self) -> bool {
         false
     }
+
+    /// Whether what it looks at is the connection's client certificate, which no request can bring along.
+    fn by_certificate(&self) -> bool {
+        false
+    }
 }
 
 /// The object-safe fold of [`Scheme`], so that a route can hold a list.
@@ -96,6 +103,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
 
     /// See [`Scheme::watches_for_leaks`].
     fn watches_for_leaks(&self) -> bool;
+
+    /// See [`Scheme::by_certificate`].
+    fn by_certificate(&self) -> bool {
+        false
+    }
 }
 
 impl<S: Scheme> Examine for S {
@@ -120,6 +132,10 @@ impl<S: Scheme> Examine for S {
 
     fn watches_for_leaks(&self) -> bool {
         Scheme::watches_for_leaks(self)
+    }
+
+    fn by_certificate(&self) -> bool {
+        Scheme::by_certificate(self)
     }
 }
 
@@ -179,6 +195,8 @@ pub struct Kit<'a> {
     pub name: &'a str,
     /// Reads a secret from where its setting says it is.
     pub resolve: &'a dyn Fn(&SecretSource) -> Result<Secret, Invalid>,
+    /// Reads a file that holds no secret.
+    pub file: &'a dyn Fn(&Path) -> Result<Vec<u8>, Invalid>,
 }
 
 /// Builds a scheme from its table.
@@ -225,6 +243,7 @@ pub const KINDS: &[KindEntry] = &[
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];
 
