@@ -26,7 +26,7 @@ use crate::envelope::{self, Dialect};
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
 use crate::limit::{self, Admission};
 use crate::refusal::{Cause, Refusal};
-use crate::reply;
+use crate::reply::{self, Hidden, mask};
 use crate::scheme::Scene;
 use crate::scheme::jwt::Verified;
 use crate::telemetry::access::{Entry, RequestIds};
@@ -44,6 +44,7 @@ pub struct Gateway {
     world: Arc<World>,
     forwarder: Forwarder,
     gatherer: Gatherer,
+    deadlines: Rc<Deadlines>,
     verified: Verified,
     request_ids: RequestIds,
     clock: Clock,
@@ -53,9 +54,9 @@ impl Gateway {
     /// A gateway for one worker.
     pub fn new(world: Arc<World>, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
-        let gatherer = Gatherer::new(deadlines);
+        let (gatherer, deadlines) = (Gatherer::new(deadlines), Rc::clone(deadlines));
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
-        Self { world, forwarder, gatherer, verified, request_ids, clock }
+        Self { world, forwarder, gatherer, deadlines, verified, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -72,15 +73,10 @@ impl Gateway {
             Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
         let (route, admission, passage) = &decided;
+        let hidden = route.mask_errors.then(|| Hidden::of(&parts, &route.places));
         match self.send(route, (parts, body), passage, admission).await {
-            Ok(answer) if route.mask_errors && reply::mask::is_failure(&answer) => {
-                let deadline = self.forwarder.deadline();
-                let instead = Box::pin(reply::mask::mask(answer, &route.name, id, &deadline)).await;
-                let answer = envelope::render(route.dialect, &instead, id).map(Body::whole);
-                entry.answered(answer.status());
-                answer
-            }
             Ok(answer) => {
+                let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
                 reply::tidy(answer, id.clone())
             }
@@ -142,6 +138,25 @@ impl Gateway {
         tracing::error!(request_id = ?id, "a request met a defect of the gateway");
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
         envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
+    }
+
+    /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
+    async fn masked(
+        &self,
+        answer: Response<Body>,
+        route: &Route,
+        id: &HeaderValue,
+        hidden: Option<Hidden>,
+    ) -> Response<Body> {
+        let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
+        let patience = self.deadlines.register();
+        let own = match route.destination {
+            Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
+            Destination::NotImplemented => None,
+        };
+        // Boxed: rare, and large; an answer that passes does not carry its size.
+        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
+        envelope::render(route.dialect, &instead, id).map(Body::whole)
     }
 
     async fn send(

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::UnixTime;
 use crate::forward::upstream::UpstreamId;
-use crate::record::{Attributes, Directory, Kind, Record, Verdict};
+use crate::record::{Attributes, Directory, Kind, Quota, Record, Verdict};
 use crate::store::{MasterKey, Purpose, Settings, Store};
 use crate::world::Destination;
 
@@ -222,6 +222,28 @@ fn an_api_client_is_found_by_its_identifier_and_known_by_its_secret() {
     let record = find(&loaded, Kind::ApiClient, "identifier").unwrap();
     let proven = |secret: &[u8]| loaded.world.directory.proves(secret, record.proofs(), UnixTime(0)) == Verdict::Proven;
     assert!(proven(b"a:secret") && !proven(b"another"));
+}
+
+#[test]
+fn what_was_agreed_upon_with_a_declared_account_is_known() {
+    let terms = |written: &str| {
+        let loaded = read(&with(&format!("[[account]]\nid = \"x\"\n{written}"))).unwrap();
+        loaded.world.directory.account("x").unwrap().terms()
+    };
+    assert_eq!(terms(""), None);
+    assert_eq!(terms("addresses = [\"203.0.113.7\", \"0.0.0.0\"]\nquota = {}"), None);
+    let some = terms("addresses = [\"203.0.113.0/24\"]\nquota = { hour = 5, month = 7 }\nhosted_cameras = 0").unwrap();
+    assert!(some.allows("203.0.113.7".parse().unwrap()) && !some.allows("203.0.114.7".parse().unwrap()));
+    assert_eq!(some.quota, Quota { hour: Some(5), day: None, month: Some(7) });
+    assert_eq!(some.hosted_cameras, Some(0));
+}
+
+#[test]
+fn a_list_of_addresses_has_a_bound() {
+    let list =
+        |length: usize| with(&format!("[[account]]\nid = \"x\"\naddresses = [{}]", "\"192.0.2.7\",".repeat(length)));
+    assert!(read(&list(1024)).is_ok());
+    assert!(read(&list(1025)).unwrap_err().to_string().contains("at most 1024 addresses"));
 }
 
 #[test]

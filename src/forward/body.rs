@@ -58,7 +58,7 @@ impl Body {
         while length <= most {
             let next = poll_fn(|context| match Pin::new(&mut self).poll_frame(context) {
                 Poll::Pending => patience.poll(context).map(|()| None),
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             });
             // Broken off or late is as good as ended: nothing more is learned from it.
             let Some(Ok(frame)) = next.await else { break };

@@ -34,7 +34,7 @@ use self::pool::{Lent, Pool};
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::upstream::{Upstream, UpstreamId};
 pub use self::whole::Gatherer;
-use crate::deadline::{Deadline, Deadlines};
+use crate::deadline::Deadlines;
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 
@@ -74,11 +74,6 @@ impl Forwarder {
     /// Drops idle connections that have aged.
     pub fn sweep(&self) {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
-    }
-
-    /// A deadline on this worker.
-    pub fn deadline(&self) -> Deadline {
-        self.deadlines.register()
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece

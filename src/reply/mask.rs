@@ -10,11 +10,14 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use crate::deadline::Deadline;
 use crate::forward::Body;
 use crate::refusal::{Cause, Refusal};
+use crate::reply::Hidden;
 
 /// How much of an answer is read to its end, so that its connection can be used again.
 const MOST: usize = 64 * 1024;
 /// How long that may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How much of it is kept until secrets are covered; a head has room for no longer one.
+const KEPT: usize = 33 * 1024;
 /// How much of it goes into the log.
 const SHOWN: usize = 512;
 
@@ -24,10 +27,17 @@ pub fn is_failure(answer: &Response<Body>) -> bool {
 }
 
 /// Throws a failure away, once its cause stands in the log. What is returned is to be worded in its place.
-pub async fn mask(answer: Response<Body>, route: &str, request_id: &HeaderValue, patience: &Deadline) -> Refusal {
+pub async fn mask(
+    answer: Response<Body>,
+    (route, request_id): (&str, &HeaderValue),
+    hidden: Hidden,
+    patience: &Deadline,
+) -> Refusal {
     let (parts, body) = answer.into_parts();
     patience.arm(PATIENCE);
-    let beginning = body.discard(MOST, SHOWN, patience).await;
+    // More of it than is shown: a secret that is cut in two would not be recognised.
+    let mut beginning = hidden.cover(body.discard(MOST, KEPT, patience).await);
+    beginning.truncate(SHOWN);
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let content_type = &content_type[..content_type.len().min(SHOWN)];
     tracing::warn!(

@@ -17,24 +17,24 @@ pub enum Case {
     Ignored,
 }
 
-/// Letters beyond ASCII that are another case of one within it, to some upstream: the long s, the Kelvin sign, and the i
-/// with and without a dot.
+/// The long s, the Kelvin sign, and the i with and without a dot, folded.
 const FOREIGN: [(&str, &str); 4] = [("%c5%bf", "s"), ("%e2%84%aa", "k"), ("%c4%b0", "i"), ("%c4%b1", "i")];
 
 /// A path or a pattern in the one spelling that stands for all. What is encoded is folded along, in paths and patterns
 /// alike, so that nothing changes its meaning.
 pub(super) fn folded(text: &str) -> Cow<'_, str> {
-    // Canonical octets are in upper case: whatever is encoded comes by here.
-    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Cow::Borrowed(text);
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
     }
-    let mut folded = text.to_ascii_lowercase();
-    if folded.contains('%') {
-        for (foreign, letter) in FOREIGN {
-            folded = folded.replace(foreign, letter);
-        }
-    }
-    Cow::Owned(folded)
+}
+
+/// The same path as a reader takes it to whom some letters beyond ASCII are another case of one within it; `None` where
+/// it has no such letter.
+pub(super) fn naturalized(folded: &str) -> Option<String> {
+    let has_one = folded.contains('%') && FOREIGN.iter().any(|(foreign, _)| folded.contains(foreign));
+    has_one.then(|| FOREIGN.iter().fold(folded.to_owned(), |text, (foreign, letter)| text.replace(foreign, letter)))
 }
 
 /// Letters beyond ASCII have cases of their own, about which upstreams disagree: a route that ignores case cannot hang on
@@ -72,8 +72,7 @@ fn precedence(one: &str, other: &str) -> Option<Ordering> {
     let mut order = Ordering::Equal;
     loop {
         let here = match (own.next(), its.next()) {
-            (None, None) => return Some(order),
-            (Some(REST), Some(REST)) => return Some(order),
+            (None, None) | (Some(REST), Some(REST)) => return Some(order),
             // The rest may be nothing.
             (Some(REST), _) => return Some(order.then(Ordering::Less)),
             (_, Some(REST)) => return Some(order.then(Ordering::Greater)),
@@ -157,9 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn ascii_is_folded_with_what_some_take_for_it_and_what_is_beyond_is_not_hung_on() {
+    fn ascii_is_folded_and_what_is_beyond_is_not_hung_on() {
         assert_eq!(folded("/User/%C3%A9"), "/user/%c3%a9");
-        assert_eq!(folded("/u%C5%BFer/%E2%84%AAey/%C4%B0d%C4%B1"), "/user/key/idi");
+        let foreign = folded("/U%C5%BFer/%E2%84%AAey/%C4%B0d%C4%B1");
+        assert_eq!(naturalized(&foreign).as_deref(), Some("/user/key/idi"));
+        assert_eq!(naturalized("/caf%c3%a9"), None);
         assert!(matches!(folded("/user/7"), Cow::Borrowed(_)));
         assert!(foldable("/User/a%20b").is_ok() && foldable("/100%25").is_ok());
         assert!(foldable("/caf%C3%A9").is_err() && foldable("/%e2%84%AA").is_err());

@@ -77,7 +77,12 @@ impl<T: Copy> Table<T> {
         let exact = self.exact.binary_search_by(|(name, _)| name.compare(host)).ok().map(|place| &self.exact[place].1);
         let wildcards = self.wildcards.iter().filter(|(suffix, _)| suffix.covers(host)).map(|(_, tree)| tree);
         let folded = if self.folded { case::folded(path) } else { Cow::Borrowed(path) };
+        let naturalized = if self.folded { case::naturalized(&folded) } else { None };
         for tree in exact.into_iter().chain(wildcards).chain(&self.any) {
+            // An upstream that takes one letter for another would find another route's resource behind this one.
+            if naturalized.as_ref().is_some_and(|other| !tree.leads_alike(&folded, other)) {
+                return Err(Refusal::new(Cause::NotFound, "a letter of the path is another one to some upstreams"));
+            }
             if let Some(leaf) = tree.find(path, &folded)? {
                 return leaf.select(method);
             }
@@ -239,7 +244,9 @@ mod tests {
             ("POST h /session/", "2"),
             ("POST h /sessioN/7/X", "2"),
             ("GET h /session/7", "method_not_allowed: POST"),
-            ("GET h /u%C5%BFer/7", "0"),
+            ("GET h /u%C5%BFer/7", "not_found"),
+            ("GET h /user/%C5%BFer", "0"),
+            ("PUT h /%E2%84%AA", "3"),
             ("GET h /u%C3%9Fer/7", "method_not_allowed: PUT"),
             ("PUT h /user", "3"),
         ] {

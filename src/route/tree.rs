@@ -48,6 +48,12 @@ impl<T: Copy> Tree<T> {
             Err(_) => Err(Refusal::new(Cause::NotFound, "the path of a route that minds case, in another spelling")),
         }
     }
+
+    /// Whether both paths, in one spelling, lead to the same place or to none.
+    pub(super) fn leads_alike(&self, one: &str, other: &str) -> bool {
+        let place = |path| self.router.at(path).ok().map(|found| *found.value);
+        place(one) == place(other)
+    }
 }
 
 impl<T: Copy> Leaf<T> {

@@ -24,7 +24,7 @@ const NOT_LISTED: &str = "{\r\n  \"Message\": \"Request Must Be From a Whitelist
 
 /// A gateway before SecureVideo; `top` stands at the beginning of its configuration.
 fn house(upstream: &Upstream, top: &str) -> TestGateway {
-    let accounts: String = [
+    let accounts = [
         ("clinic", "", "\"198.51.100.1\""),
         ("ward", "parent = \"clinic\"", "\"0.0.0.0\""),
         ("developer", "", "\"203.0.113.7\", \"0.0.0.0\""),
@@ -32,20 +32,20 @@ fn house(upstream: &Upstream, top: &str) -> TestGateway {
         ("local", "", "\"127.0.0.0/8\""),
     ]
     .iter()
-    .map(|(id, more, addresses)| {
-        format!(
-            "[[account]]\nid = \"{id}\"\naddresses = [{addresses}]\n{more}\n\
+    .fold(String::new(), |accounts, (id, more, addresses)| {
+        accounts
+            + &format!(
+                "[[account]]\nid = \"{id}\"\naddresses = [{addresses}]\n{more}\n\
              api_client = [{{ id = \"{id}-identifier\", secret = \"99176b1d244c484ed65dd792abc1\" }}]\n"
-        )
-    })
-    .collect();
+            )
+    });
     let route = |name: &str, path: &str, more: &str| {
         format!(
             "[[route]]\nname = \"{name}\"\npath = \"{path}\"\nauthenticate = \"api\"\ndialect = \"message\"\n\
              case_sensitive = false\n{more}\n"
         )
     };
-    let forward = "forward = \"api\"\nmask_errors = true\ncontent = \"json\"";
+    let forward = "forward = \"api\"\nmask_errors = true\ncredential = \"keep\"\ncontent = \"json\"";
     let routes = route("user", "/User/{*rest}", forward)
         + &route("anywhere", "/anywhere/{*rest}", &format!("{forward}\naccount_addresses = false"))
         + &route("checked", "/checked", &forward.replace("json", "checked_json"))
@@ -237,7 +237,7 @@ fn a_body_that_is_looked_into_arrives_byte_for_byte_or_not_at_all() {
         let chunked = format!("{}{json}Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n", basic("local"));
         let (head, tail) = body.split_at(body.len() / 2);
         let chunks = [head, tail].into_iter().filter(|part| !part.is_empty());
-        let chunks: String = chunks.map(|part| format!("{:x}\r\n{part}\r\n", part.len())).collect();
+        let chunks = chunks.fold(String::new(), |all, part| all + &format!("{:x}\r\n{part}\r\n", part.len()));
         let answer = ask(&gateway, "POST /checked", &chunked, &format!("{chunks}0\r\nX-Sum: 1\r\n\r\n"));
         assert_eq!(answer.status, 200, "{what}");
         let received = upstream.seen().pop().expect("it was sent");
@@ -275,7 +275,8 @@ fn an_upstreams_own_failure_is_for_the_log_alone() {
     let log = Log::shared();
     let upstream = Upstream::answering(|request| {
         let status = request.target.rsplit('/').next().expect("a last part");
-        let body = format!("<b>System.NullReferenceException</b>\n at C:\\inetpub\\db-{status}.cs");
+        let sent = request.header("authorization").unwrap_or("nothing");
+        let body = format!("<b>System.NullReferenceException</b>\n at C:\\inetpub\\db-{status}.cs for {sent}");
         let length = body.len();
         let body = if request.method == "HEAD" { String::new() } else { body };
         format!(
@@ -305,6 +306,7 @@ fn an_upstreams_own_failure_is_for_the_log_alone() {
         assert!(line.contains(" WARN ") && line.contains("route=\"user\""), "{line}");
         assert!(line.contains(&format!("status={status} content_type=text/html")), "{line}");
         assert!(line.contains(&format!("</b>\\n at C:\\\\inetpub\\\\db-{status}.cs")), "{line}");
+        assert!(line.contains(" for Basic ***") && !line.contains(&basic("local")[21..40]), "{line}");
         let line = log.await_line(&["access", &format!("request_id={id}")]);
         assert!(line.contains(&format!("status={status} ")), "{line}");
     }
