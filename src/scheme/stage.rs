@@ -15,7 +15,7 @@ use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing, Verdict};
+use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
@@ -64,11 +64,13 @@ type Records = HashMap<(Kind, [u8; 32]), Arc<Record>>;
 pub(crate) struct Register {
     accounts: RefCell<HashMap<String, Arc<Account>>>,
     records: RefCell<Records>,
+    /// By id: the account, or `None` where it is switched off.
+    cameras: RefCell<HashMap<String, Option<Arc<Account>>>>,
 }
 
 impl Register {
     pub(crate) fn new() -> Self {
-        Self { accounts: RefCell::default(), records: RefCell::default() }
+        Self { accounts: RefCell::default(), records: RefCell::default(), cameras: RefCell::default() }
     }
 
     /// Puts an account on file, or changes the one that is there.
@@ -91,6 +93,11 @@ impl Register {
     /// Takes an account off the file.
     pub(crate) fn close(&self, id: &str) {
         self.accounts.borrow_mut().remove(id).unwrap();
+    }
+
+    /// Puts a camera on file; without an account it is switched off.
+    pub(crate) fn camera(&self, id: &str, account: Option<&str>) {
+        self.cameras.borrow_mut().insert(id.into(), account.map(|account| self.known(account)));
     }
 
     /// Puts a credential on file that is found by `text`.
@@ -146,6 +153,15 @@ impl Directory for Register {
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.borrow().get(id).cloned()
+    }
+
+    fn camera(&self, id: &str, account: &Account, _: UnixTime) -> Holding {
+        match self.cameras.borrow().get(id) {
+            None => Holding::Unknown,
+            Some(None) => Holding::Disabled,
+            Some(Some(owner)) if owner.id == account.id || owner.is_below(account) => Holding::Held,
+            Some(Some(_)) => Holding::Elsewhere,
+        }
     }
 }
 

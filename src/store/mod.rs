@@ -60,7 +60,7 @@ pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
 pub use self::given::{Given, Known};
-pub use self::index::{Clash, Index, Part, Sighting};
+pub use self::index::{Camera, Cameras, Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
 use self::keys::Keys;
 pub use self::load::Unopened;

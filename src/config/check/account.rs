@@ -13,7 +13,7 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Scopes, Standing};
+use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Scopes, Standing};
 use crate::scheme::{basic, lkey};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
@@ -122,7 +122,7 @@ impl Register<'_> {
             let invalid = Invalid::new("no scheme reads group tokens yet").hint("until then they open nothing");
             self.report.warn(group.id.place.clone(), invalid);
             let id: Arc<str> = group.id.value.as_str().into();
-            let cameras: Arc<[Arc<str>]> = group.cameras.iter().map(|camera| camera.value.as_str().into()).collect();
+            let cameras: Members = group.cameras.iter().map(|camera| camera.value.as_str()).collect();
             for camera in &group.cameras {
                 plain_id(camera, self.report);
             }
