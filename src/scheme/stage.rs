@@ -110,10 +110,20 @@ impl Register {
         self.records.borrow_mut().insert((kind, digest.0), Arc::new(Record::new(details).unwrap()));
     }
 
+    /// The caller whom a credential on file stands for, as a scheme that believed it would say.
+    pub(crate) fn caller(&self, kind: Kind, text: &str) -> Principal {
+        Principal::of_record(kind.name(), self.look_up(kind, text.as_bytes()).unwrap())
+    }
+
     /// Takes a credential off the file.
     pub(crate) fn revoke(&self, kind: Kind, text: &str) {
         self.records.borrow_mut().remove(&(kind, digest(text.as_bytes()).0)).unwrap();
     }
+}
+
+/// A caller who is known by a circumstance alone.
+pub(crate) fn passer_by() -> Principal {
+    Principal::ambient("ip", HeaderValue::from_static("address:office"))
 }
 
 fn digest(text: &[u8]) -> Digest {
