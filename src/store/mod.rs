@@ -41,6 +41,7 @@ mod read;
 mod backup;
 pub mod export;
 mod given;
+mod hosted;
 mod pour;
 #[cfg(test)]
 pub(crate) mod sample;

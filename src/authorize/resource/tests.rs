@@ -124,7 +124,12 @@ fn of_several_credentials_each_is_judged() {
     let rule = rule("/cameras/{id}", &[], Binds::Everyone);
     let both = |one: &str, other: Principal| register.caller(Kind::LicenseKey, one).agree(other).unwrap();
     for (what, caller, id, passes) in [
-        ("its camera and a key of its account", both("key-of-acme", register.caller(Kind::CameraToken, "token-of-1")), "1", true),
+        (
+            "its camera and a key of its account",
+            both("key-of-acme", register.caller(Kind::CameraToken, "token-of-1")),
+            "1",
+            true,
+        ),
         ("another of the account", both("key-of-acme", register.caller(Kind::CameraToken, "token-of-1")), "2", false),
         ("a key from above", both("key-of-acme", register.caller(Kind::CameraToken, "token-of-4")), "4", true),
         ("a key from below", both("key-of-below", register.caller(Kind::CameraToken, "token-of-1")), "1", false),

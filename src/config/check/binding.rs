@@ -22,8 +22,9 @@ pub(super) fn camera(
     let errors = report.errors();
     let file::Camera { path, query, binds } = &written.value;
     if path.is_none() && query.is_none() {
-        let invalid = Invalid::new("this says nothing of where the camera's id stands")
-            .hint("name a part of the path, camera = { path = \"id\" }, or of the query, camera = { query = [\"camid\"] }");
+        let invalid = Invalid::new("this says nothing of where the camera's id stands").hint(
+            "name a part of the path, camera = { path = \"id\" }, or of the query, camera = { query = [\"camid\"] }",
+        );
         report.error(written.place.clone(), invalid);
     }
     let path = path.as_ref().and_then(|name| match Parameter::find(&route.path.value, &name.value) {

@@ -66,12 +66,15 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
     let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
         && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
-        && camera.as_ref().is_none_or(|rule| rule.path.is_none())
+        && route.camera.as_ref().is_none_or(|written| written.value.path.is_none())
     {
         let invalid = Invalid::new(
             "a token for one camera acts here with the upstream's own credential, on every path",
         )
-        .hint("keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` hold only what any camera's token may do");
+        .hint(
+            "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
+             hold only what any camera's token may do",
+        );
         report.warn(written.place.clone(), invalid);
     }
     let places = authenticate.places();

@@ -44,7 +44,8 @@ impl Camera {
     }
 
     fn is_there(&self, now: UnixTime) -> bool {
-        let (begun, over) = (self.not_before.is_none_or(|from| from <= now), self.expires.is_some_and(|end| end <= now));
+        let (begun, over) =
+            (self.not_before.is_none_or(|from| from <= now), self.expires.is_some_and(|end| end <= now));
         !self.disabled && begun && !over
     }
 }
