@@ -268,10 +268,10 @@ fn operation(ask: &Ask) -> Option<Operation> {
 
 /// What is to be sent in one request.
 fn operations(ask: &Ask) -> Vec<Operation> {
-    match *ask {
-        Ask::Both { account } => (0..2).filter_map(|id| operation(&Ask::Camera { id, account })).collect(),
-        _ => operation(ask).into_iter().collect(),
+    if let Ask::Both { account } = *ask {
+        return (0..2).filter_map(|id| operation(&Ask::Camera { id, account })).collect();
     }
+    operation(ask).into_iter().collect()
 }
 
 fn text(number: usize) -> String {
@@ -307,8 +307,8 @@ fn compare(house: &House, model: &Model) -> Result<(), TestCaseError> {
     for account in model.accounts.keys() {
         let shared = index.account(ACCOUNTS[*account]).expect("it is known");
         prop_assert_eq!(index.cameras().hosted(ACCOUNTS[*account]), model.hosted(*account));
-        for camera in 0..3 {
-            let holding = index.camera(CAMERAS[camera], &shared, house.clock.unix());
+        for (camera, id) in CAMERAS.iter().enumerate() {
+            let holding = index.camera(id, &shared, house.clock.unix());
             prop_assert_eq!(holding, model.holding(camera, *account));
         }
     }
