@@ -1,5 +1,7 @@
 //! May they do this, from here, there? Takes a [`Principal`] and returns a [`Permit`], the receipt that `limit` asks for.
 
+pub mod content;
+pub mod network;
 pub mod resource;
 pub mod scope;
 
@@ -12,6 +14,8 @@ use crate::scheme::{Principal, Scene};
 pub struct Rules {
     /// Which scopes may read and write.
     pub scope: scope::Rule,
+    /// Whether callers come from where their account says.
+    pub network: network::Rule,
     /// Which camera a request is for; `None`: the route does not say.
     pub camera: Option<resource::Rule>,
 }
@@ -31,6 +35,8 @@ impl Permit {
 
 /// Permits or refuses.
 pub fn permit(principal: Principal, rules: &Rules, head: &Head<'_>, scene: &Scene<'_>) -> Result<Permit, Refusal> {
+    // The address first: somebody elsewhere is not told what the credential could do.
+    rules.network.check(&principal, head)?;
     rules.scope.check(&principal, head)?;
     if let Some(camera) = &rules.camera {
         camera.check(&principal, head, scene)?;

@@ -71,7 +71,7 @@ fn nobody(
     file: &File,
 ) -> Option<Invalid> {
     let ambient = |name: &str| schemes.iter().any(|(own, scheme)| own == name && scheme.ambient());
-    if authenticate.schemes().all(ambient) {
+    if authenticate.schemes().all(|name| ambient(name) || is_of(&["mtls"], name, file)) {
         return Some(
             Invalid::new("nobody who may use this route has cameras to be kept to")
                 .hint("let `authenticate` ask for a token or a key, or leave `camera` out"),
@@ -86,6 +86,11 @@ fn nobody(
 
 /// Whether the scheme of this name believes tokens that are for one camera or one group.
 pub(super) fn reads_tokens(name: &str, file: &File) -> bool {
+    is_of(&["acc", "si"], name, file)
+}
+
+/// Whether the scheme of this name is of one of these kinds.
+fn is_of(kinds: &[&str], name: &str, file: &File) -> bool {
     let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
-    tables.any(|table| ["acc", "si"].contains(&table.kind.kind))
+    tables.any(|table| kinds.contains(&table.kind.kind))
 }

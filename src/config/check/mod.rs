@@ -4,11 +4,13 @@
 mod account;
 mod admin;
 mod binding;
+mod certificate;
 mod declared;
 mod listener;
 mod route;
 mod scheme;
 mod store;
+mod tls;
 mod token;
 mod upstream;
 
@@ -61,6 +63,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
+    certificate::certificates(&file, &routes, report);
     if report.errors() > 0 {
         return None;
     }
