@@ -121,7 +121,7 @@ impl Gateway {
     fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
         let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
-        let permit = authorize::permit(principal, &route.rules, head)?;
+        let permit = authorize::permit(principal, &route.rules, head, &scene)?;
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }

@@ -3,6 +3,7 @@
 
 mod account;
 mod attributes;
+mod camera;
 mod kind;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Quota, Standing, Terms};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
+pub use self::camera::{Holding, Members};
 pub use self::kind::Kind;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
@@ -294,4 +296,7 @@ pub trait Directory {
 
     /// The account with this name.
     fn account(&self, id: &str) -> Option<Arc<Account>>;
+
+    /// How the camera of this id stands at `now` to `account`.
+    fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding;
 }

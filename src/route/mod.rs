@@ -2,10 +2,12 @@
 
 mod case;
 mod host;
+mod parameter;
 mod path;
 mod table;
 mod tree;
 
 pub use self::case::Case;
 pub use self::host::HostPattern;
+pub use self::parameter::Parameter;
 pub use self::table::{Pattern, Table};

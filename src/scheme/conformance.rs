@@ -144,7 +144,7 @@ impl RecordOnFile {
                     Attributes::PublicKey(Box::new(PublicKey(DecodingKey::from_rsa_pem(&pem).unwrap())))
                 }
                 _ if kind == Kind::GroupToken => {
-                    Attributes::Group(Box::new(Group { id: self.id.as_str().into(), cameras: [].into() }))
+                    Attributes::Group(Box::new(Group { id: self.id.as_str().into(), cameras: std::iter::empty::<&str>().collect() }))
                 }
                 _ => Attributes::None,
             };

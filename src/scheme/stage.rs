@@ -17,7 +17,7 @@ use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing, Verdict};
+use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
@@ -77,11 +77,13 @@ type Records = HashMap<(Kind, [u8; 32]), Arc<Record>>;
 pub(crate) struct Register {
     accounts: RefCell<HashMap<String, Arc<Account>>>,
     records: RefCell<Records>,
+    /// By id: the account, or `None` where it is switched off.
+    cameras: RefCell<HashMap<String, Option<Arc<Account>>>>,
 }
 
 impl Register {
     pub(crate) fn new() -> Self {
-        Self { accounts: RefCell::default(), records: RefCell::default() }
+        Self { accounts: RefCell::default(), records: RefCell::default(), cameras: RefCell::default() }
     }
 
     /// Puts an account on file, or changes the one that is there.
@@ -106,6 +108,11 @@ impl Register {
         self.accounts.borrow_mut().remove(id).unwrap();
     }
 
+    /// Puts a camera on file; without an account it is switched off.
+    pub(crate) fn camera(&self, id: &str, account: Option<&str>) {
+        self.cameras.borrow_mut().insert(id.into(), account.map(|account| self.known(account)));
+    }
+
     /// Puts a credential on file that is found by `text`.
     pub(crate) fn enrol(&self, kind: Kind, id: &str, account: &str, text: &str, adjust: impl FnOnce(&mut Details)) {
         let digest = digest(text.as_bytes());
@@ -116,10 +123,20 @@ impl Register {
         self.records.borrow_mut().insert((kind, digest.0), Arc::new(Record::new(details).unwrap()));
     }
 
+    /// The caller whom a credential on file stands for, as a scheme that believed it would say.
+    pub(crate) fn caller(&self, kind: Kind, text: &str) -> Principal {
+        Principal::of_record(kind.name(), self.look_up(kind, text.as_bytes()).unwrap())
+    }
+
     /// Takes a credential off the file.
     pub(crate) fn revoke(&self, kind: Kind, text: &str) {
         self.records.borrow_mut().remove(&(kind, digest(text.as_bytes()).0)).unwrap();
     }
+}
+
+/// A caller who is known by a circumstance alone.
+pub(crate) fn passer_by() -> Principal {
+    Principal::ambient("ip", HeaderValue::from_static("address:office"))
 }
 
 fn digest(text: &[u8]) -> Digest {
@@ -166,6 +183,15 @@ impl Directory for Register {
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.borrow().get(id).cloned()
+    }
+
+    fn camera(&self, id: &str, account: &Account, _: UnixTime) -> Holding {
+        match self.cameras.borrow().get(id) {
+            None => Holding::Unknown,
+            Some(None) => Holding::Disabled,
+            Some(Some(owner)) if owner.id == account.id || owner.is_below(account) => Holding::Held,
+            Some(Some(_)) => Holding::Elsewhere,
+        }
     }
 }
 

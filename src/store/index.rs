@@ -1,6 +1,7 @@
 //! Accounts and credentials in memory, as the corridor sees them. Many read while one writes; a reader never waits for
 //! a disk, and a credential that is replaced or moved to another digest is never missed in between.
 
+mod cameras;
 mod leaks;
 
 use std::fmt;
@@ -12,12 +13,13 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use subtle::Choice;
 
+pub use self::cameras::{Camera, Cameras};
 use self::leaks::Leaks;
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
 use super::key_text::{self, Shape};
 use crate::clock::UnixTime;
-use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark, Verdict};
+use crate::record::{Account, Digest, Directory, Holding, Key, Kind, Proof, Record, Remark, Verdict};
 
 /// How many parts the records lie in. A part that grows makes its readers wait; with a million records that is for
 /// about 4000 of them.
@@ -31,6 +33,7 @@ pub struct Index {
     records: DashMap<ByKey, (), Uniform>,
     accounts: DashMap<Arc<str>, Arc<Account>>,
     leaks: Leaks,
+    cameras: Cameras,
     sightings: Option<SyncSender<Sighting>>,
 }
 
@@ -83,6 +86,7 @@ impl Index {
             records: DashMap::with_capacity_and_hasher_and_shard_amount(0, Uniform::default(), SHARDS),
             accounts: DashMap::new(),
             leaks: Leaks::new(SHARDS),
+            cameras: Cameras::new(SHARDS),
             sightings: None,
         }
     }
@@ -125,6 +129,11 @@ impl Index {
     /// Takes an account away. Its credentials are the business of whoever does so.
     pub fn remove_account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.remove(id).map(|(_, account)| account)
+    }
+
+    /// Which camera is whose.
+    pub fn cameras(&self) -> &Cameras {
+        &self.cameras
     }
 
     /// Adds a credential. The first one stays where two clash.
@@ -322,6 +331,10 @@ impl Directory for Index {
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.get(id).map(|account| Arc::clone(&account))
+    }
+
+    fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding {
+        self.cameras.holding(id, account, now)
     }
 }
 

@@ -41,6 +41,7 @@ mod read;
 mod backup;
 pub mod export;
 mod given;
+mod hosted;
 mod pour;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -60,7 +61,7 @@ pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
 pub use self::given::{Given, Known};
-pub use self::index::{Clash, Index, Part, Sighting};
+pub use self::index::{Camera, Cameras, Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
 use self::keys::Keys;
 pub use self::load::Unopened;

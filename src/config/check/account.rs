@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::declared::{Credential, Declared, DeclaredAccount};
+use super::declared::{Credential, Declared, DeclaredAccount, DeclaredCamera};
 use super::{plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
 use crate::config::nearest;
@@ -13,7 +13,9 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Quota, Scopes, Standing, Terms};
+use crate::record::{
+    Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Quota, Scopes, Standing, Terms,
+};
 use crate::scheme::{basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
@@ -26,6 +28,7 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
     families(written, report);
     let mut register = Register {
         declared: Declared::default(),
+        cameras: HashMap::new(),
         owners: HashMap::new(),
         texts: HashMap::new(),
         pepper: Pepper::random(),
@@ -127,6 +130,8 @@ fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Net
 /// Who is known so far, and where in the file they stand.
 struct Register<'a> {
     declared: Declared,
+    /// By id, the place among the declared ones.
+    cameras: HashMap<Arc<str>, usize>,
     /// By id.
     owners: HashMap<(Kind, Arc<str>), Owner>,
     /// Which credential has a key, token or identifier: by a digest that nobody else knows them by.
@@ -150,13 +155,14 @@ impl Register<'_> {
         written.license_key.iter().for_each(|key| self.license_key(key));
         written.api_client.iter().for_each(|client| self.api_client(client));
         for camera in &written.camera {
-            let id: Arc<str> = camera.id.value.as_str().into();
-            let tokens = Tokens { id: &camera.id, list: &camera.tokens, scopes: camera.scopes.as_ref() };
+            let Some(id) = self.camera(camera) else { continue };
+            let Some(list) = &camera.tokens else { continue };
+            let tokens = Tokens { id: &camera.id, list, scopes: camera.scopes.as_ref() };
             self.tokens(Kind::CameraToken, &tokens, &camera.moments(), || Attributes::Camera(Arc::clone(&id)));
         }
         for group in &written.camera_group {
             let id: Arc<str> = group.id.value.as_str().into();
-            let cameras: Arc<[Arc<str>]> = group.cameras.iter().map(|camera| camera.value.as_str().into()).collect();
+            let cameras: Members = group.cameras.iter().map(|camera| camera.value.as_str()).collect();
             for camera in &group.cameras {
                 plain_id(camera, self.report);
             }
@@ -166,6 +172,30 @@ impl Register<'_> {
         }
         written.service_account.iter().for_each(|service| self.service_account(service));
         written.admin_certificate.iter().for_each(|certificate| self.admin_certificate(certificate));
+    }
+
+    /// Whose a camera is. `None`: the report says why it is not this account's.
+    fn camera(&mut self, written: &file::OwnCamera) -> Option<Arc<str>> {
+        if written.tokens.is_none() && !plain_id(&written.id, self.report) {
+            return None;
+        }
+        let account = self.account();
+        if let Some(first) = self.cameras.get(written.id.value.as_str()) {
+            let first = &mut self.declared.cameras[*first];
+            if first.account != account {
+                let invalid = Invalid::new(format!("the camera `{}` belongs to another account", first.id));
+                self.report.conflict(written.id.place.clone(), invalid, first.place.clone(), "the first");
+                return None;
+            }
+            // Its entries differ in what their tokens may do: it is off where all of them are.
+            first.disabled &= written.disabled;
+            return Some(Arc::clone(&first.id));
+        }
+        let id: Arc<str> = written.id.value.as_str().into();
+        let (place, disabled) = (written.id.place.clone(), written.disabled);
+        self.cameras.insert(Arc::clone(&id), self.declared.cameras.len());
+        self.declared.cameras.push(DeclaredCamera { id: Arc::clone(&id), account, disabled, place });
+        Some(id)
     }
 
     fn license_key(&mut self, written: &file::LicenseKey) {

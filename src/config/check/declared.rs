@@ -9,12 +9,13 @@ use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing, Terms};
 use crate::secret::Secret;
-use crate::store::{Index, Resource, Sound};
+use crate::store::{Camera, Index, Resource, Sound};
 
 /// Everyone in the file, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub(super) accounts: Vec<DeclaredAccount>,
+    pub(super) cameras: Vec<DeclaredCamera>,
     pub(super) credentials: Vec<Credential>,
 }
 
@@ -25,6 +26,16 @@ pub(super) struct DeclaredAccount {
     pub(super) parent: Option<String>,
     pub(super) disabled: bool,
     pub(super) terms: Option<Arc<Terms>>,
+    pub(super) place: Range<usize>,
+}
+
+/// A camera, and where its id stands first.
+#[derive(Debug)]
+pub(super) struct DeclaredCamera {
+    pub(super) id: Arc<str>,
+    /// The place of its account among the accounts.
+    pub(super) account: usize,
+    pub(super) disabled: bool,
     pub(super) place: Range<usize>,
 }
 
@@ -72,6 +83,10 @@ impl Declared {
             let parent = parent.and_then(|parent| index.account(&parent));
             account.stand(Standing { parent, disabled, terms });
         }
+        for DeclaredCamera { id, account, disabled, .. } in self.cameras {
+            let camera = Camera::new(Arc::clone(&accounts[account]));
+            index.cameras().put(&id, Camera { disabled, ..camera });
+        }
         for credential in self.credentials {
             let (kind, place) = (credential.kind, credential.text_place.clone());
             let account = Arc::clone(&accounts[credential.account]);
@@ -88,15 +103,17 @@ impl Declared {
 
     /// Says which cameras and groups are on file already: there, an index knows their tokens alone.
     pub(super) fn clashes_on_file(&self, store: &Sound, report: &mut Report) {
-        for declared in self.credentials.iter().filter(|own| matches!(own.kind, Kind::CameraToken | Kind::GroupToken)) {
-            let (resource, id) = declared.entry();
+        let cameras = self.cameras.iter().map(|camera| (Resource::Camera, &*camera.id, &camera.place));
+        let groups = self.credentials.iter().filter(|own| own.kind == Kind::GroupToken);
+        let groups = groups.map(|own| (own.entry().0, own.entry().1, &own.id_place));
+        for (resource, id, place) in cameras.chain(groups) {
             match store.holds(resource, id) {
                 Ok(false) => {}
                 Ok(true) => {
                     let invalid = Invalid::new(format!("this {} is in the store as `{id}`", resource.words()));
-                    report.error(declared.id_place.clone(), invalid.hint(ELSEWHERE));
+                    report.error(place.clone(), invalid.hint(ELSEWHERE));
                 }
-                Err(unopened) => return report.error(declared.id_place.clone(), Invalid::new(unopened.to_string())),
+                Err(unopened) => return report.error(place.clone(), Invalid::new(unopened.to_string())),
             }
         }
     }
@@ -111,7 +128,8 @@ impl Declared {
             let token = token.then(|| (Resource::Token, String::from(&*declared.id)));
             [(resource, id.to_owned())].into_iter().chain(token)
         });
-        accounts.chain(credentials).collect()
+        let cameras = self.cameras.iter().map(|camera| (Resource::Camera, camera.id.to_string()));
+        accounts.chain(cameras).chain(credentials).collect()
     }
 
     fn clashes(&self, index: &Index, report: &mut Report) {

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod binding;
 mod certificate;
 mod declared;
 mod listener;

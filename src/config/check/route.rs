@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{part, plain_id, position};
+use super::{binding, part, plain_id, position};
 use crate::authenticate::Expression;
-use crate::authorize::{Rules, network, scope};
+use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -64,13 +64,18 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
+    let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
-        && authenticate.schemes().any(|name| reads_camera_tokens(name, file))
+        && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
+        && route.camera.as_ref().is_none_or(|written| written.value.path.is_none())
     {
         let invalid = Invalid::new(
             "a token for one camera acts here with the upstream's own credential, on every path",
         )
-        .hint("no rule keeps it to its camera yet: let `path` and `methods` hold only what any camera's token may do");
+        .hint(
+            "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
+             hold only what any camera's token may do",
+        );
         report.warn(written.place.clone(), invalid);
     }
     let places = authenticate.places();
@@ -79,7 +84,7 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         meant: world::Route {
             name: route.name.value.as_str().into(),
             authenticate,
-            rules: rules(route),
+            rules: rules(route, camera),
             destination: destination?,
             places,
             underscored,
@@ -129,12 +134,6 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
 
 fn policy(route: &Route) -> Option<CredentialPolicy> {
     route.credential.as_ref().map(|written| written.value.into())
-}
-
-/// Whether the scheme of this name believes tokens that are for one camera.
-fn reads_camera_tokens(name: &str, file: &File) -> bool {
-    let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
-    tables.any(|table| table.kind.kind == "acc")
 }
 
 fn authenticate(
@@ -212,10 +211,10 @@ fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<
     }
 }
 
-fn rules(route: &Route) -> Rules {
+fn rules(route: &Route, camera: Option<resource::Rule>) -> Rules {
     let anywhere = route.account_addresses == Some(false);
     let network = if anywhere { network::Rule::Anywhere } else { network::Rule::Listed };
-    Rules { scope: rule(route.scope.as_ref()), network }
+    Rules { scope: rule(route.scope.as_ref()), camera, network }
 }
 
 fn rule(written: Option<&Scope>) -> scope::Rule {

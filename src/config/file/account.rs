@@ -123,8 +123,9 @@ credential! {
 credential! {
     /// A camera with its access tokens.
     Camera {
-        /// Share tokens (`share.…`), or whole access tokens in base64.
-        tokens: Placed<Vec<Placed<SecretSource>>>,
+        /// Share tokens (`share.…`), or whole access tokens in base64. Default: none, the camera is the account's and no
+        /// more.
+        tokens: Option<Placed<Vec<Placed<SecretSource>>>>,
         /// What they may do. Default: all.
         scopes: Option<Placed<Vec<String>>>,
     }

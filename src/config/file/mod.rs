@@ -18,12 +18,14 @@ use std::num::NonZeroUsize;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
-pub(super) use self::account::{Account, AdminCertificate, ApiClient, LicenseKey, Moments, Quota, ServiceAccount};
+pub(super) use self::account::{
+    Account, AdminCertificate, ApiClient, Camera as OwnCamera, LicenseKey, Moments, Quota, ServiceAccount,
+};
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::Placed;
 pub(super) use self::read::{Entry, Named, read};
-pub(super) use self::route::{Route, Scope};
+pub(super) use self::route::{Bound, Camera, Route, Scope};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};

@@ -37,6 +37,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) dialect: Worded,
     /// The scopes that a limited credential needs here.
     pub(in crate::config) scope: Option<Scope>,
+    /// Where the id of the camera stands that a request is for. A token of a camera or a group then reaches no other, and
+    /// an account only its own and those of accounts below it. Default: a token is good on every path of the route.
+    pub(in crate::config) camera: Option<Placed<Camera>>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
     /// What its bodies are. Default: anything.
@@ -92,6 +95,30 @@ impl From<Credential> for CredentialPolicy {
             Credential::Translate => Self::Translate,
         }
     }
+}
+
+/// Where the id of a request's camera stands, and who is kept to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Camera {
+    /// The name of a part of the path, `id` for `{id}`.
+    pub(in crate::config) path: Option<Placed<String>>,
+    /// Names in the query. A request that has none of them is for no camera in particular.
+    pub(in crate::config) query: Option<Placed<Vec<Placed<String>>>>,
+    /// Who is kept to it. Default: `everyone`.
+    #[serde(default)]
+    pub(in crate::config) binds: Bound,
+}
+
+/// Who is kept to their cameras.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Bound {
+    /// Tokens, and accounts: a camera that is not known here is nobody's.
+    #[default]
+    Everyone,
+    /// Tokens alone: which account has which cameras is known to the upstream.
+    Tokens,
 }
 
 /// Scopes of which a limited credential needs one.
