@@ -22,8 +22,9 @@ use crate::edge::listener::Listener;
 use crate::edge::preface::Preface;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
+use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
-use crate::forward::{Body, Forwarder, Passage, Way};
+use crate::forward::{Body, Forwarder, Gatherer, Passage, Way};
 use crate::limit::{self, Admission};
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
@@ -40,16 +41,30 @@ const VERIFIED_TOKENS: usize = 10_000;
 pub struct Gateway {
     world: Arc<World>,
     forwarder: Forwarder,
+    endpoints: Endpoints,
+    gatherer: Gatherer,
+    deadlines: Rc<Deadlines>,
     verified: Verified,
     request_ids: RequestIds,
     clock: Clock,
 }
 
 impl Gateway {
-    /// A gateway for one worker.
-    pub fn new(world: Arc<World>, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
+    /// A gateway for one worker; `kit` is what its endpoints are built from.
+    pub fn new(world: Arc<World>, kit: &endpoint::Kit, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
-        Self { world, forwarder, verified: Verified::new(VERIFIED_TOKENS), request_ids: RequestIds::new(), clock }
+        let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
+        let deadlines = Rc::clone(deadlines);
+        Self {
+            world,
+            forwarder,
+            endpoints,
+            gatherer,
+            deadlines,
+            verified: Verified::new(VERIFIED_TOKENS),
+            request_ids: RequestIds::new(),
+            clock,
+        }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -135,8 +150,20 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
+        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
         let (id, credential) = match route.destination {
             Destination::Upstream { id, credential } => (id, credential),
+            Destination::Endpoint(entry) => {
+                let visit = Visit {
+                    gatherer: &self.gatherer,
+                    places: &route.places,
+                    max_body: route.max_body,
+                    piece,
+                    deadline: self.deadlines.register(),
+                };
+                // Boxed: rare, and large; a request that goes upstream does not carry its size.
+                return Box::pin(self.endpoints.answer(entry, message, visit, passage, admission)).await;
+            }
             Destination::NotImplemented => {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
             }
@@ -148,7 +175,6 @@ impl Gateway {
             underscored: &route.underscored,
             max_body: route.max_body,
         };
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
         self.forwarder.send(message, (id, way), passage, admission, piece).await
     }
 }
