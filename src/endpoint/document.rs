@@ -40,6 +40,35 @@ impl<T> Given<T> {
             Self::Absent | Self::Null => None,
         }
     }
+
+    /// The same with another value.
+    pub(super) fn map<U>(self, map: impl FnOnce(T) -> U) -> Given<U> {
+        match self {
+            Self::Absent => Given::Absent,
+            Self::Null => Given::Null,
+            Self::Value(value) => Given::Value(map(value)),
+        }
+    }
+}
+
+impl Given<Value> {
+    /// Writes it into a merge patch (RFC 7396).
+    pub(super) fn patch(self, name: &str, patch: &mut Map<String, Value>) {
+        match self {
+            Self::Absent => {}
+            Self::Null => drop(patch.insert(name.to_owned(), Value::Null)),
+            Self::Value(value) => drop(patch.insert(name.to_owned(), value)),
+        }
+    }
+
+    /// The same as the only member of an object, where `null` takes away that member and no other.
+    pub(super) fn within(self, name: &str) -> Self {
+        match self {
+            Self::Absent => Self::Absent,
+            Self::Null => Self::Value(serde_json::json!({ name: null })),
+            Self::Value(value) => Self::Value(serde_json::json!({ name: value })),
+        }
+    }
 }
 
 impl Document {

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use super::vxg_tokens;
+use super::{vxg, vxg_tokens};
 use crate::clock::Clock;
 use crate::refusal::{Cause, Refusal};
-use crate::store::{Actor, Operation, Outcome, Refused, Request, Store};
+use crate::store::{Actor, Fault, Operation, Outcome, Refused, Request, Store};
 
 /// How many questions to the store are under way at once, over all workers: each has a thread for as long as it takes.
 const MOST_QUESTIONS: usize = 8;
+/// How often an id is drawn: they are drawn out of two thousand million.
+const MOST_DRAWS: u32 = 8;
 
 /// What endpoints are built from. Clones share it.
 #[derive(Clone, Debug)]
@@ -80,6 +82,36 @@ impl House {
         self.store.submit(request, move |answer| drop(say.send(answer)));
         let answer = said.await.unwrap_or_else(|_| Err(Refused::Unavailable("the store has been closed".into())));
         answer.map(|answer| answer.outcomes)
+    }
+
+    /// Has something made under a new id, and returns that; where the id is taken, another one is drawn.
+    pub(super) async fn make(&self, actor: Actor, plan: impl Fn(&str) -> Vec<Operation>) -> Result<String, Refused> {
+        let mut draws = 0;
+        loop {
+            let id = vxg::new_id();
+            draws += 1;
+            match self.change(actor.clone(), plan(&id)).await {
+                Ok(_) => return Ok(id),
+                Err(refused) if draws < MOST_DRAWS && refused.taken() == Some("id") => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+}
+
+impl Refused {
+    /// The key of the document that somebody else has already, where that is why.
+    pub(super) fn taken(&self) -> Option<&str> {
+        match self {
+            Self::Conflict(Fault { field, .. }) => Some(field),
+            Self::InBulk { refused, .. } => refused.taken(),
+            Self::Missing { .. }
+            | Self::Invalid(_)
+            | Self::InUse { .. }
+            | Self::Stale { .. }
+            | Self::Reused
+            | Self::Unavailable(_) => None,
+        }
     }
 }
 
