@@ -8,6 +8,10 @@ mod caller;
 mod document;
 mod house;
 mod page;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod visit;
 mod vxg;
@@ -104,18 +108,5 @@ impl IntoResponse for Refusal {
         let mut response = Response::default();
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_endpoint_has_a_name_of_its_own() {
-        for (place, entry) in ENDPOINTS.iter().enumerate() {
-            assert!(ENDPOINTS[..place].iter().all(|other| other.name != entry.name), "{}", entry.name);
-            assert!(!entry.about.is_empty() && std::ptr::eq(Entry::of_name(entry.name).unwrap(), entry));
-        }
     }
 }
