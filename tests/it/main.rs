@@ -10,6 +10,7 @@ mod credentials;
 mod deadlines;
 mod dialects;
 mod drain;
+mod endpoints;
 mod faults;
 mod forwarding;
 mod frames;
