@@ -14,7 +14,7 @@ use crate::clock::UnixTime;
 use crate::refusal::{Cause, Refusal};
 
 /// A JSON object of a request, or one within it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Document {
     members: Map<String, Value>,
     /// What stands before the names of its members: `limits.`
@@ -22,7 +22,7 @@ pub(super) struct Document {
 }
 
 /// What stands under a name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) enum Given<T> {
     /// Nothing: it stays as it is.
     Absent,
@@ -30,6 +30,23 @@ pub(super) enum Given<T> {
     Null,
     /// This.
     Value(T),
+}
+
+/// Values may be secrets, so that only where they stand is printed.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({:?}, {} members)", self.path, self.members.len())
+    }
+}
+
+impl<T> fmt::Debug for Given<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Null => "Null",
+            Self::Value(_) => "Value(***)",
+        })
+    }
 }
 
 impl<T> Given<T> {

@@ -79,10 +79,9 @@ pub struct Endpoints {
 impl Endpoints {
     /// Builds them; those of the store only where there is one.
     pub fn new(kit: &Kit) -> Self {
-        let router = |entry: &Entry| match entry.store && kit.store().is_none() {
-            // No route leads there: it was found when the configuration was checked.
-            true => Router::new(),
-            false => (entry.build)(kit),
+        // Without a store no route leads to one that needs it: that was found when the configuration was checked.
+        let router = |entry: &Entry| {
+            if entry.store && kit.store().is_none() { Router::new() } else { (entry.build)(kit) }
         };
         let complete = |router: Router| {
             router

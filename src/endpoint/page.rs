@@ -59,7 +59,7 @@ pub(super) struct Page {
 
 impl Page {
     /// The page as it is answered; `path` is the list's own.
-    pub(super) fn answer(self, path: &str, objects: Vec<Value>, total: usize) -> Value {
+    pub(super) fn answer(self, path: &str, objects: &[Value], total: usize) -> Value {
         let Self { limit, offset } = self;
         let at = |offset: usize| format!("{path}?limit={limit}&offset={offset}");
         let next = offset.checked_add(limit).filter(|next| *next < total).map(at);
@@ -104,7 +104,7 @@ mod tests {
             (30, 31, Some("/l/?limit=20&offset=10"), None),
             (usize::MAX, 31, Some("/l/?limit=20&offset=18446744073709551595"), None),
         ] {
-            let answer = Page { limit: 20, offset }.answer("/l/", Vec::new(), total);
+            let answer = Page { limit: 20, offset }.answer("/l/", &[], total);
             assert_eq!((answer["meta"]["previous"].as_str(), answer["meta"]["next"].as_str()), (previous, next));
             assert_eq!(answer["meta"]["total_count"], total);
         }

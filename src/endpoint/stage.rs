@@ -57,9 +57,9 @@ impl Stage {
         endpoint: &str,
         (kind, text): (Kind, &str),
         (method, target): (Method, &str),
-        body: Option<Value>,
+        body: Option<&Value>,
     ) -> Result<Said, Refusal> {
-        let mut request = Request::new(body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string())));
+        let mut request = Request::new(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().unwrap();
         request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());

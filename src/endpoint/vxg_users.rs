@@ -172,8 +172,8 @@ async fn list(
             Ok((users.collect::<Result<_, _>>()?, slice.total))
         })
         .await?;
-    let objects = users.iter().map(User::to_value).collect();
-    Ok(Json(page.answer(PATH, objects, total)).into_response())
+    let objects: Vec<_> = users.iter().map(User::to_value).collect();
+    Ok(Json(page.answer(PATH, &objects, total)).into_response())
 }
 
 /// The one user that a query names.

@@ -12,12 +12,7 @@ use crate::route::HostPattern;
 use crate::world::Destination;
 
 /// Where a route with an endpoint goes.
-pub(super) fn destination(
-    written: &Placed<Answered>,
-    route: &Route,
-    file: &File,
-    report: &mut Report,
-) -> Option<Destination> {
+pub(super) fn destination(written: &Placed<Answered>, route: &Route, file: &File, report: &mut Report) -> Destination {
     let Answered(entry) = written.value;
     if entry.store && file.store.is_none() {
         let invalid = Invalid::new(format!("the endpoint `{}` works on a store, and there is none", entry.name))
@@ -29,7 +24,7 @@ pub(super) fn destination(
         report.error(credential.place.clone(), invalid);
     }
     proven(written, route, file, report);
-    Some(Destination::Endpoint(entry))
+    Destination::Endpoint(entry)
 }
 
 /// Whether the route asks for a credential that the endpoint is for. Each request is looked at once more: a route that

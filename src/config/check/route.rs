@@ -108,7 +108,7 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
         return None;
     }
     if let Some(written) = &route.endpoint {
-        return endpoint::destination(written, route, file, report);
+        return Some(endpoint::destination(written, route, file, report));
     }
     if nowhere.is_some() {
         return Some(Destination::NotImplemented);

@@ -10,8 +10,9 @@ const USERS: &str = "/api/v2/admin/users/";
 const ROOT: (Kind, &str) = (Kind::AdminCertificate, "root");
 
 impl Stage {
-    fn users(&self, method: Method, rest: &str, body: Option<Value>) -> Result<Said, Refusal> {
-        self.ask("vxg_users", ROOT, (method, &format!("{USERS}{rest}")), body)
+    fn users(&self, method: Method, rest: &str, body: impl Into<Option<Value>>) -> Result<Said, Refusal> {
+        let body = body.into();
+        self.ask("vxg_users", ROOT, (method, &format!("{USERS}{rest}")), body.as_ref())
     }
 
     fn opens(&self, key: &str) -> bool {
@@ -56,7 +57,7 @@ fn a_user_lives_from_post_to_delete() {
 
     // Everything it owns goes with it.
     let owner = (Kind::LicenseKey, "LICENSEKEY");
-    stage.ask("vxg_tokens", owner, (Method::POST, "/api/v3/channels/"), Some(json!({}))).unwrap();
+    stage.ask("vxg_tokens", owner, (Method::POST, "/api/v3/channels/"), Some(&json!({}))).unwrap();
     assert_eq!(stage.users(Method::DELETE, &format!("{id}/"), None).unwrap().status, StatusCode::NO_CONTENT);
     assert!(!stage.opens("LICENSEKEY"));
     assert_eq!(stage.users(Method::GET, &format!("{id}/"), None).unwrap_err().cause, Cause::NotFound);
@@ -180,7 +181,7 @@ fn only_a_certificate_opens_it_and_the_trail_names_its_holder() {
     ] {
         let target = format!("{USERS}{rest}");
         let body = (method != Method::GET).then(|| json!({}));
-        let refused = stage.ask("vxg_users", (Kind::LicenseKey, "acme"), (method, &target), body).unwrap_err();
+        let refused = stage.ask("vxg_users", (Kind::LicenseKey, "acme"), (method, &target), body.as_ref()).unwrap_err();
         assert_eq!(refused.cause, Cause::PermissionDenied, "{target}");
     }
     stage.users(Method::POST, "", Some(example())).unwrap();

@@ -75,8 +75,8 @@ pub(super) async fn list(
     });
     let (channels, total) = looked.await?;
     let hosts = desk.hosts(&caller);
-    let objects = channels.iter().map(|channel| channel.to_value(&hosts)).collect();
-    Ok(Json(page.answer(&list_path(&uri), objects, total)).into_response())
+    let objects: Vec<_> = channels.iter().map(|channel| channel.to_value(&hosts)).collect();
+    Ok(Json(page.answer(&list_path(&uri), &objects, total)).into_response())
 }
 
 /// `POST …/channels/`: a camera with its tokens, in one change.
@@ -89,11 +89,11 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let account = Desk::account(&caller)?;
     let mut document = Document::read(&headers, &body)?;
-    let called = document.text("name", LONGEST_NAME)?.value();
+    let label = document.text("name", LONGEST_NAME)?.value();
     desk.must_be_kept(&account).await?;
     let camera = Map::from_iter([
         ("account".to_owned(), json!(account)),
-        ("metadata".to_owned(), called.map_or(json!({}), |name| json!({ "name": name }))),
+        ("metadata".to_owned(), label.map_or(json!({}), |name| json!({ "name": name }))),
     ]);
     let made_as = desk.house.make(caller.actor(), |id| {
         let mut document = camera.clone();

@@ -110,8 +110,8 @@ pub(super) async fn list(
     });
     let (groups, total) = looked.await?;
     let hosts = desk.hosts(&caller);
-    let objects = groups.iter().map(|group| group.to_value(&hosts)).collect();
-    Ok(Json(page.answer(&list_path(&uri), objects, total)).into_response())
+    let objects: Vec<_> = groups.iter().map(|group| group.to_value(&hosts)).collect();
+    Ok(Json(page.answer(&list_path(&uri), &objects, total)).into_response())
 }
 
 /// `POST …/channel_groups/`: a group with its token, in one change.
@@ -167,14 +167,9 @@ pub(super) async fn change(
         operations.push(Operation::Change { resource: Resource::CameraGroup, id: id.clone(), patch, revision: None });
     }
     let scopes = asked.access.value();
-    match (group.sharing(), &scopes) {
-        (Some(sharing), Some(scopes)) => operations.push(Operation::Change {
-            resource: Resource::Token,
-            id: sharing.entry.id.clone(),
-            patch: token::scoped(scopes),
-            revision: None,
-        }),
-        (Some(_) | None, _) => {}
+    if let (Some(sharing), Some(scopes)) = (group.sharing(), &scopes) {
+        let (id, patch) = (sharing.entry.id.clone(), token::scoped(scopes));
+        operations.push(Operation::Change { resource: Resource::Token, id, patch, revision: None });
     }
     if wish == Wish::Renew {
         let everything = || vec!["all".to_owned()];

@@ -38,8 +38,8 @@ pub(super) async fn list(
     });
     let (sharings, total) = looked.await?;
     let hosts = desk.hosts(&caller);
-    let objects = sharings.iter().map(|sharing| sharing.to_value(&camera, &hosts)).collect();
-    Ok(Json(page.answer(&list_path(&uri), objects, total)).into_response())
+    let objects: Vec<_> = sharings.iter().map(|sharing| sharing.to_value(&camera, &hosts)).collect();
+    Ok(Json(page.answer(&list_path(&uri), &objects, total)).into_response())
 }
 
 /// `POST …/sharings/`: without a word on its access, it is for watching.

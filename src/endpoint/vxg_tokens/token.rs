@@ -16,7 +16,6 @@ pub(super) const MOST: usize = 100;
 const MOST_WORDS: usize = 32;
 
 /// A sharing with its share token.
-#[derive(Debug)]
 pub(super) struct Sharing {
     pub(super) entry: Outcome,
     inner: Option<String>,
