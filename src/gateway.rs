@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::body::{Body as _, Incoming};
 
-use crate::authorize;
+use crate::authorize::{self, content};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
@@ -24,7 +24,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
-use crate::forward::{Body, Forwarder, Gatherer, Passage, Way};
+use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
 use crate::limit::{self, Admission};
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
@@ -36,6 +36,9 @@ use crate::world::{Destination, Route, World};
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
 
+/// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
+const CHECKED_BODY: u64 = 1 << 20;
+
 /// A worker's gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -43,7 +46,6 @@ pub struct Gateway {
     forwarder: Forwarder,
     endpoints: Endpoints,
     gatherer: Gatherer,
-    deadlines: Rc<Deadlines>,
     verified: Verified,
     request_ids: RequestIds,
     clock: Clock,
@@ -54,17 +56,8 @@ impl Gateway {
     pub fn new(world: Arc<World>, kit: &endpoint::Kit, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
         let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
-        let deadlines = Rc::clone(deadlines);
-        Self {
-            world,
-            forwarder,
-            endpoints,
-            gatherer,
-            deadlines,
-            verified: Verified::new(VERIFIED_TOKENS),
-            request_ids: RequestIds::new(),
-            clock,
-        }
+        let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
+        Self { world, forwarder, endpoints, gatherer, verified, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -82,6 +75,13 @@ impl Gateway {
         };
         let (route, admission, passage) = &decided;
         match self.send(route, (parts, body), passage, admission).await {
+            Ok(answer) if route.mask_errors && reply::mask::is_failure(&answer) => {
+                let deadline = self.forwarder.deadline();
+                let instead = Box::pin(reply::mask::mask(answer, &route.name, id, &deadline)).await;
+                let answer = envelope::render(route.dialect, &instead, id).map(Body::whole);
+                entry.answered(answer.status());
+                answer
+            }
             Ok(answer) => {
                 entry.answered(answer.status());
                 reply::tidy(answer, id.clone())
@@ -131,6 +131,9 @@ impl Gateway {
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }
+        if route.content.is_some() && !is_empty(body) {
+            content::Rule::check_type(head.headers())?;
+        }
         let admission = limit::admit(permit);
         admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
         Ok(admission)
@@ -146,7 +149,7 @@ impl Gateway {
     async fn send(
         &self,
         route: &Route,
-        message: (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, Incoming),
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
@@ -159,10 +162,10 @@ impl Gateway {
                     places: &route.places,
                     max_body: route.max_body,
                     piece,
-                    deadline: self.deadlines.register(),
+                    deadline: self.forwarder.deadline(),
                 };
                 // Boxed: rare, and large; a request that goes upstream does not carry its size.
-                return Box::pin(self.endpoints.answer(entry, message, visit, passage, admission)).await;
+                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
             }
             Destination::NotImplemented => {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
@@ -175,7 +178,19 @@ impl Gateway {
             underscored: &route.underscored,
             max_body: route.max_body,
         };
-        self.forwarder.send(message, (id, way), passage, admission, piece).await
+        let payload = if route.content == Some(content::Rule::CheckedJson) && !is_empty(&body) {
+            let most = route.max_body.unwrap_or(CHECKED_BODY);
+            // Boxed: a request that is not looked into does not carry its size.
+            let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
+            // Chunks without a byte in them are no body either.
+            if !whole.is_empty() {
+                content::Rule::check_text(&whole)?;
+            }
+            Payload::Whole(whole)
+        } else {
+            Payload::Streamed(body)
+        };
+        self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await
     }
 }
 
@@ -193,6 +208,11 @@ enum Decision<'a> {
     Send(&'a Route, Admission, Passage<'a>),
     /// It asks after the house itself.
     Pong,
+}
+
+/// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
+fn is_empty(body: &Incoming) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 fn refuse(refusal: &Refusal, dialect: &Dialect, id: &HeaderValue, mut entry: Entry<'_>) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::authenticate::Expression;
-use crate::authorize::Rules;
+use crate::authorize::{Rules, content};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
@@ -62,6 +62,10 @@ pub struct Route {
     pub dialect: &'static Dialect,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
+    /// What its bodies are; `None` is anything.
+    pub content: Option<content::Rule>,
+    /// Whether what an upstream says with a status of 5xx is kept from callers.
+    pub mask_errors: bool,
 }
 
 /// Where a request goes that was let in.

@@ -1,10 +1,16 @@
-"""The caller's credentials: an RSA key and JWTs made by the openssl command line, and a licence key."""
+"""The caller's credentials: an RSA key and JWTs made by the openssl command line, a licence key, VXG's access tokens, and
+an API identifier with its secret."""
 
 import base64
+import hashlib
 import json
 import secrets
 import subprocess
 import time
+
+
+IDENTIFIER = "8ded5a89051a9a01a389bcdf1e174"
+HOSTS = {"api": "web.example.test", "cam": "cam.example.test"}
 
 
 class Credentials:
@@ -21,6 +27,8 @@ class Credentials:
         key_file = folder / "license.key"
         key_file.write_text(self._license)
         key_file.chmod(0o600)
+        self._shares = {"camera": _share(1), "group": _share(2)}
+        self._secret = secrets.token_hex(14)
 
     def license_key(self):
         """The value of an Authorization header with the licence key."""
@@ -29,6 +37,41 @@ class Credentials:
     def wrong_license_key(self):
         """The same shape, another key."""
         return f"LKey v3.{secrets.token_urlsafe(24)}"
+
+    def known(self):
+        """What a configuration says of those that stand in it."""
+        return {**self._shares, "identifier": IDENTIFIER, "secret": self._secret}
+
+    def camera_token(self, share=None):
+        """The value of an Authorization header with VXG's access token for a camera."""
+        outer = {"camid": 248527, "cmngrid": 248964, "access": "all", "token": share or self._shares["camera"], **HOSTS}
+        return f"Acc {base64.b64encode(json.dumps(outer).encode()).decode()}"
+
+    def wrong_camera_token(self):
+        """The same shape, another token."""
+        return self.camera_token(_share(3))
+
+    def group_token(self, share=None):
+        """The value of an Authorization header with VXG's access token for a group of cameras."""
+        outer = {"token": share or self._shares["group"], **HOSTS}
+        return f"SI {base64.b64encode(json.dumps(outer).encode()).decode()}"
+
+    def wrong_group_token(self):
+        """The same shape, another token."""
+        return self.group_token(_share(4))
+
+    def basic(self, secret=None):
+        """The value of an Authorization header with an API identifier and its secret."""
+        return f"Basic {base64.b64encode(f'{IDENTIFIER}:{secret or self._secret}'.encode()).decode()}"
+
+    def wrong_basic(self):
+        """The same identifier, another secret."""
+        return self.basic(secrets.token_hex(14))
+
+    def hashed_user(self):
+        """The same identifier and secret as a line of htpasswd."""
+        digest = base64.b64encode(hashlib.sha1(self._secret.encode()).digest()).decode()
+        return f"{IDENTIFIER}:{{SHA}}{digest}"
 
     def token(self):
         """The value of an Authorization header with a JWT that is valid for an hour from now."""
@@ -60,6 +103,12 @@ class Credentials:
     def _run(self, *arguments, given=None):
         command = [self._openssl, *(str(argument) for argument in arguments)]
         return subprocess.run(command, input=given, capture_output=True, check=True).stdout
+
+
+def _share(number):
+    """A share token of VXG's shape that ends in a hundred years; who made it is no matter where it is looked up."""
+    payload = _base64url(json.dumps({"si": number}).encode())
+    return f"share.{payload}.{int(time.time()):x}tbc1fab00.{_base64url(secrets.token_bytes(20))}"
 
 
 def _base64url(data):

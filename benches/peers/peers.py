@@ -13,6 +13,10 @@ TARGETS = [
     ("vidgate-jwt", "nginx", 1.10),
     ("vidgate-jwt", "haproxy-jwt", 0.50),
     ("vidgate-jwt", "envoy-jwt", 0.45),
+    ("vidgate-acc", "nginx", 1.10),
+    ("vidgate-si", "nginx", 1.10),
+    ("vidgate-basic", "nginx", 1.10),
+    ("vidgate-basic", "traefik-basic", 0.35),
 ]
 
 
@@ -37,6 +41,9 @@ def columns():
     return [
         Peer("vidgate-lkey", "licence key", "vidgate", "license_key", {"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
         Peer("vidgate-jwt", "RS256 JWT, the same token again and again", "vidgate", "token", {"authenticate": "service", "scheme": "vidgate-jwt.toml"}),
+        _limited("acc", "camera token", "camera_token"),
+        _limited("si", "group token", "group_token"),
+        _limited("basic", "identifier and secret", "basic"),
         Peer("vidgate-open", "plain relay", "vidgate", options={"authenticate": "open"}),
         Peer("nginx", "plain relay", "nginx"),
         Peer("nginx-unbuffered", "plain relay, proxy_buffering off", "nginx", options={"extra": "proxy_buffering off;"}, modes=("stream",)),
@@ -53,7 +60,14 @@ def columns():
             {"filter": "envoy-jwt.filter", "cache": "jwt_cache_config: { jwt_cache_size: 100 }"},
             modes=("relay",),
         ),
+        Peer("traefik-basic", "basicAuth {SHA}, rateLimit", "traefik", "basic", modes=("relay",)),
     ]
+
+
+def _limited(kind, what, credential):
+    """A column of vidgate with a rate limit and an hourly quota, which lies in a store."""
+    options = {"authenticate": "caller", "scheme": f"vidgate-{kind}.toml", "limits": "vidgate-limits.toml"}
+    return Peer(f"vidgate-{kind}", f"{what}, rate limit, hourly quota", "vidgate", credential, options, modes=("relay",))
 
 
 class Programs:
@@ -78,11 +92,12 @@ class Programs:
     def _find(self, name):
         if name == "vidgate":
             return machine.vidgate(self._vidgate)
-        return machine.envoy() if name == "envoy" else machine.program(name, name)
+        wheels = {"envoy": machine.envoy, "traefik": machine.traefik}
+        return wheels[name]() if name in wheels else machine.program(name, name)
 
     def versions(self):
         """Name and version of every program that was found."""
-        flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "vidgate": "--version", "openssl": "version"}
+        flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "vidgate": "--version", "openssl": "version", "traefik": "version"}
         present = {name: path for name, path in self._found.items() if not isinstance(path, Absent)}
         return {name: machine.version([path, flag[name]]) for name, path in present.items()}
 
@@ -142,9 +157,18 @@ class Bench:
     def _vidgate(self, peer, path, port):
         scheme = peer.options.get("scheme")
         config = self.folder / f"{peer.name}.toml"
-        blank = template(scheme) if scheme else ""
-        values = {"authenticate": peer.options["authenticate"], "scheme": blank}
+        limits = peer.options.get("limits")
+        values = {
+            "authenticate": peer.options["authenticate"],
+            "scheme": template(scheme, **self.credentials.known()) if scheme else "",
+            "limits": template(limits, name=peer.name) if limits else "",
+            "limited": 'limits = ["rate", "hourly"]' if limits else "",
+        }
         config.write_text(template("vidgate.toml", port=port, upstream=self.upstream_port, **values))
+        if limits:
+            (self.folder / f"{peer.name}.redb").unlink(missing_ok=True)
+            (self.folder / f"{peer.name}.key").unlink(missing_ok=True)
+            machine.run([path, "store", "init", "--config", config])
         return [path, "serve", "--config", config]
 
     def _nginx(self, peer, path, port):
@@ -170,6 +194,15 @@ class Bench:
         filters = template(wanted, **values) if wanted else ""
         config.write_text(template("envoy.yaml", port=port, upstream=self.upstream_port, filters=filters))
         return [path, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+
+
+    def _traefik(self, peer, path, port):
+        config = self.folder / f"{peer.name}.yaml"
+        values = {"upstream": self.upstream_port, "user": self.credentials.hashed_user()}
+        config.write_text(template("traefik.yaml", **values))
+        flags = [f"--entryPoints.bench.address=127.0.0.1:{port}", f"--providers.file.filename={config}", "--log.level=ERROR"]
+        quiet = ["--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"]
+        return ["env", "GOMAXPROCS=1", path, *flags, *quiet]
 
 
 def _nginx_user():

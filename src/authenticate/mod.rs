@@ -21,6 +21,8 @@ use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one};
 #[derive(Debug)]
 pub struct Expression {
     tree: Tree,
+    /// Those that nobody passes without, and that ask for the client certificate of the connection.
+    certificates: Vec<Leaf>,
     /// What to offer a caller who has proven nothing: one challenge a scheme, each once.
     challenges: Vec<HeaderValue>,
 }
@@ -42,7 +44,8 @@ impl Expression {
                 challenges.push(challenge);
             }
         }
-        Ok(Self { tree, challenges })
+        let certificates = tree.certificates().into_iter().cloned().collect();
+        Ok(Self { tree, certificates, challenges })
     }
 
     /// Every place where one of its schemes looks for a credential.
@@ -66,7 +69,14 @@ impl Expression {
     pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
         // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
         at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
+        self.certified(head, preface, scene).map_err(|failure| of_certificate(self.refuse(failure)))?;
         prove(&self.tree, head, preface, scene).map_err(|failure| self.refuse(failure))
+    }
+
+    /// Where nobody passes without a client certificate, it is asked for before all else, as every server with TLS does:
+    /// a caller without one is not told what other credentials are worth.
+    fn certified(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<(), Failure> {
+        self.certificates.iter().try_for_each(|leaf| ask(&*leaf.scheme, head, preface, scene).map(drop))
     }
 
     fn refuse(&self, failure: Failure) -> Refusal {
@@ -86,6 +96,11 @@ impl Expression {
     fn unproven(&self, reason: Reason, detail: &'static str) -> Refusal {
         Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
     }
+}
+
+/// Another certificate takes another connection.
+fn of_certificate(refusal: Refusal) -> Refusal {
+    Refusal { certificate: true, ..refusal }.closing()
 }
 
 fn prove(tree: &Tree, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {

@@ -1,5 +1,7 @@
 //! May they do this, from here, there? Takes a [`Principal`] and returns a [`Permit`], the receipt that `limit` asks for.
 
+pub mod content;
+pub mod network;
 pub mod scope;
 
 use crate::edge::head::Head;
@@ -11,6 +13,8 @@ use crate::scheme::Principal;
 pub struct Rules {
     /// Which scopes may read and write.
     pub scope: scope::Rule,
+    /// Whether callers come from where their account says.
+    pub network: network::Rule,
 }
 
 /// A proven caller who may do what they ask.
@@ -28,6 +32,8 @@ impl Permit {
 
 /// Permits or refuses.
 pub fn permit(principal: Principal, rules: &Rules, head: &Head<'_>) -> Result<Permit, Refusal> {
+    // The address first: somebody elsewhere is not told what the credential could do.
+    rules.network.check(&principal, head)?;
     rules.scope.check(&principal, head)?;
     Ok(Permit { principal })
 }

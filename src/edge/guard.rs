@@ -41,11 +41,21 @@ pub fn inspect<'a>(parts: &'a Parts, connection: &Connection) -> Result<&'a str,
     if parts.headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::new(Cause::ExpectationFailed, "an expectation other than 100-continue"));
     }
-    match connection.server_name() {
-        Some(name) if !host.is_empty() && !same_name(name, host) => {
-            Err(Refusal::new(Cause::Misdirected, "the host is not the one that TLS was set up for"))
-        }
-        Some(_) | None => Ok(host),
+    if !names_the_connection(host, connection) {
+        return Err(Refusal::new(Cause::Misdirected, "the host is not the one that TLS was set up for"));
+    }
+    Ok(host)
+}
+
+/// Whether the host is what TLS was set up for. Where client certificates are asked for, every request must say so: by
+/// the name that its client asked for, or without one by the address it came to or a name that the listener has.
+fn names_the_connection(host: &str, connection: &Connection) -> bool {
+    let Some(tls) = &connection.tls else { return true };
+    match (&tls.server_name, &tls.names) {
+        (Some(name), None) => host.is_empty() || same_name(name, host),
+        (Some(name), Some(_)) => same_name(name, host),
+        (None, None) => true,
+        (None, Some(names)) => names.hold(host, connection.local.ip()),
     }
 }
 
@@ -294,7 +304,7 @@ mod tests {
     use crate::edge::connection::{ListenerId, Tls};
 
     fn connection(server_name: Option<&str>) -> Connection {
-        let tls = server_name.map(|name| Tls { server_name: Some(name.into()), client_certificate: None });
+        let tls = server_name.map(|name| Tls { server_name: Some(name.into()), ..Tls::default() });
         Connection::new("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap(), ListenerId(0), tls)
     }
 

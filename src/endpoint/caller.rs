@@ -30,11 +30,12 @@ impl Caller {
         self.principal.account().ok_or(Refusal::new(Cause::PermissionDenied, "the caller speaks for no account"))
     }
 
-    /// Refuses whoever was not proven by a credential of this kind, or whose credential is limited to some scopes: a
-    /// route may let in others beside those that an endpoint is for.
-    pub(super) fn must_hold(&self, kind: Kind) -> Result<(), Refusal> {
-        let holds = self.principal.credentials().iter().any(|record| record.kind() == kind);
-        if holds && self.principal.scopes().is_none() {
+    /// Refuses whoever was not proven by this scheme, or whose credential is limited to some scopes: a route may let in
+    /// others beside those that an endpoint is for. `kind` is what such a caller has on file; a pinned certificate has
+    /// nothing there.
+    pub(super) fn must_hold(&self, scheme: &str, kind: Kind) -> Result<(), Refusal> {
+        let on_file = self.principal.credentials().iter().any(|record| record.kind() == kind);
+        if (on_file || self.principal.scheme() == scheme) && self.principal.scopes().is_none() {
             return Ok(());
         }
         Err(Refusal::new(Cause::PermissionDenied, "the endpoint is for callers with another credential"))

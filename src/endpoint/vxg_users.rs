@@ -157,7 +157,7 @@ async fn list(
     Extension(caller): Extension<Caller>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let query = Query::new(raw.as_deref());
     let (page, wanted) = (query.page()?, Wanted::read(&query)?);
     let (users, total) = house
@@ -214,7 +214,7 @@ async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let user = found(&house, id).await?;
     Ok(Json(user.to_value()).into_response())
 }
@@ -227,7 +227,7 @@ async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let mut asked = Asked::read(&headers, &body)?;
     let key = std::mem::replace(&mut asked.key, Given::Absent).value();
     let mut account = asked.patch();
@@ -256,7 +256,7 @@ async fn change(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let user = found(&house, id).await?;
     changed(&house, &caller, user, Asked::read(&headers, &body)?).await
 }
@@ -269,7 +269,7 @@ async fn change_named(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let user = named(&house, raw.as_deref()).await?;
     changed(&house, &caller, user, Asked::read(&headers, &body)?).await
 }
@@ -305,7 +305,7 @@ async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let user = found(&house, id).await?;
     deleted(&house, &caller, user).await
 }
@@ -316,7 +316,7 @@ async fn delete_named(
     Extension(caller): Extension<Caller>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    caller.must_hold(Kind::AdminCertificate)?;
+    caller.must_hold("mtls", Kind::AdminCertificate)?;
     let user = named(&house, raw.as_deref()).await?;
     deleted(&house, &caller, user).await
 }

@@ -27,14 +27,14 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-pub use self::body::{Body, BodyError};
+pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
 pub use self::headers::strip_answer;
 use self::pool::{Lent, Pool};
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::upstream::{Upstream, UpstreamId};
 pub use self::whole::Gatherer;
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 
@@ -76,11 +76,16 @@ impl Forwarder {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
     }
 
+    /// A deadline on this worker.
+    pub fn deadline(&self) -> Deadline {
+        self.deadlines.register()
+    }
+
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
     /// of the request's body.
     pub async fn send(
         &self,
-        (parts, body): (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, Payload),
         (id, way): (UpstreamId, Way<'_>),
         passage: &Passage<'_>,
         admission: &Admission,

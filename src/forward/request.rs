@@ -1,7 +1,7 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Body as _;
@@ -76,6 +76,11 @@ pub(super) fn prepare(
     forwarded::write(&mut fields, origin);
     identity::write(&mut fields, admission);
     fields.insert(REQUEST_ID, passage.id.clone());
+    if let Some(length) = body.whole_length() {
+        // Whatever its framing was on the way here. Its trailers are gone, and are no longer announced.
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        fields.remove(TRAILER);
+    }
     frame(&mut fields, &method, body.is_end_stream());
     let mut request = Request::new(body);
     *request.method_mut() = method;

@@ -1,5 +1,7 @@
 //! What an upstream's answer becomes on its way to the caller.
 
+pub mod mask;
+
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderValue, Response, StatusCode};

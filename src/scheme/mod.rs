@@ -9,9 +9,10 @@ mod buffer;
 mod conformance;
 pub mod ip;
 mod jose;
-mod json;
+pub(crate) mod json;
 pub mod jwt;
 pub mod lkey;
+pub mod mtls;
 mod open;
 mod principal;
 mod query;
@@ -22,6 +23,7 @@ pub(crate) mod stage;
 mod verified;
 
 use std::fmt;
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -68,6 +70,11 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
     fn ambient(&self) -> bool {
         false
     }
+
+    /// Whether what it looks at is the connection's client certificate, which no request can bring along.
+    fn by_certificate(&self) -> bool {
+        false
+    }
 }
 
 /// The object-safe fold of [`Scheme`], so that a route can hold a list.
@@ -83,6 +90,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
 
     /// See [`Scheme::ambient`].
     fn ambient(&self) -> bool;
+
+    /// See [`Scheme::by_certificate`].
+    fn by_certificate(&self) -> bool {
+        false
+    }
 }
 
 impl<S: Scheme> Examine for S {
@@ -103,6 +115,10 @@ impl<S: Scheme> Examine for S {
 
     fn ambient(&self) -> bool {
         Scheme::ambient(self)
+    }
+
+    fn by_certificate(&self) -> bool {
+        Scheme::by_certificate(self)
     }
 }
 
@@ -162,6 +178,8 @@ pub struct Kit<'a> {
     pub name: &'a str,
     /// Reads a secret from where its setting says it is.
     pub resolve: &'a dyn Fn(&SecretSource) -> Result<Secret, Invalid>,
+    /// Reads a file that holds no secret.
+    pub file: &'a dyn Fn(&Path) -> Result<Vec<u8>, Invalid>,
 }
 
 /// Builds a scheme from its table.
@@ -206,6 +224,7 @@ pub const KINDS: &[KindEntry] = &[
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];
 

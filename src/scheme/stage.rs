@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -10,8 +11,9 @@ use http::{HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixTime;
+use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::client_ip::TrustedProxies;
-use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
@@ -49,6 +51,12 @@ impl Request {
 
     pub(crate) fn from(mut self, address: &str) -> Self {
         self.connection = connection(address);
+        self
+    }
+
+    /// The same over TLS, with this client certificate.
+    pub(crate) fn certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.connection.tls = Some(Tls { client_certificate: Some(certificate), ..Tls::default() });
         self
     }
 
@@ -161,9 +169,14 @@ fn literal(source: &SecretSource) -> Result<Secret, Invalid> {
     }
 }
 
-/// A kit whose secrets are written out.
+fn vector(path: &Path) -> Result<Vec<u8>, Invalid> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(path);
+    std::fs::read(&path).map_err(|error| Invalid::new(format!("{}: {error}", path.display())))
+}
+
+/// A kit whose secrets are written out, and whose files are vectors.
 pub(crate) fn kit(name: &str) -> Kit<'_> {
-    Kit { name, resolve: &literal }
+    Kit { name, resolve: &literal, file: &vector }
 }
 
 /// A scheme of this kind under the name `tested`, from its table in TOML.

@@ -28,6 +28,7 @@ mod placement;
 mod plan;
 mod pool;
 mod secrecy;
+mod securevideo;
 mod sizes;
 mod spelling;
 mod store;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::UnixTime;
 use crate::config::report::Report;
 use crate::invalid::Invalid;
-use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing};
+use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing, Terms};
 use crate::secret::Secret;
 use crate::store::{Index, Resource, Sound};
 
@@ -24,6 +24,7 @@ pub(super) struct DeclaredAccount {
     pub(super) account: Account,
     pub(super) parent: Option<String>,
     pub(super) disabled: bool,
+    pub(super) terms: Option<Arc<Terms>>,
     pub(super) place: Range<usize>,
 }
 
@@ -59,17 +60,17 @@ impl Declared {
         }
         let mut accounts = Vec::with_capacity(self.accounts.len());
         let mut standings = Vec::with_capacity(self.accounts.len());
-        for DeclaredAccount { account, parent, disabled, place } in self.accounts {
+        for DeclaredAccount { account, parent, disabled, terms, place } in self.accounts {
             match index.insert_account(account) {
                 Ok(account) => accounts.push(account),
                 Err(stored) => return report.error(place, same_account(&stored)),
             }
-            standings.push((parent, disabled));
+            standings.push((parent, disabled, terms));
         }
         // Only now: a parent may stand below its children in the file.
-        for (account, (parent, disabled)) in accounts.iter().zip(standings) {
+        for (account, (parent, disabled, terms)) in accounts.iter().zip(standings) {
             let parent = parent.and_then(|parent| index.account(&parent));
-            account.stand(Standing { parent, disabled, terms: None });
+            account.stand(Standing { parent, disabled, terms });
         }
         for credential in self.credentials {
             let (kind, place) = (credential.kind, credential.text_place.clone());

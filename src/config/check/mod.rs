@@ -3,12 +3,14 @@
 
 mod account;
 mod admin;
+mod certificate;
 mod declared;
 mod endpoint;
 mod listener;
 mod route;
 mod scheme;
 mod store;
+mod tls;
 mod token;
 mod upstream;
 
@@ -62,6 +64,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
+    certificate::certificates(&file, &routes, report);
     if report.errors() > 0 {
         return None;
     }

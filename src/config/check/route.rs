@@ -8,14 +8,14 @@ use http::Method;
 
 use super::{endpoint, part, plain_id, position};
 use crate::authenticate::Expression;
-use crate::authorize::{Rules, scope};
+use crate::authorize::{Rules, network, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::edge::guard;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
-use crate::route::{HostPattern, Pattern, Table};
+use crate::route::{Case, HostPattern, Pattern, Table};
 use crate::scheme::Examine;
 use crate::world::{self, Destination, RouteId};
 
@@ -25,10 +25,11 @@ pub(super) struct Checked {
     /// The name of its upstream, if it goes to one.
     pub(super) forward: Option<String>,
     /// Positions in the list of listeners.
-    listeners: Vec<usize>,
+    pub(super) listeners: Vec<usize>,
     host: Option<String>,
     path: Placed<String>,
     methods: Vec<Method>,
+    case: Case,
 }
 
 /// What a route takes where it lists no methods.
@@ -78,18 +79,21 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         meant: world::Route {
             name: route.name.value.as_str().into(),
             authenticate,
-            rules: Rules { scope: rule(route.scope.as_ref()) },
+            rules: rules(route),
             destination: destination?,
             places,
             underscored,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
+            content: route.content.as_ref().map(|written| written.value.into()),
+            mask_errors: route.mask_errors,
         },
         forward: route.forward.as_ref().map(|forward| forward.value.clone()),
         listeners: listeners?,
         host: host?,
         path: route.path.clone(),
         methods: methods?,
+        case: if route.case_sensitive == Some(false) { Case::Ignored } else { Case::Minded },
     })
 }
 
@@ -215,6 +219,12 @@ fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<
     }
 }
 
+fn rules(route: &Route) -> Rules {
+    let anywhere = route.account_addresses == Some(false);
+    let network = if anywhere { network::Rule::Anywhere } else { network::Rule::Listed };
+    Rules { scope: rule(route.scope.as_ref()), network }
+}
+
 fn rule(written: Option<&Scope>) -> scope::Rule {
     let mut rule = scope::Rule::default();
     let list = |scopes: &Vec<String>| scopes.iter().map(|scope| scope.as_str().into()).collect();
@@ -253,7 +263,7 @@ pub(super) fn tables(file: &File, routes: &[Option<Checked>], report: &mut Repor
 impl Checked {
     fn pattern(&self) -> Pattern {
         let host = self.host.as_ref().map(|host| host.parse().expect("it was parsed before"));
-        Pattern { host, path: self.path.value.clone(), methods: self.methods.clone() }
+        Pattern { host, path: self.path.value.clone(), methods: self.methods.clone(), case: self.case }
     }
 }
 

@@ -18,7 +18,7 @@ use std::num::NonZeroUsize;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
-pub(super) use self::account::{Account, ApiClient, LicenseKey, Moments, ServiceAccount};
+pub(super) use self::account::{Account, AdminCertificate, ApiClient, LicenseKey, Moments, Quota, ServiceAccount};
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::{Answered, Placed};

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::placed::{Answered, Placed, Worded};
+use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::Size;
 
@@ -40,6 +41,37 @@ pub(in crate::config) struct Route {
     pub(in crate::config) scope: Option<Scope>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
+    /// What its bodies are. Default: anything.
+    pub(in crate::config) content: Option<Placed<Content>>,
+    /// Whether callers come from where their account says. Default: true.
+    pub(in crate::config) account_addresses: Option<bool>,
+    /// Whether what an upstream says with a status of 5xx is kept from callers, who hear a general sentence; what was
+    /// said stands in the log. Default: false.
+    #[serde(default)]
+    pub(in crate::config) mask_errors: bool,
+    /// Whether upper and lower case are told apart in its path. Default: true; false for upstreams that do not, such as
+    /// those on ASP.NET.
+    pub(in crate::config) case_sensitive: Option<bool>,
+}
+
+/// What the bodies of a route are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Content {
+    /// They say that they are JSON.
+    Json,
+    /// They say so, and are: each is read as a whole, `max_body` at most (1 MiB where there is none), and looked through
+    /// before the upstream hears of it.
+    CheckedJson,
+}
+
+impl From<Content> for content::Rule {
+    fn from(written: Content) -> Self {
+        match written {
+            Content::Json => Self::Json,
+            Content::CheckedJson => Self::CheckedJson,
+        }
+    }
 }
 
 /// What becomes of the caller's credential on the way upstream.

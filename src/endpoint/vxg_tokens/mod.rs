@@ -95,7 +95,7 @@ struct Desk {
 impl Desk {
     /// The account that asks, with a licence key.
     fn account(caller: &Caller) -> Result<String, Refusal> {
-        caller.must_hold(Kind::LicenseKey)?;
+        caller.must_hold("lkey", Kind::LicenseKey)?;
         Ok(caller.account()?.id.0.to_string())
     }
 
