@@ -20,6 +20,7 @@ mod http2;
 mod identity;
 mod lines;
 mod log;
+mod mtls;
 mod multiplexed;
 mod origin;
 mod peer;
