@@ -36,6 +36,7 @@ mod store;
 mod store_kill;
 mod stranger;
 mod streaming;
+mod super_admin;
 mod streams;
 mod targets;
 mod time;
