@@ -22,6 +22,7 @@ use crate::edge::listener::Listener;
 use crate::edge::preface::Preface;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
+use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
 use crate::limit::{self, Admission};
@@ -43,6 +44,7 @@ const CHECKED_BODY: u64 = 1 << 20;
 pub struct Gateway {
     world: Arc<World>,
     forwarder: Forwarder,
+    endpoints: Endpoints,
     gatherer: Gatherer,
     deadlines: Rc<Deadlines>,
     verified: Verified,
@@ -51,12 +53,13 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway for one worker.
-    pub fn new(world: Arc<World>, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
+    /// A gateway for one worker; `kit` is what its endpoints are built from.
+    pub fn new(world: Arc<World>, kit: &endpoint::Kit, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
-        let (gatherer, deadlines) = (Gatherer::new(deadlines), Rc::clone(deadlines));
-        let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
-        Self { world, forwarder, gatherer, deadlines, verified, request_ids, clock }
+        let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
+        let (verified, request_ids, deadlines) =
+            (Verified::new(VERIFIED_TOKENS), RequestIds::new(), Rc::clone(deadlines));
+        Self { world, forwarder, endpoints, gatherer, deadlines, verified, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -152,7 +155,7 @@ impl Gateway {
         let patience = self.deadlines.register();
         let own = match route.destination {
             Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
-            Destination::NotImplemented => None,
+            Destination::Endpoint(_) | Destination::NotImplemented => None,
         };
         // Boxed: rare, and large; an answer that passes does not carry its size.
         let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
@@ -166,8 +169,20 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
+        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
         let (id, credential) = match route.destination {
             Destination::Upstream { id, credential } => (id, credential),
+            Destination::Endpoint(entry) => {
+                let visit = Visit {
+                    gatherer: &self.gatherer,
+                    places: &route.places,
+                    max_body: route.max_body,
+                    piece,
+                    deadline: self.deadlines.register(),
+                };
+                // Boxed: rare, and large; a request that goes upstream does not carry its size.
+                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
+            }
             Destination::NotImplemented => {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
             }
@@ -179,7 +194,6 @@ impl Gateway {
             underscored: &route.underscored,
             max_body: route.max_body,
         };
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
         let payload = if route.content == Some(content::Rule::CheckedJson) && !is_empty(&body) {
             let most = route.max_body.unwrap_or(CHECKED_BODY);
             // Boxed: a request that is not looked into does not carry its size.

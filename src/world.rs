@@ -8,6 +8,7 @@ use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
+use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::refusal::Refusal;
@@ -30,6 +31,8 @@ pub struct World {
     pub tables: Vec<Table<RouteId>>,
     /// Whose word on the caller's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// What endpoints of the house were told.
+    pub token_outfit: Arc<endpoint::TokenOutfit>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -75,6 +78,8 @@ pub enum Destination {
         /// What becomes of the caller's credential.
         credential: CredentialPolicy,
     },
+    /// To an endpoint of the house.
+    Endpoint(&'static Entry),
     /// Nowhere yet: it is refused as not implemented.
     NotImplemented,
 }

@@ -143,9 +143,10 @@ impl RecordOnFile {
                     let pem = std::fs::read(folder(folder_of).join(file)).unwrap();
                     Attributes::PublicKey(Box::new(PublicKey(DecodingKey::from_rsa_pem(&pem).unwrap())))
                 }
-                _ if kind == Kind::GroupToken => {
-                    Attributes::Group(Box::new(Group { id: self.id.as_str().into(), cameras: std::iter::empty::<&str>().collect() }))
-                }
+                _ if kind == Kind::GroupToken => Attributes::Group(Box::new(Group {
+                    id: self.id.as_str().into(),
+                    cameras: std::iter::empty::<&str>().collect(),
+                })),
                 _ => Attributes::None,
             };
         });

@@ -22,6 +22,11 @@ use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
 
+/// The caller whom this record proves.
+pub(crate) fn principal(record: Arc<Record>) -> Principal {
+    Principal::of_record(record.kind().name(), record)
+}
+
 /// A request whose head can be looked at.
 pub(crate) struct Request {
     parts: Parts,

@@ -37,6 +37,7 @@ mod upkeep;
 mod writer;
 // Questions.
 mod read;
+mod view;
 // The whole of it, in a file.
 mod backup;
 pub mod export;
@@ -70,6 +71,7 @@ pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
 pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
+pub use self::view::Slice;
 use self::writer::{Job, Writer};
 use crate::clock::Clock;
 use crate::secret::Secret;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{binding, part, plain_id, position};
+use super::{binding, endpoint, part, plain_id, position};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
@@ -105,31 +105,38 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
 /// Where it goes: to one place, and exactly one.
 fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destination> {
     let nowhere = route.not_implemented.as_ref().filter(|written| written.value);
-    match (&route.forward, nowhere) {
-        (Some(forward), None) => {
-            let at = position("upstream", forward, &file.upstreams, report)?;
-            let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
-            let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
-            if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
-                let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
-                    .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
-                report.error(written.place.clone(), invalid);
-            }
-            Some(Destination::Upstream { id: UpstreamId(at), credential })
-        }
-        (None, Some(_)) => Some(Destination::NotImplemented),
-        (Some(_), Some(written)) => {
-            let invalid = Invalid::new("a route that is not implemented forwards nothing").hint("leave `forward` out");
-            report.error(written.place.clone(), invalid);
-            None
-        }
-        (None, None) => {
-            let invalid = Invalid::new(format!("the route `{}` leads nowhere", route.name.value))
-                .hint("say where it goes: forward = \"<the name of an upstream>\"");
-            report.error(route.name.place.clone(), invalid);
-            None
-        }
+    if let (Some(_), Some(written)) = (&route.forward, nowhere) {
+        let invalid = Invalid::new("a route that is not implemented forwards nothing").hint("leave `forward` out");
+        report.error(written.place.clone(), invalid);
+        return None;
     }
+    if let (Some(written), true) = (&route.endpoint, route.forward.is_some() || nowhere.is_some()) {
+        let invalid = Invalid::new("a route leads to one place: an endpoint of the house is one by itself")
+            .hint("leave `forward` and `not_implemented` out");
+        report.error(written.place.clone(), invalid);
+        return None;
+    }
+    if let Some(written) = &route.endpoint {
+        return Some(endpoint::destination(written, route, file, report));
+    }
+    if nowhere.is_some() {
+        return Some(Destination::NotImplemented);
+    }
+    let Some(forward) = &route.forward else {
+        let invalid = Invalid::new(format!("the route `{}` leads nowhere", route.name.value))
+            .hint("say where it goes: forward = \"<the name of an upstream>\"");
+        report.error(route.name.place.clone(), invalid);
+        return None;
+    };
+    let at = position("upstream", forward, &file.upstreams, report)?;
+    let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
+    let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
+    if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
+        let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
+            .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
+        report.error(written.place.clone(), invalid);
+    }
+    Some(Destination::Upstream { id: UpstreamId(at), credential })
 }
 
 fn policy(route: &Route) -> Option<CredentialPolicy> {

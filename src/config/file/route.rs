@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::placed::{Placed, Worded};
+use super::placed::{Answered, Placed, Worded};
 use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::Size;
@@ -28,6 +28,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) authenticate: Placed<String>,
     /// The upstream.
     pub(in crate::config) forward: Option<Placed<String>>,
+    /// In the place of `forward`: the endpoint of the house that answers.
+    pub(in crate::config) endpoint: Option<Placed<Answered>>,
     /// In the place of `forward`: whether it is not there yet, so that whoever may use it hears 501. Default: false.
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
     /// What becomes of the caller's credential. Default: `remove`.
