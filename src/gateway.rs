@@ -110,7 +110,8 @@ impl Gateway {
 
     /// From the caller's word to the receipt that lets a request out.
     fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
-        let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
+        let scene =
+            Scene { directory: &*self.world.directory, verified: &self.verified, guard: None, now: self.clock.unix() };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
         let permit = authorize::permit(principal, &route.rules, head)?;
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {

@@ -1,6 +1,7 @@
 //! How much: takes a [`Permit`] and returns an [`Admission`], without which nothing is sent. No limit stands here yet
 //! that an operator could set; the room is the place where they will be checked together and then taken together.
 
+pub mod failures;
 pub mod ledger;
 pub mod usage;
 pub mod window;
