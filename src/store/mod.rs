@@ -26,6 +26,7 @@ mod load;
 mod sound;
 // Changes.
 mod audit_chain;
+mod ledger;
 mod link;
 mod publish;
 mod renew;

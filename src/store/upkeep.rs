@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::index::Sighting;
+use super::ledger;
 use super::replay;
 use super::resource::Resource;
 use super::shelf::{Desk, Shelf, entry_key};
@@ -34,6 +35,8 @@ pub(super) struct Upkeep {
     next_sweep: Instant,
     /// Where the sweep of kept answers goes on.
     sweep_at: Option<Vec<u8>>,
+    /// Whether windows of quotas are to be swept.
+    sweep_spent: bool,
     /// Where the renewal of entries goes on.
     pub(super) renew_at: Option<Vec<u8>>,
     rest_until: Instant,
@@ -50,6 +53,7 @@ impl Upkeep {
             next_uses: now + USES_EVERY,
             next_sweep: now + SWEEP_EVERY,
             sweep_at: None,
+            sweep_spent: false,
             // What was not finished before the last stop is found at the start.
             renew_at: Some(Vec::new()),
             rest_until: now,
@@ -63,7 +67,10 @@ impl Upkeep {
 
     /// Whether there is more to do at once.
     pub(super) fn is_pressing(&self, clock: &Clock) -> bool {
-        self.sweep_at.is_some() || !self.uses.is_empty() || (self.renew_at.is_some() && clock.now() >= self.rest_until)
+        self.sweep_at.is_some()
+            || self.sweep_spent
+            || !self.uses.is_empty()
+            || (self.renew_at.is_some() && clock.now() >= self.rest_until)
     }
 }
 
@@ -78,9 +85,11 @@ impl Writer {
         if now >= self.upkeep.next_sweep {
             self.upkeep.next_sweep = now + SWEEP_EVERY;
             self.upkeep.sweep_at = Some(Vec::new());
+            self.upkeep.sweep_spent = true;
         }
         self.write_uses();
         self.sweep_replays();
+        self.sweep_spent();
         self.renew_sighted();
         if now >= self.upkeep.rest_until {
             self.renew_some();
@@ -150,6 +159,25 @@ impl Writer {
             tracing::warn!(%failed, "kept answers are not swept");
         }
         self.upkeep.sweep_at = next;
+    }
+
+    fn sweep_spent(&mut self) {
+        if !std::mem::take(&mut self.upkeep.sweep_spent) {
+            return;
+        }
+        let (keys, now) = (self.keys.load_full(), self.clock.unix());
+        let mut more = false;
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            more = ledger::sweep(&mut desk, now)?;
+            if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+        });
+        if let Err(failed) = written {
+            tracing::warn!(%failed, "what quotas spent in windows that are over is not swept");
+            // The next hour will do.
+            more = false;
+        }
+        self.upkeep.sweep_spent = more;
     }
 }
 

@@ -123,7 +123,7 @@ fn whoever_holds_a_token_is_named_in_the_trail() {
     assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("token:alice"));
     let backup = door.say(&head("GET", "/v1/store/backup", &bearer(TOKEN)));
     assert!(
-        backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 1,"),
+        backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 2,"),
         "{}",
         &backup[..backup.len().min(200)]
     );
