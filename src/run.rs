@@ -25,6 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::gateway::Gateway;
+use crate::limit::{Gate, Limits};
 use crate::store::{Purpose, Store};
 use crate::telemetry;
 use crate::world::World;
@@ -46,6 +47,8 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    limits: Arc<Limits>,
+    clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -65,14 +68,15 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
+        let limits = Limits::new(None, &options.clock);
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            let ready = ready.clone();
-            seat(number, alive.clone(), move || work(world, waiting, clock, draining, &ready))?;
+            let (ready, gate) = (ready.clone(), limits.open(&world.limits));
+            seat(number, alive.clone(), move || work(world, gate, waiting, clock, draining, &ready))?;
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
@@ -88,7 +92,8 @@ impl Server {
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, admin, ended })
+        let (patience, clock) = (loaded.drain, options.clock.clone());
+        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -104,6 +109,11 @@ impl Server {
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Where the quotas of accounts stand.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -129,7 +139,11 @@ impl Server {
             match self.ended.recv_timeout(step) {
                 Err(RecvTimeoutError::Timeout) if left > step => left -= step,
                 Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
-                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody spends any more: what was only reserved is given back.
+                    self.limits.settle(self.clock.unix());
+                    return true;
+                }
             }
         }
         false
@@ -198,6 +212,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
+    gate: Gate,
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,
@@ -211,7 +226,7 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, clock.clone(), &deadlines));
+        let gateway = Rc::new(Gateway::new(world, gate, clock.clone(), &deadlines));
         say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });

@@ -74,10 +74,11 @@ fn month(now: u64) -> (u64, u64) {
         let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
         u64::try_from(midnight).ok()
     };
-    let found = i64::try_from(now).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).and_then(|now| {
-        let date = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-        Some((first(date.first_of_month())?, first(date.last_of_month().tomorrow().ok()?)?))
-    });
+    let found =
+        i64::try_from(now).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).and_then(|now| {
+            let date = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+            Some((first(date.first_of_month())?, first(date.last_of_month().tomorrow().ok()?)?))
+        });
     // Beyond the year 9999 the calendar ends; a window of 31 days is as good as any there.
     found.unwrap_or_else(|| whole(now, 31 * DAY))
 }
