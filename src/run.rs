@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
+use crate::admin::{self, Counters};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
@@ -25,6 +25,9 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::gateway::Gateway;
+use crate::limit::failures::{Guards, Opened};
+use crate::limit::ledger::Ledger;
+use crate::limit::{Gate, Limits};
 use crate::store::{Purpose, Store};
 use crate::telemetry;
 use crate::world::World;
@@ -46,6 +49,8 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    limits: Arc<Limits>,
+    clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -65,20 +70,25 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
+        let ledger = store.clone().map(|store| Arc::new(store) as Arc<dyn Ledger>);
+        let limits = Limits::new(ledger, &options.clock);
+        let guards = Guards::new(options.clock.clone());
+        let opened = guards.open(&world.guards);
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            let ready = ready.clone();
-            seat(number, alive.clone(), move || work(world, waiting, clock, draining, &ready))?;
+            let (ready, gates) = (ready.clone(), (limits.open(&world.limits), Arc::clone(&opened)));
+            seat(number, alive.clone(), move || work(world, gates, waiting, clock, draining, &ready))?;
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
-                let (store, clock, stop) = (store.clone(), options.clock.clone(), draining.clone());
+                let counters = Counters { limits: Arc::clone(&limits), guards };
+                let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
                 Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
             }
             (Some(_) | None, _) => None,
@@ -88,7 +98,8 @@ impl Server {
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, admin, ended })
+        let (patience, clock) = (loaded.drain, options.clock.clone());
+        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -104,6 +115,11 @@ impl Server {
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Where the quotas of accounts stand.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -129,7 +145,11 @@ impl Server {
             match self.ended.recv_timeout(step) {
                 Err(RecvTimeoutError::Timeout) if left > step => left -= step,
                 Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
-                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody spends any more: what was only reserved is given back.
+                    self.limits.settle(self.clock.unix());
+                    return true;
+                }
             }
         }
         false
@@ -198,6 +218,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
+    (gate, guards): (Gate, Opened),
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,
@@ -211,7 +232,7 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, clock.clone(), &deadlines));
+        let gateway = Rc::new(Gateway::new(world, gate, guards, clock.clone(), &deadlines));
         say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });

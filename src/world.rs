@@ -10,6 +10,8 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::limit::failures::{self, GuardId};
+use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
 use crate::route::Table;
 use crate::scheme::Places;
@@ -30,6 +32,10 @@ pub struct World {
     pub tables: Vec<Table<RouteId>>,
     /// Whose word on the caller's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// How much of it may be done, by name. `PolicyId` counts in this list; the counters live elsewhere, and longer.
+    pub limits: Vec<Policy>,
+    /// The failure guards. `GuardId` counts in this list.
+    pub guards: Vec<failures::Settings>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -59,6 +65,10 @@ pub struct Route {
     pub dialect: &'static Dialect,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
+    /// How much of it may be done: in ascending order, each once.
+    pub limits: Vec<PolicyId>,
+    /// Who counts the wrong credentials that come here.
+    pub guard: Option<GuardId>,
 }
 
 /// Where a request goes that was let in.

@@ -11,7 +11,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, keep, openapi, resources};
+use super::{House, audit, bulk, keep, limits, openapi, resources};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -78,6 +78,12 @@ pub(super) enum Gives {
     Trail,
     /// How the store stands.
     State,
+    /// Where quotas stand.
+    Usage,
+    /// Whose wrong credentials were counted.
+    Failures,
+    /// How many of those are forgotten.
+    Cleared,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -163,6 +169,9 @@ impl Gives {
             | Self::Deeds
             | Self::Trail
             | Self::State
+            | Self::Usage
+            | Self::Failures
+            | Self::Cleared
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,
@@ -315,6 +324,34 @@ pub(super) static OPERATIONS: &[Operation] = &[
         about: "Walks the whole audit trail and says whether it is whole",
         gives: Gives::Trail,
         serve: Serve::House(|call| Box::pin(audit::verify(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/usage",
+        name: "usage",
+        about: "Says where the quotas of an account stand",
+        query: &[Parameter::Whose],
+        gives: Gives::Usage,
+        serve: Serve::House(|call| Box::pin(limits::usage(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/failures",
+        name: "failures",
+        about: "Lists from where wrong credentials came, the most first, and what is refused for it",
+        query: &[Parameter::Limit, Parameter::Address, Parameter::Identifier],
+        gives: Gives::Failures,
+        serve: Serve::House(|call| Box::pin(limits::failures(call))),
+        ..READS
+    },
+    Operation {
+        method: Method::DELETE,
+        path: "/v1/failures",
+        name: "clear_failures",
+        about: "Forgets wrong credentials, so that nothing is refused for them any more",
+        query: &[Parameter::Address, Parameter::Identifier],
+        gives: Gives::Cleared,
+        serve: Serve::House(|call| Box::pin(limits::clear(call))),
         ..READS
     },
     Operation {

@@ -110,6 +110,14 @@ impl Principal {
         }
     }
 
+    /// The credential that speaks; `None`: a circumstance does.
+    pub fn speaker(&self) -> Option<&Record> {
+        match &self.speaker {
+            Speaker::Credential(place) => Some(self.credentials.nth(*place)),
+            Speaker::Circumstance(_) => None,
+        }
+    }
+
     /// The account it speaks for.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_deref()

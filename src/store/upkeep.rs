@@ -11,7 +11,9 @@ use super::ledger;
 use super::replay;
 use super::resource::Resource;
 use super::shelf::{Desk, Shelf, entry_key};
-use super::writer::{Abort, Writer};
+use super::trail::{self, Deal};
+use super::writer::{Abort, Writer, unavailable};
+use super::{Actor, Refused};
 use crate::clock::Clock;
 use crate::record::Kind;
 
@@ -102,6 +104,20 @@ impl Writer {
         self.collect_uses();
         while !self.upkeep.uses.is_empty() {
             self.write_uses();
+        }
+    }
+
+    /// Writes down a deed that changes nothing on file.
+    pub(super) fn note(&mut self, actor: &Actor, deal: Deal) -> Result<(), Refused> {
+        let (keys, now) = (self.keys.load_full(), self.clock.unix());
+        let written = self.engine.write(|transaction| {
+            trail::append(&mut Desk::open(transaction, &keys)?, now, &actor.0, vec![deal])?;
+            Ok::<_, redb::Error>(())
+        });
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(&error.into())),
+            Err(failed) => Err(unavailable(&failed)),
         }
     }
 

@@ -4,6 +4,8 @@
 mod account;
 mod admin;
 mod declared;
+mod guard;
+mod limit;
 mod listener;
 mod route;
 mod scheme;
@@ -56,6 +58,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
         report.error(admin.place.clone(), invalid);
     }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
+    let limits = limit::policies(&file, report);
+    let guards = guard::guards(&file, report);
     let routes = route::routes(&file, &schemes, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
@@ -66,6 +70,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
+    let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
+    limit::unused(&file, used, &limits, report);
+    guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
     Some(Meant {
         world: World {
             listeners,
@@ -74,6 +81,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             routes: routes.into_iter().flatten().map(|route| route.meant).collect(),
             tables,
             trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
+            limits,
+            guards,
             directory,
             access_log: file.log.access.unwrap_or(true),
         },

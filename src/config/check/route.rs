@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{part, plain_id, position};
+use super::{limit, part, plain_id, position};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, scope};
 use crate::config::file::{File, Placed, Route, Scope};
@@ -72,6 +72,8 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         .hint("no rule keeps it to its camera yet: let `path` and `methods` hold only what any camera's token may do");
         report.warn(written.place.clone(), invalid);
     }
+    let limits = limit::of_route(route, &authenticate, file, report);
+    let guard = super::guard::of_route(route, file, report);
     let places = authenticate.places();
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
@@ -84,6 +86,8 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
             underscored,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
+            limits,
+            guard,
         },
         forward: route.forward.as_ref().map(|forward| forward.value.clone()),
         listeners: listeners?,

@@ -36,6 +36,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) dialect: Worded,
     /// The scopes that a limited credential needs here.
     pub(in crate::config) scope: Option<Scope>,
+    /// The limits that hold here, by name. Default: none.
+    pub(in crate::config) limits: Option<Placed<Vec<Placed<String>>>>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
 }

@@ -41,7 +41,7 @@ pub struct Which {
 impl Failures {
     /// What is counted, the most failures first, at most `most`.
     pub fn list(&self, which: &Which, most: usize) -> Vec<Held> {
-        let (now, unix) = (self.now(), self.clock.unix());
+        let (now, unix) = (self.now(), self.seen.clock.unix());
         let at = |millis: u64| UnixTime(unix.0.saturating_sub(now.saturating_sub(millis).div_ceil(1000)));
         let later =
             |millis: u64| Some(UnixTime(unix.0 + Duration::from_millis(millis.checked_sub(now)?).as_secs() + 1));
@@ -57,7 +57,7 @@ impl Failures {
         let mut all = Vec::new();
         let marks = which.marks(self);
         if marks.is_none() {
-            self.addresses.retain(|address, counter| {
+            self.seen.addresses.retain(|address, counter| {
                 let own = which.address.is_none_or(|asked| Address::of(asked) == *address);
                 if own && !self.policy.is_over(counter, now) {
                     all.push(held(written(address.0, 32, 64), None, counter));
@@ -65,7 +65,7 @@ impl Failures {
                 true
             });
         }
-        self.identifiers.retain(|pair, counter| {
+        self.seen.identifiers.retain(|pair, counter| {
             let own = which.address.is_none_or(|asked| network(asked) == pair.network);
             let own = own && marks.as_ref().is_none_or(|marks| marks.contains(&pair.mark));
             if own && !self.policy.is_over(counter, now) {
@@ -84,7 +84,7 @@ impl Failures {
     pub fn clear(&self, which: &Which) -> usize {
         let mut cleared = 0;
         let marks = which.marks(self);
-        self.addresses.retain(|address, counter| {
+        self.seen.addresses.retain(|address, counter| {
             if which.address.is_some_and(|asked| Address::of(asked) != *address) {
                 return true;
             }
@@ -95,7 +95,7 @@ impl Failures {
             cleared += usize::from(!keep);
             keep
         });
-        self.identifiers.retain(|pair, _| {
+        self.seen.identifiers.retain(|pair, _| {
             let own = which.address.is_none_or(|asked| network(asked) == pair.network);
             let gone = own && marks.as_ref().is_none_or(|marks| marks.contains(&pair.mark));
             cleared += usize::from(gone);

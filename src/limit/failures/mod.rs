@@ -17,6 +17,7 @@
 
 mod counters;
 mod held;
+mod registry;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +25,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use self::counters::{Counter, Counters, Fate, Millis};
 pub use self::held::{Held, Which};
+pub use self::registry::{GuardId, Guards, Opened};
 use crate::clock::Clock;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Guard, Identifier, Mark};
@@ -37,8 +40,10 @@ use crate::scheme::{Guard, Identifier, Mark};
 const MOST_IDENTIFIED: usize = 4;
 
 /// `[limit.<name>]` with `failures`, as meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Its name, in logs and for those who manage it.
+    pub name: Box<str>,
     /// How many wrong credentials are looked at before a refusal; at least one.
     pub failures: u32,
     /// How long the first refusal lasts; each further wrong credential doubles it.
@@ -50,10 +55,16 @@ pub struct Settings {
 }
 
 /// A failure guard. One for each name in the configuration, shared by all workers and all routes that list it.
+#[derive(Clone)]
 pub struct Failures {
     name: Box<str>,
     policy: Policy,
     log_only: bool,
+    seen: Arc<Seen>,
+}
+
+/// What was counted; it outlives the settings.
+struct Seen {
     clock: Clock,
     epoch: Instant,
     marks: RandomState,
@@ -125,18 +136,26 @@ fn network(address: IpAddr) -> IpAddr {
 
 impl Failures {
     /// A guard that has seen nothing yet.
-    pub fn new(name: &str, settings: &Settings, clock: Clock) -> Self {
-        Self {
-            name: name.into(),
-            policy: Policy::of(settings),
-            log_only: settings.log_only,
+    pub fn new(settings: &Settings, clock: Clock) -> Self {
+        let seen = Seen {
             epoch: clock.now(),
             clock,
             marks: RandomState::new(),
             addresses: Counters::new(),
             identifiers: Counters::new(),
             swept: AtomicUsize::new(0),
-        }
+        };
+        Self::over(settings, Arc::new(seen))
+    }
+
+    /// The same guard under other settings: what was counted stays.
+    fn under(&self, settings: &Settings) -> Self {
+        Self::over(settings, Arc::clone(&self.seen))
+    }
+
+    fn over(settings: &Settings, seen: Arc<Seen>) -> Self {
+        let (name, policy) = (settings.name.clone(), Policy::of(settings));
+        Self { name, policy, log_only: settings.log_only, seen }
     }
 
     /// Its name in the configuration.
@@ -151,20 +170,22 @@ impl Failures {
 
     /// Forgets a part of what is over; to be called now and then.
     pub fn sweep(&self) {
-        if self.addresses.is_empty() && self.identifiers.is_empty() {
+        let Seen { addresses, identifiers, swept, .. } = &*self.seen;
+        if addresses.is_empty() && identifiers.is_empty() {
             return;
         }
-        let (part, now) = (self.swept.fetch_add(1, Ordering::Relaxed), self.now());
-        self.addresses.retain_some(part, |_, counter| !self.policy.is_over(counter, now));
-        self.identifiers.retain_some(part, |_, counter| !self.policy.is_over(counter, now));
+        let (part, now) = (swept.fetch_add(1, Ordering::Relaxed), self.now());
+        addresses.retain_some(part, |_, counter| !self.policy.is_over(counter, now));
+        identifiers.retain_some(part, |_, counter| !self.policy.is_over(counter, now));
     }
 
     fn now(&self) -> Millis {
-        Millis::try_from(self.clock.now().saturating_duration_since(self.epoch).as_millis()).unwrap_or(Millis::MAX)
+        let since = self.seen.clock.now().saturating_duration_since(self.seen.epoch);
+        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
     }
 
     fn mark(&self, identifier: Identifier<'_>) -> Mark {
-        Mark(self.marks.hash_one(identifier))
+        Mark(self.seen.marks.hash_one(identifier))
     }
 
     /// Says what is (or would be) refused from now on.
@@ -236,7 +257,7 @@ impl Watch<'_> {
 
     /// The owner of these identifiers is there.
     fn succeed(&self) {
-        let Failures { addresses, identifiers, policy, .. } = self.failures;
+        let (Failures { policy, .. }, Seen { addresses, identifiers, .. }) = (self.failures, &*self.failures.seen);
         if addresses.is_empty() && identifiers.is_empty() {
             return;
         }
@@ -248,7 +269,7 @@ impl Watch<'_> {
 
     /// Counts one failure for the address and one for each identifier; for how long too many there were already.
     fn fail(&self) -> Option<Millis> {
-        let Failures { addresses, identifiers, policy, .. } = self.failures;
+        let (Failures { policy, .. }, Seen { addresses, identifiers, .. }) = (self.failures, &*self.failures.seen);
         let now = self.failures.now();
         let mut wrong = self.marks(Outcome::Wrong);
         // Where more was tried in the same request, the success of one must not take it all back.
@@ -274,10 +295,10 @@ fn too_many(fate: Fate) -> Option<Millis> {
 
 impl Guard for Watch<'_> {
     fn enter(&self) -> Result<(), Refusal> {
-        if self.failures.addresses.is_empty() {
+        if self.failures.seen.addresses.is_empty() {
             return Ok(());
         }
-        match self.failures.addresses.held(&Address::of(self.address), self.failures.now()) {
+        match self.failures.seen.addresses.held(&Address::of(self.address), self.failures.now()) {
             None => Ok(()),
             Some(left) => self.refuse(left, "too many wrong credentials came from this address"),
         }
@@ -285,8 +306,8 @@ impl Guard for Watch<'_> {
 
     fn admits(&self, identifier: Identifier<'_>) -> Option<Mark> {
         let mark = self.failures.mark(identifier);
-        if !self.failures.identifiers.is_empty() {
-            let left = self.failures.identifiers.held(&self.pair(mark), self.failures.now());
+        if !self.failures.seen.identifiers.is_empty() {
+            let left = self.failures.seen.identifiers.held(&self.pair(mark), self.failures.now());
             if left.is_some() && !self.failures.log_only {
                 self.held.set(self.held.get().max(left));
                 return None;

@@ -6,8 +6,10 @@ use crate::clock::UnixTime;
 use crate::record::Kind;
 
 const OFFICE: &str = "203.0.113.9";
-const SETTINGS: Settings =
-    Settings { failures: 3, first: Duration::from_secs(1), longest: Duration::from_secs(60), log_only: false };
+fn settings() -> Settings {
+    let (first, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+    Settings { name: "guard".into(), failures: 3, first, longest, log_only: false }
+}
 
 struct House {
     clock: Clock,
@@ -27,9 +29,9 @@ enum Told {
 }
 
 impl House {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: &Settings) -> Self {
         let clock = Clock::manual(UnixTime(1_700_000_000));
-        Self { guard: Failures::new("guard", &settings, clock.clone()), clock }
+        Self { guard: Failures::new(settings, clock.clone()), clock }
     }
 
     /// One request with credentials of these identifiers, each of which is right, or wrong for a reason; proven if one is.
@@ -85,7 +87,7 @@ fn held(left: u128) -> Told {
 
 #[test]
 fn after_so_many_wrong_ones_an_address_is_refused_for_a_growing_while() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     for nth in 0..3 {
         assert_eq!(house.guesses(OFFICE, &format!("client {nth}")), Told::Wrong, "{nth}");
     }
@@ -116,7 +118,7 @@ fn an_identifier_is_refused_in_one_network_and_nowhere_else() {
         (["203.0.113.9", "203.0.113.10", "::ffff:203.0.113.11", "203.0.113.12"], "203.0.114.9"),
         (["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:4::1"], "2001:db8:2:1::1"),
     ] {
-        let house = House::new(SETTINGS);
+        let house = House::new(&settings());
         for address in &own[..3] {
             assert_eq!(house.guesses(address, "8ded5a89"), Told::Wrong);
         }
@@ -130,7 +132,7 @@ fn an_identifier_is_refused_in_one_network_and_nowhere_else() {
 
 #[test]
 fn an_ipv6_caller_is_the_same_whatever_the_interface() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     for nth in 1..=3 {
         assert_eq!(house.asks(&format!("2001:db8::{nth}"), &[(None, Err(Reason::Unknown))]), Told::Wrong);
     }
@@ -140,7 +142,7 @@ fn an_ipv6_caller_is_the_same_whatever_the_interface() {
 
 #[test]
 fn a_success_takes_back_what_was_counted_for_its_identifier_alone() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     house.guesses(OFFICE, "own");
     house.guesses(OFFICE, "own");
     assert_eq!(house.proves(OFFICE, "own"), Told::Proven);
@@ -163,7 +165,7 @@ fn a_success_takes_back_what_was_counted_for_its_identifier_alone() {
 
 #[test]
 fn only_a_guess_counts_and_once_for_each_request() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     for reason in [
         Reason::Missing,
         Reason::Malformed,
@@ -190,7 +192,7 @@ fn only_a_guess_counts_and_once_for_each_request() {
 
 #[test]
 fn what_is_held_off_does_not_stop_another_credential_of_the_request() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     for last in 1..=3 {
         house.guesses(&format!("203.0.113.{last}"), "held");
     }
@@ -202,7 +204,7 @@ fn what_is_held_off_does_not_stop_another_credential_of_the_request() {
 
 #[test]
 fn more_identifiers_than_a_request_can_have_are_not_looked_at() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     let many: Vec<String> = (0..9).map(|nth| nth.to_string()).collect();
     let presented: Vec<_> = many.iter().map(|text| (Some(text.as_str()), Err(Reason::Mismatch))).collect();
     assert_eq!(house.asks(OFFICE, &presented), Told::Held { left: 1000, looked: true });
@@ -211,7 +213,7 @@ fn more_identifiers_than_a_request_can_have_are_not_looked_at() {
 
 #[test]
 fn who_only_logs_refuses_nobody_and_counts_as_if() {
-    let house = House::new(Settings { log_only: true, ..SETTINGS });
+    let house = House::new(&Settings { log_only: true, ..settings() });
     for _ in 0..9 {
         assert_eq!(house.guesses(OFFICE, "client"), Told::Wrong);
     }
@@ -223,7 +225,7 @@ fn who_only_logs_refuses_nobody_and_counts_as_if() {
 
 #[test]
 fn what_is_counted_is_shown_without_the_identifier_and_taken_back() {
-    let house = House::new(SETTINGS);
+    let house = House::new(&settings());
     for _ in 0..2 {
         house.guesses(OFFICE, "hunter2");
     }
@@ -243,12 +245,12 @@ fn what_is_counted_is_shown_without_the_identifier_and_taken_back() {
     assert_eq!(house.guard.clear(&of("hunter2")), 1, "at its address");
     assert_eq!(house.all().len(), 2);
     assert_eq!(house.guard.clear(&Which::default()), 2);
-    assert_eq!(house.guard.addresses.len() + house.guard.identifiers.len(), 0);
+    assert_eq!(house.guard.seen.addresses.len() + house.guard.seen.identifiers.len(), 0);
 }
 
 #[test]
 fn of_many_at_once_exactly_as_many_are_told_as_may_be() {
-    let house = Arc::new(House::new(Settings { failures: 10, ..SETTINGS }));
+    let house = Arc::new(House::new(&Settings { failures: 10, ..settings() }));
     let told: Vec<Told> = thread::scope(|scope| {
         let callers: Vec<_> = (0..64).map(|_| scope.spawn(|| house.guesses(OFFICE, "8ded5a89"))).collect();
         callers.into_iter().map(|caller| caller.join().unwrap()).collect()
@@ -259,8 +261,11 @@ fn of_many_at_once_exactly_as_many_are_told_as_may_be() {
 
 #[test]
 fn a_flood_of_new_addresses_neither_grows_without_bound_nor_frees_who_is_refused() {
-    let house =
-        House::new(Settings { longest: Duration::from_secs(100_000), first: Duration::from_secs(50_000), ..SETTINGS });
+    let house = House::new(&Settings {
+        longest: Duration::from_secs(100_000),
+        first: Duration::from_secs(50_000),
+        ..settings()
+    });
     for _ in 0..3 {
         house.guesses("2001:db8::1", "8ded5a89");
     }
@@ -268,12 +273,34 @@ fn a_flood_of_new_addresses_neither_grows_without_bound_nor_frees_who_is_refused
         let address = format!("2001:db9:{:x}:{:x}::1", nth >> 16, nth & 0xffff);
         house.asks(&address, &[(Some(&address), Err(Reason::Unknown))]);
     }
-    assert!(house.guard.addresses.len() <= 65_536 && house.guard.identifiers.len() <= 65_536);
+    assert!(house.guard.seen.addresses.len() <= 65_536 && house.guard.seen.identifiers.len() <= 65_536);
     assert_eq!(house.asks("2001:db8::1", &[]), held(50_000_000));
     assert_eq!(house.asks("2001:db8:0:1::1", &[(Some("8ded5a89"), Ok(()))]), held(50_000_000));
     house.wait(200_000_000);
     for _ in 0..64 {
         house.guard.sweep();
     }
-    assert_eq!(house.guard.addresses.len() + house.guard.identifiers.len(), 0);
+    assert_eq!(house.guard.seen.addresses.len() + house.guard.seen.identifiers.len(), 0);
+}
+
+#[test]
+fn a_guard_of_the_same_name_goes_on_where_it_was() {
+    let clock = Clock::manual(UnixTime(1_700_000_000));
+    let guards = Guards::new(clock.clone());
+    let named = |name: &str, failures| Settings { name: name.into(), failures, ..settings() };
+    let before =
+        House { guard: Failures::clone(&guards.open(&[named("a", 3), named("b", 3)])[1]), clock: clock.clone() };
+    for _ in 0..2 {
+        before.guesses(OFFICE, "client");
+    }
+    let after = guards.open(&[named("b", 5), named("c", 3)]);
+    let after = House { guard: Failures::clone(&after[0]), clock };
+    assert_eq!(after.guesses(OFFICE, "client"), Told::Wrong);
+    assert_eq!(after.asks(OFFICE, &[]), Told::Wrong, "five are too many now");
+    let which = Which::default();
+    assert_eq!(
+        guards.list(&which, 9).iter().map(|held| (&*held.limit, held.failures)).collect::<Vec<_>>(),
+        [("b", 3); 2]
+    );
+    assert_eq!((guards.clear(&which), guards.list(&which, 9).len()), (2, 0));
 }
