@@ -25,6 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::gateway::Gateway;
+use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::{Purpose, Store};
 use crate::telemetry;
@@ -56,6 +57,11 @@ pub struct Server {
 impl Server {
     /// Binds every listener and starts serving.
     pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
+        Self::start_with_ledger(loaded, options, None)
+    }
+
+    /// The same with quotas kept by this ledger.
+    pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
         let accepting = CancellationToken::new();
         let draining = CancellationToken::new();
         let world = Arc::new(loaded.world);
@@ -68,7 +74,7 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
-        let limits = Limits::new(None, &options.clock);
+        let limits = Limits::new(ledger, &options.clock);
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {

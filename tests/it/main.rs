@@ -17,6 +17,7 @@ mod framing;
 mod house;
 mod http2;
 mod identity;
+mod limits;
 mod lines;
 mod log;
 mod multiplexed;
