@@ -58,6 +58,11 @@ pub struct Server {
 impl Server {
     /// Binds every listener and starts serving.
     pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
+        Self::start_with_ledger(loaded, options, None)
+    }
+
+    /// The same with quotas kept by this ledger.
+    pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
         let accepting = CancellationToken::new();
         let draining = CancellationToken::new();
         let world = Arc::new(loaded.world);
@@ -70,7 +75,7 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
-        let ledger = store.clone().map(|store| Arc::new(store) as Arc<dyn Ledger>);
+        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
         let limits = Limits::new(ledger, &options.clock);
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);

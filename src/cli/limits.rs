@@ -177,7 +177,7 @@ mod tests {
                 &["failures", "list", "--identifier", "8d", "--address", "::1"],
                 json!({ "items": [] }),
                 "GET /v1/failures?limit=100&address=%3A%3A1&identifier=8d",
-                "network",
+                "NETWORK",
             ),
             (&["failures", "clear", "--all"], json!({ "cleared": 2 }), "DELETE /v1/failures", "2 counters"),
             (

@@ -15,6 +15,8 @@ mod rate;
 mod table;
 mod taking;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub mod usage;
 mod waiting;
 pub mod window;

@@ -143,3 +143,49 @@ impl Hasher for Uniform {
         self.0 = word;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::key::{Keys, Party};
+
+    #[test]
+    fn a_full_table_forgets_nobody_and_grows_no_further() {
+        let (keys, table) = (Keys::default(), Table::new(SHARDS * 4));
+        let names: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+        let here: Vec<Key> =
+            names.iter().map(|name| keys.key(&Party::User(name))).filter(|key| key.shard() == 0).collect();
+        assert!(here.len() > 50);
+        let mut counters = table.lock(0);
+        // Every counter that is there was used; nothing is idle.
+        for (now, key) in here.iter().enumerate() {
+            let settled = counters.settle(*key, (table.most(), now as u64), |used| *used == 0, |_| 0);
+            assert_eq!(settled == *key, now < 4);
+            *counters.settled(settled) += 1;
+        }
+        assert_eq!(counters.all().count(), 5);
+        assert_eq!(*counters.settled(Key::CROWD), here.len() - 4);
+        assert!(here[..4].iter().all(|key| counters.get(*key) == Some(&mut 1)));
+        // Once one of them rests there is room again: searched for at most once a second.
+        *counters.settled(here[0]) = 0;
+        let late = here[10];
+        for (now, expected) in [(SEARCH - 1, Key::CROWD), (SEARCH * 2, late), (SEARCH * 2, late)] {
+            assert_eq!(counters.settle(late, (table.most(), now), |used| *used == 0, |_| 1), expected, "{now}");
+        }
+        assert!(here[1..4].iter().all(|key| counters.get(*key) == Some(&mut 1)));
+        assert_eq!(counters.settle(here[0], (table.most(), SEARCH * 9), |used| *used == 0, |_| 0), Key::CROWD);
+    }
+
+    #[test]
+    fn a_swept_table_gives_its_memory_back() {
+        let (keys, table) = (Keys::default(), Table::new(1 << 20));
+        let mut counters = table.lock(0);
+        for number in 0..5000 {
+            let key = keys.key(&Party::User(&number.to_string()));
+            counters.settle(key, (table.most(), 0), |_| false, |_| number);
+        }
+        assert!(counters.by_key.capacity() >= 5000);
+        counters.sweep(|number| *number > 10);
+        assert!(counters.all().count() == 11 && counters.by_key.capacity() < 500);
+    }
+}

@@ -127,9 +127,9 @@ impl Looked {
             if !self.is_full(place) {
                 continue;
             } else if policy.log_only {
-                tracing::info!(target: "limit", limit, %party, route = caller.route, "would have been refused");
+                tracing::info!(limit, %party, route = caller.route, "would have been refused");
             } else {
-                tracing::debug!(target: "limit", limit, %party, route = caller.route, "no room");
+                tracing::debug!(limit, %party, route = caller.route, "no room");
             }
         }
     }

@@ -32,7 +32,7 @@ fn the_quotas_of_an_account_are_told_by_window() {
         "quota": 100_000, "spent": 1000, "remaining": 99_000,
     });
     assert_eq!(told, json!({ "account": "acme", "quotas": [quota] }));
-    house.patch("/v1/accounts/acme", &json!({ "quota": 500 })).expect(200);
+    house.patch("/v1/accounts/acme", &json!({ "quota": { "hour": 500 } })).expect(200);
     let told = house.get("/v1/usage?account=acme").expect(200);
     assert_eq!((&told["quotas"][0]["quota"], &told["quotas"][0]["remaining"]), (&json!(500), &json!(0)));
     house.clock.advance(Duration::from_hours(1));

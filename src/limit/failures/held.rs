@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::counters::Counter;
 use super::{Address, Failures, network};
@@ -43,15 +42,17 @@ impl Failures {
     pub fn list(&self, which: &Which, most: usize) -> Vec<Held> {
         let (now, unix) = (self.now(), self.seen.clock.unix());
         let at = |millis: u64| UnixTime(unix.0.saturating_sub(now.saturating_sub(millis).div_ceil(1000)));
-        let later =
-            |millis: u64| Some(UnixTime(unix.0 + Duration::from_millis(millis.checked_sub(now)?).as_secs() + 1));
+        let later = |millis: u64| {
+            let left = millis.checked_sub(now).filter(|left| *left > 0)?;
+            Some(UnixTime(unix.0.saturating_add(left.div_ceil(1000))))
+        };
         let held = |network: String, identifier: Option<Mark>, counter: &Counter| Held {
             limit: self.name.clone(),
             network,
             identifier: identifier.map(|Mark(mark)| format!("{mark:016x}")),
             failures: counter.count,
             last: at(counter.last),
-            until: later(counter.until).filter(|_| counter.until > now),
+            until: later(counter.until),
             log_only: self.log_only,
         };
         let mut all = Vec::new();

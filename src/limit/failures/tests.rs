@@ -220,7 +220,7 @@ fn who_only_logs_refuses_nobody_and_counts_as_if() {
     assert_eq!(house.proves("203.0.113.10", "client"), Told::Proven);
     let all = house.all();
     assert_eq!((all.len(), all[0].failures, all[0].log_only), (1, 3, true));
-    assert_eq!(all[0].until, Some(UnixTime(1_700_000_002)));
+    assert_eq!(all[0].until, Some(UnixTime(1_700_000_001)));
 }
 
 #[test]
