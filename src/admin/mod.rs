@@ -7,6 +7,7 @@ mod audit;
 pub mod auth;
 mod body;
 mod bulk;
+mod exchange;
 mod keep;
 mod limits;
 pub mod listener;

@@ -8,8 +8,6 @@ use crate::limit::failures::Settings as Guard;
 use crate::limit::ledger::{Ledger, LedgerEntry};
 use crate::limit::window::Period;
 use crate::limit::{Measure, Per, Policy, Quota};
-use crate::refusal::Reason;
-use crate::scheme::Guard as _;
 
 fn hourly() -> Policy {
     let quota = Quota { cap: NonZeroU64::new(100_000).expect("it is not 0"), period: Period::Hour };
@@ -38,7 +36,7 @@ fn the_quotas_of_an_account_are_told_by_window() {
     house.clock.advance(Duration::from_hours(1));
     assert_eq!(house.get("/v1/usage?account=acme").expect(200)["quotas"][0]["spent"], 0);
     house.get("/v1/usage").is_problem(400, Some("account"));
-    house.get("/v1/usage?account=nobody").is_problem(404, None);
+    house.get("/v1/usage?account=nobody").is_problem(404, Some("id"));
 }
 
 #[test]
@@ -48,9 +46,7 @@ fn what_was_counted_of_wrong_credentials_is_shown_and_forgotten_on_the_record() 
     let guard = Guard { name: "guard".into(), failures: 1, first: span(60), longest: span(900), log_only: false };
     let guards = house.counters.guards.open(&[guard]);
     for address in ["203.0.113.9", "2001:db8::1"] {
-        let watch = guards[0].watch(address.parse().expect("an address"));
-        watch.saw(None, Err(Reason::Unknown));
-        watch.settle(false).expect("it is the first");
+        guards[0].hears_a_guess(address.parse().expect("an address"));
     }
     let listed = house.get("/v1/failures?address=203.0.113.9").expect(200);
     let item = json!({

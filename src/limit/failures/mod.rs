@@ -168,6 +168,14 @@ impl Failures {
         Watch { failures: self, address, nameless: Cell::default(), marked: Cell::default(), held: Cell::new(None) }
     }
 
+    /// One wrong credential from there, that names nobody.
+    #[cfg(test)]
+    pub(crate) fn hears_a_guess(&self, address: IpAddr) {
+        let watch = self.watch(address);
+        watch.saw(None, Err(Reason::Unknown));
+        watch.settle(false).expect("it is looked at");
+    }
+
     /// Forgets a part of what is over; to be called now and then.
     pub fn sweep(&self) {
         let Seen { addresses, identifiers, swept, .. } = &*self.seen;
