@@ -24,7 +24,7 @@ pub(super) struct UnderWay(u32);
 
 impl UnderWay {
     /// Whether there is room for one more.
-    pub(super) fn check(self, concurrency: &Concurrency) -> Verdict {
+    pub(super) fn check(self, concurrency: Concurrency) -> Verdict {
         if self.0 < concurrency.most.get() { Verdict::Room } else { Verdict::Full(RETRY) }
     }
 
@@ -35,9 +35,9 @@ impl UnderWay {
     }
 
     /// Where it stands.
-    pub(super) fn standing(self, concurrency: &Concurrency) -> Standing {
+    pub(super) fn standing(self, concurrency: Concurrency) -> Standing {
         let most = concurrency.most.get();
-        Standing { quota: most.into(), remaining: most.saturating_sub(self.0).into(), reset: None }
+        Standing { quota: most.into(), remaining: most.saturating_sub(self.0).into(), window: None, reset: None }
     }
 
     /// Whether it is as good as none.
@@ -72,12 +72,11 @@ impl Drop for Place {
 /// What a request holds while it is under way; it goes with the body of its answer.
 #[derive(Debug, Default)]
 pub struct Lease {
-    // Boxed only where there is a place: most requests have none.
-    places: Option<Box<Vec<Place>>>,
+    places: Vec<Place>,
 }
 
 impl Lease {
     pub(super) fn add(&mut self, place: Place) {
-        self.places.get_or_insert_default().push(place);
+        self.places.push(place);
     }
 }

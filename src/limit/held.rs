@@ -7,7 +7,6 @@ use super::concurrency::{Concurrency, Lease, Place, UnderWay};
 use super::key::{Caller, Key, Per};
 use super::ledger::LedgerEntry;
 use super::limits::{Gate, Limit, Tallies, name};
-use super::policy::Policy;
 use super::quota::{Quota, Spending};
 use super::rate::{Bucket, Rate};
 use super::table::{Counters, Table};
@@ -15,7 +14,7 @@ use super::tally::{Moment, Standing, Verdict};
 
 /// The locked counter of one limit.
 pub(super) struct Held<'g> {
-    pub(super) policy: &'g Policy,
+    pub(super) limit: &'g Limit,
     shard: usize,
     key: Key,
     counter: Locked<'g>,
@@ -25,7 +24,7 @@ enum Locked<'g> {
     Rate(&'g Rate, MutexGuard<'g, Counters<Bucket>>),
     /// With the quota of this caller.
     Quota(&'g Quota, u64, &'g Arc<Table<Spending>>, MutexGuard<'g, Counters<Spending>>),
-    Concurrency(&'g Concurrency, &'g Arc<Table<UnderWay>>, MutexGuard<'g, Counters<UnderWay>>),
+    Concurrency(Concurrency, &'g Arc<Table<UnderWay>>, MutexGuard<'g, Counters<UnderWay>>),
 }
 
 /// What is to be written down, once nothing is locked any more.
@@ -62,13 +61,11 @@ impl<'g> Held<'g> {
             Tallies::Concurrency(concurrency, table) => {
                 let mut counters = table.lock(shard);
                 let (room, idle) = ((table.most(), now.nanos), |under_way: &UnderWay| under_way.is_idle());
-                (
-                    counters.settle(key, room, idle, |_| UnderWay::default()),
-                    Locked::Concurrency(concurrency, table, counters),
-                )
+                let key = counters.settle(key, room, idle, |_| UnderWay::default());
+                (key, Locked::Concurrency(*concurrency, table, counters))
             }
         };
-        Self { policy, shard, key, counter }
+        Self { limit, shard, key, counter }
     }
 
     /// Whether there is room for one more.
@@ -76,38 +73,42 @@ impl<'g> Held<'g> {
         match &mut self.counter {
             Locked::Rate(rate, counters) => counters.settled(self.key).check(rate, now),
             Locked::Quota(quota, most, _, counters) => counters.settled(self.key).check(quota, *most, now),
-            Locked::Concurrency(concurrency, _, counters) => counters.settled(self.key).check(concurrency),
+            Locked::Concurrency(concurrency, _, counters) => counters.settled(self.key).check(*concurrency),
         }
     }
 
-    /// Counts one more.
-    pub(super) fn take(&mut self, lease: &mut Lease) {
+    /// Counts one more if it is `taken`, and says where it stands then; and what the ledger is to be asked for now.
+    pub(super) fn conclude(&mut self, taken: bool, lease: &mut Lease, now: Moment) -> (Standing, Option<Ask>) {
         match &mut self.counter {
-            Locked::Rate(rate, counters) => counters.settled(self.key).take(rate),
-            Locked::Quota(.., counters) => counters.settled(self.key).take(),
-            Locked::Concurrency(_, table, counters) => {
-                counters.settled(self.key).take();
-                lease.add(Place::new(Arc::clone(table), self.shard, self.key));
+            Locked::Rate(rate, counters) => {
+                let bucket = counters.settled(self.key);
+                if taken {
+                    bucket.take(rate);
+                }
+                (bucket.standing(rate), None)
+            }
+            Locked::Quota(_, most, table, counters) => {
+                let spending = counters.settled(self.key);
+                if taken {
+                    spending.take();
+                }
+                let ask = spending.ask(*most).map(|figure| Ask {
+                    entry: spending.entry(&self.limit.policy.name, figure),
+                    table: Arc::clone(table),
+                    shard: self.shard,
+                    key: self.key,
+                });
+                (spending.standing(*most, now), ask)
+            }
+            Locked::Concurrency(concurrency, table, counters) => {
+                let under_way = counters.settled(self.key);
+                if taken {
+                    under_way.take();
+                    lease.add(Place::new(Arc::clone(table), self.shard, self.key));
+                }
+                (under_way.standing(*concurrency), None)
             }
         }
-    }
-
-    /// Where it stands.
-    pub(super) fn standing(&mut self, now: Moment) -> Standing {
-        match &mut self.counter {
-            Locked::Rate(rate, counters) => counters.settled(self.key).standing(rate),
-            Locked::Quota(_, most, _, counters) => counters.settled(self.key).standing(*most, now),
-            Locked::Concurrency(concurrency, _, counters) => counters.settled(self.key).standing(concurrency),
-        }
-    }
-
-    /// What the ledger is to be asked for now, if anything.
-    pub(super) fn ask(&mut self) -> Option<Ask> {
-        let Locked::Quota(_, most, table, counters) = &mut self.counter else { return None };
-        let spending = counters.settled(self.key);
-        let figure = spending.ask(*most)?;
-        let entry = spending.entry(&self.policy.name, figure);
-        Some(Ask { entry, table: Arc::clone(table), shard: self.shard, key: self.key })
     }
 
     /// Resolves when the ledger has answered one who waits in this shard. Made while the lock is held, it misses no answer.

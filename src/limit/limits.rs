@@ -1,19 +1,21 @@
 //! The counters, which outlive every configuration: a limit of the same name and measure goes on where it was, so that a
 //! reload forgives nobody.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::concurrency::{Concurrency, UnderWay};
+use super::fields::{self, Fields, Writing};
 use super::key::{Key, Keys, Party, Per, others};
 use super::ledger::{Ledger, LedgerEntry};
 use super::policy::{Measure, Policy, PolicyId};
 use super::quota::{Quota, Spending};
 use super::rate::{Bucket, Rate};
 use super::table::{SHARDS, Table};
+use super::taking::Standings;
 use super::tally::Moment;
 use super::usage::Usage;
 use crate::clock::{Clock, UnixTime};
@@ -39,6 +41,8 @@ pub struct Limits {
 pub(super) struct Limit {
     pub(super) policy: Arc<Policy>,
     pub(super) tallies: Tallies,
+    /// How it is described to callers, where that is the same for all of them.
+    pub(super) described: Option<Arc<str>>,
 }
 
 /// The counters of a limit, with what it measures.
@@ -56,7 +60,8 @@ pub struct Gate {
     epoch: Instant,
     pub(super) ledger: Option<Arc<dyn Ledger>>,
     limits: Box<[Limit]>,
-    turn: AtomicUsize,
+    turn: Cell<usize>,
+    writing: RefCell<Writing>,
 }
 
 impl Limits {
@@ -83,7 +88,8 @@ impl Limits {
             epoch: self.epoch,
             ledger: self.ledger.clone(),
             limits: limits.into(),
-            turn: AtomicUsize::new(0),
+            turn: Cell::new(0),
+            writing: RefCell::default(),
         }
     }
 
@@ -101,7 +107,7 @@ impl Limits {
             (Measure::Concurrency(own), Some(Tallies::Concurrency(_, table))) => Tallies::Concurrency(own, table),
             (Measure::Concurrency(own), _) => Tallies::Concurrency(own, Arc::new(Table::new(most))),
         };
-        Limit { policy: Arc::new(policy.clone()), tallies }
+        Limit { policy: Arc::new(policy.clone()), tallies, described: fields::described(policy) }
     }
 
     /// A table with what the ledger held of this limit. A figure of another kind of window means nothing here.
@@ -176,12 +182,18 @@ impl Gate {
         self.keys.key(party)
     }
 
+    /// What a caller is told of these limits.
+    pub(super) fn fields(&self, standings: &Standings<'_>) -> Fields {
+        self.writing.borrow_mut().fields(standings.iter().flatten())
+    }
+
     /// Forgets what does not matter any more: a part of it each time, so that nobody waits for long.
     pub fn sweep(&self, now: Instant, unix: UnixTime) {
         if self.limits.is_empty() {
             return;
         }
-        let (now, shard) = (self.moment(now, unix), self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        let (now, shard) = (self.moment(now, unix), self.turn.get());
+        self.turn.set((shard + 1) % SHARDS);
         for limit in &self.limits {
             match &limit.tallies {
                 Tallies::Rate(rate, table) => table.sweep(shard, |bucket| bucket.is_idle(rate, now)),

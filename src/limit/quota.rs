@@ -87,6 +87,7 @@ impl Spending {
         Standing {
             quota: most,
             remaining: most.saturating_sub(self.spent),
+            window: Some(self.window.end.0 - self.window.start.0),
             reset: Some(self.window.end.0.saturating_sub(now.unix.0)),
         }
     }
@@ -175,7 +176,7 @@ mod tests {
             (NOON, Verdict::Room),
             (NOON + 1, Verdict::Room),
             (NOON + 3000, Verdict::Room),
-            (NOON + 3000, Verdict::Full(Duration::from_secs(600))),
+            (NOON + 3000, Verdict::Full(Duration::from_mins(10))),
             (NOON + 3599, Verdict::Full(Duration::from_secs(1))),
             (NOON + 3600, Verdict::Room),
             // Set back over the edge: what is known goes on.
@@ -204,7 +205,10 @@ mod tests {
             assert_eq!(ask(&mut spending, &quota, 10, NOON), Verdict::Room);
         }
         assert!(matches!(ask(&mut spending, &quota, 4, NOON), Verdict::Full(_)));
-        assert_eq!(spending.standing(4, at(NOON)), Standing { quota: 4, remaining: 0, reset: Some(3600) });
+        assert_eq!(
+            spending.standing(4, at(NOON)),
+            Standing { quota: 4, remaining: 0, window: Some(3600), reset: Some(3600) }
+        );
         assert_eq!(ask(&mut spending, &quota, 6, NOON), Verdict::Room);
     }
 

@@ -7,7 +7,7 @@ use super::concurrency::Lease;
 use super::fields::Fields;
 use super::held::{Ask, Held};
 use super::key::Caller;
-use super::limits::Gate;
+use super::limits::{Gate, Limit};
 use super::policy::{MOST_OF_A_ROUTE, Measure, Policy};
 use super::tally::{Moment, Standing, Verdict};
 use super::waiting::Waiting;
@@ -27,6 +27,9 @@ pub(super) enum Short {
 /// The limits of one request, locked in the order of their names.
 type AllHeld<'g> = [Option<Held<'g>>; MOST_OF_A_ROUTE];
 
+/// Where each of them stands.
+pub(super) type Standings<'g> = [Option<(&'g Limit, Standing)>; MOST_OF_A_ROUTE];
+
 /// Takes from every limit, or from none. What is locked stays so for some hundred nanoseconds.
 pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Result<(Fields, Lease), Short> {
     let now = gate.moment(asked.now.0, asked.now.1);
@@ -36,27 +39,25 @@ pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Resul
     }
     let looked = Looked::at(&mut held, now);
     let (mut lease, mut asks) = (Lease::default(), Vec::<Ask>::new());
+    let mut standings: Standings<'_> = [None; MOST_OF_A_ROUTE];
     for (place, held) in held.iter_mut().flatten().enumerate() {
-        if looked.is_free() && !looked.is_full(place) {
-            held.take(&mut lease);
-        }
-        if looked.refused.is_none() {
-            asks.extend(held.ask());
-        }
+        let taken = looked.is_free() && !looked.is_full(place);
+        let (standing, ask) = held.conclude(taken, &mut lease, now);
+        standings[place] = Some((held.limit, standing));
+        asks.extend(ask);
     }
-    let standings = held.each_mut().map(|held| held.as_mut().map(|held| (held.policy, held.standing(now))));
     drop(held);
     // Only now: the ledger may answer at once, and a log may be slow.
-    asks.into_iter().for_each(|ask| ask.submit(gate));
+    for ask in asks {
+        ask.submit(gate);
+    }
     looked.tell(&standings, caller);
-    let biting = standings.iter().flatten().copied().filter(|(policy, _)| !policy.log_only);
+    let fields = || gate.fields(&standings);
     match looked {
-        Looked { refused: Some((cause, retry)), .. } => {
-            Err(Short::Refused(refusal(cause, retry, Fields::of(biting, now))))
-        }
+        Looked { refused: Some((cause, retry)), .. } => Err(Short::Refused(refusal(cause, retry, fields()))),
         Looked { waiting: Some(_), failed: true, .. } if asked.waited => Err(Short::Refused(unwritten())),
         Looked { waiting: Some(waiting), .. } => Err(Short::Unwritten(waiting)),
-        Looked { waiting: None, .. } => Ok((Fields::of(biting, now), lease)),
+        Looked { waiting: None, .. } => Ok((fields(), lease)),
     }
 }
 
@@ -89,14 +90,14 @@ impl Looked {
     fn at(held: &mut AllHeld<'_>, now: Moment) -> Self {
         let mut looked = Self::default();
         for (place, held) in held.iter_mut().flatten().enumerate() {
-            match (held.check(now), held.policy.log_only) {
+            match (held.check(now), held.limit.policy.log_only) {
                 // What only watches makes nobody wait: it counts on, and is written down when it can be.
                 (Verdict::Room, _) | (Verdict::Unwritten { .. }, true) => {}
                 (Verdict::Full(_), true) => looked.full |= 1 << place,
                 (Verdict::Full(retry), false) => {
                     looked.full |= 1 << place;
                     if looked.refused.is_none_or(|(_, longest)| longest < retry) {
-                        looked.refused = Some((cause(held.policy), retry));
+                        looked.refused = Some((cause(&held.limit.policy), retry));
                     }
                 }
                 (Verdict::Unwritten { failed }, false) => {
@@ -118,15 +119,17 @@ impl Looked {
     }
 
     /// Tells the operator which limits had no room for whom, and aloud where that has no other effect.
-    fn tell(&self, standings: &[Option<(&Policy, Standing)>], caller: &Caller<'_>) {
+    fn tell(&self, standings: &Standings<'_>, caller: &Caller<'_>) {
         if self.full == 0 {
             return;
         }
-        for (place, (policy, _)) in standings.iter().flatten().enumerate() {
+        for (place, (limit, _)) in standings.iter().flatten().enumerate() {
+            let policy = &limit.policy;
             let (limit, party) = (&*policy.name, caller.party(policy.per));
             if !self.is_full(place) {
                 continue;
-            } else if policy.log_only {
+            }
+            if policy.log_only {
                 tracing::info!(limit, %party, route = caller.route, "would have been refused");
             } else {
                 tracing::debug!(limit, %party, route = caller.route, "no room");

@@ -34,6 +34,8 @@ pub(super) struct Standing {
     pub(super) quota: u64,
     /// How many are left.
     pub(super) remaining: u64,
+    /// Seconds in which so many are there again, where it is not the same for all callers.
+    pub(super) window: Option<u64>,
     /// Seconds until all of them are there again; `None` where no clock decides that.
     pub(super) reset: Option<u64>,
 }

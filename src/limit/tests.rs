@@ -128,14 +128,14 @@ fn exactly_so_many_pass_on_many_threads_and_a_refusal_takes_none_of_the_others()
         ([(); 8].map(|()| scene.limits.open(&policies)), ["a", "a2"].map(|key| caller(&register, key)));
     let passed = AtomicU64::new(0);
     thread::scope(|scope| {
-        for (number, gate) in gates.iter().enumerate() {
-            let (scene, passed, principal) = (&scene, &passed, &callers[number % 2]);
+        for (number, gate) in gates.into_iter().enumerate() {
+            let (ids, clock, passed, principal) = (&scene.ids, &scene.clock, &passed, &callers[number % 2]);
             scope.spawn(move || {
                 let address = IpAddr::from([203, 0, 113, 9]);
-                let now = (scene.clock.now(), NOON);
-                let asked = Asked { limits: &scene.ids, route: "r", address, now, waited: false };
+                let now = (clock.now(), NOON);
+                let asked = Asked { limits: ids, route: "r", address, now, waited: false };
                 for _ in 0..2000 {
-                    if take(gate, &asked, &Caller { principal, address, route: "r" }).is_ok() {
+                    if take(&gate, &asked, &Caller { principal, address, route: "r" }).is_ok() {
                         passed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -153,8 +153,8 @@ fn callers_are_counted_apart_and_windows_begin_anew() {
     let (a, a2, b) = (caller(&register, "a"), caller(&register, "a2"), caller(&register, "b"));
     let scene = Scene::new(&[quota("hourly", 3, Per::Account)], None);
     assert_eq!((scene.passed(&a, 2), scene.passed(&a2, 2), scene.passed(&b, 9)), (2, 1, 3));
-    assert_eq!(refused(scene.ask(&a)).retry_after, Some(Duration::from_secs(3600)));
-    scene.clock.advance(Duration::from_secs(3600));
+    assert_eq!(refused(scene.ask(&a)).retry_after, Some(Duration::from_hours(1)));
+    scene.clock.advance(Duration::from_hours(1));
     assert_eq!((scene.passed(&a, 9), scene.passed(&b, 9)), (3, 3));
     let scene = Scene::new(&[quota("hourly", 3, Per::Credential)], None);
     assert_eq!((scene.passed(&a, 9), scene.passed(&a2, 9)), (3, 3));
@@ -198,7 +198,7 @@ fn the_fields_say_where_every_limit_stands() {
     let a = caller(&register(), "a");
     let policies = [concurrency("c", 4, Per::Account), quota("h", 2, Per::Account), rate("r", 50, Per::Account)];
     let scene = Scene::new(&policies, None);
-    scene.clock.advance(Duration::from_secs(2400));
+    scene.clock.advance(Duration::from_mins(40));
     let policy = r#""c";q=4;qu="concurrent-requests", "h";q=2;w=3600, "r";q=50;w=1"#;
     for (status, standing) in [
         (200, r#""c";r=3, "h";r=1;t=1200, "r";r=49;t=1"#),
@@ -215,8 +215,8 @@ fn whoever_comes_back_when_told_finds_room_in_every_limit() {
     let scene = Scene::new(&[quota("h", 1, Per::Account), rate("r", 1, Per::Account)], None);
     assert!(scene.ask(&a).is_ok());
     let refusal = refused(scene.ask(&a));
-    assert_eq!((refusal.cause, refusal.retry_after), (Cause::QuotaExceeded, Some(Duration::from_secs(3600))));
-    scene.clock.advance(Duration::from_secs(3600));
+    assert_eq!((refusal.cause, refusal.retry_after), (Cause::QuotaExceeded, Some(Duration::from_hours(1))));
+    scene.clock.advance(Duration::from_hours(1));
     assert!(scene.ask(&a).is_ok());
 }
 
@@ -286,7 +286,7 @@ fn a_sweep_forgets_what_is_over_and_nothing_else() {
     let held = scene.ask(&a).map_err(|_| ()).unwrap();
     sweep();
     assert!(scene.ask(&a).is_err());
-    scene.clock.advance(Duration::from_secs(3600));
+    scene.clock.advance(Duration::from_hours(1));
     sweep();
     assert_eq!(refused(scene.ask(&a)).cause, Cause::ConcurrencyExceeded);
     drop(held);
@@ -441,6 +441,6 @@ fn a_death_costs_a_block_and_a_good_end_nothing() {
     assert_eq!(poll(waiting(scene.ask(&a))), Poll::Ready(true));
     assert_eq!(scene.passed(&a, 5000) as u64, 1000 - spent - 103);
     // Of the hour before, nothing is left.
-    clock.advance(Duration::from_secs(3600));
+    clock.advance(Duration::from_hours(1));
     assert_eq!(begin().limits.usage(account, clock.unix())[0].spent, 0);
 }

@@ -143,7 +143,7 @@ fn a_refusal_says_why_in_the_dialect_and_when_to_come_back() {
     let upstream = Upstream::start();
     let limits = "[limit.hourly]\nquota = \"1/hour\"\n[limit.live]\nrate = \"5/1s\"";
     let gateway = TestGateway::start(&limited(&upstream, limits, "limits = [\"hourly\", \"live\"]"));
-    gateway.advance(Duration::from_secs(2400));
+    gateway.advance(Duration::from_mins(40));
     let mut wire = gateway.connect();
     assert_eq!(ask(&mut wire, ONE).status, 200);
     gateway.advance(Duration::from_secs(1));
@@ -191,7 +191,7 @@ fn a_rate_lets_a_burst_through_and_then_one_at_a_time() {
     assert_eq!(statuses(&mut wire, ONE, 1), [429]);
     gateway.advance(Duration::from_millis(1));
     assert_eq!(statuses(&mut wire, ONE, 2), [200, 429]);
-    gateway.advance(Duration::from_secs(60));
+    gateway.advance(Duration::from_mins(1));
     assert_eq!(statuses(&mut wire, ONE, 4), [200, 200, 200, 429]);
 }
 
@@ -328,7 +328,9 @@ fn a_limit_that_only_watches_speaks_in_the_log_alone() {
 
 /// A ledger that writes nothing until it is told to.
 #[derive(Default)]
-struct Slow(Mutex<Vec<(LedgerEntry, Box<dyn FnOnce(bool) + Send>)>>);
+struct Slow(Mutex<Vec<(LedgerEntry, Done)>>);
+
+type Done = Box<dyn FnOnce(bool) + Send>;
 
 impl fmt::Debug for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -356,7 +358,7 @@ impl Slow {
 }
 
 impl Ledger for Slow {
-    fn reserve(&self, entry: LedgerEntry, done: Box<dyn FnOnce(bool) + Send>) {
+    fn reserve(&self, entry: LedgerEntry, done: Done) {
         self.0.lock().expect("no question panics").push((entry, done));
     }
 
@@ -365,7 +367,7 @@ impl Ledger for Slow {
     }
 
     fn settle(&self, entries: Vec<LedgerEntry>) {
-        let done: Box<dyn FnOnce(bool) + Send> = Box::new(|_| {});
+        let done: Done = Box::new(|_| {});
         let mut asked = self.0.lock().expect("no question panics");
         asked.clear();
         asked.extend(entries.into_iter().next().map(|entry| (entry, done)));

@@ -64,7 +64,7 @@ pub(super) fn of_route(route: &Route, file: &File, report: &mut Report) -> Optio
     let mut found = None;
     for name in route.limits.as_ref().map(|written| &written.value[..]).unwrap_or_default() {
         let Some(at) = guards.iter().position(|guard| *guard == name.value) else { continue };
-        if found.replace(GuardId(at)).is_some() {
+        if found.replace(GuardId(at)).is_some_and(|before| before != GuardId(at)) {
             report.error(name.place.clone(), Invalid::new("a route has one guard"));
         }
     }

@@ -17,7 +17,7 @@ use crate::units::Span;
 /// The largest number that a header field can carry (RFC 9651 §3.3.1).
 const LARGEST: u64 = 999_999_999_999_999;
 /// The longest period of a rate. Beyond it a rate says little of what happens now.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Every limit, by name, as far as it is right.
 pub(super) fn policies(file: &File, report: &mut Report) -> Vec<Policy> {
@@ -25,12 +25,13 @@ pub(super) fn policies(file: &File, report: &mut Report) -> Vec<Policy> {
     for named in &file.limits {
         plain_name(&named.name, &[], report);
         let Some(table) = &named.table else { continue };
-        policies.extend(policy(&named.name, table, report));
-        if let (Some(quota), None, None | Some(false)) = (&table.quota, &file.store, table.log_only) {
+        let Some(policy) = policy(&named.name, table, report) else { continue };
+        if let (Some(quota), None, false) = (&table.quota, &file.store, policy.log_only) {
             let invalid = Invalid::new("there is no store: with every start, this quota begins anew")
                 .hint("add [store] to keep it over restarts");
             report.warn(quota.place.clone(), invalid);
         }
+        policies.push(policy);
     }
     policies.sort_by(|one, next| one.name.cmp(&next.name));
     policies
@@ -133,27 +134,29 @@ fn nothing() -> Invalid {
     Invalid::new("a limit of 0 would refuse everything").hint("leave the route out instead")
 }
 
-/// The limits of a route, by their places among all limits in the order of their names.
-pub(super) fn of_route(route: &Route, authenticate: &Expression, file: &File, report: &mut Report) -> Vec<PolicyId> {
+/// The limits of a route, by their places among all of them.
+pub(super) fn of_route(
+    route: &Route,
+    authenticate: &Expression,
+    (file, policies): (&File, &[Policy]),
+    report: &mut Report,
+) -> Vec<PolicyId> {
     let Some(written) = &route.limits else { return Vec::new() };
-    let mut names: Vec<&str> =
-        file.limits.iter().filter(|named| !is_guard(named)).map(|named| named.name.value.as_str()).collect();
-    names.sort_unstable();
     let mut limits = Vec::new();
-    for name in &written.value {
-        let Some(at) = position("limit", name, &file.limits, report) else { continue };
-        if is_guard(&file.limits[at]) {
+    for (at, name) in written.value.iter().enumerate() {
+        let Some(limit) = position("limit", name, &file.limits, report) else { continue };
+        if written.value[..at].iter().any(|before| before.value == name.value) {
+            report.error(name.place.clone(), Invalid::new(format!("`{}` holds here already", name.value)));
             continue;
         }
-        counts_somebody(name, &file.limits[at], authenticate, file, report);
-        let id = PolicyId(names.binary_search(&name.value.as_str()).expect("it is one of them"));
-        if limits.contains(&id) {
-            report.error(name.place.clone(), Invalid::new(format!("`{}` holds here already", name.value)));
+        if !is_guard(&file.limits[limit]) {
+            counts_somebody(name, &file.limits[limit], authenticate, file, report);
         }
-        limits.push(id);
+        // One whose own table is wrong has no place, and has been spoken of.
+        limits.extend(policies.iter().position(|policy| *policy.name == *name.value).map(PolicyId));
     }
     limits.sort_unstable();
-    if limits.len() > MOST_OF_A_ROUTE {
+    if written.value.len() > MOST_OF_A_ROUTE {
         let invalid = Invalid::new(format!("a route has {MOST_OF_A_ROUTE} limits at most"));
         report.error(written.place.clone(), invalid);
     }

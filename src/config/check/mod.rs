@@ -60,7 +60,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let limits = limit::policies(&file, report);
     let guards = guard::guards(&file, report);
-    let routes = route::routes(&file, &schemes, report);
+    let routes = route::routes(&file, &schemes, &limits, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
