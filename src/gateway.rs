@@ -25,7 +25,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::envelope::{self, Dialect};
 use crate::forward::{Body, Forwarder, Passage, Way};
-use crate::limit::failures::Opened;
+use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
@@ -243,6 +243,6 @@ impl Answer for Gateway {
     fn sweep(&self) {
         self.forwarder.sweep();
         self.gate.sweep(self.clock.now(), self.clock.unix());
-        self.guards.iter().for_each(|guard| guard.sweep());
+        self.guards.iter().for_each(Failures::sweep);
     }
 }

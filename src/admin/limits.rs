@@ -14,7 +14,7 @@ use crate::record::Directory;
 use crate::store::{Refused, Resource};
 
 /// `GET /v1/usage`
-pub(super) async fn usage(call: Call) -> Result<Response, Problem> {
+pub(super) fn usage(call: &Call) -> Result<Response, Problem> {
     let Some(id) = call.query.text(Parameter::Whose).map(str::to_owned) else {
         return Err(Problem::field(StatusCode::BAD_REQUEST, "account", "say whose: account=ID"));
     };

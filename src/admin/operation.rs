@@ -214,7 +214,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         about: "Says where the quotas of an account stand",
         query: &[Parameter::Whose],
         gives: Gives::Usage,
-        serve: Serve::House(|call| Box::pin(limits::usage(call))),
+        serve: Serve::House(|call| Box::pin(std::future::ready(limits::usage(&call)))),
         ..READS
     },
     Operation {

@@ -105,7 +105,7 @@ impl Failures {
                 let listing = operator.call(which.of(Call::get(&["failures"]), Some(&limit)))?;
                 let items = listing["items"].as_array().map(Vec::as_slice).unwrap_or_default();
                 if *json {
-                    return Ok(items.iter().map(|item| format!("{item}\n")).collect());
+                    return Ok(items.iter().flat_map(|item| [item.to_string(), "\n".to_owned()]).collect());
                 }
                 let keys = ["network", "identifier", "failures", "last", "until", "limit"];
                 Ok(table(&keys, items, lines))

@@ -63,11 +63,11 @@ pub(super) fn sweep(desk: &mut Desk<'_>, now: UnixTime) -> Result<bool, redb::Er
     Ok(keys.len() == SWEEP)
 }
 
+/// A table that is looked at.
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 /// A table, where the file has it.
-pub(super) fn table(
-    look: &ReadTransaction,
-    shelf: Shelf,
-) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, TableError> {
+pub(super) fn table(look: &ReadTransaction, shelf: Shelf) -> Result<Option<Rows>, TableError> {
     match look.open_table(shelf.definition()) {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) if shelf == Shelf::Spent => Ok(None),
@@ -81,10 +81,11 @@ fn rows(look: &ReadTransaction, now: UnixTime) -> Result<Vec<LedgerEntry>, redb:
     let mut entries = Vec::new();
     for row in table.range::<&[u8]>(from.as_slice()..)? {
         let (key, value) = row?;
-        match entry(key.value(), value.value()) {
-            Some(entry) => entries.push(entry),
-            None => tracing::error!("a row of what quotas have spent cannot be read, and is passed over"),
+        let entry = entry(key.value(), value.value());
+        if entry.is_none() {
+            tracing::error!("a row of what quotas have spent cannot be read, and is passed over");
         }
+        entries.extend(entry);
     }
     Ok(entries)
 }

@@ -56,7 +56,7 @@ impl Reservation {
         Self { entries, done: Some(done) }
     }
 
-    fn is_written(mut self) {
+    fn succeed(mut self) {
         if let Some(done) = self.done.take() {
             done(true);
         }
@@ -241,7 +241,7 @@ impl Writer {
             }
         }
         if failed.is_none() {
-            reservations.into_iter().for_each(Reservation::is_written);
+            reservations.into_iter().for_each(Reservation::succeed);
         }
         let used = if adopted.is_empty() || failed.is_some() { HashSet::new() } else { peppers(&done) };
         for told in done {
