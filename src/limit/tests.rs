@@ -309,10 +309,13 @@ enum Mood {
 
 type Done = Box<dyn FnOnce(bool) + Send>;
 
+/// Limit, key and window.
+type Line = (Box<str>, Box<str>, super::window::Window);
+
 /// A ledger in memory.
 struct Book {
     mood: Mutex<Mood>,
-    written: Mutex<HashMap<(Box<str>, Box<str>, super::window::Window), u64>>,
+    written: Mutex<HashMap<Line, u64>>,
     asked: Mutex<Vec<(LedgerEntry, Done)>>,
 }
 
@@ -373,7 +376,9 @@ impl Ledger for Book {
     }
 
     fn settle(&self, entries: Vec<LedgerEntry>) {
-        entries.into_iter().for_each(|entry| self.put(entry));
+        for entry in entries {
+            self.put(entry);
+        }
     }
 }
 
