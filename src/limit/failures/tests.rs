@@ -7,7 +7,7 @@ use crate::record::Kind;
 
 const OFFICE: &str = "203.0.113.9";
 fn settings() -> Settings {
-    let (first, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+    let (first, longest) = (Duration::from_secs(1), Duration::from_mins(1));
     Settings { name: "guard".into(), failures: 3, first, longest, log_only: false }
 }
 
