@@ -32,6 +32,7 @@ mod pki;
 mod placement;
 mod plan;
 mod pool;
+mod recipes;
 mod secrecy;
 mod securevideo;
 mod sizes;

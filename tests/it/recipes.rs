@@ -1,0 +1,300 @@
+//! The recipes as an operator uses them: host names, addresses and files are put in, `vidgate store init` makes the store,
+//! `vidgate import` takes the keys that exist, and then every route lets in whom it is for and refuses the others in the
+//! vendor's own words.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use vidgate::clock::Clock;
+
+use crate::credentials::{ACC, BASIC, INNER, KEY, WATCH};
+use crate::house::TestGateway;
+use crate::pki::{Pki, dial};
+use crate::upstream::Upstream;
+
+/// vendors 1.3: a group's token.
+const SI: &str = "eyJ0b2tlbiI6ICJzaGFyZS5leUp6YVNJNklERTRmUS42NTE1ZWNjYXRiYzFmYWIwMC5YVi1UdFMyOHUtRWVDUFY1dEZZcEpRR0J0X1EiLCAiYXBpIjogIndlYi5leGFtcGxlLnRlc3QifQ==";
+const STREAMING: &str = "share.eyJzaSI6IDR9.61a964c3tbc1fab00.AAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const IDENTIFIER: &str = "8ded5a89051a9a01a389bcdf1e174";
+const SECRET: &str = "99176b1d244c484ed65dd792abc1";
+
+/// A recipe in use.
+struct Kitchen {
+    pki: Pki,
+    upstream: Upstream,
+    gateway: TestGateway,
+}
+
+/// What is asked: the listener, the client's certificate, the request's first line without its version, a header field, and
+/// the body; then the status and a part of the answer.
+type Walk<'a> = (&'a str, &'a str, &'a str, &'a str, u16, &'a str);
+
+impl Kitchen {
+    /// Edits `recipe`, imports `keys`, and starts it.
+    fn new(recipe: &str, edits: &[(&str, &str)], keys: impl FnOnce(&Pki) -> String) -> Self {
+        let upstream = Upstream::answering(|request| {
+            let status = if request.target.ends_with("/broken") { "503 Busy" } else { "200 OK" };
+            format!("HTTP/1.1 {status}\r\nContent-Length: 11\r\n\r\nupstream-ok").into_bytes()
+        });
+        let pki = Pki::new();
+        pki.issue("server", &["localhost"]);
+        pki.issue("company", &[]);
+        pki.issue("colleague", &[]);
+        pki.issue_as("gone", &[], |params| params.serial_number = Some(7.into()));
+        pki.revoke(&[7], 4000);
+        fs::write(pki.path().join("admin.token"), "0123456789abcdef0123456789abcdef\n").expect("written");
+        for secret in ["admin.token", "server.key"] {
+            fs::set_permissions(pki.path().join(secret), Permissions::from_mode(0o600)).expect("it is ours");
+        }
+        let text = fs::read_to_string(Path::new("config/recipes").join(recipe)).expect("the recipe");
+        let own = format!("http://{}", upstream.address());
+        let edits = [
+            ("0.0.0.0:8443", "127.0.0.1:0"),
+            ("127.0.0.1:9443", "127.0.0.1:0"),
+            ("tls/cert.pem", "server.pem"),
+            ("tls/key.pem", "server.key"),
+        ]
+        .iter()
+        .chain(edits);
+        let text = edits.fold(text, |text, (from, to)| {
+            assert!(text.contains(from), "{recipe} has no {from}");
+            text.replace(from, &to.replace("UPSTREAM", &own))
+        });
+        fs::write(pki.path().join("vidgate.toml"), &text).expect("written");
+        run(pki.path(), &["store", "init", "--config", "vidgate.toml"], "");
+        run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys(&pki));
+        let said = run(pki.path(), &["check", "--config", "vidgate.toml"], "");
+        assert!(!said.contains("warning"), "{said}");
+        let gateway = TestGateway::start_at(Clock::system().unix(), &text, pki.path(), 2);
+        Self { pki, upstream, gateway }
+    }
+
+    /// Asks over TLS, and says the status and the whole answer.
+    fn ask(&self, listener: &str, certificate: &str, line: &str, fields: &str) -> (u16, String) {
+        let client = match certificate {
+            "" => self.pki.client(&[]),
+            file => self.pki.presenting(&self.pki, file, &[]),
+        };
+        let mut secure = dial(self.gateway.address(listener), "localhost", &Arc::new(client)).expect("a handshake");
+        let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
+        write!(secure, "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n").expect("it is taken");
+        let mut text = String::new();
+        secure.read_to_string(&mut text).expect("an answer, and its end");
+        (text.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), text)
+    }
+
+    /// Walks all of it; what is refused must not have reached the upstream.
+    fn walk(&self, walks: &[Walk<'_>]) {
+        for (listener, certificate, line, fields, status, part) in walks {
+            let before = self.upstream.seen().len();
+            let (got, text) = self.ask(listener, certificate, line, fields);
+            assert!(got == *status && text.contains(part), "{line} {fields} {certificate}\n{text}");
+            let passed = self.upstream.seen().len() > before;
+            assert_eq!(passed, text.contains("upstream-ok") || *part == MASKED, "{line} {fields} {certificate}");
+        }
+    }
+}
+
+/// Runs the program, which must end well.
+fn run(folder: &Path, words: &[&str], input: &str) -> String {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_vidgate"))
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    process.stdin.take().expect("it is piped").write_all(input.as_bytes()).ok();
+    let output = process.wait_with_output().expect("the program ends");
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).expect("it is text")).concat();
+    assert!(output.status.success(), "{words:?}: {said}");
+    said
+}
+
+const OK: &str = "upstream-ok";
+const WHO: &str = r#""errorType":"invalid_auth""#;
+const MAY_NOT: &str = r#""errorType":"access_deny""#;
+const NO_CERTIFICATE: &str = "No required SSL certificate was sent";
+const BAD_CERTIFICATE: &str = "The SSL certificate error";
+const MESSAGE: &str = r#""Message": "#;
+const MASKED: &str = r#""Message":"#;
+
+const VXG: &[(&str, &str)] = &[
+    ("0.0.0.0:9000", "127.0.0.1:0"),
+    ("tls/ops.pem", "ca.pem"),
+    ("tls/ops.crl", "ca.crl"),
+    ("http://10.0.0.5:8000", "UPSTREAM"),
+];
+
+fn vxg_keys(_: &Pki) -> String {
+    format!(
+        r#"
+{{"resource":"account","id":"acme"}}
+{{"resource":"account","id":"rival"}}
+{{"resource":"license_key","id":"main","account":"acme","key":"{KEY}"}}
+{{"resource":"camera","id":"248527","account":"acme"}}
+{{"resource":"camera","id":"11","account":"acme"}}
+{{"resource":"camera","id":"12","account":"rival"}}
+{{"resource":"token","id":"all","camera":"248527","token":"{ACC}"}}
+{{"resource":"token","id":"watch","camera":"11","scopes":["watch"],"token":"{WATCH}"}}
+{{"resource":"token","id":"streaming","camera":"11","scopes":["streaming"],"token":"{STREAMING}"}}
+{{"resource":"camera_group","id":"18","account":"acme","cameras":["248527"]}}
+{{"resource":"token","id":"group","group":"18","token":"{SI}"}}
+{{"resource":"admin_certificate","id":"company","account":"acme","subject":"company"}}
+{{"resource":"admin_certificate","id":"gone","account":"acme","subject":"gone"}}
+"#
+    )
+}
+
+#[test]
+fn every_recipe_is_walked_here() {
+    let files = fs::read_dir("config/recipes").expect("the folder").map(|entry| entry.expect("an entry").file_name());
+    let names: BTreeSet<_> = files.map(|name| name.into_string().expect("a plain name")).collect();
+    assert_eq!(names, BTreeSet::from(["securevideo.toml".to_owned(), "vxg.toml".to_owned()]));
+}
+
+#[test]
+fn vxg_lets_in_whom_each_route_is_for() {
+    let kitchen = Kitchen::new("vxg.toml", VXG, vxg_keys);
+    let credentials = [("LKey", KEY), ("Acc", ACC), ("Acc", WATCH), ("SI", SI)];
+    let [lkey, acc, watch, si] =
+        &credentials.map(|(word, credential)| format!("Authorization: {word} {credential}"));
+    let spaced = &*acc.replace("Acc ", "acc  ");
+    let (played, streamed) = (
+        &*format!("GET /api/v4/storage/records/?token={INNER}"),
+        &*format!("GET /api/v4/live/source/?token={STREAMING}"),
+    );
+    let watched = &*format!("GET /api/v4/live/watch/?token={STREAMING}");
+    kitchen.walk(&[
+        ("public", "", "GET /api/v2/cameras/248527/limits/", lkey, 200, OK),
+        ("public", "", "GET /api/v2/cameras/12/", lkey, 403, MAY_NOT),
+        ("public", "", "GET /api/v2/cameras/248527/", acc, 401, WHO),
+        ("public", "", "GET /api/v2/account/", lkey, 200, OK),
+        ("public", "", "GET /api/v2/account/", acc, 401, WHO),
+        ("public", "", "GET /api/v3/channels/248527/", lkey, 200, OK),
+        ("public", "", "GET /api/v3/channels/12/", lkey, 403, MAY_NOT),
+        ("public", "", "GET /api/v3/channels/", lkey, 200, OK),
+        ("public", "", "GET /api/v3/channels/", "Authorization: LKey wrong", 401, WHO),
+        ("public", "", "GET /api/v4/live/watch/", acc, 200, OK),
+        ("public", "", "GET /api/v4/live/watch/", spaced, 200, OK),
+        ("public", "", "GET /api/v4/live/watch/", lkey, 401, WHO),
+        ("public", "", played, "", 200, OK),
+        ("public", "", "PUT /api/v4/channel/", watch, 403, MAY_NOT),
+        ("public", "", "GET /api/v4/live/watch/", watch, 200, OK),
+        ("public", "", streamed, "", 200, OK),
+        ("public", "", watched, "", 403, MAY_NOT),
+        ("public", "", "GET /api/v4/live/source/", watch, 403, MAY_NOT),
+        ("public", "", "POST /api/v4/meta/filter/", watch, 200, OK),
+        ("public", "", "POST /api/v4/meta/filter/", si, 401, WHO),
+        ("public", "", "GET /api/v5/channels/?preview=true", si, 200, OK),
+        ("public", "", "GET /api/v5/channels/248527/", si, 200, OK),
+        ("public", "", "GET /api/v5/channels/11/", si, 403, MAY_NOT),
+        ("public", "", "GET /api/v5/channels/", acc, 401, WHO),
+        ("public", "", "GET /docs/", "", 200, OK),
+        ("public", "", "POST /docs/", "", 405, ""),
+        ("public", "", "GET /api/v2/admin/users/", lkey, 403, MAY_NOT),
+        ("super_admin", "company", "GET /api/v2/admin/users/", "", 200, OK),
+        ("super_admin", "", "GET /api/v2/admin/users/", lkey, 400, NO_CERTIFICATE),
+        ("super_admin", "gone", "GET /api/v2/admin/users/", "", 400, BAD_CERTIFICATE),
+        ("super_admin", "company", "GET /api/v3/channels/", lkey, 404, ""),
+    ]);
+    let (status, text) = kitchen.ask("super_admin", "colleague", "GET /api/v2/admin/users/", "");
+    assert!((400..404).contains(&status) && !text.contains(OK), "{text}");
+    let kept = kitchen.upstream.seen();
+    let first = kept.first().expect("it was asked");
+    assert_eq!(first.header("authorization"), Some(&*format!("LKey {KEY}")));
+    assert_eq!(first.header("x-vidgate-account"), Some("acme"));
+}
+
+#[test]
+fn vxg_with_accounts_and_tokens_of_its_own_and_removed_credentials() {
+    let edits = [
+        VXG,
+        &[
+            ("# [[route]]\n# name = \"users\"\n# listeners = [\"super_admin\"]\n# path = \"/api/v2/admin/users/{*rest}\"\n# authenticate = \"ops\"\n# endpoint = \"vxg_users\"\n# dialect = \"vxg_admin\"\n",
+             "[[route]]\nname = \"users\"\nlisteners = [\"super_admin\"]\npath = \"/api/v2/admin/users/{*rest}\"\nauthenticate = \"ops\"\nendpoint = \"vxg_users\"\ndialect = \"vxg_admin\"\n"),
+            ("# [[route]]\n# name = \"channels\"\n# listeners = [\"public\"]\n# path = \"/api/v3/channels/\"\n# authenticate = \"license\"\n# endpoint = \"vxg_tokens\"\n# dialect = \"vxg\"\n",
+             "[[route]]\nname = \"channels\"\nlisteners = [\"public\"]\npath = \"/api/v3/channels/\"\nauthenticate = \"license\"\nendpoint = \"vxg_tokens\"\ndialect = \"vxg\"\n"),
+            ("authenticate = \"license\"\ncamera = { path = \"id\" }\nforward = \"vms\"\ncredential = \"keep\"\n",
+             "authenticate = \"license or camera\"\ncamera = { path = \"id\" }\nforward = \"vms\"\ncredential = \"keep\"\n"),
+            ("credential = \"keep\"", "credential = \"remove\""),
+        ],
+    ]
+    .concat();
+    let kitchen = Kitchen::new("vxg.toml", &edits, vxg_keys);
+    let lkey = &*format!("Authorization: LKey {KEY}");
+    let acc = &*format!("Authorization: Acc {ACC}");
+    let own = &*format!("GET /api/v2/cameras/248527/?token={INNER}");
+    let others = &*format!("GET /api/v2/cameras/11/?token={INNER}");
+    kitchen.walk(&[
+        ("super_admin", "company", "GET /api/v2/admin/users/", "", 200, r#""objects""#),
+        ("super_admin", "", "GET /api/v2/admin/users/", "", 400, NO_CERTIFICATE),
+        ("super_admin", "company", "GET /api/v2/admin/servers/", "", 200, OK),
+        ("public", "", "GET /api/v3/channels/", lkey, 200, r#""objects""#),
+        ("public", "", "GET /api/v3/channels/", acc, 401, WHO),
+        ("public", "", own, "", 200, OK),
+        ("public", "", others, "", 403, MAY_NOT),
+        ("public", "", "GET /api/v2/account/", acc, 401, WHO),
+    ]);
+    let seen = kitchen.upstream.seen();
+    assert!(seen.iter().all(|one| one.header("authorization").is_none() && !one.target.contains("token")), "{seen:?}");
+}
+
+fn securevideo_keys(_: &Pki) -> String {
+    let elsewhere = r#""addresses":["198.51.100.7"]"#;
+    format!(
+        r#"
+{{"resource":"account","id":"clinic","addresses":["127.0.0.1"],"quota":{{"hour":6}}}}
+{{"resource":"api_client","id":"{IDENTIFIER}","account":"clinic","secret":"{SECRET}"}}
+{{"resource":"account","id":"ward",{elsewhere}}}
+{{"resource":"api_client","id":"ward-identifier","account":"ward","secret":"secret-of-the-ward"}}
+"#
+    )
+}
+
+#[test]
+fn securevideo_lets_in_whom_each_route_is_for() {
+    let edits = [("https://api.securevideo.com", "UPSTREAM"), ("\"/client/{*rest}\"", "\"/widget/{*rest}\"")];
+    let kitchen = Kitchen::new("securevideo.toml", &edits, securevideo_keys);
+    let basic = &*format!("Authorization: Basic {BASIC}");
+    let ward = &*format!("Authorization: Basic {}", STANDARD.encode("ward-identifier:secret-of-the-ward"));
+    let wrong = &*format!("Authorization: Basic {}", STANDARD.encode("ward-identifier:wrong"));
+    let text = &*format!("{basic}\r\nContent-Type: text/plain\r\nContent-Length: 0");
+    let page = &*format!("GET /widget/session?APIKEY={IDENTIFIER}");
+    let from_ward = "GET /Widget/session?apiKey=ward-identifier";
+    let leaked = &*format!("GET /user?x={SECRET}");
+    let server = &*format!("GET /user?apiKey={IDENTIFIER}");
+    kitchen.walk(&[
+        ("public", "", "GET /user", basic, 200, OK),
+        ("public", "", "GET /USER/2112", text, 200, OK),
+        ("public", "", "GET /user", "", 401, MESSAGE),
+        ("public", "", "GET /user", wrong, 401, MESSAGE),
+        ("public", "", "GET /user", ward, 412, "Request Must Be From a Whitelisted IP Address"),
+        ("public", "", leaked, basic, 401, MESSAGE),
+        ("public", "", server, "", 401, MESSAGE),
+        ("public", "", "GET /broken", basic, 503, MASKED),
+        ("public", "", page, "", 200, OK),
+        ("public", "", from_ward, "", 200, OK),
+        ("public", "", "GET /widget/session", "", 401, MESSAGE),
+        ("public", "", "GET /account/usage", basic, 200, "\"quota\""),
+        ("public", "", "GET /Account/Usage", "", 401, MESSAGE),
+        ("public", "", "GET /recordings/1", basic, 501, MESSAGE),
+        ("public", "", "GET /recordings/1", wrong, 401, MESSAGE),
+    ]);
+    let post = |kind: &str| format!("{basic}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0");
+    kitchen.walk(&[
+        ("public", "", "POST /user", &post("text/plain"), 415, MESSAGE),
+        ("public", "", "POST /user", &post("application/json"), 200, OK),
+    ]);
+    // The hour's quota of six is spent.
+    kitchen.walk(&[("public", "", "GET /user", basic, 429, MESSAGE), ("public", "", "GET /user", ward, 412, MESSAGE)]);
+    assert_eq!(kitchen.upstream.seen()[0].header("authorization"), Some(&*format!("Basic {BASIC}")));
+}
