@@ -165,8 +165,7 @@ fn every_recipe_is_walked_here() {
 fn vxg_lets_in_whom_each_route_is_for() {
     let kitchen = Kitchen::new("vxg.toml", VXG, vxg_keys);
     let credentials = [("LKey", KEY), ("Acc", ACC), ("Acc", WATCH), ("SI", SI)];
-    let [lkey, acc, watch, si] =
-        &credentials.map(|(word, credential)| format!("Authorization: {word} {credential}"));
+    let [lkey, acc, watch, si] = &credentials.map(|(word, credential)| format!("Authorization: {word} {credential}"));
     let spaced = &*acc.replace("Acc ", "acc  ");
     let (played, streamed) = (
         &*format!("GET /api/v4/storage/records/?token={INNER}"),
@@ -289,7 +288,8 @@ fn securevideo_lets_in_whom_each_route_is_for() {
         ("public", "", "GET /recordings/1", basic, 501, MESSAGE),
         ("public", "", "GET /recordings/1", wrong, 401, MESSAGE),
     ]);
-    let post = |kind: &str| format!("{basic}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0");
+    let post =
+        |kind: &str| format!("{basic}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0");
     kitchen.walk(&[
         ("public", "", "POST /user", &post("text/plain"), 415, MESSAGE),
         ("public", "", "POST /user", &post("application/json"), 200, OK),

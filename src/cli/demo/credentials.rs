@@ -39,18 +39,28 @@ pub(super) struct Vxg {
     pub(super) license_key_disabled: String,
     /// Two that nobody has yet: a guest's first one, and the one that takes its place.
     pub(super) guests: [String; 2],
+    /// Two for an account that is yet to come.
+    pub(super) newcomers: [String; 2],
     /// Everything on one camera.
     pub(super) all: CameraToken,
     /// Only looking at another camera.
     pub(super) watch: CameraToken,
     /// One whose own lifetime is over.
     pub(super) expired: CameraToken,
+    /// Only what is being streamed, of the camera that `all` is for.
+    pub(super) streaming: CameraToken,
+    /// For a camera that is not there yet.
+    pub(super) later: CameraToken,
+    /// For a group: its share token, and what goes behind `Authorization: SI`.
+    pub(super) group: (String, String),
 }
 
 /// An access token for one camera.
 pub(super) struct CameraToken {
     /// The camera.
     pub(super) camera: u32,
+    /// The number of the sharing that it stands for.
+    pub(super) sharing: u32,
     /// What goes into `?token=`.
     pub(super) share: String,
     /// What goes behind `Authorization: Acc`: base64 over JSON that holds the share token.
@@ -61,6 +71,10 @@ pub(super) struct CameraToken {
 
 /// An API identifier and its secret.
 pub(super) struct SecureVideo {
+    /// Of a customer who may ask once an hour: the identifier, and the secret.
+    pub(super) modest: (String, String),
+    /// Of a customer whose servers are elsewhere.
+    pub(super) elsewhere: (String, String),
     /// The identifier: the user name of Basic.
     pub(super) identifier: String,
     /// The secret: its password.
@@ -116,15 +130,21 @@ impl Credentials {
 impl Vxg {
     fn create(now: UnixTime) -> Result<Self, Trouble> {
         let license_key = || word(14).map(|word| format!("v3.{word}"));
+        let share = share_token(18, now, SHARE_LIFETIME, &random::<20>()?);
+        let access = STANDARD.encode(format!("{{\"token\": \"{share}\", \"api\": \"web.example.test\"}}"));
         let long_ago = UnixTime(now.0.saturating_sub(7200));
         Ok(Self {
             license_key: license_key()?,
             license_key_expired: license_key()?,
             license_key_disabled: license_key()?,
             guests: [guest(), guest()],
+            newcomers: [license_key()?, license_key()?],
             all: CameraToken::create(248_527, "all", now, SHARE_LIFETIME)?,
             watch: CameraToken::create(248_528, "watch", now, SHARE_LIFETIME)?,
             expired: CameraToken::create(248_529, "all", long_ago, 3600)?,
+            streaming: CameraToken::create(248_527, "streaming", now, SHARE_LIFETIME)?,
+            later: CameraToken::create(248_530, "all", now, SHARE_LIFETIME)?,
+            group: (share, access),
         })
     }
 }
@@ -136,9 +156,10 @@ fn guest() -> String {
 
 impl CameraToken {
     fn create(camera: u32, scope: &'static str, issued: UnixTime, lifetime: u64) -> Result<Self, Trouble> {
-        let share = share_token(camera - 12_888, issued, lifetime, &random::<20>()?);
+        let sharing = camera - 12_888;
+        let share = share_token(sharing, issued, lifetime, &random::<20>()?);
         let access = access_token(camera, scope, &share);
-        Ok(Self { camera, share, access, scope })
+        Ok(Self { camera, sharing, share, access, scope })
     }
 
     /// An access token around a share token that nobody was given.
@@ -169,7 +190,9 @@ fn access_token(camera: u32, scope: &str, share: &str) -> String {
 
 impl SecureVideo {
     fn create() -> Result<Self, Trouble> {
-        Ok(Self { identifier: hex(&random::<15>()?), secret: hex(&random::<15>()?) })
+        let text = || random::<15>().map(|bytes| hex(&bytes));
+        let pair = || Ok::<_, Trouble>((text()?, text()?));
+        Ok(Self { modest: pair()?, elsewhere: pair()?, identifier: text()?, secret: text()? })
     }
 }
 

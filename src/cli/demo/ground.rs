@@ -1,7 +1,7 @@
 //! Everything that runs while the demo runs, and everything that a client must know to speak to it.
 
 use super::Trouble;
-use super::config::{self, Files, SUPER_ADMIN};
+use super::config::{self, Files, OWN, SUPER_ADMIN};
 use super::credentials::Credentials;
 use super::folder::Folder;
 use super::pki::Pki;
@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) sites: Vec<Site>,
     /// Where the super-admin's listener is.
     pub(super) super_admin: String,
+    /// Where vidgate owns VXG's cameras and tokens: `http://127.0.0.1:PORT`.
+    pub(super) own: String,
     /// The admin API, if there is one.
     pub(super) admin: Option<Admin>,
     /// What to present.
@@ -84,10 +86,11 @@ impl Ground {
             upstream: format!("http://{}", upstreams.address(vendor)),
         });
         let super_admin = format!("https://localhost:{}", port(&server, SUPER_ADMIN));
+        let own = format!("http://127.0.0.1:{}", port(&server, OWN));
         let admin = server
             .admin_address()
             .map(|address| Admin { url: format!("http://{address}"), token: credentials.admin_token.clone() });
-        let facts = Facts { sites: sites.into(), super_admin, admin, credentials, pki, files };
+        let facts = Facts { sites: sites.into(), super_admin, own, admin, credentials, pki, files };
         Ok((Self { server, _upstreams: upstreams, _folder: folder }, facts))
     }
 

@@ -123,6 +123,7 @@ mod tests {
         let description = describe(&Facts {
             sites: Vendor::ALL.map(site).into(),
             super_admin: String::new(),
+            own: String::new(),
             admin: Some(Admin { url: String::new(), token: String::new() }),
             pki: Pki::create(&folder, now).unwrap(),
             files: config::write(&folder, &credentials, &upstreams).unwrap(),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::cases::Case;
+use super::cases::{Case, Story};
 use super::ground::Facts;
 use super::vendor::Vendor;
 
@@ -32,7 +32,7 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
             about(vendor)
         )?;
         for (heading, style, accepted) in [("accepted", ACCEPTED, true), ("refused", REFUSED, false)] {
-            let of_group = |case: &&Case| case.vendor == vendor && case.accepted == accepted && !case.told;
+            let of_group = |case: &&Case| case.vendor == vendor && case.accepted == accepted && case.told.is_none();
             let mut group = cases.iter().filter(of_group).peekable();
             if group.peek().is_some() {
                 writeln!(out, "\n  {style}{heading}{style:#}")?;
@@ -40,9 +40,9 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
             group.try_for_each(|case| line(case, style, &mut out))?;
         }
     }
-    if let Some(admin) = &facts.admin {
-        writeln!(out, "\n{TITLE}The life of a licence key{TITLE:#}   {}   {QUIET}{}{QUIET:#}\n", admin.url, LIFE)?;
-        for case in cases.iter().filter(|case| case.told) {
+    for story in Story::ALL.into_iter().filter(|story| cases.iter().any(|case| case.told == Some(*story))) {
+        writeln!(out, "\n{TITLE}{}{TITLE:#}   {QUIET}{LIFE}{QUIET:#}\n", story.title())?;
+        for case in cases.iter().filter(|case| case.told == Some(story)) {
             line(case, if case.status < 400 { ACCEPTED } else { REFUSED }, &mut out)?;
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
     out.flush()
 }
 
-const LIFE: &str = "the admin API; the lines build on each other, from the first to the last, and can be repeated";
+const LIFE: &str = "the lines build on each other, from the first to the last, and can be repeated";
 
 fn line(case: &Case, style: Style, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  {style}# {}{style:#} {QUIET}{}{QUIET:#}\n  {}", case.status, case.what, case.curl.line())
@@ -58,8 +58,8 @@ fn line(case: &Case, style: Style, out: &mut impl Write) -> io::Result<()> {
 
 fn about(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::Vxg => "LKey on v2 and v3, Acc and ?token= on v4",
-        Vendor::SecureVideo => "Basic, from a listed address",
+        Vendor::Vxg => "LKey on v2 and v3, Acc and ?token= on v4, SI on v5, certificates for the super-admin API",
+        Vendor::SecureVideo => "Basic over TLS, from a listed address, and ?apiKey= where browsers call",
         Vendor::Voximplant => "Bearer with an RS256 token; refusals not yet in the vendor's own words",
         Vendor::CameraTag | Vendor::Multicam => "not served yet",
     }

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams,
+    RsaKeySize, SanType, SerialNumber, date_time_ymd,
 };
 
 use super::Trouble;
@@ -15,6 +16,8 @@ use crate::clock::UnixTime;
 
 /// How long the certificates are good, from a day before the start: less than the 825 days that some clients allow.
 const DAYS: i64 = 30;
+/// The serial number of the certificate that has been revoked.
+const REVOKED: u64 = 7;
 
 /// Where a client finds what it needs, all as PEM. The gateway's own pair lies beside it: `server.pem`, `server.key`.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub(super) struct Pki {
     pub(super) ca: PathBuf,
     /// A certificate that a client of the super-admin API presents, and its key.
     pub(super) client: Pair,
+    /// One of the same authority that has been revoked.
+    pub(super) revoked: Pair,
+    /// One of another authority.
+    pub(super) stranger: Pair,
 }
 
 /// A certificate and its key.
@@ -47,7 +54,16 @@ impl Pki {
         ];
         let client = params("demo operator", now, ExtendedKeyUsagePurpose::ClientAuth)?;
         issue(folder, "server", &server, &issuer)?;
-        Ok(Self { ca, client: issue(folder, "client", &client, &issuer)? })
+        let mut gone = params("demo operator", now, ExtendedKeyUsagePurpose::ClientAuth)?;
+        gone.serial_number = Some(SerialNumber::from(REVOKED));
+        folder.write("ca.crl", &revocations(now)?.signed_by(&issuer)?.pem()?)?;
+        let other = CertifiedIssuer::self_signed(authority(now)?, KeyPair::generate()?)?;
+        Ok(Self {
+            ca,
+            client: issue(folder, "client", &client, &issuer)?,
+            revoked: issue(folder, "revoked", &gone, &issuer)?,
+            stranger: issue(folder, "stranger", &client, &other)?,
+        })
     }
 }
 
@@ -62,6 +78,26 @@ fn authority(now: UnixTime) -> Result<CertificateParams, Trouble> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
+}
+
+/// The list that names the one certificate that is good no longer.
+fn revocations(now: UnixTime) -> Result<CertificateRevocationListParams, Trouble> {
+    // The list is good for as long as the certificates are.
+    let CertificateParams { not_before, not_after, .. } = named("", now)?;
+    let revoked = RevokedCertParams {
+        serial_number: SerialNumber::from(REVOKED),
+        revocation_time: not_before,
+        reason_code: None,
+        invalidity_date: None,
+    };
+    Ok(CertificateRevocationListParams {
+        this_update: not_before,
+        next_update: not_after,
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: KeyIdMethod::Sha256,
+    })
 }
 
 fn params(name: &str, now: UnixTime, purpose: ExtendedKeyUsagePurpose) -> Result<CertificateParams, Trouble> {

@@ -27,9 +27,26 @@ pub(super) fn fill(store: &Store, credentials: &Credentials, now: UnixTime) -> R
             json!({ "id": client.identifier, "account": "clinic", "name": "main", "secret": client.secret }),
         ),
     ];
+    for (account, (identifier, secret), terms) in [
+        ("modest", &client.modest, json!({ "quota": { "hour": 1 } })),
+        ("elsewhere", &client.elsewhere, json!({ "addresses": ["198.51.100.7"] })),
+    ] {
+        let mut document = json!({ "id": account, "name": account });
+        if let (Value::Object(document), Value::Object(terms)) = (&mut document, terms) {
+            document.extend(terms);
+        }
+        documents.push((Resource::Account, document));
+        documents.push((Resource::ApiClient, json!({ "id": identifier, "account": account, "secret": secret })));
+    }
+    documents
+        .push((Resource::AdminCertificate, json!({ "id": "operator", "account": ACME, "subject": "demo operator" })));
     for token in [&vxg.all, &vxg.watch, &vxg.expired] {
         documents.extend(camera(token));
     }
+    documents.push(of_camera(&vxg.streaming));
+    let camera = vxg.all.camera.to_string();
+    documents.push((Resource::CameraGroup, json!({ "id": "18", "account": ACME, "cameras": [camera] })));
+    documents.push((Resource::Token, json!({ "id": "18-all", "group": "18", "token": vxg.group.1 })));
     let operations = documents.into_iter().filter_map(|(resource, document)| match document {
         Value::Object(document) => Some(Operation::Create { resource, document, versions: Vec::new() }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
@@ -41,6 +58,11 @@ pub(super) fn fill(store: &Store, credentials: &Credentials, now: UnixTime) -> R
 
 /// A camera and its token.
 fn camera(token: &CameraToken) -> [(Resource, Value); 2] {
+    [(Resource::Camera, json!({ "id": token.camera.to_string(), "account": ACME })), of_camera(token)]
+}
+
+/// A token of a camera that is there.
+fn of_camera(token: &CameraToken) -> (Resource, Value) {
     let camera = token.camera.to_string();
     let document = json!({
         "id": format!("{camera}-{}", token.scope),
@@ -48,7 +70,7 @@ fn camera(token: &CameraToken) -> [(Resource, Value); 2] {
         "scopes": [token.scope],
         "token": token.access,
     });
-    [(Resource::Camera, json!({ "id": camera, "account": ACME })), (Resource::Token, document)]
+    (Resource::Token, document)
 }
 
 #[cfg(test)]

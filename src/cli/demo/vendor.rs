@@ -57,7 +57,7 @@ impl Vendor {
     /// The paths below which its API has pictures, playlists, recordings and the echo.
     pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
-            Self::Vxg => &["/api/v2", "/api/v3", "/api/v4"],
+            Self::Vxg => &["/api/v2", "/api/v3", "/api/v4", "/api/v5"],
             Self::SecureVideo => &[""],
             Self::CameraTag => &["/api/v12"],
             Self::Multicam => &["/api/application"],

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Case, PROBLEM};
+use super::{Case, PROBLEM, Story};
 use crate::cli::demo::curl::Curl;
 use crate::cli::demo::ground::Facts;
 use crate::cli::demo::stock::ACME;
@@ -25,9 +25,10 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
         let cameras = format!("{}/api/v2/cameras/", facts.site(Vxg).http);
         Curl::new(cameras).authorization(&format!("LKey {key}"))
     };
-    let good = |what, key: &str| Case::accepted(Vxg, 200, what, present(key)).shows("Front door").told();
-    let bad = |what, key: &str| Case::refused(Vxg, 401, what, present(key)).shows(WHO).told();
-    let admin = |status, what, curl| Case::refused(Vxg, status, what, curl).told();
+    let good =
+        |what, key: &str| Case::accepted(Vxg, 200, what, present(key)).shows("Front door").told(Story::LicenseKey);
+    let bad = |what, key: &str| Case::refused(Vxg, 401, what, present(key)).shows(WHO).told(Story::LicenseKey);
+    let admin = |status, what, curl| Case::refused(Vxg, status, what, curl).told(Story::LicenseKey);
     let create = json!({ "id": "guest", "account": ACME, "key": first });
     let visitor = json!({ "id": "visitor", "account": ACME });
     let rotate = json!({ "overlap": "1h", "key": second });

@@ -2,6 +2,7 @@
 //! of the answer.
 
 mod life;
+mod operator;
 mod securevideo;
 mod voximplant;
 mod vxg;
@@ -26,14 +27,39 @@ pub(super) struct Case {
     pub(super) hides: Vec<String>,
     /// Whether it reaches the API behind the gateway.
     pub(super) accepted: bool,
-    /// Whether it is a step of a story, which is told in its order.
-    pub(super) told: bool,
+    /// The story of which it is a step; stories are told in their order.
+    pub(super) told: Option<Story>,
+}
+
+/// What is told step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Story {
+    /// The life of a licence key.
+    LicenseKey,
+    /// The life of an account of VXG's, from the super-admin API.
+    Account,
+    /// The life of a camera's token.
+    Token,
+}
+
+impl Story {
+    /// All of them, in the order in which they are told.
+    pub(super) const ALL: [Self; 3] = [Self::LicenseKey, Self::Account, Self::Token];
+
+    /// Its title.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::LicenseKey => "The life of a licence key",
+            Self::Account => "The life of an account, from the operator's certificate to the last camera",
+            Self::Token => "The life of a camera's token",
+        }
+    }
 }
 
 impl Case {
     /// A request that reaches the API, which answers with `status`.
     fn accepted(vendor: Vendor, status: u16, what: &'static str, curl: Curl) -> Self {
-        Self { vendor, what, curl, status, shows: Vec::new(), hides: Vec::new(), accepted: true, told: false }
+        Self { vendor, what, curl, status, shows: Vec::new(), hides: Vec::new(), accepted: true, told: None }
     }
 
     /// A request that the gateway answers itself.
@@ -42,9 +68,14 @@ impl Case {
     }
 
     /// Makes it a step of a story.
-    fn told(mut self) -> Self {
-        self.told = true;
+    fn told(mut self, story: Story) -> Self {
+        self.told = Some(story);
         self
+    }
+
+    /// Expects this status instead.
+    fn status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     /// Expects this text in the answer.
@@ -60,7 +91,7 @@ impl Case {
     }
 }
 
-/// All of them, vendor by vendor, and then the story.
+/// All of them, vendor by vendor, and then the stories.
 pub(super) fn all(facts: &Facts) -> Vec<Case> {
     Vendor::ALL
         .into_iter()
@@ -71,6 +102,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Case> {
             Vendor::CameraTag | Vendor::Multicam => closed(vendor, facts),
         })
         .chain(life::cases(facts))
+        .chain(operator::stories(facts))
         .collect()
 }
 

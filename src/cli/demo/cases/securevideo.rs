@@ -14,6 +14,7 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
     let mut cases = accepted(facts);
     cases.extend(refused(facts));
     cases.extend(addresses(facts));
+    cases.extend(terms(facts));
     cases
 }
 
@@ -94,6 +95,36 @@ fn refused(facts: &Facts) -> Vec<Case> {
             "two Authorization headers: neither is chosen",
             pair(&client.identifier, &client.secret).authorization("Basic bm9ib2R5Om5vdGhpbmc="),
         ),
+    ]
+}
+
+/// What customers have agreed upon, what their bodies are, and what browsers may call.
+fn terms(facts: &Facts) -> Vec<Case> {
+    let client = &facts.credentials.securevideo;
+    let pair = |(identifier, secret): (&str, &str)| format!("{identifier}:{secret}");
+    let good = pair((&client.identifier, &client.secret));
+    let [modest, elsewhere] = [&client.modest, &client.elsewhere].map(|own| pair((&own.0, &own.1)));
+    let ask = |path: &str, who: &str| tls(facts, path, Curl::new).with(&["-u", who]);
+    let page = |path: &str| tls(facts, &format!("{path}?apiKey={}", client.identifier), Curl::new);
+    let typed = |kind: &str| ask("/echo", &good).header(&format!("Content-Type: {kind}")).with(&["-d", "{}"]);
+    let yes = |what, curl| Case::accepted(SecureVideo, 200, what, curl);
+    let no = |status, what, curl| Case::refused(SecureVideo, status, what, curl).shows(SENTENCE);
+    let encoded = tls(facts, &format!("/user?q={}", STANDARD.encode(&good)), Curl::new).with(&["-u", &good]);
+    vec![
+        yes("the identifier alone, where browsers call", page("/client/session")).shows("Consultation"),
+        yes("the same page in other letters", page("/CLIENT/session")).shows("no such page").status(404),
+        no(401, "the identifier alone, anywhere else", page("/user")),
+        no(401, "the secret in the query as Basic writes it", encoded),
+        no(412, "a customer whose servers are elsewhere", ask("/user", &elsewhere))
+            .shows("Request Must Be From a Whitelisted IP Address"),
+        no(415, "a body that is not JSON", typed("text/plain")),
+        yes("a body that is", typed("application/json; charset=utf-8")).shows(r#""body":"{}""#),
+        no(500, "what goes wrong in the API stays there", ask("/broken", &good)).hides("SqlException"),
+        no(501, "what is announced and not there yet", ask("/recordings/7", &good)),
+        yes("a customer's own quota and addresses", ask("/account/usage", &good)).shows(r#""account":"clinic""#),
+        no(401, "and nobody else's", tls(facts, "/account/usage", Curl::new)),
+        yes("a customer with one request an hour, the first", ask("/user", &modest)).shows("SystemUserId"),
+        no(429, "and the second", ask("/user", &modest)).shows("retry-after").shows("ratelimit"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! VXG: licence keys on the v2 and v3 APIs, camera tokens on the v4 API.
 
-use super::{Case, PROBLEM, echoed};
+use super::{Case, echoed};
 use crate::cli::demo::curl::Curl;
 use crate::cli::demo::ground::Facts;
 use crate::cli::demo::vendor::Vendor::Vxg;
@@ -12,6 +12,8 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
     let mut cases = reading(facts);
     cases.extend(playing(facts));
     cases.extend(arriving(facts));
+    cases.extend(bound(facts));
+    cases.extend(super::operator::cases(facts));
     cases.extend(license_keys_refused(facts));
     cases.extend(tokens_refused(facts));
     cases.extend(forms_refused(facts));
@@ -124,6 +126,43 @@ fn arriving(facts: &Facts) -> Vec<Case> {
     ]
 }
 
+/// Which credential reaches which camera, and what each access value is for.
+fn bound(facts: &Facts) -> Vec<Case> {
+    let base = &facts.site(Vxg).http;
+    let vxg = &facts.credentials.vxg;
+    let ask = |path: &str, credential: &str| Curl::new(format!("{base}{path}")).authorization(credential);
+    let query = |path: &str, share: &str| Curl::new(format!("{base}{path}?token={share}"));
+    let (license, acc) = (format!("LKey {}", vxg.license_key), format!("Acc {}", vxg.all.access));
+    let (watch, si) = (format!("Acc {}", vxg.watch.access), format!("SI {}", vxg.group.1));
+    let filter = |credential: &str| ask("/api/v4/meta/filter/", credential).with(&["-d", "{}"]);
+    let yes = |what, curl| Case::accepted(Vxg, 200, what, curl).shows("Front door");
+    let no = |what, curl| Case::refused(Vxg, 403, what, curl).shows(MAY_NOT);
+    let (own, other) = ("/api/v2/cameras/248527/", "/api/v2/cameras/248528/");
+    vec![
+        yes("a licence key and a camera of its account", ask(own, &license)),
+        no("a camera that the account does not have", ask("/api/v2/cameras/1/", &license)),
+        yes("a camera's token and its camera", ask(own, &acc)),
+        yes("a player's ?token= and its camera", query(own, &vxg.all.share)),
+        no("a camera's token and another camera", ask(other, &acc)),
+        no("a player's ?token= and another camera", query(other, &vxg.all.share)),
+        yes("a group's token lists its cameras", ask("/api/v5/channels/", &si)),
+        yes("a group's token and a camera of the group", ask("/api/v5/channels/248527/", &si)),
+        no("a group's token and any other camera", ask("/api/v5/channels/248528/", &si)),
+        Case::refused(Vxg, 401, "a group's token where a camera's belongs", ask("/api/v4/live/watch/", &si)).shows(WHO),
+        Case::refused(Vxg, 401, "a group's token under a camera's word", {
+            ask("/api/v5/channels/", &format!("Acc {}", vxg.group.1))
+        })
+        .shows(WHO),
+        Case::accepted(Vxg, 200, "a token for streaming, and what is streamed", {
+            query("/api/v4/live/source/", &vxg.streaming.share)
+        })
+        .shows("rtmp"),
+        no("a token for streaming, and anything else", query("/api/v4/live/watch/", &vxg.streaming.share)),
+        no("a token that may only watch, and what is streamed", ask("/api/v4/live/source/", &watch)),
+        Case::accepted(Vxg, 200, "a token that may only watch searches", filter(&watch)).shows("objects"),
+    ]
+}
+
 fn license_keys_refused(facts: &Facts) -> Vec<Case> {
     let base = &facts.site(Vxg).http;
     let vxg = &facts.credentials.vxg;
@@ -218,14 +257,5 @@ fn paths_refused(facts: &Facts) -> Vec<Case> {
         refused(404, "a licence key at the super-admin's door", ask("/api/v2/admin/users/").authorization(&license)),
         refused(404, "a path without a route", ask("/api/v9/anything").authorization(&license)),
         refused(405, "a method that the route does not take", ask("/docs/").with(&["-d", "x"])).shows("GET, HEAD"),
-        refused(
-            404,
-            "the super-admin's own listener, where nothing is yet",
-            Curl::new(format!("{}/api/v2/admin/users/", facts.super_admin))
-                .file("--cacert", &facts.pki.ca)
-                .file("--cert", &facts.pki.client.certificate)
-                .file("--key", &facts.pki.client.key),
-        )
-        .shows(PROBLEM),
     ]
 }

@@ -83,10 +83,13 @@ async fn serve(vendor: Vendor, listener: TcpListener) {
 fn router(vendor: Vendor) -> Router {
     let mut router = Router::new().route("/docs/", get(docs)).route("/docs/{*page}", get(docs));
     for (path, list) in lists(vendor) {
-        router = router.route(path, get(|| async { Json(list) }));
+        router = router.route(path, any(|| async { Json(list) }));
     }
     for root in vendor.roots() {
         router = router.merge(video(root));
+    }
+    if vendor == Vendor::SecureVideo {
+        router = router.route("/broken", get(broken));
     }
     router.fallback(no_such_page).layer(DefaultBodyLimit::max(LARGEST_ECHO))
 }
@@ -109,6 +112,11 @@ async fn docs() -> &'static str {
     "The made-up video API's documentation. Anyone may read it.\n"
 }
 
+/// What goes wrong in an API that says too much of it.
+async fn broken() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "SqlException at DB01: password of `sa` refused\n").into_response()
+}
+
 async fn no_such_page(request: Request) -> Response {
     // Worded unlike any refusal of the gateway, so that a reader sees who said no.
     (StatusCode::NOT_FOUND, Json(json!({ "upstream": "no such page", "path": request.uri().path() }))).into_response()
@@ -126,6 +134,12 @@ fn lists(vendor: Vendor) -> Vec<(&'static str, Value)> {
                 "/api/v3/channels/",
                 page(&[json!({ "id": 248_527, "name": "Front door" }), json!({ "id": 248_528, "name": "Yard" })]),
             ),
+            ("/api/v2/cameras/248527/", json!({ "id": 248_527, "name": "Front door" })),
+            ("/api/v2/admin/servers/", page(&[json!({ "id": 1, "name": "Recorder" })])),
+            ("/api/v4/meta/filter/", page(&[])),
+            ("/api/v4/live/source/", json!({ "rtmp": "rtmp://cam.example.test/248527" })),
+            ("/api/v5/channels/", page(&[json!({ "id": 248_527, "name": "Front door" })])),
+            ("/api/v5/channels/248527/", json!({ "id": 248_527, "name": "Front door" })),
             (
                 "/api/v4/live/watch/",
                 json!({ "live_image": "/api/v4/live/image/", "hls": "/api/v4/live/playlist.m3u8" }),
@@ -138,6 +152,7 @@ fn lists(vendor: Vendor) -> Vec<(&'static str, Value)> {
         Vendor::SecureVideo => vec![
             ("/user", json!([{ "SystemUserId": 2112, "FullName": "Ada Example" }])),
             ("/usage", json!([{ "Month": "2026-01-01", "Sessions": 42 }])),
+            ("/client/session", json!([{ "SessionId": 7, "Name": "Consultation" }])),
             ("/cameras", json!([{ "CameraId": 1, "Name": "Consulting room" }])),
         ],
         Vendor::CameraTag => {
