@@ -35,6 +35,7 @@ mod pool;
 mod recipes;
 mod secrecy;
 mod securevideo;
+mod sign;
 mod sizes;
 mod spelling;
 mod store;
