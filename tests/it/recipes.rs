@@ -38,7 +38,17 @@ type Walk<'a> = (&'a str, &'a str, &'a str, &'a str, u16, &'a str);
 
 impl Kitchen {
     /// Edits `recipe`, imports `keys`, and starts it.
-    fn new(recipe: &str, edits: &[(&str, &str)], keys: impl FnOnce(&Pki) -> String) -> Self {
+    fn new(recipe: &str, edits: &[(&str, &str)], keys: impl FnOnce() -> String) -> Self {
+        Self::edited(recipe, edits, str::to_owned, keys)
+    }
+
+    /// The same with something else done to the text.
+    fn edited(
+        recipe: &str,
+        edits: &[(&str, &str)],
+        rework: impl FnOnce(&str) -> String,
+        keys: impl FnOnce() -> String,
+    ) -> Self {
         let upstream = Upstream::answering(|request| {
             let status = if request.target.ends_with("/broken") { "503 Busy" } else { "200 OK" };
             format!("HTTP/1.1 {status}\r\nContent-Length: 11\r\n\r\nupstream-ok").into_bytes()
@@ -67,9 +77,10 @@ impl Kitchen {
             assert!(text.contains(from), "{recipe} has no {from}");
             text.replace(from, &to.replace("UPSTREAM", &own))
         });
+        let text = rework(&text);
         fs::write(pki.path().join("vidgate.toml"), &text).expect("written");
         run(pki.path(), &["store", "init", "--config", "vidgate.toml"], "");
-        run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys(&pki));
+        run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys());
         let said = run(pki.path(), &["check", "--config", "vidgate.toml"], "");
         assert!(!said.contains("warning"), "{said}");
         let gateway = TestGateway::start_at(Clock::system().unix(), &text, pki.path(), 2);
@@ -134,7 +145,7 @@ const VXG: &[(&str, &str)] = &[
     ("http://10.0.0.5:8000", "UPSTREAM"),
 ];
 
-fn vxg_keys(_: &Pki) -> String {
+fn vxg_keys() -> String {
     format!(
         r#"
 {{"resource":"account","id":"acme"}}
@@ -213,32 +224,46 @@ fn vxg_lets_in_whom_each_route_is_for() {
     assert_eq!(first.header("x-vidgate-account"), Some("acme"));
 }
 
+/// Takes the comment off every route that stands in one.
+fn uncommented(text: &str) -> String {
+    let mut in_route = false;
+    let line = |line: &str| {
+        in_route = line == "# [[route]]" || (in_route && line.starts_with("# "));
+        format!("{}\n", if in_route { &line[2..] } else { line })
+    };
+    text.lines().map(line).collect()
+}
+
 #[test]
 fn vxg_with_accounts_and_tokens_of_its_own_and_removed_credentials() {
-    let edits = [
-        VXG,
-        &[
-            ("# [[route]]\n# name = \"users\"\n# listeners = [\"super_admin\"]\n# path = \"/api/v2/admin/users/{*rest}\"\n# authenticate = \"ops\"\n# endpoint = \"vxg_users\"\n# dialect = \"vxg_admin\"\n",
-             "[[route]]\nname = \"users\"\nlisteners = [\"super_admin\"]\npath = \"/api/v2/admin/users/{*rest}\"\nauthenticate = \"ops\"\nendpoint = \"vxg_users\"\ndialect = \"vxg_admin\"\n"),
-            ("# [[route]]\n# name = \"channels\"\n# listeners = [\"public\"]\n# path = \"/api/v3/channels/\"\n# authenticate = \"license\"\n# endpoint = \"vxg_tokens\"\n# dialect = \"vxg\"\n",
-             "[[route]]\nname = \"channels\"\nlisteners = [\"public\"]\npath = \"/api/v3/channels/\"\nauthenticate = \"license\"\nendpoint = \"vxg_tokens\"\ndialect = \"vxg\"\n"),
-            ("authenticate = \"license\"\ncamera = { path = \"id\" }\nforward = \"vms\"\ncredential = \"keep\"\n",
-             "authenticate = \"license or camera\"\ncamera = { path = \"id\" }\nforward = \"vms\"\ncredential = \"keep\"\n"),
-            ("credential = \"keep\"", "credential = \"remove\""),
-        ],
-    ]
-    .concat();
-    let kitchen = Kitchen::new("vxg.toml", &edits, vxg_keys);
-    let lkey = &*format!("Authorization: LKey {KEY}");
-    let acc = &*format!("Authorization: Acc {ACC}");
+    const CHANNEL: &str = "path = \"/api/v3/channels/{id}/{*rest}\"\nauthenticate = \"license\"\n";
+    const CHECKED: &str = "camera = { path = \"id\" }\nforward = \"vms\"\ncredential = \"keep\"\n";
+    const CAMERA: &str = "path = \"/api/v2/cameras/{id}/{*rest}\"\nauthenticate = \"license\"\n";
+    let (channel, own_channel) = (format!("{CHANNEL}{CHECKED}"), format!("{CHANNEL}endpoint = \"vxg_tokens\"\n"));
+    let both = CAMERA.replace("license", "license or camera");
+    let more = [
+        (channel.as_str(), own_channel.as_str()),
+        (CAMERA, &both),
+        ("credential = \"keep\"", "credential = \"remove\""),
+    ];
+    let kitchen = Kitchen::edited("vxg.toml", &[VXG, &more].concat(), uncommented, vxg_keys);
+    let [lkey, acc] = &[("LKey", KEY), ("Acc", ACC)].map(|(word, text)| format!("Authorization: {word} {text}"));
     let own = &*format!("GET /api/v2/cameras/248527/?token={INNER}");
     let others = &*format!("GET /api/v2/cameras/11/?token={INNER}");
+    let list = r#""objects""#;
     kitchen.walk(&[
-        ("super_admin", "company", "GET /api/v2/admin/users/", "", 200, r#""objects""#),
+        ("super_admin", "company", "GET /api/v2/admin/users/", "", 200, list),
         ("super_admin", "", "GET /api/v2/admin/users/", "", 400, NO_CERTIFICATE),
         ("super_admin", "company", "GET /api/v2/admin/servers/", "", 200, OK),
-        ("public", "", "GET /api/v3/channels/", lkey, 200, r#""objects""#),
+        ("super_admin", "company", "GET /api/v6/servers/", lkey, 200, OK),
+        ("super_admin", "company", "GET /api/v6/servers/", "", 401, WHO),
+        ("public", "", "GET /api/v3/channels/", lkey, 200, list),
         ("public", "", "GET /api/v3/channels/", acc, 401, WHO),
+        ("public", "", "GET /api/v3/channels/248527/", lkey, 200, r#""access_tokens""#),
+        ("public", "", "GET /api/v3/channels/12/", lkey, 404, ""),
+        ("public", "", "GET /api/v3/channel_groups/", lkey, 200, list),
+        ("public", "", "GET /api/v2/cameras/", lkey, 200, list),
+        ("public", "", "GET /api/v2/cameras/", acc, 401, WHO),
         ("public", "", own, "", 200, OK),
         ("public", "", others, "", 403, MAY_NOT),
         ("public", "", "GET /api/v2/account/", acc, 401, WHO),
@@ -247,7 +272,7 @@ fn vxg_with_accounts_and_tokens_of_its_own_and_removed_credentials() {
     assert!(seen.iter().all(|one| one.header("authorization").is_none() && !one.target.contains("token")), "{seen:?}");
 }
 
-fn securevideo_keys(_: &Pki) -> String {
+fn securevideo_keys() -> String {
     let elsewhere = r#""addresses":["198.51.100.7"]"#;
     format!(
         r#"
@@ -297,4 +322,27 @@ fn securevideo_lets_in_whom_each_route_is_for() {
     // The hour's quota of six is spent.
     kitchen.walk(&[("public", "", "GET /user", basic, 429, MESSAGE), ("public", "", "GET /user", ward, 412, MESSAGE)]);
     assert_eq!(kitchen.upstream.seen()[0].header("authorization"), Some(&*format!("Basic {BASIC}")));
+}
+
+#[test]
+fn securevideo_behind_a_proxy_that_ends_tls() {
+    let edits = [
+        ("https://api.securevideo.com", "UPSTREAM"),
+        ("tls = { certificate = \"server.pem\", key = \"server.key\" }\n", ""),
+        ("# trusted_proxies = [\"10.0.0.0/8\"]", "trusted_proxies = [\"127.0.0.1\"]"),
+        ("credential = \"keep\"", "credential = \"remove\""),
+    ];
+    let kitchen = Kitchen::new("securevideo.toml", &edits, securevideo_keys);
+    let ward = STANDARD.encode("ward-identifier:secret-of-the-ward");
+    for (fields, status) in [
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-For: 198.51.100.7\r\n", 200),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-For: 198.51.100.8\r\n", 412),
+        ("X-Forwarded-Proto: http\r\nX-Forwarded-For: 198.51.100.7\r\n", 403),
+        ("X-Forwarded-For: 198.51.100.7\r\n", 403),
+    ] {
+        let line = format!("GET /user HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {ward}\r\n{fields}\r\n");
+        assert_eq!(kitchen.gateway.connect().ask(line).status, status, "{fields}");
+    }
+    assert_eq!(kitchen.upstream.only().header("authorization"), None);
+    assert_eq!(kitchen.upstream.only().header("x-vidgate-account"), Some("ward"));
 }
