@@ -13,6 +13,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::stage::{InFlight, Uploading};
 use crate::forward::headers;
+use crate::forward::http1::Decoder;
 use crate::forward::pool::Lent;
 use crate::refusal::Cause;
 
@@ -40,11 +41,10 @@ impl Body {
 
     /// An upstream's answer on its way through.
     pub(super) fn relayed(mut relayed: Relayed) -> Self {
-        let content = if relayed.incoming.is_end_stream() {
-            relayed.give_back();
-            Content::Whole(None)
-        } else {
-            Content::Relayed(relayed)
+        // Most answers are here already: then nobody has to wait for more, and the connection is free at once.
+        let content = match relayed.whole() {
+            Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            None => Content::Relayed(relayed),
         };
         Self { content, in_flight: None }
     }
@@ -81,14 +81,14 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
-            Content::Relayed(relayed) => relayed.incoming.is_end_stream(),
+            Content::Relayed(relayed) => relayed.decoder.is_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Relayed(relayed) => relayed.incoming.size_hint(),
+            Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
@@ -97,7 +97,7 @@ impl HttpBody for Body {
 /// before, the connection is closed with it.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) incoming: Incoming,
+    pub(super) decoder: Decoder,
     pub(super) lent: Option<Lent>,
     pub(super) upload: Rc<Upload>,
     pub(super) idle: Duration,
@@ -107,12 +107,17 @@ pub(super) struct Relayed {
 impl Drop for Relayed {
     fn drop(&mut self) {
         self.upload.answering.set(false);
+        if let Some(lent) = self.lent.take() {
+            lent.connection().borrow_mut().answer_ended(false);
+        }
     }
 }
 
 impl Relayed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+        // Asked once more behind its end.
+        let Some(lent) = &self.lent else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = lent.connection().borrow_mut().poll_body(context, &mut self.decoder) else {
             if !self.waiting {
                 self.waiting = true;
                 self.upload.await_piece(Some(self.idle));
@@ -129,7 +134,7 @@ impl Relayed {
         let last = match &frame {
             None => true,
             // Nobody asks again after trailers.
-            Some(Ok(frame)) => frame.is_trailers() || self.incoming.is_end_stream(),
+            Some(Ok(frame)) => frame.is_trailers() || self.decoder.is_ended(),
             Some(Err(_)) => false,
         };
         if last {
@@ -138,12 +143,17 @@ impl Relayed {
         Poll::Ready(frame.map(|frame| frame.map(without_forbidden_trailers).map_err(Into::into)))
     }
 
+    /// The whole answer, if all of it is here; its connection is given back then.
+    fn whole(&mut self) -> Option<Bytes> {
+        let bytes = self.lent.as_ref()?.connection().borrow_mut().whole(&mut self.decoder)?;
+        self.give_back();
+        Some(bytes)
+    }
+
     /// Gives the connection back, if both directions have ended on it.
     fn give_back(&mut self) {
-        if let Some(lent) = self.lent.take()
-            && self.upload.ended.get()
-        {
-            lent.give_back();
+        if let Some(lent) = self.lent.take() {
+            lent.give_back(self.upload.ended.get());
         }
     }
 }
@@ -211,7 +221,7 @@ impl Upload {
         self.failed.get()
     }
 
-    fn fail(&self, cause: Cause) -> BodyError {
+    pub(super) fn fail(&self, cause: Cause) -> BodyError {
         self.failed.set(Some(cause));
         cause.name().into()
     }
