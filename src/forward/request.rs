@@ -1,8 +1,6 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use std::io::Write as _;
-
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -156,11 +154,12 @@ impl<'a> Errand<'a> {
 
     /// Says how the body is framed; RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
     fn frame(&self, text: &mut Vec<u8>) {
-        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method);
-        match self.length {
-            Some(0) if !expected && !self.parts.headers.contains_key(CONTENT_LENGTH) => {}
-            Some(length) => write!(text, "content-length: {length}\r\n").expect("memory takes every write"),
-            None => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        if let Some(length) = self.parts.headers.get(CONTENT_LENGTH) {
+            field(text, &CONTENT_LENGTH, length);
+        } else if self.length.is_none() {
+            text.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        } else if [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method) {
+            text.extend_from_slice(b"content-length: 0\r\n");
         }
     }
 
