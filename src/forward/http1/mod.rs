@@ -37,8 +37,8 @@ const FIRST: usize = 8 * 1024;
 const MOST: usize = 32 * 1024;
 
 /// A connection to an upstream.
-pub(super) struct Connection {
-    socket: Socket,
+pub(super) struct Connection<T = Socket> {
+    socket: T,
     /// What was read and not yet taken.
     input: BytesMut,
     /// How much room the next read has.
@@ -73,15 +73,16 @@ enum Answering {
 }
 
 /// Why no head of an answer came.
+#[derive(Debug, PartialEq, Eq)]
 enum NoHead {
     Malformed(Malformed),
     Ended,
     Broken,
 }
 
-impl Connection {
+impl<T: AsyncRead + Unpin> Connection<T> {
     /// A connection that was just made.
-    pub(super) fn new(socket: Socket) -> Self {
+    pub(super) fn new(socket: T) -> Self {
         let (input, outbox, beside) = (BytesMut::new(), Outbox::default(), Beside::default());
         Self { socket, input, space: FIRST, searched: 0, outbox, keeps: false, beside }
     }
@@ -125,10 +126,10 @@ impl Connection {
         to_head: bool,
         fields: &mut HeaderMap,
     ) -> Poll<Result<Head, NoHead>> {
+        let mut ended = false;
         loop {
-            if self.searched < self.input.len()
-                && (self.searched == 0 || read::may_be_complete(&self.input, self.searched))
-            {
+            let more = self.searched < self.input.len();
+            if more && (self.searched == 0 || read::may_be_complete(&self.input, self.searched)) || ended {
                 fields.clear();
                 if let Some(head) = read::head(&mut self.input, to_head, fields).map_err(NoHead::Malformed)? {
                     self.searched = 0;
@@ -136,12 +137,11 @@ impl Connection {
                     return Poll::Ready(Ok(head));
                 }
             }
-            self.searched = self.input.len();
-            match ready!(self.poll_fill(context)) {
-                Ok(0) => return Poll::Ready(Err(NoHead::Ended)),
-                Ok(_) => {}
-                Err(_) => return Poll::Ready(Err(NoHead::Broken)),
+            if ended {
+                return Poll::Ready(Err(NoHead::Ended));
             }
+            self.searched = self.input.len();
+            ended = ready!(self.poll_fill(context)).map_err(|_| NoHead::Broken)? == 0;
         }
     }
 
@@ -188,7 +188,7 @@ impl Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl<T> fmt::Debug for Connection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("keeps", &self.keeps).finish_non_exhaustive()
     }
