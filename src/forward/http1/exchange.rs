@@ -12,7 +12,7 @@ use http::HeaderMap;
 use hyper::body::Body as _;
 
 use crate::forward::body::{Outgoing, Upload};
-use crate::forward::http1::{Answering, Connection, Encoding, Head, NoHead};
+use crate::forward::http1::{Answering, Beside, Connection, Encoding, Head, NoHead};
 use crate::forward::request::Errand;
 use crate::forward::upstream::Endpoint;
 use crate::refusal::Cause;
@@ -169,7 +169,8 @@ pub(in crate::forward) fn go_on(connection: &Rc<RefCell<Connection>>, mut sendin
     if sending.done {
         return;
     }
-    connection.borrow_mut().beside.going = true;
+    // Anew: an earlier answer on this connection has ended, and this one has not.
+    connection.borrow_mut().beside = Beside { going: true, ..Beside::default() };
     let connection = Rc::clone(connection);
     tokio::task::spawn_local(async move {
         let finished = poll_fn(|context| {

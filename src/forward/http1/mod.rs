@@ -101,8 +101,9 @@ impl<T: AsyncRead + Unpin> Connection<T> {
         self.keeps && self.input.is_empty() && !self.beside.going && !self.beside.failed
     }
 
-    /// Gives back memory that a large answer took.
+    /// Gives back memory that a large request or answer took.
     pub(super) fn rest(&mut self) {
+        self.outbox.rest();
         if self.space > FIRST {
             (self.input, self.space) = (BytesMut::new(), FIRST);
         }

@@ -34,6 +34,13 @@ impl Outbox {
         &mut self.text
     }
 
+    /// Nothing is written for a while.
+    pub(super) fn rest(&mut self) {
+        if self.text.capacity() > 2 * SMALL {
+            self.text = Vec::new();
+        }
+    }
+
     /// Puts a piece of a body behind what waits; `end` follows it. There is no large piece waiting.
     fn put(&mut self, piece: Bytes, end: &'static [u8]) {
         if piece.len() <= SMALL {
