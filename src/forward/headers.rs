@@ -93,20 +93,17 @@ pub(super) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Takes out what an upstream meant for its own connection.
 pub fn strip_answer(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| concerns_hop(name.as_str())) {
+    if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         strip_hop_by_hop(headers);
     }
 }
 
-fn concerns_hop(name: &str) -> bool {
-    name.starts_with("proxy") || HOP_BY_HOP.iter().any(|own| own.as_str() == name)
-}
-
 /// Whether a field concerns one connection only. `Proxy` by itself becomes the `HTTP_PROXY` of a CGI program.
 fn is_hop_by_hop(name: &str) -> bool {
-    match name.strip_prefix("proxy") {
-        Some(rest) => rest.is_empty() || rest.starts_with('-'),
-        None => HOP_BY_HOP.iter().any(|own| own.as_str() == name),
+    // Asked of every field in both directions: as a pattern, it costs little more than looking at the length.
+    match name {
+        "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" | "http2-settings" | "expect" => true,
+        _ => name.strip_prefix("proxy").is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
     }
 }
 
@@ -117,7 +114,7 @@ fn may_be_named(name: &HeaderName) -> bool {
 /// Takes out what was meant for this connection alone.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let usual = |value: &HeaderValue| value == "keep-alive" || value == "close";
-    let mut concerned = headers.iter().filter(|(name, _)| concerns_hop(name.as_str()));
+    let mut concerned = headers.iter().filter(|(name, _)| is_hop_by_hop(name.as_str()));
     if concerned.all(|(name, value)| *name == CONNECTION && usual(value)) {
         headers.remove(CONNECTION);
         return;
@@ -336,6 +333,12 @@ mod tests {
         ] {
             assert_eq!(behind_a_hop(received), expected, "{received}");
         }
+    }
+
+    #[test]
+    fn every_field_of_a_hop_is_known_by_its_name() {
+        assert!(HOP_BY_HOP.iter().all(|name| is_hop_by_hop(name.as_str())));
+        assert!(END_TO_END.iter().all(|name| !is_hop_by_hop(name.as_str())));
     }
 
     #[test]

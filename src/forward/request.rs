@@ -61,6 +61,8 @@ pub(super) struct Errand<'a> {
     query: Option<String>,
     /// How long the body is; `None` is not known before its end.
     length: Option<u64>,
+    /// Whether the caller has said that length.
+    said: bool,
 }
 
 impl<'a> Errand<'a> {
@@ -75,14 +77,16 @@ impl<'a> Errand<'a> {
         let keeps = way.credential == CredentialPolicy::Keep;
         let query =
             parts.uri.query().filter(|_| !keeps).and_then(|query| headers::strip_query(query, &way.places.query));
-        let length = match parts.headers.get(CONTENT_LENGTH) {
+        let said = parts.headers.get(CONTENT_LENGTH);
+        let length = match said {
             Some(said) => {
                 let length = digits(said.as_bytes()).filter(|length| !empty || *length == 0);
                 Some(length.ok_or_else(|| Refusal::malformed("a length that is none, or of no body"))?)
             }
             None => empty.then_some(0),
         };
-        let errand = Self { parts, way, passage, admission, query, length };
+        let said = said.is_some();
+        let errand = Self { parts, way, passage, admission, query, length, said };
         // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
         let (path, query) = errand.target();
         if !path.starts_with('/')
@@ -131,9 +135,12 @@ impl<'a> Errand<'a> {
         let filter = Filter::new(headers, way.underscored, self.passage.trusted, places);
         let (mut crumbs, mut trailers) = (false, false);
         for (name, value) in headers {
-            if *name == TE {
+            if *name == CONTENT_LENGTH {
+                // Whatever else is said of it: the body follows it.
+                field(text, name, value);
+            } else if *name == TE {
                 trailers |= headers::wants_trailers(value);
-            } else if *name == HOST || *name == CONTENT_LENGTH || *name == REQUEST_ID || forwarded::continues(name) {
+            } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
                 // Written anew.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| own == name) {
                 // Kept back.
@@ -152,13 +159,11 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// Says how the body is framed; RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
+    /// Says how the body is framed where the caller's own field does not; RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
     fn frame(&self, text: &mut Vec<u8>) {
-        if let Some(length) = self.parts.headers.get(CONTENT_LENGTH) {
-            field(text, &CONTENT_LENGTH, length);
-        } else if self.length.is_none() {
+        if self.length.is_none() {
             text.extend_from_slice(b"transfer-encoding: chunked\r\n");
-        } else if [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method) {
+        } else if !self.said && [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method) {
             text.extend_from_slice(b"content-length: 0\r\n");
         }
     }

@@ -23,7 +23,7 @@ pub(in crate::forward) struct Head {
     pub(in crate::forward) status: StatusCode,
     /// The reason, where it is another than the usual one.
     pub(in crate::forward) reason: Option<ReasonPhrase>,
-    /// The fields.
+    /// The fields, without a `Connection` that names none of them.
     pub(in crate::forward) fields: HeaderMap,
     /// What reads the body.
     pub(in crate::forward) decoder: Decoder,
@@ -68,6 +68,9 @@ pub(super) fn head(input: &mut BytesMut, to_head: bool, fields: &mut HeaderMap) 
                 framing.coding(value.as_bytes(), outline.keeps)?;
             } else if name == CONNECTION {
                 keeps &= !says_close(&value);
+                if is_usual(&value) {
+                    continue;
+                }
             }
             fields.append(name, value);
         }
@@ -117,6 +120,11 @@ fn outline(input: &[u8], places: &mut [[u16; 4]; FIELDS]) -> Result<Option<Outli
     }
     let (fields, keeps) = (answer.headers.len(), answer.version == Some(1));
     Ok(Some(Outline { length, status, reason, fields, keeps }))
+}
+
+/// Whether nothing is said of other fields: then it has no meaning beyond this hop, and nobody looks for it there.
+fn is_usual(connection: &HeaderValue) -> bool {
+    connection == "keep-alive" || connection == "close"
 }
 
 /// RFC 9110 §7.6.1.

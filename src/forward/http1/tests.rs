@@ -150,6 +150,15 @@ fn hyper_reads_a_good_answer_in_the_same_way() {
 }
 
 #[test]
+fn connection_is_only_kept_for_what_it_names() {
+    for (said, kept) in [("keep-alive", false), ("close", false), ("X-A", true), ("close, X-A", true)] {
+        let answer = format!("HTTP/1.1 204 No Content\r\nConnection: {said}\r\n\r\n");
+        let Ok((_, fields)) = read([answer.into_bytes()], false).head else { panic!("{said}") };
+        assert_eq!(fields.contains_key("connection"), kept, "{said}");
+    }
+}
+
+#[test]
 fn an_answer_to_head_has_no_body_whatever_it_says() {
     for head in ["Content-Length: 44", "Transfer-Encoding: chunked", "X-A: a"] {
         let outcome = read_in_all_pieces(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes(), true);
