@@ -30,6 +30,7 @@ endpoints = ["http://127.0.0.1:9"]
 [scheme.license.lkey]
 [scheme.camera.acc]
 [scheme.client.basic]
+tls_only = false
 
 [[account]]
 id = "acme"

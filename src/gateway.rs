@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 use hyper::body::{Body as _, Incoming};
 
-use crate::authorize;
+use crate::authorize::{self, content};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
@@ -23,11 +23,12 @@ use crate::edge::listener::Listener;
 use crate::edge::preface::Preface;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
+use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
-use crate::forward::{Body, Forwarder, Passage, Way};
+use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
 use crate::limit::{self, Admission};
 use crate::refusal::{Cause, Refusal};
-use crate::reply;
+use crate::reply::{self, Hidden, mask};
 use crate::scheme::Scene;
 use crate::scheme::jwt::Verified;
 use crate::telemetry::access::{Entry, RequestIds};
@@ -36,21 +37,30 @@ use crate::world::{Destination, Route, World};
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
 
+/// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
+const CHECKED_BODY: u64 = 1 << 20;
+
 /// A worker's gateway.
 #[derive(Debug)]
 pub struct Gateway {
     world: Arc<World>,
     forwarder: Forwarder,
+    endpoints: Endpoints,
+    gatherer: Gatherer,
+    deadlines: Rc<Deadlines>,
     verified: Verified,
     request_ids: RequestIds,
     clock: Clock,
 }
 
 impl Gateway {
-    /// A gateway for one worker.
-    pub fn new(world: Arc<World>, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
+    /// A gateway for one worker; `kit` is what its endpoints are built from.
+    pub fn new(world: Arc<World>, kit: &endpoint::Kit, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
-        Self { world, forwarder, verified: Verified::new(VERIFIED_TOKENS), request_ids: RequestIds::new(), clock }
+        let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
+        let (verified, request_ids, deadlines) =
+            (Verified::new(VERIFIED_TOKENS), RequestIds::new(), Rc::clone(deadlines));
+        Self { world, forwarder, endpoints, gatherer, deadlines, verified, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -67,8 +77,10 @@ impl Gateway {
             Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
         let (route, admission, passage) = &decided;
+        let hidden = route.mask_errors.then(|| Hidden::of(&parts, &route.places));
         match self.send(route, (parts, body), passage, admission).await {
             Ok(answer) => {
+                let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
                 reply::tidy(answer, id.clone())
             }
@@ -113,9 +125,12 @@ impl Gateway {
     fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
         let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
-        let permit = authorize::permit(principal, &route.rules, head)?;
+        let permit = authorize::permit(principal, &route.rules, head, &scene)?;
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
+        }
+        if route.content.is_some() && !is_empty(body) {
+            content::Rule::check_type(head.headers())?;
         }
         let admission = limit::admit(permit);
         admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
@@ -129,15 +144,46 @@ impl Gateway {
         envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
     }
 
+    /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
+    async fn masked(
+        &self,
+        answer: Response<Body>,
+        route: &Route,
+        id: &HeaderValue,
+        hidden: Option<Hidden>,
+    ) -> Response<Body> {
+        let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
+        let patience = self.deadlines.register();
+        let own = match route.destination {
+            Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
+            Destination::Endpoint(_) | Destination::NotImplemented => None,
+        };
+        // Boxed: rare, and large; an answer that passes does not carry its size.
+        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
+        envelope::render(route.dialect, &instead, id).map(Body::whole)
+    }
+
     async fn send(
         &self,
         route: &Route,
-        message: (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, Incoming),
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
+        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
         let (id, credential) = match route.destination {
             Destination::Upstream { id, credential } => (id, credential),
+            Destination::Endpoint(entry) => {
+                let visit = Visit {
+                    gatherer: &self.gatherer,
+                    places: &route.places,
+                    max_body: route.max_body,
+                    piece,
+                    deadline: self.deadlines.register(),
+                };
+                // Boxed: rare, and large; a request that goes upstream does not carry its size.
+                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
+            }
             Destination::NotImplemented => {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
             }
@@ -149,8 +195,19 @@ impl Gateway {
             underscored: &route.underscored,
             max_body: route.max_body,
         };
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
-        self.forwarder.send(message, (id, way), passage, admission, piece).await
+        let payload = if route.content == Some(content::Rule::CheckedJson) && !is_empty(&body) {
+            let most = route.max_body.unwrap_or(CHECKED_BODY);
+            // Boxed: a request that is not looked into does not carry its size.
+            let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
+            // Chunks without a byte in them are no body either.
+            if !whole.is_empty() {
+                content::Rule::check_text(&whole)?;
+            }
+            Payload::Whole(whole)
+        } else {
+            Payload::Streamed(body)
+        };
+        self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await
     }
 }
 
@@ -168,6 +225,11 @@ enum Decision<'a> {
     Send(&'a Route, Admission, Passage<'a>),
     /// It asks after the house itself.
     Pong,
+}
+
+/// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
+fn is_empty(body: &Incoming) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 fn refuse(refusal: &Refusal, dialect: &Dialect, id: &HeaderValue, mut entry: Entry<'_>) -> Response<Body> {

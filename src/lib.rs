@@ -16,6 +16,7 @@ pub mod limit;
 pub mod forward;
 pub mod reply;
 pub mod envelope;
+pub mod endpoint;
 // The rooms beside the corridor.
 pub mod admin;
 pub mod config;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// A request that is not forwarded, or whose upstream failed.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Refusal {
     pub cause: Cause,
     /// The precise reason, for the log alone; it never holds anything the caller sent.
     pub detail: &'static str,
+    /// The status that an upstream has chosen, where that one stays; else the wording chooses it.
+    pub status: Option<StatusCode>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
     /// What to present instead (401), one field each.
@@ -21,7 +23,9 @@ pub struct Refusal {
     pub said: Option<Box<str>>,
     /// More fields of the answer: the methods that the route would take, where the caller's limits stand.
     pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// Whether the connection ends with the answer, because its framing is in doubt.
+    /// Whether the credential that is missing or not believed is the client certificate of the connection.
+    pub certificate: bool,
+    /// Whether the connection ends with the answer, because its framing is in doubt or only another one would help.
     pub close: bool,
 }
 
@@ -124,7 +128,17 @@ impl Refusal {
                 | Cause::MalformedBody
                 | Cause::BodyTimeout
         );
-        Self { cause, detail, retry_after: None, challenges: Vec::new(), said: None, fields: Vec::new(), close }
+        Self {
+            cause,
+            detail,
+            status: None,
+            retry_after: None,
+            challenges: Vec::new(),
+            said: None,
+            fields: Vec::new(),
+            certificate: false,
+            close,
+        }
     }
 
     /// A request that can be read in more than one way, or in none.
@@ -140,6 +154,12 @@ impl Refusal {
     /// Ends the connection with the answer.
     pub fn closing(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// Keeps the status that an upstream has chosen.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
         self
     }
 

@@ -24,6 +24,7 @@ use crate::deadline::Deadlines;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
+use crate::endpoint::Kit;
 use crate::gateway::Gateway;
 use crate::store::{Purpose, Store};
 use crate::telemetry;
@@ -65,16 +66,17 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
+        let kit = Kit::new(store.clone(), options.clock.clone(), Arc::clone(&world.token_outfit));
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            let ready = ready.clone();
-            seat(number, alive.clone(), move || work(world, waiting, clock, draining, &ready))?;
+            let (ready, kit) = (ready.clone(), kit.clone());
+            seat(number, alive.clone(), move || work(world, &kit, waiting, clock, draining, &ready))?;
         }
-        drop(ready);
+        drop((ready, kit));
         await_workers(&readiness, seats.len())?;
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
@@ -198,6 +200,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
+    kit: &Kit,
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,
@@ -211,7 +214,7 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, clock.clone(), &deadlines));
+        let gateway = Rc::new(Gateway::new(world, kit, clock.clone(), &deadlines));
         say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });

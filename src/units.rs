@@ -1,6 +1,7 @@
 //! Quantities as operators write them: durations (`10s`), sizes (`32 KiB`), networks (`10.0.0.0/8`).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -97,6 +98,13 @@ impl Network {
     /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as its IPv4 (threats: address spoofing).
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
+    }
+}
+
+impl fmt::Display for Network {
+    /// As people write it: a single address without the length of its prefix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::authenticate::Expression;
-use crate::authorize::Rules;
+use crate::authorize::{Rules, content};
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
+use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::refusal::Refusal;
@@ -30,6 +31,8 @@ pub struct World {
     pub tables: Vec<Table<RouteId>>,
     /// Whose word on the caller's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// What endpoints of the house were told.
+    pub token_outfit: Arc<endpoint::TokenOutfit>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -59,6 +62,10 @@ pub struct Route {
     pub dialect: &'static Dialect,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
+    /// What its bodies are; `None` is anything.
+    pub content: Option<content::Rule>,
+    /// Whether what an upstream says with a status of 5xx is kept from callers.
+    pub mask_errors: bool,
 }
 
 /// Where a request goes that was let in.
@@ -71,6 +78,8 @@ pub enum Destination {
         /// What becomes of the caller's credential.
         credential: CredentialPolicy,
     },
+    /// To an endpoint of the house.
+    Endpoint(&'static Entry),
     /// Nowhere yet: it is refused as not implemented.
     NotImplemented,
 }

@@ -31,13 +31,11 @@ pub(super) fn identify(
     if of_a_page(headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "no page may ask this on behalf of whoever looks at it"));
     }
-    let certificate = connection.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
-    if let Some(certificate) = certificate {
+    if let Some(certificate) = connection.client_certificate() {
         // The handshake is over, but the connection may outlive the certificate.
-        let lapsed = u64::try_from(certificate.not_after).is_ok_and(|end| now.0 > end);
-        return match &certificate.verdict {
-            Ok(()) if !lapsed => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
-            Ok(()) | Err(_) => Err(refused()),
+        return match certificate.vouched_for(now) {
+            Ok(()) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
+            Err(_) => Err(refused()),
         };
     }
     let found = presented(headers).and_then(|text| find(text, tokens));
@@ -93,7 +91,9 @@ fn named(subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::connection::{ClientCertificate, ListenerId, Tls};
+    use crate::edge::client_certificate::{ClientCertificate, Doubt};
+    use crate::edge::connection::{ListenerId, Tls};
+    use crate::refusal::Reason;
 
     const NOW: UnixTime = UnixTime(1_735_689_600);
     const TOKEN: &str = "0123456789abcdef";
@@ -112,9 +112,13 @@ mod tests {
         identify(&connection, &headers, &tokens(), NOW).ok().map(|actor| actor.0)
     }
 
-    fn certificate(subject: &str, not_after: i64, verdict: Result<(), String>) -> Tls {
-        let certificate = ClientCertificate { sha256: [0; 32], subject: subject.into(), not_after, verdict };
-        Tls { server_name: None, client_certificate: Some(certificate) }
+    const REVOKED: Doubt = Doubt { reason: Reason::Disabled, detail: "revoked" };
+
+    fn certificate(subject: &str, not_after: i64, verdict: Result<i64, Doubt>) -> Tls {
+        let (common_name, not_before) = (None, 0);
+        let subject = subject.into();
+        let certificate = ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, verdict };
+        Tls { client_certificate: Some(certificate), ..Tls::default() }
     }
 
     #[test]
@@ -158,12 +162,13 @@ mod tests {
         let far = "10.0.0.1:5";
         let later = i64::try_from(NOW.0).unwrap() + 60;
         let ops = |subject, end, verdict| who(far, Some(certificate(subject, end, verdict)), &[]);
-        assert_eq!(ops("CN=ops", later, Ok(())), Some("certificate:ops".into()));
-        assert_eq!(ops("O=acme, CN=ops", later, Ok(())), Some("certificate:O=acme, CN=ops".into()));
-        assert_eq!(ops("CN=ops", later - 61, Ok(())), None, "it has lapsed");
-        assert_eq!(ops("CN=ops", later, Err("revoked".into())), None);
+        assert_eq!(ops("CN=ops", later, Ok(later)), Some("certificate:ops".into()));
+        assert_eq!(ops("CN=ops,O=acme", later, Ok(later)), Some("certificate:CN=ops,O=acme".into()));
+        assert_eq!(ops("CN=ops", later - 61, Ok(later)), None, "it has lapsed");
+        assert_eq!(ops("CN=ops", later, Ok(later - 61)), None, "its revocation list has");
+        assert_eq!(ops("CN=ops", later, Err(REVOKED)), None);
         let bearer = format!("Bearer {TOKEN}");
-        let bad = certificate("CN=ops", later, Err("revoked".into()));
+        let bad = certificate("CN=ops", later, Err(REVOKED));
         assert_eq!(who("127.0.0.1:5", Some(bad), &[&bearer]), None, "a token does not make up for a bad certificate");
     }
 
@@ -178,7 +183,7 @@ mod tests {
             ("sec-fetch-site", "same-origin", false),
         ] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-            let tls = certificate("CN=ops", i64::MAX, Ok(()));
+            let tls = certificate("CN=ops", i64::MAX, Ok(i64::MAX));
             let here = "127.0.0.1:1".parse().unwrap();
             let connection = Connection::new(here, here, ListenerId(0), Some(tls));
             let outcome = identify(&connection, &headers, &tokens(), NOW);

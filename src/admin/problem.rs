@@ -99,6 +99,9 @@ impl From<Refused> for Problem {
             Refused::Missing { .. } => Self::of("missing", StatusCode::NOT_FOUND, &refused, named("id")),
             Refused::Invalid(faults) => Self::of("invalid", StatusCode::UNPROCESSABLE_ENTITY, &refused, faults.clone()),
             Refused::Conflict(fault) => Self::of("conflict", StatusCode::CONFLICT, &refused, vec![fault.clone()]),
+            Refused::Allotment { field, .. } => {
+                Self::of("allotment-reached", StatusCode::FORBIDDEN, &refused, named(field))
+            }
             Refused::InUse { .. } => Self::of("in-use", StatusCode::CONFLICT, &refused, named("id")),
             Refused::Stale { .. } => Self::of("stale", StatusCode::PRECONDITION_FAILED, &refused, named("If-Match")),
             Refused::InBulk { place, refused } => Self::from(Refused::clone(refused)).in_bulk(*place),
@@ -136,11 +139,13 @@ mod tests {
             by: Resource::Camera,
             by_id: "gate".into(),
         };
+        let full = Refused::Allotment { field: "account", account: "acme".into(), limit: 5, hosted: 6 };
         for (refused, status, kind, field) in [
             (missing, 404, "missing", Some("id")),
             (Refused::invalid("quota.hour", "too much"), 422, "invalid", Some("quota.hour")),
             (Refused::conflict("name", "taken"), 409, "conflict", Some("name")),
             (needed, 409, "in-use", Some("id")),
+            (full, 403, "allotment-reached", Some("account")),
             (Refused::Stale { revision: 7 }, 412, "stale", Some("If-Match")),
             (
                 Refused::InBulk { place: 3, refused: Box::new(Refused::invalid("quota.hour", "too much")) },

@@ -41,6 +41,15 @@ impl Tree {
             Self::All(branches) | Self::Any(branches) => branches.iter().flat_map(Self::leaves).collect(),
         }
     }
+
+    /// The leaves without which nothing else counts, and that ask for the client certificate of the connection.
+    pub(super) fn certificates(&self) -> Vec<&Leaf> {
+        match self {
+            Self::Leaf(leaf) if leaf.scheme.by_certificate() => vec![leaf],
+            Self::All(branches) => branches.iter().flat_map(Self::certificates).collect(),
+            Self::Leaf(_) | Self::Open | Self::Any(_) => Vec::new(),
+        }
+    }
 }
 
 /// Reads the whole text.

@@ -15,14 +15,18 @@ use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::refusal::{Cause, Reason, Refusal};
-use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one};
+use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one, leak};
 
 /// Who may use a route.
 #[derive(Debug)]
 pub struct Expression {
     tree: Tree,
+    /// Those that nobody passes without, and that ask for the client certificate of the connection.
+    certificates: Vec<Leaf>,
     /// What to offer a caller who has proven nothing: one challenge a scheme, each once.
     challenges: Vec<HeaderValue>,
+    /// Whether one of its schemes asks for secrets in the query to be refused.
+    watches_for_leaks: bool,
 }
 
 /// A scheme by the name that the configuration gives it.
@@ -42,7 +46,9 @@ impl Expression {
                 challenges.push(challenge);
             }
         }
-        Ok(Self { tree, challenges })
+        let certificates = tree.certificates().into_iter().cloned().collect();
+        let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
+        Ok(Self { tree, certificates, challenges, watches_for_leaks })
     }
 
     /// Every place where one of its schemes looks for a credential.
@@ -66,7 +72,27 @@ impl Expression {
     pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
         // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
         at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
+        self.certified(head, preface, scene).map_err(|failure| of_certificate(self.refuse(failure)))?;
+        self.nothing_leaks(head, scene)?;
         prove(&self.tree, head, preface, scene).map_err(|failure| self.refuse(failure))
+    }
+
+    /// Where nobody passes without a client certificate, it is asked for before all else, as every server with TLS does:
+    /// a caller without one is not told what other credentials are worth.
+    fn certified(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<(), Failure> {
+        self.certificates.iter().try_for_each(|leaf| ask(&*leaf.scheme, head, preface, scene).map(drop))
+    }
+
+    /// Refuses a request that gives a secret away, before any branch is tried: it must not go on, whoever is proven.
+    fn nothing_leaks(&self, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
+        let watched = head.query().filter(|_| self.watches_for_leaks);
+        let Some(holder) = leak::holder(watched, scene.directory) else { return Ok(()) };
+        tracing::warn!(
+            account = &*holder.account.id.0,
+            api_client = holder.id(),
+            "the secret of an API client stood in a query, where others can read it: it should be rotated"
+        );
+        Err(self.unproven(Reason::Leaked, "the query holds the secret of an API client"))
     }
 
     fn refuse(&self, failure: Failure) -> Refusal {
@@ -86,6 +112,11 @@ impl Expression {
     fn unproven(&self, reason: Reason, detail: &'static str) -> Refusal {
         Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
     }
+}
+
+/// Another certificate takes another connection.
+fn of_certificate(refusal: Refusal) -> Refusal {
+    Refusal { certificate: true, ..refusal }.closing()
 }
 
 fn prove(tree: &Tree, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {

@@ -1,5 +1,9 @@
+use std::path::Path;
+
 use super::*;
 use crate::clock::UnixTime;
+use crate::edge::client_certificate::ClientCertificate;
+use crate::edge::tls::noted_of;
 use crate::record::{Attributes, Kind};
 use crate::scheme::jwt::Verified;
 use crate::scheme::stage::{self, Register, Request, named};
@@ -16,8 +20,9 @@ fn schemes() -> Vec<(String, Arc<dyn Examine>)> {
         ("home", "ip", "networks = [\"198.51.100.0/24\"]"),
         ("camera", "acc", ""),
         ("license", "lkey", ""),
-        ("api", "basic", ""),
+        ("api", "basic", "tls_only = false"),
         ("service", "jwt", ""),
+        ("ops", "mtls", "pinned = [\"mtls/company.pem\"]"),
     ]
     .map(|(name, kind, table)| (name.to_owned(), Arc::from(named(kind, name, table))))
     .to_vec()
@@ -170,6 +175,45 @@ fn a_second_authorization_is_refused_whatever_else_is_proven() {
     let twice = || request(HERE, "key-of-acme", CAMERA).header("authorization", "Basic eA==");
     for expression in ["license", "camera", "office", "office or license", "license or camera", "open"] {
         assert_eq!(told(expression, &twice()), "credential_ambiguous", "{expression}");
+    }
+}
+
+/// The same with the certificate that `ops` believes, or with another.
+fn over_tls(request: Request, file: &str) -> Request {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/mtls").join(file);
+    let noted = noted_of(&path, None, None, UnixTime(1_800_000_000));
+    request.certificate(ClientCertificate { not_before: 0, ..noted })
+}
+
+#[test]
+fn where_nobody_passes_without_a_certificate_it_is_asked_for_before_all_else() {
+    let with = |file: &str, key: &str| match file {
+        "" => request(ELSEWHERE, key, ""),
+        file => over_tls(request(ELSEWHERE, key, ""), file),
+    };
+    for (expression, file, key, expected, certificate) in [
+        ("ops", "company.pem", "", "certificate:ops", false),
+        ("ops", "", "key-of-acme", "credential_missing", true),
+        ("ops", "ops.pem", "", "credential_unknown", true),
+        ("ops and license", "company.pem", "key-of-acme", "license_key:acme", false),
+        ("license and ops", "company.pem", "key-of-acme", "license_key:acme", false),
+        ("license and ops", "company.pem", "wrong", "credential_unknown", false),
+        ("license and ops", "company.pem", "", "credential_missing", false),
+        ("license and ops", "", "key-off", "credential_missing", true),
+        ("license and (office and ops)", "", "key-off", "credential_missing", true),
+        ("office and ops", "company.pem", "", "address_refused", false),
+        ("office and ops", "", "", "credential_missing", true),
+        ("license and ops", "ops.pem", "key-off", "credential_unknown", true),
+        ("license or ops", "", "key-of-acme", "license_key:acme", false),
+        ("license or ops", "ops.pem", "key-of-acme", "license_key:acme", false),
+        ("license or ops", "", "", "credential_missing", false),
+        ("license or ops", "ops.pem", "", "credential_unknown", false),
+    ] {
+        let request = with(file, key);
+        assert_eq!(told(expression, &request), expected, "{expression}: {file} {key}");
+        let refusal = identify(expression, &request).err();
+        let seen = refusal.is_some_and(|refusal| refusal.certificate && refusal.close);
+        assert_eq!(seen, certificate, "{expression}: {file} {key}");
     }
 }
 

@@ -9,6 +9,8 @@ mod operator;
 mod schema;
 mod schemes;
 mod serve;
+mod shell;
+mod sign;
 mod store;
 mod transfer;
 
@@ -45,6 +47,14 @@ enum Command {
     /// List the ways in which a caller can prove who they are.
     #[command(after_help = "Example: vidgate schemes")]
     Schemes,
+    /// Print a credential as its clients send it, and a line for curl.
+    #[command(
+        after_help = "Example: vidgate sign basic --id 8ded5a89 --secret-file secret.txt --url https://api.example/user"
+    )]
+    Sign {
+        #[command(subcommand)]
+        what: sign::Command,
+    },
     /// Print the JSON schema of the configuration, for editors.
     #[command(
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
@@ -96,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Check(which) => check::run(&which.config),
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
+        Command::Sign { what } => what.run(),
         Command::Schema => schema::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::clock::UnixTime;
 use crate::forward::upstream::UpstreamId;
-use crate::record::{Attributes, Directory, Kind, Record, Verdict};
+use crate::record::{Attributes, Directory, Kind, Quota, Record, Verdict};
 use crate::store::{MasterKey, Purpose, Settings, Store};
 use crate::world::Destination;
 
@@ -60,11 +60,18 @@ fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
     settings.set_snapshot_path(here("tests/fixtures/invalid"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    close_keys();
     for (name, text) in files("tests/fixtures/invalid") {
         let report = load_text(&name, &text, &here("tests/fixtures/invalid"), Purpose::Look).expect_err(&name);
         assert!(report.errors() > 0, "{name}");
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), report.render(false)));
     }
+}
+
+/// A repository keeps no modes beyond "may be run": a key that others may read is warned about.
+fn close_keys() {
+    let owner_alone = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+    fs::set_permissions(here("tests/fixtures/keys/server.key"), owner_alone).unwrap();
 }
 
 #[test]
@@ -73,6 +80,7 @@ fn what_is_allowed_and_unwise_is_warned_about_at_its_place() {
     settings.set_snapshot_path(here("tests/fixtures/unwise"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    close_keys();
     for (name, text) in files("tests/fixtures/unwise") {
         let warnings = load_text(&name, &text, &here("tests/fixtures/unwise"), Purpose::Look).expect(&name).warnings;
         settings.bind(|| insta::assert_snapshot!(name.trim_end_matches(".toml"), warnings.render(false)));
@@ -214,6 +222,28 @@ fn an_api_client_is_found_by_its_identifier_and_known_by_its_secret() {
     let record = find(&loaded, Kind::ApiClient, "identifier").unwrap();
     let proven = |secret: &[u8]| loaded.world.directory.proves(secret, record.proofs(), UnixTime(0)) == Verdict::Proven;
     assert!(proven(b"a:secret") && !proven(b"another"));
+}
+
+#[test]
+fn what_was_agreed_upon_with_a_declared_account_is_known() {
+    let terms = |written: &str| {
+        let loaded = read(&with(&format!("[[account]]\nid = \"x\"\n{written}"))).unwrap();
+        loaded.world.directory.account("x").unwrap().terms()
+    };
+    assert_eq!(terms(""), None);
+    assert_eq!(terms("addresses = [\"203.0.113.7\", \"0.0.0.0\"]\nquota = {}"), None);
+    let some = terms("addresses = [\"203.0.113.0/24\"]\nquota = { hour = 5, month = 7 }\nhosted_cameras = 0").unwrap();
+    assert!(some.allows("203.0.113.7".parse().unwrap()) && !some.allows("203.0.114.7".parse().unwrap()));
+    assert_eq!(some.quota, Quota { hour: Some(5), day: None, month: Some(7) });
+    assert_eq!(some.hosted_cameras, Some(0));
+}
+
+#[test]
+fn a_list_of_addresses_has_a_bound() {
+    let list =
+        |length: usize| with(&format!("[[account]]\nid = \"x\"\naddresses = [{}]", "\"192.0.2.7\",".repeat(length)));
+    assert!(read(&list(1024)).is_ok());
+    assert!(read(&list(1025)).unwrap_err().to_string().contains("at most 1024 addresses"));
 }
 
 #[test]

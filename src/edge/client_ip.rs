@@ -225,7 +225,7 @@ mod tests {
             ("a contradiction", "10.0.0.1", true, &[(PROTO, "https"), ("forwarded", "proto=http")], false),
             ("a tail in quotes", "10.0.0.1", false, &[("forwarded", "host=\"x,proto=https\"")], false),
         ] {
-            let tls = tls.then_some(Tls { server_name: None, client_certificate: None });
+            let tls = tls.then_some(Tls::default());
             let peer = SocketAddr::new(peer.parse().unwrap(), 1);
             let connection = Connection::new(peer, peer, ListenerId(0), tls);
             assert_eq!(secure(&connection, &headers(fields), &proxies()), expected, "{what}");

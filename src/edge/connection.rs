@@ -3,8 +3,12 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::HeaderValue;
+
+use super::client_certificate::ClientCertificate;
+use super::tls::Names;
 
 /// A position in the list of listeners of the World.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,25 +57,14 @@ impl LastHost {
 }
 
 /// What a TLS handshake settled.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tls {
     /// The name that the client asked for (SNI), in lower case.
     pub server_name: Option<Box<str>>,
     /// The client's certificate, whose key the client was seen to hold.
     pub client_certificate: Option<ClientCertificate>,
-}
-
-/// A client certificate. Possession of its key is proven by the handshake; everything else stands in the verdict.
-#[derive(Debug)]
-pub struct ClientCertificate {
-    /// SHA-256 of the whole certificate.
-    pub sha256: [u8; 32],
-    /// Its subject, as RFC 4514 writes it.
-    pub subject: String,
-    /// Seconds since the epoch after which it is no longer good, judged again on each request.
-    pub not_after: i64,
-    /// Whether its chain, validity and revocation stood up to the listener's `client_ca`; the text is for the log.
-    pub verdict: Result<(), String>,
+    /// What the listener is called, where it asks for certificates: a request there must name the very connection.
+    pub names: Option<Arc<Names>>,
 }
 
 impl Connection {
@@ -83,8 +76,8 @@ impl Connection {
         Self { peer, local, listener, tls, peer_header, forwarded: LastHost::default() }
     }
 
-    /// The name that the client asked for, if TLS carried one.
-    pub fn server_name(&self) -> Option<&str> {
-        self.tls.as_ref()?.server_name.as_deref()
+    /// The client's certificate, if there is one.
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.tls.as_ref()?.client_certificate.as_ref()
     }
 }

@@ -51,11 +51,21 @@ pub fn inspect<'a>(parts: &'a Parts, connection: &Connection) -> Result<&'a str,
     {
         return Err(Refusal::new(Cause::ExpectationFailed, "an expectation other than 100-continue"));
     }
-    match connection.server_name() {
-        Some(name) if !host.is_empty() && !same_name(name, host) => {
-            Err(Refusal::new(Cause::Misdirected, "the host is not the one that TLS was set up for"))
-        }
-        Some(_) | None => Ok(host),
+    if !names_the_connection(host, connection) {
+        return Err(Refusal::new(Cause::Misdirected, "the host is not the one that TLS was set up for"));
+    }
+    Ok(host)
+}
+
+/// Whether the host is what TLS was set up for. Where client certificates are asked for, every request must say so: by
+/// the name that its client asked for, or without one by the address it came to or a name that the listener has.
+fn names_the_connection(host: &str, connection: &Connection) -> bool {
+    let Some(tls) = &connection.tls else { return true };
+    match (&tls.server_name, &tls.names) {
+        (Some(name), None) => host.is_empty() || same_name(name, host),
+        (Some(name), Some(_)) => same_name(name, host),
+        (None, None) => true,
+        (None, Some(names)) => names.hold(host, connection.local.ip()),
     }
 }
 
@@ -302,6 +312,7 @@ fn same_name(one: &str, other: &str) -> bool {
 mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::sync::Arc;
 
     use http::{Request, Response};
     use http_body_util::Empty;
@@ -312,9 +323,10 @@ mod tests {
 
     use super::*;
     use crate::edge::connection::{ListenerId, Tls};
+    use crate::edge::names::Names;
 
     fn connection(server_name: Option<&str>) -> Connection {
-        let tls = server_name.map(|name| Tls { server_name: Some(name.into()), client_certificate: None });
+        let tls = server_name.map(|name| Tls { server_name: Some(name.into()), ..Tls::default() });
         Connection::new("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap(), ListenerId(0), tls)
     }
 
@@ -588,6 +600,35 @@ mod tests {
         }
         let parts = Request::builder().uri("/").header("host", "192.0.2.1").body(()).unwrap().into_parts().0;
         assert_eq!(inspect(&parts, &connection(None)).unwrap(), "192.0.2.1");
+    }
+
+    #[test]
+    fn where_certificates_are_asked_for_every_request_names_its_connection() {
+        let mut names = Names::default();
+        names.add("a.example");
+        let names = Arc::new(names);
+        for (server_name, host, expected) in [
+            (Some("b.example"), "b.example", true),
+            (Some("b.example"), "a.example", false),
+            (Some("b.example"), "192.0.2.2", false),
+            (Some("b.example"), "", false),
+            (None, "192.0.2.2", true),
+            (None, "192.0.2.2:9000", true),
+            (None, "a.example", true),
+            (None, "b.example", false),
+            (None, "192.0.2.1", false),
+            (None, "", false),
+        ] {
+            let tls =
+                Tls { server_name: server_name.map(Into::into), names: Some(Arc::clone(&names)), ..Tls::default() };
+            let connection = Connection { tls: Some(tls), ..connection(None) };
+            let builder = Request::builder().version(Version::HTTP_10).uri("/");
+            let builder = if host.is_empty() { builder } else { builder.header("host", host) };
+            let parts = builder.body(()).unwrap().into_parts().0;
+            let seen = inspect(&parts, &connection);
+            assert_eq!(seen.is_ok(), expected, "{server_name:?} {host}");
+            assert!(expected || seen.is_err_and(|refusal| refusal.cause == Cause::Misdirected), "{host}");
+        }
     }
 
     #[test]

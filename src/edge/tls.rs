@@ -1,36 +1,69 @@
 //! TLS of a listener: certificates by name, and client certificates whose possession the handshake proves. Whether such
-//! a certificate is *good* (chain, validity, revocation) is judged right after the handshake and noted in the
-//! connection, so that a refusal can be worded as HTTP instead of a broken handshake.
+//! a certificate is *good* is judged right after the handshake (`client_certificate.rs`), so that a refusal can be worded
+//! as HTTP instead of a broken handshake.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
 use crate::clock::Clock;
-use crate::edge::connection::{ClientCertificate, Tls};
+use crate::edge::client_certificate::{Judge, RevocationList, judge};
+use crate::edge::connection::Tls;
+pub use crate::edge::names::Names;
 use crate::invalid::Invalid;
 
 /// The files of a TLS listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Files {
     /// Certificate chains with their keys; the first answers for every name that no other covers.
     pub certificates: Vec<(PathBuf, PathBuf)>,
     /// The authorities of client certificates; where there is one, clients are asked for a certificate.
     pub client_ca: Option<PathBuf>,
-    /// Their revocation lists.
+    /// Their revocation lists: where this is given, a certificate of which no list speaks, or only one that has expired,
+    /// is not vouched for.
     pub client_crl: Option<PathBuf>,
+    /// Whether clients are asked for a certificate even where no authority is named, because a scheme knows each by itself.
+    pub ask: bool,
+    /// What the listener is called besides the names in its certificates.
+    pub names: Vec<String>,
+}
+
+/// Something that is wrong with the files.
+#[derive(Debug)]
+pub struct Mistake {
+    /// With which of them.
+    pub part: Part,
+    /// What it is.
+    pub invalid: Invalid,
+}
+
+/// One of the settings that name [`Files`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Certificates and keys, or all of it together.
+    Own,
+    /// `client_ca`.
+    Authorities,
+    /// `client_crl`.
+    RevocationLists,
+}
+
+impl Part {
+    /// Something is wrong with it.
+    pub(super) fn wrong(self, invalid: Invalid) -> Mistake {
+        Mistake { part: self, invalid }
+    }
 }
 
 /// Everything a handshake needs.
@@ -38,22 +71,32 @@ pub struct Files {
 pub struct Acceptor {
     /// For rustls.
     pub config: Arc<ServerConfig>,
-    judge: Option<Arc<dyn ClientCertVerifier>>,
+    /// Where clients are asked for a certificate.
+    asking: Option<Asking>,
+}
+
+/// What is known of client certificates and of the name under which they are asked for.
+#[derive(Debug)]
+struct Asking {
+    judge: Judge,
+    names: Arc<Names>,
+    /// Authorities whose certificates no list speaks of.
+    unlisted: Vec<String>,
 }
 
 impl Acceptor {
     /// Reads the files; says everything that is wrong with them.
-    pub fn load(files: &Files) -> Result<Self, Vec<Invalid>> {
-        Self::built(files, false, |judge, provider| {
-            let hints = judge.root_hint_subjects().to_vec();
-            Arc::new(Possession { provider, hints })
-        })
+    pub fn load(files: &Files) -> Result<Self, Vec<Mistake>> {
+        Self::built(files, false, |_, provider| Arc::new(Possession { provider }))
     }
 
     /// The same for a listener of the house itself: a bad client certificate fails the handshake, and so does none,
     /// unless `anonymous` callers may come as far as HTTP.
-    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Invalid>> {
-        let mut acceptor = Self::built(files, anonymous, |judge, _| judge)?;
+    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Mistake>> {
+        let mut acceptor = Self::built(files, anonymous, |judge, provider| match judge {
+            Some(judge) => judge,
+            None => Arc::new(Possession { provider }),
+        })?;
         Arc::make_mut(&mut acceptor.config).alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(acceptor)
     }
@@ -61,37 +104,42 @@ impl Acceptor {
     fn built(
         files: &Files,
         anonymous: bool,
-        verifier: impl FnOnce(Arc<dyn ClientCertVerifier>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
-    ) -> Result<Self, Vec<Invalid>> {
+        verifier: impl FnOnce(Option<Arc<dyn ClientCertVerifier>>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, Vec<Mistake>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut mistakes = Vec::new();
-        let mut names = ByName::default();
+        let (mut by_name, mut names) = (ByName::default(), Names::default());
         for (certificate, key) in &files.certificates {
             match certified_key(certificate, key, &provider) {
-                Ok(key) => names.add(key),
-                Err(mistake) => mistakes.push(mistake),
+                Ok(key) => {
+                    key.cert.first().into_iter().for_each(|leaf| names.add_certificate(leaf));
+                    by_name.add(key);
+                }
+                Err(invalid) => mistakes.push(Part::Own.wrong(invalid)),
             }
         }
-        let judge = judge(files, anonymous, &provider).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
+        files.names.iter().for_each(|name| names.add(name));
+        let asking = asking(files, anonymous, &provider, names).map_err(|mistake| mistakes.push(mistake));
+        let asking = asking.unwrap_or_default();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| vec![Invalid::new(error.to_string())])?;
-        let builder = match &judge {
+            .map_err(|error| vec![Part::Own.wrong(Invalid::new(error.to_string()))])?;
+        let builder = match &asking {
             None => builder.with_no_client_auth(),
-            Some(judge) => builder.with_client_cert_verifier(verifier(Arc::clone(judge), provider)),
+            Some(asking) => builder.with_client_cert_verifier(verifier(asking.judge.verifier.clone(), provider)),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(names));
+        let mut config = builder.with_cert_resolver(Arc::new(by_name));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        if judge.is_some() {
+        if asking.is_some() {
             // A resumed session skips the verifier and carries the old certificate along: where certificates decide
             // who gets in, every connection makes a full handshake.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), judge })
+        Ok(Self { config: Arc::new(config), asking })
     }
 
     /// The same on this clock, which tests move.
@@ -101,45 +149,24 @@ impl Acceptor {
         Self { config: Arc::new(config), ..self }
     }
 
+    /// The revocation lists that client certificates are judged by.
+    pub fn revocation_lists(&self) -> &[RevocationList] {
+        self.asking.as_ref().map_or(&[], |asking| &asking.judge.lists)
+    }
+
+    /// The authorities that no revocation list speaks for though there are lists: none of their certificates is good.
+    pub fn unlisted(&self) -> &[String] {
+        self.asking.as_ref().map_or(&[], |asking| &asking.unlisted)
+    }
+
     /// Notes what a finished handshake settled.
     pub fn settle(&self, session: &rustls::ServerConnection, now: crate::clock::UnixTime) -> Tls {
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
         let chain = session.peer_certificates().unwrap_or_default();
         let client_certificate =
-            chain.split_first().map(|(leaf, intermediates)| self.examine(leaf, intermediates, now));
-        Tls { server_name, client_certificate }
-    }
-
-    fn examine(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: crate::clock::UnixTime,
-    ) -> ClientCertificate {
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
-        let verdict = match &self.judge {
-            None => Err("the listener names no client authority".to_owned()),
-            Some(judge) => {
-                judge.verify_client_cert(leaf, intermediates, now).map(|_| ()).map_err(|error| error.to_string())
-            }
-        };
-        match X509Certificate::from_der(leaf) {
-            Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => ClientCertificate {
-                sha256,
-                subject: certificate.subject().to_string(),
-                not_after: certificate.validity().not_after.timestamp(),
-                verdict,
-            },
-            // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
-            Ok(_) | Err(_) => ClientCertificate {
-                sha256,
-                subject: String::new(),
-                not_after: 0,
-                verdict: Err("the certificate cannot be read in one way only".to_owned()),
-            },
-        }
+            chain.split_first().map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now));
+        Tls { server_name, client_certificate, names: Some(Arc::clone(&asking.names)) }
     }
 }
 
@@ -188,38 +215,22 @@ pub fn roots(path: &Path) -> Result<RootCertStore, Invalid> {
     Ok(roots)
 }
 
-fn judge(
+fn asking(
     files: &Files,
     anonymous: bool,
     provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
+    names: Names,
+) -> Result<Option<Asking>, Mistake> {
+    let names = Arc::new(names);
     let Some(ca) = &files.client_ca else {
-        return match &files.client_crl {
-            Some(_) => {
-                Err(Invalid::new("`client_crl` without `client_ca` judges nobody").hint("name the authority too"))
-            }
-            None => Ok(None),
-        };
-    };
-    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(provider));
-    if let Some(path) = &files.client_crl {
-        let lists: Vec<_> =
-            CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(
-                |error| Invalid::new(format!("no revocation list can be read from {}: {error}", path.display())),
-            )?;
-        if lists.is_empty() {
-            return Err(Invalid::new(format!("{} holds no revocation list", path.display())));
+        if files.client_crl.is_some() {
+            let invalid = Invalid::new("`client_crl` without `client_ca` judges nobody").hint("name the authority too");
+            return Err(Part::RevocationLists.wrong(invalid));
         }
-        // An expired list would otherwise be taken for a fresh one.
-        builder = builder.with_crls(lists).enforce_revocation_expiration();
-    }
-    if anonymous {
-        builder = builder.allow_unauthenticated();
-    }
-    let judge = builder.build().map_err(|error| {
-        Invalid::new(format!("client certificates cannot be judged with {}: {error}", ca.display()))
-    })?;
-    Ok(Some(judge))
+        return Ok(files.ask.then(|| Asking { judge: Judge::default(), names, unlisted: Vec::new() }));
+    };
+    let (judge, unlisted) = judge(ca, files.client_crl.as_deref(), anonymous, provider)?;
+    Ok(Some(Asking { judge, names, unlisted }))
 }
 
 /// Certificates by the names that they cover.
@@ -264,12 +275,12 @@ impl ResolvesServerCert for ByName {
 #[derive(Debug)]
 struct Possession {
     provider: Arc<CryptoProvider>,
-    hints: Vec<DistinguishedName>,
 }
 
 impl ClientCertVerifier for Possession {
+    // No authority is named: a client that keeps to the list would hold back a certificate that is known by itself.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
+        &[]
     }
 
     fn client_auth_mandatory(&self) -> bool {
@@ -302,7 +313,15 @@ impl ClientCertVerifier for Possession {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        match X509Certificate::from_der(certificate) {
+            // What `openssl x509 -req` makes unless it is told better. webpki reads version 3 alone, and no authority
+            // vouches for any other; but such a certificate may be known by itself, and then its key is all it takes.
+            Ok(([], old)) if old.version() == X509Version::V1 => {
+                let key = SubjectPublicKeyInfoDer::from(old.public_key().raw);
+                rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, algorithms)
+            }
+            Ok(_) | Err(_) => rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -310,10 +329,24 @@ impl ClientCertVerifier for Possession {
     }
 }
 
+/// What is noted of the certificate in a file, as of `now`, by a listener with these authorities and lists.
+#[cfg(test)]
+pub(crate) fn noted_of(
+    file: &Path,
+    ca: Option<&Path>,
+    crl: Option<&Path>,
+    now: crate::clock::UnixTime,
+) -> crate::edge::client_certificate::ClientCertificate {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let judge = ca.map(|ca| judge(ca, crl, false, &provider).unwrap().0).unwrap_or_default();
+    judge.examine(&certificates(file).unwrap()[0], &[], now)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use aws_lc_rs::digest;
     use rcgen::{
         BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
         ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
@@ -371,6 +404,10 @@ mod tests {
 
     /// An acceptor that asks for certificates of `issuer`, and what its clients must trust.
     fn acceptor(issuer: &Issuer, list: Option<String>) -> (Acceptor, RootCertStore) {
+        acceptor_of(&[issuer], list)
+    }
+
+    fn acceptor_of(issuers: &[&Issuer], list: Option<String>) -> (Acceptor, RootCertStore) {
         let folder = TempDir::new().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -386,8 +423,9 @@ mod tests {
         roots.add(own.der().clone()).unwrap();
         let files = Files {
             certificates: vec![(file("server.pem", &server.pem()), file("server.key", &key.serialize_pem()))],
-            client_ca: Some(file("ca.pem", &issuer.pem())),
+            client_ca: Some(file("ca.pem", &issuers.iter().map(|issuer| issuer.pem()).collect::<String>())),
             client_crl: list.map(|list| file("clients.crl", &list)),
+            ..Files::default()
         };
         (Acceptor::load(&files).unwrap(), roots)
     }
@@ -432,7 +470,7 @@ mod tests {
     /// The verdict on a certificate: `ok`, or what it is refused for.
     fn verdict(acceptor: &(Acceptor, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
         let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
-        certificate.verdict.map_or_else(|error| error, |()| "ok".to_owned())
+        certificate.verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -446,9 +484,10 @@ mod tests {
         let pair = leaf(&issuer, |_| {});
         let noted = settled(&acceptor, Some(presented(&pair)), NOW).client_certificate.unwrap();
         assert_eq!(noted.sha256, digest::digest(&digest::SHA256, pair.0.der()).as_ref());
-        assert_eq!((noted.subject.as_str(), noted.verdict), ("CN=operator", Ok(())));
-        // 2026-01-01.
-        assert_eq!(noted.not_after, 1_767_225_600);
+        assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("CN=operator", Some("operator")));
+        // 2024-12-01 to 2026-01-01.
+        assert_eq!((noted.not_before, noted.not_after), (1_733_011_200, 1_767_225_600));
+        assert_eq!(noted.verdict, Ok(noted.not_after));
     }
 
     #[test]
@@ -470,9 +509,9 @@ mod tests {
             ("on its last day", &good, NOW + 364 * DAY, "ok"),
             ("expired", &good, NOW + 366 * DAY, "expired"),
             ("not yet valid", &good, NOW - 60 * DAY, "not valid yet"),
-            ("a server's", &of_a_server, NOW, "extended key usage"),
-            ("of an authority of the same name", &namesake, NOW, "BadSignature"),
-            ("its own authority", &own, NOW, "UnknownIssuer"),
+            ("a server's", &of_a_server, NOW, "not one for clients"),
+            ("of an authority of the same name", &namesake, NOW, "signed by somebody else"),
+            ("its own authority", &own, NOW, "no authority here"),
         ] {
             let verdict = verdict(&acceptor, pair, now);
             assert!(verdict.contains(expected), "{what}: {verdict}");
@@ -488,14 +527,69 @@ mod tests {
         let second = leaf(&issuer, |params| params.serial_number = Some(SerialNumber::from(2)));
         for (what, acceptor, pair, now, expected) in [
             ("not on the list", &with_list, &good, NOW, "ok"),
-            ("on the list", &with_list, &second, NOW, "Revoked"),
+            ("on the list", &with_list, &second, NOW, "revoked"),
             ("no list", &without, &second, NOW, "ok"),
             // Who was revoked since nobody knows.
-            ("the list has expired", &with_list, &good, NOW + 20 * DAY, "revocation list expired"),
+            ("the list has expired", &with_list, &good, NOW + 20 * DAY, "revocation list has expired"),
         ] {
             let verdict = verdict(acceptor, pair, now);
             assert!(verdict.contains(expected), "{what}: {verdict}");
         }
+        // The second before 2025-01-15: from then on, somebody may have been revoked that it does not name.
+        let noted = settled(&with_list, Some(presented(&good)), NOW).client_certificate.unwrap();
+        assert_eq!(noted.verdict, Ok(1_736_899_199));
+    }
+
+    #[test]
+    fn an_authority_without_a_list_vouches_for_nobody_where_there_are_lists() {
+        let (issuer, other, strange) = (authority("clients"), authority("others"), authority("strangers"));
+        let both = |lists: &[&Issuer]| {
+            let lists: String = lists.iter().map(|issuer| revoked(issuer)).collect();
+            let mut pair = acceptor_of(&[&issuer, &other], Some(lists));
+            let unlisted = pair.0.unlisted().to_vec();
+            pair.0 = pair.0.on(Clock::manual(crate::clock::UnixTime(NOW)));
+            (pair, unlisted)
+        };
+        let (first, second) = (leaf(&issuer, |_| {}), leaf(&other, |_| {}));
+        for (what, lists, expected, unlisted) in [
+            ("both", &[&issuer, &other][..], ["ok", "ok"], &[][..]),
+            ("of one", &[&issuer], ["ok", "no revocation list speaks"], &["CN=others"]),
+            ("of a stranger", &[&strange], ["no revocation list speaks"; 2], &["CN=clients", "CN=others"]),
+            // Signed by a namesake: it speaks for nobody.
+            ("forged", &[&issuer, &authority("others")], ["ok", "not its authority's"], &[]),
+        ] {
+            let (acceptor, missing) = both(lists);
+            assert_eq!(missing, unlisted, "{what}");
+            for (pair, expected) in [&first, &second].into_iter().zip(expected) {
+                let verdict = verdict(&acceptor, pair, NOW);
+                assert!(verdict.contains(expected), "{what}: {verdict}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_of_its_setting() {
+        let issuer = authority("clients");
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let (ca, list) = (file("ca.pem", &issuer.pem()), file("ca.crl", &revoked(&issuer)));
+        let broken = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+        let wrong = |client_ca: Option<&PathBuf>, client_crl: Option<&PathBuf>| {
+            let files = Files { client_ca: client_ca.cloned(), client_crl: client_crl.cloned(), ..Files::default() };
+            Acceptor::load(&files).map_err(|mistakes| mistakes.iter().map(|own| own.part).collect::<Vec<_>>()).err()
+        };
+        let text = file("text", "no PEM");
+        assert_eq!(wrong(Some(&ca), Some(&list)), None);
+        assert_eq!(wrong(Some(&text), None), Some(vec![Part::Authorities]));
+        assert_eq!(wrong(Some(&list), None), Some(vec![Part::Authorities]));
+        for crl in [&text, &ca, &file("broken.crl", broken), &folder.path().join("none.crl")] {
+            assert_eq!(wrong(Some(&ca), Some(crl)), Some(vec![Part::RevocationLists]), "{}", crl.display());
+        }
+        assert_eq!(wrong(None, Some(&list)), Some(vec![Part::RevocationLists]));
     }
 
     #[test]
@@ -503,7 +597,9 @@ mod tests {
         let issuer = authority("clients");
         let pair = leaf(&issuer, |params| params.distinguished_name.push(DnType::CommonName, "root\0.example"));
         let noted = settled(&acceptor(&issuer, None), Some(presented(&pair)), NOW).client_certificate.unwrap();
-        assert_eq!((noted.subject.as_str(), noted.not_after), ("", 0));
-        assert_eq!(noted.verdict, Err("the certificate cannot be read in one way only".to_owned()));
+        assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("", None));
+        for doubt in [noted.in_time(crate::clock::UnixTime(NOW)), noted.verdict.map(drop)] {
+            assert_eq!(doubt.unwrap_err().detail, "the certificate cannot be read in one way only");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! SecureVideo's dialect: what an ASP.NET Web API answers, byte for byte, down to the line breaks inside its JSON and to
 //! the three fields that forbid caching (vendors 2.1).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -19,7 +21,7 @@ static NO_CACHE: [(HeaderName, HeaderValue); 3] = [
 
 fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     let (status, message) = face(refusal);
-    let message = serde_json::to_string(message).expect("text is always JSON");
+    let message = serde_json::to_string(&message).expect("text is always JSON");
     Wording {
         status,
         content_type: HeaderValue::from_static("application/json; charset=utf-8"),
@@ -28,12 +30,14 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     }
 }
 
-fn face(refusal: &Refusal) -> (StatusCode, &str) {
+fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
     let message = match refusal.cause {
         // The vendor answers 412 with these words, and its customers look for both.
         Cause::AddressRefused => {
-            return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address");
+            return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address".into());
         }
+        // The vendor's words for 429, and then which quota it is.
+        Cause::QuotaExceeded => return (status(refusal), format!("Too many requests. {}", told(refusal)).into()),
         // Web API's own sentence for a caller who is not proven.
         Cause::Credential(
             Reason::Missing
@@ -59,7 +63,6 @@ fn face(refusal: &Refusal) -> (StatusCode, &str) {
         | Cause::Conflict
         | Cause::AllotmentReached
         | Cause::RateExceeded
-        | Cause::QuotaExceeded
         | Cause::ConcurrencyExceeded
         | Cause::TooManyFailures
         | Cause::MalformedRequest
@@ -75,7 +78,7 @@ fn face(refusal: &Refusal) -> (StatusCode, &str) {
         | Cause::UpstreamFailed
         | Cause::UpstreamTimeout => told(refusal),
     };
-    (status(refusal.cause), message)
+    (status(refusal), message.into())
 }
 
 #[cfg(test)]
@@ -116,7 +119,7 @@ mod tests {
         conflict 409 {\r\n  "Message": "The request does not go together with what is there."\r\n}
         allotment_reached 403 {\r\n  "Message": "The account has all that it may have."\r\n}
         rate_exceeded 429 {\r\n  "Message": "Too many requests. Please slow down."\r\n}
-        quota_exceeded 429 {\r\n  "Message": "The quota of requests is used up. Please come back when it begins anew."\r\n}
+        quota_exceeded 429 {\r\n  "Message": "Too many requests. The quota of requests is used up. Please come back when it begins anew."\r\n}
         concurrency_exceeded 429 {\r\n  "Message": "Too many requests at the same time. Please wait for one to end."\r\n}
         too_many_failures 429 {\r\n  "Message": "Too many failed attempts. Please try again later."\r\n}
         malformed_body 400 {\r\n  "Message": "The body of the request could not be read."\r\n}

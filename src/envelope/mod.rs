@@ -5,6 +5,7 @@
 pub mod message;
 pub mod problem;
 pub mod vxg;
+pub mod vxg_admin;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -37,7 +38,7 @@ pub struct Wording {
 }
 
 /// Every dialect there is; the first is the default.
-pub const DIALECTS: &[Dialect] = &[problem::DIALECT, vxg::DIALECT, message::DIALECT];
+pub const DIALECTS: &[Dialect] = &[problem::DIALECT, vxg::DIALECT, vxg_admin::DIALECT, message::DIALECT];
 
 /// A refusal may turn into an acceptance at any moment, and 404, 405, 414 and 501 are cacheable unless they say no.
 static NO_STORE: [(HeaderName, HeaderValue); 1] = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -72,8 +73,11 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
 }
 
 /// The status where a dialect has no wish of its own.
-fn status(cause: Cause) -> StatusCode {
-    match cause {
+fn status(refusal: &Refusal) -> StatusCode {
+    if let Some(status) = refusal.status {
+        return status;
+    }
+    match refusal.cause {
         Cause::MalformedRequest | Cause::MalformedBody | Cause::InvalidContent => StatusCode::BAD_REQUEST,
         // Proven, but contradicting itself: presenting something else of the same kind would not help.
         // TLS must come first; asking for credentials would have them sent in clear again.

@@ -21,7 +21,7 @@ struct Problem<'a> {
 }
 
 fn word(refusal: &Refusal, request_id: &str) -> Wording {
-    let status = status(refusal.cause);
+    let status = status(refusal);
     let problem = Problem {
         // RFC 9457 §4.2.1: the problem is what the status says, and so is the title.
         r#type: "about:blank",

@@ -20,7 +20,7 @@ struct Failure<'a> {
 }
 
 fn word(refusal: &Refusal, _request_id: &str) -> Wording {
-    let status = status(refusal.cause);
+    let status = status(refusal);
     let failure =
         Failure { status: status.as_u16(), error_type: error_type(refusal.cause), error_detail: told(refusal) };
     let body = serde_json::to_vec(&failure).expect("text and a number are always JSON");

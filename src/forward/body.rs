@@ -2,18 +2,20 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::deadline::{Deadline, Deadlines};
-use crate::edge::stage::{InFlight, Uploading};
+use crate::edge::stage::InFlight;
 use crate::forward::headers;
 use crate::forward::http1::Decoder;
+use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
 use crate::refusal::Cause;
 
@@ -47,6 +49,24 @@ impl Body {
             None => Content::Relayed(relayed),
         };
         Self { content, in_flight: None }
+    }
+
+    /// Takes the body in and throws it away, up to `most` bytes and until `patience` fires; then its connection ends if
+    /// the body has not. What it begins with is returned, up to `shown` bytes.
+    pub async fn discard(mut self, most: usize, shown: usize, patience: &Deadline) -> Vec<u8> {
+        let (mut beginning, mut length) = (Vec::new(), 0);
+        while length <= most {
+            let next = poll_fn(|context| match Pin::new(&mut self).poll_frame(context) {
+                Poll::Pending => patience.poll(context).map(|()| None),
+                ready @ Poll::Ready(_) => ready,
+            });
+            // Broken off or late is as good as ended: nothing more is learned from it.
+            let Some(Ok(frame)) = next.await else { break };
+            let Ok(data) = frame.into_data() else { break };
+            length += data.len();
+            beginning.extend_from_slice(&data[..data.len().min(shown - beginning.len())]);
+        }
+        beginning
     }
 
     /// Keeps the request in flight until this body has ended.
@@ -249,73 +269,58 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// The least that a caller sends on average while it is waited for, in bytes a second.
-const LEAST_RATE: u64 = 240;
-
-/// How fast a request's body comes, counting only the time that the caller is waited for.
+/// The body of a request, as it is handed over to be sent.
 #[derive(Debug)]
-struct Pace {
-    deadline: Deadline,
-    /// For the next piece; also what an average is not asked of.
-    piece: Duration,
-    since: Option<Instant>,
-    waited: Duration,
-    bytes: u64,
-    _uploading: Uploading,
-}
-
-impl Pace {
-    /// Nothing there: ready once the caller has taken too long.
-    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.since.is_none() {
-            self.since = Some(self.deadline.now());
-            self.deadline.arm(self.piece);
-        }
-        self.deadline.poll(context)
-    }
-
-    /// So many bytes came: whether that is fast enough. An empty piece is none, and the wait goes on.
-    fn keeps_up(&mut self, bytes: u64) -> bool {
-        if bytes > 0
-            && let Some(since) = self.since.take()
-        {
-            self.deadline.disarm();
-            self.waited += self.deadline.now().saturating_duration_since(since);
-        }
-        self.bytes += bytes;
-        self.bytes >= LEAST_RATE * self.waited.saturating_sub(self.piece).as_secs()
-    }
+pub enum Payload {
+    /// As it comes from the caller.
+    Streamed(Incoming),
+    /// Read to its end before.
+    Whole(Bytes),
 }
 
 /// The body of a request on its way upstream.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    body: Option<(Incoming, Pace)>,
+    source: Source,
     left: u64,
     upload: Rc<Upload>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Streamed(Incoming, Pace),
+    Whole(Option<Bytes>),
 }
 
 impl Outgoing {
     /// Passes `body` on, up to `most` bytes; `piece` is how long the caller may take for each piece.
     pub(super) fn new(
-        body: Incoming,
+        body: Payload,
         most: Option<u64>,
         upload: &Rc<Upload>,
         deadlines: &Rc<Deadlines>,
         piece: Duration,
         in_flight: &InFlight,
     ) -> Self {
-        let pace = || Pace {
-            deadline: deadlines.register(),
-            piece,
-            since: None,
-            waited: Duration::ZERO,
-            bytes: 0,
-            _uploading: in_flight.upload(),
+        let source = match body {
+            Payload::Streamed(body) if !body.is_end_stream() => {
+                Source::Streamed(body, Pace::new(deadlines, piece, in_flight))
+            }
+            Payload::Streamed(_) => Source::Whole(None),
+            Payload::Whole(bytes) => Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
         };
-        let body = Some(body).filter(|body| !body.is_end_stream()).map(|body| (body, pace()));
-        upload.ended.set(body.is_none());
-        Self { body, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
+        // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
+        upload.ended.set(matches!(source, Source::Whole(_)));
+        Self { source, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
+    }
+
+    /// How long a body is that was read to its end before; `None` where there is none, or where it is passed on as it
+    /// comes.
+    pub(super) fn whole_length(&self) -> Option<usize> {
+        match &self.source {
+            Source::Whole(bytes) => bytes.as_ref().map(Bytes::len),
+            Source::Streamed(..) => None,
+        }
     }
 }
 
@@ -327,8 +332,11 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, left, upload } = &mut *self;
-        let Some((body, pace)) = body else { return Poll::Ready(None) };
+        let Self { source, left, upload } = &mut *self;
+        let (body, pace) = match source {
+            Source::Streamed(body, pace) => (body, pace),
+            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        };
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
             upload.await_caller();
             // While the answer comes, both sides talk at once, and the caller may well have nothing to say just now.
@@ -336,7 +344,7 @@ impl HttpBody for Outgoing {
                 if !upload.answering.get() {
                     return Poll::Ready(Some(Err(upload.fail(Cause::BodyTimeout))));
                 }
-                pace.since = None;
+                pace.go_on();
             }
             return Poll::Pending;
         };
@@ -358,10 +366,16 @@ impl HttpBody for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        match &self.source {
+            Source::Streamed(body, _) => body.is_end_stream(),
+            Source::Whole(bytes) => bytes.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        match &self.source {
+            Source::Streamed(body, _) => body.size_hint(),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
     }
 }

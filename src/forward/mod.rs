@@ -8,10 +8,12 @@ mod headers;
 mod http1;
 pub mod identity;
 mod last_word;
+mod pace;
 mod pool;
 mod request;
 pub mod tls;
 pub mod upstream;
+mod whole;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,17 +24,17 @@ use std::time::{Duration, Instant};
 
 use http::Response;
 use http::request::Parts;
-use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::connect::HttpConnector;
 
-pub use self::body::{Body, BodyError};
+pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
 use self::pool::{Lent, Pool};
 use self::request::Errand;
-pub use self::request::{Passage, REQUEST_ID, Way};
+pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::upstream::{Upstream, UpstreamId};
+pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
@@ -79,7 +81,7 @@ impl Forwarder {
     /// of the request's body.
     pub async fn send(
         &self,
-        (parts, body): (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, Payload),
         (id, way): (UpstreamId, Way<'_>),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -90,7 +92,7 @@ impl Forwarder {
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
         let door = &self.doors[id.0];
         let turn = door.next(self.deadlines.now());
-        let mut errand = Errand::new(parts, way, passage, admission, body.is_end_stream())?;
+        let mut errand = Errand::new(parts, way, passage, admission, &body)?;
         let mut sending = Sending::new(body, &upload);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);

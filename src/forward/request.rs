@@ -1,11 +1,15 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE};
+use std::io::Write as _;
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use hyper::body::Body as _;
 
 use crate::edge::stage::InFlight;
+use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
 use crate::forward::http1::{Encoding, digits, field, line};
@@ -50,6 +54,14 @@ pub struct Passage<'a> {
     pub id: &'a HeaderValue,
 }
 
+/// Takes the caller's credential out of every place; says the query where that changed it.
+pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &Places) -> Option<String> {
+    for name in &places.headers {
+        fields.remove(name);
+    }
+    headers::strip_query(query?, &places.query)
+}
+
 /// A received request, to be said to an upstream as often as it takes.
 #[derive(Debug)]
 pub(super) struct Errand<'a> {
@@ -61,31 +73,42 @@ pub(super) struct Errand<'a> {
     query: Option<String>,
     /// How long the body is; `None` is not known before its end.
     length: Option<u64>,
-    /// Whether the caller has said that length.
-    said: bool,
+    /// Who says that length.
+    said: Said,
+}
+
+/// Whose word the length of a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    ByCaller,
+    /// The body was read to its end before, whatever its framing was on the way here. Its trailers are gone, and are no
+    /// longer announced.
+    ByUs,
+    ByNobody,
 }
 
 impl<'a> Errand<'a> {
-    /// Settles what is the same for every endpoint. `empty` says that there is no body.
+    /// Settles what is the same for every endpoint.
     pub(super) fn new(
         parts: Box<Parts>,
         way: Way<'a>,
         passage: &'a Passage<'a>,
         admission: &'a Admission,
-        empty: bool,
+        body: &Outgoing,
     ) -> Result<Self, Refusal> {
         let keeps = way.credential == CredentialPolicy::Keep;
         let query =
             parts.uri.query().filter(|_| !keeps).and_then(|query| headers::strip_query(query, &way.places.query));
-        let said = parts.headers.get(CONTENT_LENGTH);
-        let length = match said {
-            Some(said) => {
+        let empty = body.is_end_stream();
+        let (length, said) = match (body.whole_length(), parts.headers.get(CONTENT_LENGTH)) {
+            (Some(length), _) => (Some(length as u64), Said::ByUs),
+            (None, Some(said)) => {
                 let length = digits(said.as_bytes()).filter(|length| !empty || *length == 0);
-                Some(length.ok_or_else(|| Refusal::malformed("a length that is none, or of no body"))?)
+                let length = length.ok_or_else(|| Refusal::malformed("a length that is none, or of no body"))?;
+                (Some(length), Said::ByCaller)
             }
-            None => empty.then_some(0),
+            (None, None) => (empty.then_some(0), Said::ByNobody),
         };
-        let said = said.is_some();
         let errand = Self { parts, way, passage, admission, query, length, said };
         // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
         let (path, query) = errand.target();
@@ -137,11 +160,15 @@ impl<'a> Errand<'a> {
         for (name, value) in headers {
             if *name == CONTENT_LENGTH {
                 // Whatever else is said of it: the body follows it.
-                field(text, name, value);
+                if self.said == Said::ByCaller {
+                    field(text, name, value);
+                }
             } else if *name == TE {
                 trailers |= headers::wants_trailers(value);
             } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
                 // Written anew.
+            } else if *name == TRAILER && self.said == Said::ByUs {
+                // There are none.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| own == name) {
                 // Kept back.
             } else if *name == COOKIE && self.parts.version == Version::HTTP_2 {
@@ -159,12 +186,17 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// Says how the body is framed where the caller's own field does not; RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
+    /// Says how the body is framed where the caller's own field does not. RFC 9110 §8.6 wants a length of 0 said where a
+    /// body would be expected.
     fn frame(&self, text: &mut Vec<u8>) {
-        if self.length.is_none() {
-            text.extend_from_slice(b"transfer-encoding: chunked\r\n");
-        } else if !self.said && [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method) {
-            text.extend_from_slice(b"content-length: 0\r\n");
+        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method);
+        match (self.length, self.said) {
+            (None, _) => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            (Some(length), Said::ByUs) => {
+                write!(text, "content-length: {length}\r\n").expect("memory takes every write");
+            }
+            (Some(_), Said::ByNobody) if expected => text.extend_from_slice(b"content-length: 0\r\n"),
+            (Some(_), Said::ByNobody | Said::ByCaller) => {}
         }
     }
 

@@ -64,6 +64,9 @@ pub struct Quota {
 }
 
 impl Terms {
+    /// The most addresses in one list.
+    pub const MOST_ADDRESSES: usize = 1024;
+
     /// A list of addresses as it is written; `0.0.0.0` in it is anywhere, so that nothing else matters.
     pub fn addresses(written: &[String]) -> Result<Vec<Network>, String> {
         let networks = written.iter().map(|text| text.parse()).collect::<Result<Vec<Network>, _>>()?;
@@ -93,6 +96,18 @@ impl Account {
             standing.disabled || standing.parent.as_deref().is_some_and(|parent| left == 0 || walk(parent, left - 1))
         }
         walk(self, DEEPEST_ACCOUNT)
+    }
+
+    /// Whether `grant` grants it by what was agreed upon with it, and with every account above it: where one of them has
+    /// agreed upon nothing, nothing stands against it there. Whoever lies too deep is granted nothing.
+    pub fn grants(&self, grant: impl Fn(&Terms) -> bool) -> bool {
+        // Recursion borrows, for the same reason as above.
+        fn walk(account: &Account, grant: &impl Fn(&Terms) -> bool, left: usize) -> bool {
+            let standing = account.standing.load();
+            standing.terms.as_deref().is_none_or(grant)
+                && standing.parent.as_deref().is_none_or(|parent| left > 0 && walk(parent, grant, left - 1))
+        }
+        walk(self, &grant, DEEPEST_ACCOUNT)
     }
 
     /// What was agreed upon with it.
@@ -188,8 +203,22 @@ mod tests {
         for level in 1..=DEEPEST_ACCOUNT + 1 {
             chain.push(account(&level.to_string(), chain.last()));
         }
-        assert!(!chain[DEEPEST_ACCOUNT].is_disabled());
-        assert!(chain[DEEPEST_ACCOUNT + 1].is_disabled());
+        assert!(!chain[DEEPEST_ACCOUNT].is_disabled() && chain[DEEPEST_ACCOUNT].grants(|_| false));
+        assert!(chain[DEEPEST_ACCOUNT + 1].is_disabled() && !chain[DEEPEST_ACCOUNT + 1].grants(|_| true));
+    }
+
+    #[test]
+    fn every_account_above_has_to_grant_it_as_well() {
+        let cameras = |most| Some(Arc::new(Terms { hosted_cameras: Some(most), ..Terms::default() }));
+        let top = account("top", None);
+        let (middle, bottom) = (account("middle", Some(&top)), account("bottom", None));
+        bottom.stand(Standing { parent: Some(Arc::clone(&middle)), disabled: false, terms: cameras(1) });
+        let granted = |most| bottom.grants(|terms| terms.hosted_cameras == Some(most));
+        assert!(granted(1) && !granted(2));
+        top.stand(Standing { parent: None, disabled: false, terms: cameras(2) });
+        assert!(!granted(1) && !granted(2));
+        top.stand(Standing { parent: None, disabled: false, terms: cameras(1) });
+        assert!(granted(1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Digest;
+use super::{Digest, Members};
 use crate::clock::UnixTime;
 
 /// What only one kind of credential has.
@@ -27,7 +27,7 @@ pub struct Group {
     /// Its name.
     pub id: Arc<str>,
     /// Its cameras.
-    pub cameras: Arc<[Arc<str>]>,
+    pub cameras: Members,
 }
 
 /// A secret that is known by its digest alone.

@@ -3,6 +3,7 @@
 
 mod account;
 mod attributes;
+mod camera;
 mod kind;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Quota, Standing, Terms};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
+pub use self::camera::{Holding, Members};
 pub use self::kind::Kind;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
@@ -278,6 +280,10 @@ pub trait Directory {
     /// The credential of this kind that `text` stands for.
     fn look_up(&self, kind: Kind, text: &[u8]) -> Option<Arc<Record>>;
 
+    /// The API client one of whose secrets `text` is, be it good still or over: for places where no secret belongs, never
+    /// to prove anybody.
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>>;
+
     /// Whether `text` is a secret behind one of these proofs. Takes the same time whatever they are; for somebody
     /// unknown there are none, and it takes that time as well.
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict;
@@ -290,4 +296,7 @@ pub trait Directory {
 
     /// The account with this name.
     fn account(&self, id: &str) -> Option<Arc<Account>>;
+
+    /// How the camera of this id stands at `now` to `account`.
+    fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding;
 }

@@ -1,5 +1,9 @@
 //! What an upstream's answer becomes on its way to the caller.
 
+mod hidden;
+pub mod mask;
+
+pub use self::hidden::Hidden;
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderValue, Response, StatusCode};

@@ -2,8 +2,11 @@
 //! take any host; a host whose routes have no such path leaves it to the next, so that a route for all hosts need not be
 //! repeated for each. Within a host the most specific path decides, then the method.
 
+use std::borrow::Cow;
+
 use http::Method;
 
+use super::case::{self, Case};
 use super::host::HostPattern;
 use super::tree::{Builder, Tree};
 use crate::invalid::Invalid;
@@ -18,6 +21,8 @@ pub struct Pattern {
     pub path: String,
     /// The methods; GET takes HEAD along.
     pub methods: Vec<Method>,
+    /// Whether upper and lower case are told apart in the path.
+    pub case: Case,
 }
 
 /// Leads from host, path and method to an entry.
@@ -28,23 +33,27 @@ pub struct Table<T> {
     /// The longest suffix first.
     wildcards: Vec<(HostPattern, Tree<T>)>,
     any: Option<Tree<T>>,
+    /// Whether some route ignores case: then all paths are looked for in one spelling, so that a host whose route minds
+    /// case does not leave another spelling of its path to the routes of the next host.
+    folded: bool,
 }
 
 impl<T: Copy> Table<T> {
     /// Builds the table, or names every entry that cannot be part of it.
     pub fn new(entries: Vec<(Pattern, T)>) -> Result<Self, Vec<(usize, Invalid)>> {
+        let folded = entries.iter().any(|(pattern, _)| pattern.case == Case::Ignored);
         let mut mistakes = Vec::new();
         let mut hosts: Vec<(Option<HostPattern>, Builder<T>)> = Vec::new();
         for (index, (pattern, value)) in entries.into_iter().enumerate() {
             let place = hosts.iter().position(|(host, _)| *host == pattern.host).unwrap_or_else(|| {
-                hosts.push((pattern.host, Builder::new()));
+                hosts.push((pattern.host.clone(), Builder::new(folded)));
                 hosts.len() - 1
             });
-            if let Err(invalid) = hosts[place].1.add(index, &pattern.path, pattern.methods, value) {
+            if let Err(invalid) = hosts[place].1.add(index, pattern, value) {
                 mistakes.push((index, invalid));
             }
         }
-        let mut table = Self { exact: Vec::new(), wildcards: Vec::new(), any: None };
+        let mut table = Self { exact: Vec::new(), wildcards: Vec::new(), any: None, folded };
         for (host, builder) in hosts {
             match (host, builder.finish()) {
                 (None, Ok(tree)) => table.any = Some(tree),
@@ -67,11 +76,18 @@ impl<T: Copy> Table<T> {
         let host = host.strip_suffix('.').unwrap_or(host);
         let exact = self.exact.binary_search_by(|(name, _)| name.compare(host)).ok().map(|place| &self.exact[place].1);
         let wildcards = self.wildcards.iter().filter(|(suffix, _)| suffix.covers(host)).map(|(_, tree)| tree);
-        let leaf = exact.into_iter().chain(wildcards).chain(&self.any).find_map(|tree| tree.find(path));
-        match leaf {
-            Some(leaf) => leaf.select(method),
-            None => Err(Refusal::new(Cause::NotFound, "no route has this host and path")),
+        let folded = if self.folded { case::folded(path) } else { Cow::Borrowed(path) };
+        let naturalized = if self.folded { case::naturalized(&folded) } else { None };
+        for tree in exact.into_iter().chain(wildcards).chain(&self.any) {
+            // An upstream that takes one letter for another would find another route's resource behind this one.
+            if naturalized.as_ref().is_some_and(|other| !tree.leads_alike(&folded, other)) {
+                return Err(Refusal::new(Cause::NotFound, "a letter of the path is another one to some upstreams"));
+            }
+            if let Some(leaf) = tree.find(path, &folded)? {
+                return leaf.select(method);
+            }
         }
+        Err(Refusal::new(Cause::NotFound, "no route has this host and path"))
     }
 }
 
@@ -79,8 +95,14 @@ impl<T: Copy> Table<T> {
 mod tests {
     use super::*;
 
+    /// Methods behind a `~` are those of a route that ignores case.
     fn pattern(host: &str, path: &str, methods: &str) -> Pattern {
+        let (case, methods) = match methods.strip_prefix('~') {
+            Some(methods) => (Case::Ignored, methods),
+            None => (Case::Minded, methods),
+        };
         Pattern {
+            case,
             host: (!host.is_empty()).then(|| host.parse().unwrap()),
             path: path.into(),
             methods: methods.split_whitespace().map(|method| method.parse().unwrap()).collect(),
@@ -199,6 +221,92 @@ mod tests {
             ("POST g /d", "6"),
         ] {
             assert_eq!(selected(&table, request), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_ignores_case_takes_every_spelling_of_its_path() {
+        let table = table(&[
+            ("", "/User/{id}", "~GET"),
+            ("", "/user/{id}/Photo", "~GET"),
+            ("", "/Session/{*rest}", "~POST"),
+            ("", "/{*rest}", "~PUT"),
+        ])
+        .unwrap();
+        for (request, expected) in [
+            ("GET h /User/2112", "0"),
+            ("GET h /user/2112", "0"),
+            ("GET h /USER/Abc", "0"),
+            ("GET h /uSER/%C3%A9", "0"),
+            ("GET h /user/7/PHOTO", "1"),
+            ("PUT h /USER/7/photo", "method_not_allowed: GET, HEAD"),
+            ("POST h /SESSION", "2"),
+            ("POST h /session/", "2"),
+            ("POST h /sessioN/7/X", "2"),
+            ("GET h /session/7", "method_not_allowed: POST"),
+            ("GET h /u%C5%BFer/7", "not_found"),
+            ("GET h /user/%C5%BFer", "0"),
+            ("PUT h /%E2%84%AA", "3"),
+            ("GET h /u%C3%9Fer/7", "method_not_allowed: PUT"),
+            ("PUT h /user", "3"),
+        ] {
+            assert_eq!(selected(&table, request), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_leads_around_a_route_that_minds_case() {
+        let table = table(&[
+            ("", "/Admin/{*rest}", "GET"),
+            ("", "/{*rest}", "GET"),
+            ("", "/sv/{*rest}", "~GET"),
+            ("a", "/Key", "GET"),
+            ("a", "/key/{id}", "GET"),
+            ("*.b", "/Key", "GET"),
+        ])
+        .unwrap();
+        for (request, expected) in [
+            ("GET h /Admin/x", "0"),
+            ("GET h /Admin", "0"),
+            // As if the route that ignores case were not there.
+            ("GET h /admin/x", "1"),
+            ("GET h /admin", "1"),
+            ("GET h /SV/x", "2"),
+            ("GET h /Sv", "2"),
+            ("GET h /svx", "1"),
+            ("GET a /Key", "3"),
+            ("GET a /key", "not_found"),
+            ("GET a /KEY", "not_found"),
+            ("GET a /key/X", "4"),
+            ("GET a /KEY/X", "not_found"),
+            ("GET a /sV/x", "2"),
+            ("GET a.b /key", "not_found"),
+            ("GET b /key", "1"),
+        ] {
+            assert_eq!(selected(&table, request), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn routes_that_disagree_about_case_in_one_place_are_named() {
+        for (rows, blamed) in [
+            (&[("", "/user/{id}", "~GET"), ("", "/User/x", "GET")][..], Some(1)),
+            (&[("", "/User/x", "GET"), ("", "/user/{id}", "~GET")], Some(1)),
+            (&[("", "/user", "~GET"), ("", "/user", "POST")], Some(1)),
+            (&[("", "/User", "~GET"), ("", "/user", "~GET")], Some(1)),
+            (&[("", "/User", "~GET"), ("", "/user", "~POST")], None),
+            (&[("", "/User", "GET"), ("", "/user", "POST")], None),
+            (&[("", "/User", "GET"), ("", "/user", "POST"), ("", "/x", "~GET")], Some(1)),
+            (&[("", "/api/{*rest}", "GET"), ("", "/{*rest}", "~GET")], Some(1)),
+            (&[("", "/{*rest}", "GET"), ("", "/api/{*rest}", "~GET")], None),
+            (&[("", "/api", "GET"), ("", "/api/{*rest}", "~GET")], Some(1)),
+            (&[("", "/api/{*rest}", "GET"), ("", "/Api", "~GET")], None),
+            (&[("a", "/User/x", "GET"), ("", "/user/{id}", "~GET")], None),
+            (&[("", "/caf%C3%A9", "~GET")], Some(0)),
+        ] {
+            let mistakes =
+                table(rows).map(drop).map_err(|mistakes| mistakes.iter().map(|(at, _)| *at).collect::<Vec<_>>());
+            assert_eq!(mistakes.err(), blamed.map(|at| vec![at]), "{rows:?}");
         }
     }
 

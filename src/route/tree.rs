@@ -1,34 +1,58 @@
 //! The paths of one host. At each path stand one or more entries with disjoint methods; the most specific path wins, and
 //! where it does not take the method nobody else is asked: a route that lists its methods is not walked around.
+//!
+//! Where some route ignores case, paths are looked for in one spelling first. A route that minds case and is found so is
+//! asked whether this is its own spelling; if not, those that mind case as well are asked, and nobody else.
 
 use std::collections::HashMap;
+use std::mem;
 
 use http::header::ALLOW;
 use http::{HeaderValue, Method};
 use matchit::InsertError;
 
+use super::case::{self, Case};
 use super::path::PathPattern;
+use super::table::Pattern;
 use crate::invalid::Invalid;
 use crate::refusal::{Cause, Refusal};
 
 /// The paths of one host.
 #[derive(Clone, Debug)]
 pub(super) struct Tree<T> {
+    /// Of paths in one spelling, where `spelled` is there; else of paths as they are.
     router: matchit::Router<usize>,
+    /// What minds case, as it is written.
+    spelled: Option<matchit::Router<usize>>,
     leaves: Vec<Leaf<T>>,
 }
 
 /// One path.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf<T> {
+    /// The pattern as it is written, where case is minded.
+    spelling: Option<String>,
     entries: Vec<(Vec<Method>, T)>,
     allow: HeaderValue,
 }
 
 impl<T: Copy> Tree<T> {
-    /// The most specific path that matches.
-    pub(super) fn find(&self, path: &str) -> Option<&Leaf<T>> {
-        self.router.at(path).ok().map(|found| &self.leaves[*found.value])
+    /// The most specific path that matches; `folded` is the one spelling that stands for all. Refuses the spelling of
+    /// nobody: what ignores case elsewhere is not asked in the place of what minds it here.
+    pub(super) fn find(&self, path: &str, folded: &str) -> Result<Option<&Leaf<T>>, Refusal> {
+        let Ok(found) = self.router.at(folded) else { return Ok(None) };
+        let leaf = &self.leaves[*found.value];
+        let Some(spelled) = self.spelled.as_ref().filter(|_| leaf.spelling.is_some()) else { return Ok(Some(leaf)) };
+        match spelled.at(path) {
+            Ok(found) => Ok(Some(&self.leaves[*found.value])),
+            Err(_) => Err(Refusal::new(Cause::NotFound, "the path of a route that minds case, in another spelling")),
+        }
+    }
+
+    /// Whether both paths, in one spelling, lead to the same place or to none.
+    pub(super) fn leads_alike(&self, one: &str, other: &str) -> bool {
+        let place = |path| self.router.at(path).ok().map(|found| *found.value);
+        place(one) == place(other)
     }
 }
 
@@ -45,61 +69,129 @@ impl<T: Copy> Leaf<T> {
     }
 }
 
+impl<T> Leaf<T> {
+    /// Refuses a pattern that would be looked for in the place of this one, and is spelled otherwise.
+    fn same_spelling(&self, written: &str, path: &str) -> Result<(), Invalid> {
+        if self.spelling.as_deref().is_none_or(|spelling| spelling == path) {
+            return Ok(());
+        }
+        Err(Invalid::new(format!(
+            "`{written}` differs from the path of an earlier route in upper and lower case alone"
+        ))
+        .hint("that is a difference only on listeners where no route has case_sensitive = false"))
+    }
+}
+
 /// A tree that is still growing.
 pub(super) struct Builder<T> {
     router: matchit::Router<usize>,
+    spelled: Option<matchit::Router<usize>>,
     leaves: Vec<Leaf<T>>,
-    /// Which leaf stands at which pattern.
+    /// Which leaf stands at which pattern, in the spelling of `router`.
     places: HashMap<String, usize>,
     /// Patterns that a `{*rest}` stands for where the rest is nothing, with their leaf and the entry to blame.
     implied: Vec<(String, usize, usize)>,
+    /// The patterns so far in one spelling, if there is one that stands for all.
+    seen: Vec<(String, Case)>,
 }
 
 impl<T> Builder<T> {
-    pub(super) fn new() -> Self {
-        Self { router: matchit::Router::new(), leaves: Vec::new(), places: HashMap::new(), implied: Vec::new() }
+    /// A tree for paths in one spelling, or for paths as they are.
+    pub(super) fn new(folded: bool) -> Self {
+        let spelled = folded.then(matchit::Router::new);
+        let (leaves, places) = (Vec::new(), HashMap::new());
+        Self { router: matchit::Router::new(), spelled, leaves, places, implied: Vec::new(), seen: Vec::new() }
     }
 
     /// Adds the entry that stands at `index` in the list.
-    pub(super) fn add(&mut self, index: usize, path: &str, methods: Vec<Method>, value: T) -> Result<(), Invalid> {
-        let pattern = PathPattern::parse(path)?;
-        let leaf = if let Some(leaf) = self.places.get(&pattern.path) {
-            *leaf
-        } else {
-            let leaf = self.leaves.len();
-            self.router.insert(pattern.path.as_str(), leaf).map_err(|error| conflict(path, &error))?;
-            self.leaves.push(Leaf { entries: Vec::new(), allow: HeaderValue::from_static("") });
-            self.places.insert(pattern.path, leaf);
-            if let Some(bare) = pattern.without_rest {
-                if let Some(shorter) = bare.strip_suffix('/').filter(|shorter| !shorter.is_empty()) {
-                    self.implied.push((shorter.to_owned(), leaf, index));
-                }
-                self.implied.push((bare, leaf, index));
-            }
-            leaf
+    pub(super) fn add(&mut self, index: usize, pattern: Pattern, value: T) -> Result<(), Invalid> {
+        let Pattern { path: written, methods, case, .. } = pattern;
+        let pattern = PathPattern::parse(&written)?;
+        if case == Case::Ignored {
+            case::foldable(&written)?;
+        }
+        let key = self.key(&pattern.path);
+        self.apart(&written, &key, case)?;
+        let leaf = match self.places.get(&key) {
+            Some(leaf) => self.leaves[*leaf].same_spelling(&written, &pattern.path).map(|()| *leaf)?,
+            None => self.grow(index, &written, key, pattern, case)?,
         };
         let entries = &mut self.leaves[leaf].entries;
         if let Some(method) = methods.iter().find(|method| entries.iter().any(|(taken, _)| taken.contains(method))) {
-            return Err(Invalid::new(format!("an earlier route takes {method} of `{path}` already"))
+            return Err(Invalid::new(format!("an earlier route takes {method} of `{written}` already"))
                 .hint("give the two different hosts, paths or methods"));
         }
         entries.push((methods, value));
         Ok(())
     }
 
+    /// The spelling that `router` has it in.
+    fn key(&self, path: &str) -> String {
+        if self.spelled.is_some() { case::folded(path).into_owned() } else { path.to_owned() }
+    }
+
+    /// Refuses a path that another spelling could get around, or that would get others around theirs.
+    fn apart(&mut self, written: &str, key: &str, case: Case) -> Result<(), Invalid> {
+        if self.spelled.is_none() {
+            return Ok(());
+        }
+        let others = self.seen.iter().filter(|(_, other)| *other != case);
+        let around = others.into_iter().any(|(other, _)| match case {
+            Case::Minded => other == key || case::may_be_walked_around(key, other),
+            Case::Ignored => other == key || case::may_be_walked_around(other, key),
+        });
+        self.seen.push((key.to_owned(), case));
+        let verb = if case == Case::Ignored { "ignores" } else { "minds" };
+        if around {
+            return Err(Invalid::new(format!(
+                "`{written}` {verb} case, and an earlier route for the same paths does not"
+            ))
+            .hint("another spelling would get past one of the two: write the same case_sensitive in both"));
+        }
+        Ok(())
+    }
+
+    /// A new place in the tree.
+    fn grow(
+        &mut self,
+        index: usize,
+        written: &str,
+        key: String,
+        pattern: PathPattern,
+        case: Case,
+    ) -> Result<usize, Invalid> {
+        let leaf = self.leaves.len();
+        self.router.insert(key.as_str(), leaf).map_err(|error| conflict(written, &error))?;
+        let spelling = (case == Case::Minded).then_some(pattern.path);
+        if let (Some(spelled), Some(spelling)) = (&mut self.spelled, &spelling) {
+            spelled.insert(spelling.as_str(), leaf).map_err(|error| conflict(written, &error))?;
+        }
+        self.leaves.push(Leaf { spelling, entries: Vec::new(), allow: HeaderValue::from_static("") });
+        self.places.insert(key, leaf);
+        if let Some(bare) = pattern.without_rest {
+            if let Some(shorter) = bare.strip_suffix('/').filter(|shorter| !shorter.is_empty()) {
+                self.implied.push((shorter.to_owned(), leaf, index));
+            }
+            self.implied.push((bare, leaf, index));
+        }
+        Ok(leaf)
+    }
+
     /// The tree; or what a `{*rest}` that also matches nothing runs into, with the entry to blame.
     pub(super) fn finish(mut self) -> Result<Tree<T>, Vec<(usize, Invalid)>> {
         let mut mistakes = Vec::new();
-        for (path, leaf, index) in self.implied {
+        for (path, leaf, index) in mem::take(&mut self.implied) {
+            let key = self.key(&path);
             // Another route claims the place by name, which is the more specific wish.
-            if self.places.contains_key(&path) {
+            if self.places.contains_key(&key) {
                 continue;
             }
-            match self.router.insert(path.as_str(), leaf) {
-                Ok(()) => {}
-                Err(error) => mistakes.push((index, conflict(&path, &error))),
+            let spelled = self.spelled.as_mut().filter(|_| self.leaves[leaf].spelling.is_some());
+            let inserted = spelled.map_or(Ok(()), |spelled| spelled.insert(path.as_str(), leaf));
+            if let Err(error) = inserted.and_then(|()| self.router.insert(key.as_str(), leaf)) {
+                mistakes.push((index, conflict(&path, &error)));
             }
-            self.places.insert(path, leaf);
+            self.places.insert(key, leaf);
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -107,7 +199,7 @@ impl<T> Builder<T> {
         for leaf in &mut self.leaves {
             leaf.allow = allow(leaf.entries.iter().flat_map(|(methods, _)| methods));
         }
-        Ok(Tree { router: self.router, leaves: self.leaves })
+        Ok(Tree { router: self.router, spelled: self.spelled, leaves: self.leaves })
     }
 }
 

@@ -1,5 +1,6 @@
-//! An API identifier with its secret (SecureVideo), as RFC 7617 sends them. An unknown identifier costs the same work
-//! as a known one with a wrong secret, and the caller cannot tell the two apart.
+//! An API identifier with its secret (SecureVideo), as RFC 7617 sends them: over TLS alone, unless the table says
+//! otherwise. An unknown identifier costs the same work as a known one with a wrong secret, and the caller cannot tell
+//! the two apart.
 
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -27,6 +28,17 @@ pub struct Settings {
     /// What clients show when they ask a person for the secret.
     #[serde(default = "realm")]
     realm: String,
+    /// Whether it is believed only where the caller spoke TLS, to us or to a trusted proxy. One that came in clear is
+    /// refused unseen.
+    #[serde(default = "yes")]
+    tls_only: bool,
+    /// Whether requests that hold the secret of an API client in the query are refused, whatever else they present.
+    #[serde(default = "yes")]
+    leaks: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn realm() -> String {
@@ -37,6 +49,8 @@ fn realm() -> String {
 #[derive(Debug)]
 pub struct Basic {
     challenge: HeaderValue,
+    tls_only: bool,
+    leaks: bool,
 }
 
 /// An identifier and a secret as presented.
@@ -71,7 +85,7 @@ impl Scheme for Basic {
         }
         let challenge = HeaderValue::try_from(format!("{WORD} realm=\"{realm}\", charset=\"UTF-8\""))
             .expect("a plain realm makes a header value");
-        Ok(Self { challenge })
+        Ok(Self { challenge, tls_only: settings.tls_only, leaks: settings.leaks })
     }
 
     fn places(&self) -> Places {
@@ -80,6 +94,10 @@ impl Scheme for Basic {
 
     fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<Credential>, Rejection> {
         let Some(token) = authorization::token(head, WORD)? else { return Ok(None) };
+        // Whoever reads along must not learn from the answer whether it was right.
+        if self.tls_only && !head.secure() {
+            return Err(Rejection::new(Reason::Insecure, "it came in clear, and is taken over TLS only"));
+        }
         let text = decode(token).ok_or(malformed("not base64, or too much of it"))?;
         // RFC 7617 §2: the first colon parts them, a secret may hold more; neither holds control characters.
         let colon = text.bytes().iter().position(|&byte| byte == b':').ok_or(malformed("no colon"))?;
@@ -113,6 +131,10 @@ impl Scheme for Basic {
     fn challenge(&self) -> Option<HeaderValue> {
         Some(self.challenge.clone())
     }
+
+    fn watches_for_leaks(&self) -> bool {
+        self.leaks
+    }
 }
 
 const fn malformed(detail: &'static str) -> Rejection {
@@ -138,7 +160,7 @@ mod tests {
     use crate::scheme::stage::{self, Register, Request, kit};
 
     fn build(realm: &str) -> Result<Basic, Invalid> {
-        Basic::new(Settings { realm: realm.into() }, &kit("api"))
+        Basic::new(Settings { realm: realm.into(), tls_only: false, leaks: true }, &kit("api"))
     }
 
     #[test]

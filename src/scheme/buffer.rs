@@ -4,7 +4,6 @@
 use std::fmt;
 
 use base64::Engine;
-use zeroize::Zeroize;
 
 /// At most `N` bytes.
 pub(super) struct Buffer<const N: usize> {
@@ -62,7 +61,10 @@ impl<const N: usize> Buffer<N> {
 
 impl<const N: usize> Drop for Buffer<N> {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        // As one block, its unused end included: byte by byte it would be a good part of what a credential costs.
+        self.bytes.clear();
+        self.bytes.resize(self.bytes.capacity(), 0);
+        zeroize::optimization_barrier(self.bytes.as_slice());
     }
 }
 

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use crate::clock::UnixTime;
-use crate::record::{Attributes, Kind, PublicKey};
+use crate::edge::tls::noted_of;
+use crate::record::{Attributes, Group, Kind, PublicKey};
 use crate::scheme::stage::{self, Register, Request};
 use crate::scheme::{Examine, KINDS, Principal, Rejection};
 
@@ -24,6 +25,9 @@ struct Vectors {
     table: String,
     accounts: Vec<AccountOnFile>,
     records: Vec<RecordOnFile>,
+    /// Files beside this one that client certificates are judged by, as a listener has them.
+    client_ca: Option<String>,
+    client_crl: Option<String>,
     /// Texts that must never be printed.
     secrets: Vec<String>,
     cases: Vec<Case>,
@@ -75,6 +79,16 @@ struct Case {
     mixed: bool,
     #[serde(default = "elsewhere")]
     address: String,
+    /// A file beside this one: the client certificate of the connection.
+    certificate: Option<String>,
+    /// Whether the listener names no authority.
+    #[serde(default)]
+    no_authority: bool,
+    /// When the connection began, where that is not `now`.
+    since: Option<u64>,
+    /// Whether it came over TLS.
+    #[serde(default)]
+    secure: bool,
     now: u64,
     /// `none`, a subject with its account behind an `@`, or the name of a reason.
     expect: String,
@@ -129,6 +143,10 @@ impl RecordOnFile {
                     let pem = std::fs::read(folder(folder_of).join(file)).unwrap();
                     Attributes::PublicKey(Box::new(PublicKey(DecodingKey::from_rsa_pem(&pem).unwrap())))
                 }
+                _ if kind == Kind::GroupToken => Attributes::Group(Box::new(Group {
+                    id: self.id.as_str().into(),
+                    cameras: std::iter::empty::<&str>().collect(),
+                })),
                 _ => Attributes::None,
             };
         });
@@ -136,15 +154,25 @@ impl RecordOnFile {
 }
 
 impl Case {
-    fn request(&self, kind: &str) -> Request {
+    fn request(&self, kind: &str, vectors: &Vectors) -> Request {
         let target = if self.query.is_empty() { "/".into() } else { format!("/?{}", self.query) };
         let mut request = Request::get(&target).from(&self.address);
+        if self.secure {
+            request = request.secure();
+        }
         for field in &self.authorization {
             request = request.header("authorization", field);
         }
         if let Some(file) = &self.bearer {
             let token = std::fs::read_to_string(folder(kind).join(file)).unwrap();
             request = request.header("authorization", &format!("Bearer {}", token.trim()));
+        }
+        if let Some(file) = &self.certificate {
+            let path = |file: &String| folder(kind).join(file);
+            let ca = vectors.client_ca.as_ref().filter(|_| !self.no_authority).map(path);
+            let crl = vectors.client_crl.as_ref().map(path);
+            let began = UnixTime(self.since.unwrap_or(self.now));
+            request = request.certificate(noted_of(&path(file), ca.as_deref(), crl.as_deref(), began));
         }
         request
     }
@@ -179,7 +207,7 @@ fn each(mut visit: impl FnMut(&'static str, &Vectors, &Case, &dyn Examine)) {
 #[test]
 fn every_vector_is_answered_as_it_says() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind), &vectors.register(kind), case.now);
+        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
         assert_eq!(told(&answer), case.expect, "{kind}: {}: {answer:?}", case.what);
     });
 }
@@ -207,12 +235,12 @@ fn the_credential_of_another_kind_is_not_mine() {
     for entry in KINDS {
         let own = &load(entry.kind)[0];
         let (scheme, register) = (stage::build(entry.kind, &own.table), own.register(entry.kind));
-        each(|kind, _, case, _| {
+        each(|kind, vectors, case, _| {
             // Two credentials at once are everybody's business.
             if kind == entry.kind || kind == "ip" || case.mixed || case.expect == "credential_ambiguous" {
                 return;
             }
-            let answer = stage::examine(&*scheme, &case.request(kind), &register, case.now);
+            let answer = stage::examine(&*scheme, &case.request(kind, vectors), &register, case.now);
             assert_eq!(told(&answer), "none", "{} given {kind}: {}", entry.kind, case.what);
         });
     }
@@ -221,7 +249,7 @@ fn the_credential_of_another_kind_is_not_mine() {
 #[test]
 fn debug_shows_no_secret() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind), &vectors.register(kind), case.now);
+        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
         let shown = format!("{scheme:?} {answer:?}");
         for secret in &vectors.secrets {
             assert!(!shown.contains(secret.as_str()), "{kind}: {}: {secret} in {shown}", case.what);
@@ -244,7 +272,7 @@ fn every_kind_has_a_schema_and_refuses_a_key_it_does_not_know() {
 fn a_credential_says_where_it_stands() {
     each(|kind, _, case, scheme| {
         let places = scheme.places();
-        if !case.authorization.is_empty() || case.bearer.is_some() {
+        if !case.mixed && (!case.authorization.is_empty() || case.bearer.is_some()) {
             assert!(places.headers.contains(&http::header::AUTHORIZATION), "{kind}: {}", case.what);
         }
         if case.expect.contains(':') && case.authorization.is_empty() && !case.query.is_empty() {
@@ -254,7 +282,7 @@ fn a_credential_says_where_it_stands() {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    prop_oneof![Just("Acc"), Just("LKey"), Just("Basic"), Just("Bearer"), Just("")].prop_map(String::from)
+    prop_oneof![Just("Acc"), Just("SI"), Just("LKey"), Just("Basic"), Just("Bearer"), Just("")].prop_map(String::from)
 }
 
 /// Bytes that a header value may hold.
@@ -276,7 +304,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic_and_never_prove(word in words(), token in tokens(), query in "[a-z0-9=&%.+]{0,60}") {
         let field = [word.as_bytes(), b" ", &token].concat();
-        let request = Request::get(&format!("/?token={query}")).bytes("authorization", &field);
+        let request = Request::get(&format!("/?apikey=x{query}&token={query}")).bytes("authorization", &field);
         for entry in KINDS {
             let vectors = &load(entry.kind)[0];
             let scheme = stage::build(entry.kind, &vectors.table);

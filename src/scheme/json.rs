@@ -57,7 +57,7 @@ impl Json {
 }
 
 /// Whether objects and lists are nested at most `depth` deep. Reads nothing else: the text need not be JSON.
-pub(super) fn shallow(text: &str, depth: usize) -> bool {
+pub(crate) fn shallow(text: &str, depth: usize) -> bool {
     let (mut level, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {

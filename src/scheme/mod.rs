@@ -2,6 +2,7 @@
 //! no tokio. What a wrong credential leads to is decided elsewhere: a scheme cannot write an answer.
 
 pub mod acc;
+pub mod access_token;
 mod authorization;
 pub mod basic;
 mod buffer;
@@ -9,19 +10,24 @@ mod buffer;
 mod conformance;
 pub mod ip;
 mod jose;
-mod json;
+pub(crate) mod json;
 pub mod jwt;
+pub mod key;
+pub(crate) mod leak;
 pub mod lkey;
+pub mod mtls;
 mod open;
 mod principal;
 mod query;
 mod scene;
-mod share_token;
+pub mod share_token;
+pub mod si;
 #[cfg(test)]
 pub(crate) mod stage;
 mod verified;
 
 use std::fmt;
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -68,6 +74,17 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
     fn ambient(&self) -> bool {
         false
     }
+
+    /// Whether what it looks at is the connection's client certificate, which no request can bring along.
+    fn by_certificate(&self) -> bool {
+        false
+    }
+
+    /// Whether requests that give away the secret of an API client in the query are refused where it is used, whoever
+    /// sends them and whatever else proves them.
+    fn watches_for_leaks(&self) -> bool {
+        false
+    }
 }
 
 /// The object-safe fold of [`Scheme`], so that a route can hold a list.
@@ -83,6 +100,14 @@ pub trait Examine: fmt::Debug + Send + Sync {
 
     /// See [`Scheme::ambient`].
     fn ambient(&self) -> bool;
+
+    /// See [`Scheme::by_certificate`].
+    fn by_certificate(&self) -> bool {
+        false
+    }
+
+    /// See [`Scheme::watches_for_leaks`].
+    fn watches_for_leaks(&self) -> bool;
 }
 
 impl<S: Scheme> Examine for S {
@@ -103,6 +128,14 @@ impl<S: Scheme> Examine for S {
 
     fn ambient(&self) -> bool {
         Scheme::ambient(self)
+    }
+
+    fn by_certificate(&self) -> bool {
+        Scheme::by_certificate(self)
+    }
+
+    fn watches_for_leaks(&self) -> bool {
+        Scheme::watches_for_leaks(self)
     }
 }
 
@@ -162,6 +195,8 @@ pub struct Kit<'a> {
     pub name: &'a str,
     /// Reads a secret from where its setting says it is.
     pub resolve: &'a dyn Fn(&SecretSource) -> Result<Secret, Invalid>,
+    /// Reads a file that holds no secret.
+    pub file: &'a dyn Fn(&Path) -> Result<Vec<u8>, Invalid>,
 }
 
 /// Builds a scheme from its table.
@@ -203,9 +238,12 @@ fn schema<S: Scheme>(generator: &mut SchemaGenerator) -> Schema {
 /// Every kind of scheme there is.
 pub const KINDS: &[KindEntry] = &[
     entry::<acc::Acc>("acc", "VXG camera access token", "Authorization: Acc <token>, or ?token=<share token>"),
+    entry::<si::Si>("si", "VXG access token of a group of cameras", "Authorization: SI <token>"),
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
+    entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];
 

@@ -27,4 +27,8 @@ impl Examine for Open {
     fn ambient(&self) -> bool {
         true
     }
+
+    fn watches_for_leaks(&self) -> bool {
+        false
+    }
 }

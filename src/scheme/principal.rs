@@ -28,6 +28,8 @@ pub struct Principal {
 enum Speaker {
     /// One of the credentials, by its place among them.
     Credential(usize),
+    /// A client certificate that is good without being on file.
+    Certificate(HeaderValue),
     /// A circumstance.
     Circumstance(HeaderValue),
 }
@@ -82,6 +84,12 @@ impl Principal {
         }
     }
 
+    /// The same caller, who may do no more than this.
+    pub(super) fn limited_to(mut self, scopes: &Scopes) -> Self {
+        self.scopes = Some(self.scopes.map_or_else(|| scopes.clone(), |own| own.intersection(scopes)));
+        self
+    }
+
     /// The same caller, speaking for another account (a child of the record's).
     pub(super) fn speaking_for(mut self, account: Arc<Account>) -> Self {
         self.account = Some(account);
@@ -94,11 +102,16 @@ impl Principal {
         Self { speaker, account: None, scheme, scopes: None, credentials: Credentials::default() }
     }
 
+    /// A caller known by a certificate that no record is about. It speaks for no account.
+    pub(super) fn of_certificate(scheme: &'static str, subject: HeaderValue) -> Self {
+        Self { speaker: Speaker::Certificate(subject), ..Self::ambient(scheme, HeaderValue::from_static("")) }
+    }
+
     /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.
     pub fn subject(&self) -> &str {
         match &self.speaker {
             Speaker::Credential(place) => self.credentials.nth(*place).subject(),
-            Speaker::Circumstance(name) => name.to_str().unwrap_or_default(),
+            Speaker::Certificate(name) | Speaker::Circumstance(name) => name.to_str().unwrap_or_default(),
         }
     }
 
@@ -106,7 +119,7 @@ impl Principal {
     pub fn subject_header(&self) -> HeaderValue {
         match &self.speaker {
             Speaker::Credential(place) => self.credentials.nth(*place).subject_header(),
-            Speaker::Circumstance(name) => name.clone(),
+            Speaker::Certificate(name) | Speaker::Circumstance(name) => name.clone(),
         }
     }
 
@@ -132,7 +145,7 @@ impl Principal {
 
     /// Whether a credential proved it, and not a circumstance alone.
     pub(crate) fn is_identified(&self) -> bool {
-        !self.credentials.is_empty()
+        !self.credentials.is_empty() || matches!(self.speaker, Speaker::Certificate(_))
     }
 
     /// One caller who was proven in two ways. `None`: the two speak for different accounts.
@@ -141,7 +154,9 @@ impl Principal {
     /// is allowed, and the more specific of the two speaks.
     pub(crate) fn agree(mut self, mut other: Self) -> Option<Self> {
         let self_speaks = match (&self.account, &other.account) {
-            (_, None) => true,
+            // A certificate says more than an address.
+            (None, None) => self.is_identified() || !other.is_identified(),
+            (Some(_), None) => true,
             (None, Some(_)) => false,
             // Of one account, the credential that may do less says more about who is there.
             (Some(own), Some(its)) if own.id == its.id => self.scopes.is_some() || other.scopes.is_none(),
@@ -226,6 +241,22 @@ mod tests {
         }
         let both = office().agree(office()).unwrap();
         assert!(both.account.is_none() && both.scopes.is_none() && !both.is_identified());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_on_file_identifies_its_holder_and_speaks_before_an_address() {
+        let register = register();
+        let office = || Principal::ambient("ip", HeaderValue::from_static("address:office"));
+        let ops = || Principal::of_certificate("mtls", HeaderValue::from_static("certificate:ops"));
+        for merged in [ops(), office().agree(ops()).unwrap(), ops().agree(office()).unwrap()] {
+            assert_eq!((merged.subject(), merged.scheme), ("certificate:ops", "mtls"));
+            assert_eq!(merged.subject_header(), "certificate:ops");
+            assert!(merged.is_identified() && merged.account.is_none() && merged.credentials.is_empty());
+        }
+        let key = || of(&register, Kind::LicenseKey, "child");
+        for merged in [ops().agree(key()).unwrap(), key().agree(ops()).unwrap()] {
+            assert_eq!((merged.subject(), merged.credentials.len()), ("license_key:child", 1));
+        }
     }
 
     #[test]

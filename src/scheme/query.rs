@@ -1,7 +1,7 @@
 //! One named value in the query, percent-decoded: what a scheme reads there. Stripping it before the request goes on is
 //! the business of `forward/`.
 
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::{PercentDecode, percent_decode, percent_decode_str};
 
 use crate::refusal::Reason;
 use crate::scheme::Rejection;
@@ -12,11 +12,19 @@ const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the 
 
 /// The value of `name`; the same value twice is one.
 pub(super) fn value<const N: usize>(query: Option<&str>, name: &str) -> Result<Option<Buffer<N>>, Rejection> {
+    find(query, |own| own.eq(name.bytes()))
+}
+
+/// The value of whatever is named so; the same value under several names is one.
+pub(super) fn find<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+) -> Result<Option<Buffer<N>>, Rejection> {
     let mut found: Option<Buffer<N>> = None;
     for pair in query.unwrap_or_default().split('&') {
         let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
         // Names are compared after decoding, as an upstream would: `%74oken` names the same.
-        if !percent_decode_str(own).eq(name.bytes()) {
+        if !is_named(percent_decode_str(own)) {
             continue;
         }
         let value = Buffer::collect(percent_decode(text.as_bytes())).map_err(|Full| TOO_LONG)?;

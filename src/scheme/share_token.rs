@@ -9,35 +9,45 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::clock::UnixTime;
+use crate::invalid::Invalid;
 use crate::refusal::Reason;
-use crate::scheme::Rejection;
-use crate::scheme::buffer::Buffer;
-use crate::secret::Secret;
+use crate::scheme::{Kit, Rejection};
+use crate::secret::{Secret, SecretSource};
 
 /// The longest one that anyone looks into; real ones have about 70 bytes.
-pub(super) const LONGEST: usize = 256;
+const LONGEST: usize = 256;
+/// 20 bytes in base64url without padding: 26 characters of six bits, and one of four.
+const MAC_TEXT: usize = 27;
 
-/// An inner token of the right form.
-#[derive(Debug)]
-pub(super) struct ShareToken {
-    text: Buffer<LONGEST>,
-    /// How much of the text the MAC covers.
+/// What a text says that has the form of an inner token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// How much of the text the MAC covers; behind it stand a full stop and the MAC.
     signed: usize,
-    mac: [u8; 20],
     /// Issue time and lifetime, together.
     expires: UnixTime,
 }
 
-impl ShareToken {
-    /// Takes the text over if it has the form.
-    pub(super) fn parse(text: Buffer<LONGEST>) -> Option<Self> {
-        let (signed, mac, expires) = dissect(text.bytes())?;
-        Some(Self { text, signed, mac, expires })
-    }
-
-    /// The token itself: what its record is looked up by.
-    pub(super) fn expose(&self) -> &[u8] {
-        self.text.bytes()
+impl Form {
+    /// `None`: the text has another form.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        if text.len() > LONGEST {
+            return None;
+        }
+        let mut parts = text.split(|&byte| byte == b'.');
+        let (word, payload, time, mac) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        if word != b"share"
+            || payload.is_empty()
+            || !payload.iter().all(|&byte| is_base64url(byte))
+            || !is_mac(mac)
+            || parts.next().is_some()
+        {
+            return None;
+        }
+        let t = time.iter().position(|&byte| byte == b't')?;
+        // Both are 32-bit numbers whose sum is not: seen in the wild, 0x61a964c3 + 0xbc1fab00.
+        let expires = hexadecimal(&time[..t])?.checked_add(hexadecimal(&time[t + 1..])?)?;
+        Some(Self { signed: text.len() - mac.len() - 1, expires: UnixTime(expires) })
     }
 
     /// Refuses it from the second on at which it expires.
@@ -49,26 +59,10 @@ impl ShareToken {
     }
 }
 
-/// The length of the signed part, the MAC and the expiry.
-fn dissect(text: &[u8]) -> Option<(usize, [u8; 20], UnixTime)> {
-    let mut parts = text.split(|&byte| byte == b'.');
-    let (word, payload, time, mac) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if word != b"share"
-        || payload.is_empty()
-        || !payload.iter().all(|&byte| is_base64url(byte))
-        || parts.next().is_some()
-    {
-        return None;
-    }
-    let t = time.iter().position(|&byte| byte == b't')?;
-    // Both are 32-bit numbers whose sum is not: seen in the wild, 0x61a964c3 + 0xbc1fab00.
-    let expires = hexadecimal(&time[..t])?.checked_add(hexadecimal(&time[t + 1..])?)?;
-    let mut bytes = [0; 20];
-    // 27 characters are 20 bytes and two bits, which must be zero: the engine is strict.
-    if mac.len() != 27 || URL_SAFE_NO_PAD.decode_slice(mac, &mut bytes) != Ok(20) {
-        return None;
-    }
-    Some((text.len() - mac.len() - 1, bytes, UnixTime(expires)))
+/// Whether this is how 20 bytes are written: the last character has two bits to spare, which are zero.
+fn is_mac(text: &[u8]) -> bool {
+    let Some((last, rest)) = text.split_last() else { return false };
+    text.len() == MAC_TEXT && rest.iter().all(|&byte| is_base64url(byte)) && b"AEIMQUYcgkosw048".contains(last)
 }
 
 fn is_base64url(byte: u8) -> bool {
@@ -76,27 +70,49 @@ fn is_base64url(byte: u8) -> bool {
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
-    // `from_str_radix` alone would take a sign.
-    if !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    let add = |number: u64, digit: &u8| {
+        let digit = char::from(*digit).to_digit(16)?;
+        (number >> 60 == 0).then_some(number << 4 | u64::from(digit))
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// The key that the tokens are made with, where an operator knows it: HMAC-SHA1, keyed once.
 pub(super) struct VerificationKey(Hmac<Sha1>);
 
 impl VerificationKey {
-    pub(super) fn new(key: &Secret) -> Self {
+    /// The key that a setting names, if it names one.
+    pub(super) fn resolve(source: Option<&SecretSource>, kit: &Kit<'_>) -> Result<Option<Self>, Invalid> {
+        let Some(source) = source else { return Ok(None) };
+        let key = (kit.resolve)(source)?;
+        if key.expose().is_empty() {
+            return Err(Invalid::new("`verification_key` is empty").hint("leave it out where the key is not known"));
+        }
+        Ok(Some(Self::new(&key)))
+    }
+
+    fn new(key: &Secret) -> Self {
         Self(Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length"))
     }
 
-    /// Compares the MAC, in constant time.
-    pub(super) fn check(&self, token: &ShareToken) -> Result<(), Rejection> {
-        let mac = self.0.clone().chain_update(&token.expose()[..token.signed]);
-        mac.verify_slice(&token.mac)
-            .map_err(|_| Rejection::new(Reason::Mismatch, "the share token's MAC does not hold"))
+    /// Compares the MAC of a text of this form, in constant time.
+    pub(super) fn check(&self, form: &Form, text: &[u8]) -> Result<(), Rejection> {
+        let wrong = Rejection::new(Reason::Mismatch, "the share token's MAC does not hold");
+        let (signed, mac) = text.split_at(form.signed);
+        let mut bytes = [0; 20];
+        let read = URL_SAFE_NO_PAD.decode_slice(&mac[1..], &mut bytes);
+        read.ok().filter(|&length| length == bytes.len()).ok_or(wrong)?;
+        self.0.clone().chain_update(signed).verify_slice(&bytes).map_err(|_| wrong)
     }
+}
+
+/// Makes an inner token as VXG does: the number of a sharing, when it is issued and for how many seconds.
+pub fn make(key: &Secret, sharing: u64, issued: UnixTime, lifetime: u64) -> Secret {
+    // Python's `json.dumps`: a blank behind the colon.
+    let payload = URL_SAFE_NO_PAD.encode(format!("{{\"si\": {sharing}}}"));
+    let signed = format!("share.{payload}.{:x}t{lifetime:x}", issued.0);
+    let mac = VerificationKey::new(key).0.chain_update(&signed).finalize().into_bytes();
+    Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac)).into_bytes())
 }
 
 impl fmt::Debug for VerificationKey {
@@ -111,8 +127,8 @@ mod tests {
 
     const GOOD: &str = "share.eyJzaSI6IDIzNTYzOX0.61a964c3tbc1fab00.4NuL1qp8jcInCqp0RGnQGJOQtm4";
 
-    fn parse(text: &str) -> Option<ShareToken> {
-        ShareToken::parse(Buffer::collect(text.bytes()).unwrap())
+    fn parse(text: &str) -> Option<Form> {
+        Form::of(text.as_bytes())
     }
 
     #[test]
@@ -128,15 +144,23 @@ mod tests {
     fn the_mac_covers_payload_and_time() {
         // Computed with `openssl dgst -sha1 -hmac`; see tests/vectors/acc.
         let key = VerificationKey::new(&Secret::new(b"vxg-lab-secret".to_vec()));
-        assert_eq!(key.check(&parse(GOOD).unwrap()), Ok(()));
+        assert_eq!(key.check(&parse(GOOD).unwrap(), GOOD.as_bytes()), Ok(()));
         for (what, from, to) in
             [("mac", "4NuL", "5NuL"), ("payload", "X0.", "X1."), ("time", "61a9", "61aa"), ("lifetime", "ab00", "ab01")]
         {
-            let token = parse(&GOOD.replacen(from, to, 1)).unwrap();
-            assert_eq!(key.check(&token).unwrap_err().reason, Reason::Mismatch, "{what}");
+            let text = GOOD.replacen(from, to, 1);
+            let rejection = key.check(&parse(&text).unwrap(), text.as_bytes()).unwrap_err();
+            assert_eq!(rejection.reason, Reason::Mismatch, "{what}");
         }
         let other = VerificationKey::new(&Secret::new(b"another".to_vec()));
-        assert!(other.check(&parse(GOOD).unwrap()).is_err());
+        assert!(other.check(&parse(GOOD).unwrap(), GOOD.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_token_is_made_as_vxg_makes_it() {
+        let key = Secret::new(b"vxg-lab-secret".to_vec());
+        let made = make(&key, 235_639, UnixTime(0x61a9_64c3), 0xbc1f_ab00);
+        assert!(made.equals(GOOD.as_bytes()));
     }
 
     #[test]
@@ -157,6 +181,8 @@ mod tests {
             ("a long MAC", "Qtm4", "Qtm4A"),
             ("padding", "Qtm4", "Qtm4="),
             ("trailing bits", "Qtm4", "Qtm5"),
+            ("a MAC of another alphabet", "4NuL", "4+uL"),
+            ("too long a payload", "eyJz", &"A".repeat(200)),
         ] {
             assert!(parse(&GOOD.replacen(from, to, 1)).is_none(), "{what}");
         }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -10,15 +11,21 @@ use http::{HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixTime;
+use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::client_ip::TrustedProxies;
-use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{Account, Details, Digest, Directory, Key, Kind, Proof, Record, Standing, Verdict};
+use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
+
+/// The caller whom this record proves.
+pub(crate) fn principal(record: Arc<Record>) -> Principal {
+    Principal::of_record(record.kind().name(), record)
+}
 
 /// A request whose head can be looked at.
 pub(crate) struct Request {
@@ -47,6 +54,17 @@ impl Request {
         self
     }
 
+    /// The same over TLS, with this client certificate.
+    pub(crate) fn certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.connection.tls = Some(Tls { client_certificate: Some(certificate), ..Tls::default() });
+        self
+    }
+
+    pub(crate) fn secure(mut self) -> Self {
+        self.connection.tls = Some(Tls::default());
+        self
+    }
+
     pub(crate) fn head(&self) -> Head<'_> {
         Head::new(&self.parts, &self.connection, &TrustedProxies::default(), usize::MAX).unwrap()
     }
@@ -64,11 +82,13 @@ type Records = HashMap<(Kind, [u8; 32]), Arc<Record>>;
 pub(crate) struct Register {
     accounts: RefCell<HashMap<String, Arc<Account>>>,
     records: RefCell<Records>,
+    /// By id: the account, or `None` where it is switched off.
+    cameras: RefCell<HashMap<String, Option<Arc<Account>>>>,
 }
 
 impl Register {
     pub(crate) fn new() -> Self {
-        Self { accounts: RefCell::default(), records: RefCell::default() }
+        Self { accounts: RefCell::default(), records: RefCell::default(), cameras: RefCell::default() }
     }
 
     /// Puts an account on file, or changes the one that is there.
@@ -93,6 +113,11 @@ impl Register {
         self.accounts.borrow_mut().remove(id).unwrap();
     }
 
+    /// Puts a camera on file; without an account it is switched off.
+    pub(crate) fn camera(&self, id: &str, account: Option<&str>) {
+        self.cameras.borrow_mut().insert(id.into(), account.map(|account| self.known(account)));
+    }
+
     /// Puts a credential on file that is found by `text`.
     pub(crate) fn enrol(&self, kind: Kind, id: &str, account: &str, text: &str, adjust: impl FnOnce(&mut Details)) {
         let digest = digest(text.as_bytes());
@@ -103,10 +128,20 @@ impl Register {
         self.records.borrow_mut().insert((kind, digest.0), Arc::new(Record::new(details).unwrap()));
     }
 
+    /// The caller whom a credential on file stands for, as a scheme that believed it would say.
+    pub(crate) fn caller(&self, kind: Kind, text: &str) -> Principal {
+        Principal::of_record(kind.name(), self.look_up(kind, text.as_bytes()).unwrap())
+    }
+
     /// Takes a credential off the file.
     pub(crate) fn revoke(&self, kind: Kind, text: &str) {
         self.records.borrow_mut().remove(&(kind, digest(text.as_bytes()).0)).unwrap();
     }
+}
+
+/// A caller who is known by a circumstance alone.
+pub(crate) fn passer_by() -> Principal {
+    Principal::ambient("ip", HeaderValue::from_static("address:office"))
 }
 
 fn digest(text: &[u8]) -> Digest {
@@ -128,6 +163,13 @@ impl Directory for Register {
         self.records.borrow().get(&(kind, digest(text).0)).cloned()
     }
 
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>> {
+        let is_its = |record: &&Arc<Record>| {
+            record.kind() == Kind::ApiClient && record.proofs().iter().any(|proof| proof.digest == digest(text))
+        };
+        self.records.borrow().values().find(is_its).cloned()
+    }
+
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
         let mut equal = proofs.iter().filter(|proof| proof.digest == digest(text)).peekable();
         match (equal.peek().is_some(), equal.any(|proof| proof.expires.is_none_or(|end| now < end))) {
@@ -147,6 +189,15 @@ impl Directory for Register {
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.borrow().get(id).cloned()
     }
+
+    fn camera(&self, id: &str, account: &Account, _: UnixTime) -> Holding {
+        match self.cameras.borrow().get(id) {
+            None => Holding::Unknown,
+            Some(None) => Holding::Disabled,
+            Some(Some(owner)) if owner.id == account.id || owner.is_below(account) => Holding::Held,
+            Some(Some(_)) => Holding::Elsewhere,
+        }
+    }
 }
 
 fn literal(source: &SecretSource) -> Result<Secret, Invalid> {
@@ -156,9 +207,14 @@ fn literal(source: &SecretSource) -> Result<Secret, Invalid> {
     }
 }
 
-/// A kit whose secrets are written out.
+fn vector(path: &Path) -> Result<Vec<u8>, Invalid> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(path);
+    std::fs::read(&path).map_err(|error| Invalid::new(format!("{}: {error}", path.display())))
+}
+
+/// A kit whose secrets are written out, and whose files are vectors.
 pub(crate) fn kit(name: &str) -> Kit<'_> {
-    Kit { name, resolve: &literal }
+    Kit { name, resolve: &literal, file: &vector }
 }
 
 /// A scheme of this kind under the name `tested`, from its table in TOML.

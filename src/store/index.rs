@@ -1,6 +1,9 @@
 //! Accounts and credentials in memory, as the corridor sees them. Many read while one writes; a reader never waits for
 //! a disk, and a credential that is replaced or moved to another digest is never missed in between.
 
+mod cameras;
+mod leaks;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -10,11 +13,13 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use subtle::Choice;
 
+pub use self::cameras::{Camera, Cameras};
+use self::leaks::Leaks;
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
 use super::key_text::{self, Shape};
 use crate::clock::UnixTime;
-use crate::record::{Account, Digest, Directory, Key, Kind, Proof, Record, Remark, Verdict};
+use crate::record::{Account, Digest, Directory, Holding, Key, Kind, Proof, Record, Remark, Verdict};
 
 /// How many parts the records lie in. A part that grows makes its readers wait; with a million records that is for
 /// about 4000 of them.
@@ -27,6 +32,8 @@ pub struct Index {
     peppers: ArcSwap<Peppers>,
     records: DashMap<ByKey, (), Uniform>,
     accounts: DashMap<Arc<str>, Arc<Account>>,
+    leaks: Leaks,
+    cameras: Cameras,
     sightings: Option<SyncSender<Sighting>>,
 }
 
@@ -78,6 +85,8 @@ impl Index {
             peppers: ArcSwap::from_pointee(peppers),
             records: DashMap::with_capacity_and_hasher_and_shard_amount(0, Uniform::default(), SHARDS),
             accounts: DashMap::new(),
+            leaks: Leaks::new(SHARDS),
+            cameras: Cameras::new(SHARDS),
             sightings: None,
         }
     }
@@ -122,6 +131,11 @@ impl Index {
         self.accounts.remove(id).map(|(_, account)| account)
     }
 
+    /// Which camera is whose.
+    pub fn cameras(&self) -> &Cameras {
+        &self.cameras
+    }
+
     /// Adds a credential. The first one stays where two clash.
     pub fn insert(&self, record: Record) -> Result<Arc<Record>, Clash> {
         let record = Arc::new(record);
@@ -132,6 +146,7 @@ impl Index {
             }
             Entry::Vacant(place) => {
                 place.insert(());
+                self.leaks.add(&record);
                 Ok(record)
             }
         }
@@ -141,9 +156,11 @@ impl Index {
     /// one. From then on readers find the new one; until then, the one before.
     pub fn publish(&self, record: Record) -> Arc<Record> {
         let record = Arc::new(record);
+        self.leaks.add(&record);
         match self.records.entry(ByKey(Arc::clone(&record))) {
             Entry::Occupied(before) => {
                 let (before, ()) = before.replace_entry(());
+                self.leaks.forget(&before.0);
                 if before.0.id() == record.id() {
                     record.carry_use(&before.0);
                 }
@@ -157,7 +174,9 @@ impl Index {
 
     /// Takes a credential away: nobody finds it from now on.
     pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
-        self.records.remove(&Key { kind, digest: *digest }).map(|(record, ())| record.0)
+        let (record, ()) = self.records.remove(&Key { kind, digest: *digest })?;
+        self.leaks.forget(&record.0);
+        Some(record.0)
     }
 
     /// How many credentials there are.
@@ -266,6 +285,11 @@ impl Directory for Index {
         Some(record)
     }
 
+    fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>> {
+        let peppers = self.peppers.load();
+        peppers.digests(text).find_map(|(pepper, digest)| self.leaks.holder(pepper, &digest))
+    }
+
     fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
         let padding = MOST_PROOFS.saturating_sub(proofs.len());
         let nobodys = Proof { pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
@@ -307,6 +331,10 @@ impl Directory for Index {
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.get(id).map(|account| Arc::clone(&account))
+    }
+
+    fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding {
+        self.cameras.holding(id, account, now)
     }
 }
 

@@ -37,10 +37,12 @@ mod upkeep;
 mod writer;
 // Questions.
 mod read;
+mod view;
 // The whole of it, in a file.
 mod backup;
 pub mod export;
 mod given;
+mod hosted;
 mod pour;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -60,7 +62,7 @@ pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
 pub use self::given::{Given, Known};
-pub use self::index::{Clash, Index, Part, Sighting};
+pub use self::index::{Camera, Cameras, Clash, Index, Part, Sighting};
 pub use self::keyring::MasterKey;
 use self::keys::Keys;
 pub use self::load::Unopened;
@@ -69,6 +71,7 @@ pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
 pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
+pub use self::view::Slice;
 use self::writer::{Job, Writer};
 use crate::clock::Clock;
 use crate::secret::Secret;

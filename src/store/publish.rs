@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
 use super::entry::{Common, Entry, Version};
-use super::index::Index;
+use super::index::{Camera, Index};
 use super::link;
 use super::resource::{self, Body, Owner, Resource, Token};
 use super::rules::Effect;
@@ -15,7 +15,8 @@ use super::shelf::Damaged;
 use crate::clock::UnixTime;
 use crate::public_key;
 use crate::record::{
-    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Proof, Quota, Record, Scopes, Standing, Terms,
+    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Members, Proof, Quota, Record, Scopes, Standing,
+    Terms,
 };
 
 /// The most lists of scopes that are remembered, so that equal ones are one in memory.
@@ -38,7 +39,7 @@ pub(super) struct Above {
     disabled: bool,
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
-    cameras: Option<Arc<[Arc<str>]>>,
+    cameras: Option<Members>,
 }
 
 impl Above {
@@ -46,7 +47,7 @@ impl Above {
     pub(super) fn of(entry: &Entry) -> Self {
         let Common { disabled, not_before, expires, .. } = entry.common;
         let cameras = match &entry.body {
-            Body::CameraGroup(group) => Some(group.cameras.iter().map(|id| id.as_str().into()).collect()),
+            Body::CameraGroup(group) => Some(group.cameras.iter().map(String::as_str).collect()),
             Body::Account(_)
             | Body::LicenseKey(_)
             | Body::ApiClient(_)
@@ -92,6 +93,9 @@ impl Publisher {
             if effect.after.is_none() && before.resource() == Resource::Account {
                 self.index.remove_account(&before.id);
             }
+            if effect.after.is_none() && before.resource() == Resource::Camera {
+                self.index.cameras().remove(&before.id);
+            }
         }
         shown.map(drop)
     }
@@ -102,6 +106,7 @@ impl Publisher {
         if let Body::Account(account) = &entry.body {
             self.account(entry, account.parent.as_deref()).inspect_err(|_| self.distrust(entry))?;
         }
+        self.camera(entry)?;
         let records = self.details(entry, above)?.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
         Ok(records.into_iter().map(|record| *self.index.publish(record).key()).collect())
     }
@@ -112,8 +117,21 @@ impl Publisher {
         }
     }
 
+    /// Makes it known whose a camera is, where it is one. One that is nobody's is not known.
+    fn camera(&self, entry: &Entry) -> Result<(), Damaged> {
+        let Body::Camera(_) = entry.body else { return Ok(()) };
+        let Some(account) = self.index.account(entry.account()) else {
+            self.index.cameras().remove(&entry.id);
+            return Err(Damaged("the account of a camera is missing"));
+        };
+        let Common { disabled, not_before, expires, .. } = entry.common;
+        self.index.cameras().put(&entry.id, Camera { account, disabled, not_before, expires });
+        Ok(())
+    }
+
     /// Adds what was on file at the start, where nobody has been before.
     pub(super) fn add(&self, entry: &Entry, above: &Above, used: Option<UnixTime>) -> Result<(), Damaged> {
+        self.camera(entry)?;
         for details in self.details(entry, above)? {
             let record = record(Details { used, ..details })?;
             self.index.insert(record).map_err(|_| Damaged("two entries have the same key"))?;
@@ -188,25 +206,27 @@ impl Publisher {
     }
 
     fn attributes(&self, kind: Kind, entry: &Entry, above: &Above) -> Result<Attributes, Damaged> {
-        let Body::Token(Token { camera: None, group: Some(group), .. }) = &entry.body else {
-            return attributes(kind, entry);
-        };
+        let Body::Token(Token { camera, group, .. }) = &entry.body else { return attributes(kind, entry) };
+        if let Some(camera) = camera {
+            return Ok(Attributes::Camera(self.index.cameras().name(camera)));
+        }
+        let Some(group) = group else { return attributes(kind, entry) };
         let cameras = above.cameras.as_ref().ok_or(Damaged("the group of a token is missing"))?;
         Ok(Attributes::Group(Box::new(Group { id: group.as_str().into(), cameras: self.cameras(group, cameras) })))
     }
 
-    fn cameras(&self, group: &str, cameras: &Arc<[Arc<str>]>) -> Arc<[Arc<str>]> {
+    fn cameras(&self, group: &str, cameras: &Members) -> Members {
         let mut known = self.groups.borrow_mut();
-        if let Some(same) = known.get(group).and_then(Weak::upgrade).filter(|same| same == cameras) {
-            return same;
+        if let Some(same) = known.get(group).and_then(Weak::upgrade).filter(|same| same == cameras.shared()) {
+            return Members::of_shared(same);
         }
         if known.len() >= MOST_GROUPS {
             known.retain(|_, cameras| cameras.strong_count() > 0);
         }
         if known.len() < MOST_GROUPS {
-            known.insert(group.to_owned(), Arc::downgrade(cameras));
+            known.insert(group.to_owned(), Arc::downgrade(cameras.shared()));
         }
-        Arc::clone(cameras)
+        cameras.clone()
     }
 
     fn scopes(&self, words: &[String]) -> Scopes {
@@ -238,7 +258,6 @@ impl Publisher {
 
 fn attributes(kind: Kind, entry: &Entry) -> Result<Attributes, Damaged> {
     Ok(match &entry.body {
-        Body::Token(Token { camera: Some(camera), .. }) => Attributes::Camera(camera.as_str().into()),
         Body::ServiceAccount(service) => {
             let key = public_key::read(service.public_key.as_bytes());
             Attributes::PublicKey(Box::new(key.map_err(|_| Damaged("a public key cannot be used"))?))

@@ -192,7 +192,7 @@ impl Store {
         }
     }
 
-    fn outcome(&self, entry: &Entry, used: Option<UnixTime>) -> Outcome {
+    pub(super) fn outcome(&self, entry: &Entry, used: Option<UnixTime>) -> Outcome {
         Outcome {
             resource: entry.resource(),
             id: entry.id.clone(),
@@ -203,9 +203,9 @@ impl Store {
     }
 }
 
-type Found = Option<(Entry, Option<UnixTime>)>;
+pub(super) type Found = Option<(Entry, Option<UnixTime>)>;
 
-fn entry(look: &ReadTransaction, keys: &Keys, key: &[u8]) -> Result<Found, redb::Error> {
+pub(super) fn entry(look: &ReadTransaction, keys: &Keys, key: &[u8]) -> Result<Found, redb::Error> {
     let Some(row) = look.open_table(Shelf::Entries.definition())?.get(key)? else { return Ok(None) };
     let entry = keys.read_entry(key, row.value()).map_err(corrupt)?;
     let used = look.open_table(Shelf::Used.definition())?.get(key)?.and_then(|used| last_used(used.value()));

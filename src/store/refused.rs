@@ -77,6 +77,18 @@ pub enum Refused {
         /// The id of one of those.
         by_id: String,
     },
+    /// The account has all the cameras that it may have.
+    #[error("the account `{account}` may host {limit} cameras (`limits.hosted_cameras`) and hosts {hosted}")]
+    Allotment {
+        /// The key of the document that would bring about one more.
+        field: &'static str,
+        /// Whose cameras they are.
+        account: String,
+        /// How many it may have.
+        limit: u64,
+        /// How many it has that are not switched off.
+        hosted: u64,
+    },
     /// Somebody else has changed it since it was read.
     #[error("it has been changed since: it is at revision {revision} now")]
     Stale {

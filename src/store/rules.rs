@@ -9,6 +9,7 @@ use super::Operation;
 use super::document::{self, New};
 use super::entry::{Entry, Version};
 use super::given::{self, Given};
+use super::hosted;
 use super::index::Index;
 use super::link::{self, Stop};
 use super::refused::Refused;
@@ -71,7 +72,7 @@ pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstan
         }
         Operation::Delete { resource, id, revision } => {
             let before = find(desk, resource, &id, revision)?;
-            delete(desk, before)
+            delete(desk, before, at)
         }
     }
 }
@@ -116,6 +117,7 @@ fn create(
         }
         None
     };
+    hosted::count(desk, None, Some(&entry), at.index.cameras())?;
     lay_down(desk, &entry)?;
     let deal = Deal::of(Act::Create, &entry, Vec::new());
     Ok(Worked { effects: vec![Effect { before: None, after: Some(entry.clone()) }], deals: vec![deal], made, entry })
@@ -217,6 +219,7 @@ pub(super) fn replace(
         // Nothing was asked that is not so already: no new revision, nothing for the trail.
         return Ok(Worked { entry: before, made: None, effects: Vec::new(), deals: Vec::new() });
     }
+    hosted::count(desk, Some(&before), Some(&changed), at.index.cameras())?;
     changed.revision += 1;
     changed.changed = at.now;
     link::untie(desk, &before)?;
@@ -253,7 +256,7 @@ fn needing(desk: &Desk<'_>, entry: &Entry, most: usize) -> Result<Vec<(Resource,
     Ok(keys.iter().filter_map(by).collect())
 }
 
-fn delete(desk: &mut Desk<'_>, entry: Entry) -> Result<Worked, Stop> {
+fn delete(desk: &mut Desk<'_>, entry: Entry, at: &Circumstances<'_>) -> Result<Worked, Stop> {
     let mut effects = Vec::new();
     let mut deals = Vec::new();
     for (by, by_id) in needing(desk, &entry, usize::MAX)? {
@@ -269,6 +272,7 @@ fn delete(desk: &mut Desk<'_>, entry: Entry) -> Result<Worked, Stop> {
         }
         take_away(desk, needing, &mut effects, &mut deals)?;
     }
+    hosted::count(desk, Some(&entry), None, at.index.cameras())?;
     take_away(desk, entry.clone(), &mut effects, &mut deals)?;
     // The meant one comes first, as everywhere.
     effects.rotate_right(1);

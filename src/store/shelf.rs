@@ -15,6 +15,7 @@
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::entry::{Entry, Keyed};
+use super::hosted::Tally;
 use super::keys::Keys;
 use super::resource::Resource;
 use crate::record::Kind;
@@ -67,6 +68,7 @@ impl Shelf {
 pub(super) struct Desk<'txn> {
     tables: Vec<Table<'txn, &'static [u8], &'static [u8]>>,
     undo: Vec<(Shelf, Vec<u8>, Option<Vec<u8>>)>,
+    tally: Tally,
     keys: &'txn Keys,
 }
 
@@ -75,7 +77,7 @@ impl<'txn> Desk<'txn> {
     pub(super) fn open(transaction: &'txn WriteTransaction, keys: &'txn Keys) -> Result<Self, redb::Error> {
         let tables =
             Shelf::ALL.iter().map(|shelf| transaction.open_table(shelf.definition())).collect::<Result<_, _>>()?;
-        Ok(Self { tables, undo: Vec::new(), keys })
+        Ok(Self { tables, undo: Vec::new(), tally: Tally::default(), keys })
     }
 
     /// The keys under which entries are laid down.
@@ -136,6 +138,16 @@ impl<'txn> Desk<'txn> {
         self.set(Shelf::Entries, &key, Some(&row))
     }
 
+    /// The cameras that came and went so far.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Notes that so many more cameras are an account's.
+    pub(super) fn tally_more(&mut self, account: &str, more: i64) {
+        self.tally.add(self.undo.len(), account, more);
+    }
+
     /// How far the work has come; for `roll_back`.
     pub(super) fn mark(&self) -> usize {
         self.undo.len()
@@ -143,6 +155,7 @@ impl<'txn> Desk<'txn> {
 
     /// Takes back everything since the mark.
     pub(super) fn roll_back(&mut self, mark: usize) -> Result<(), redb::Error> {
+        self.tally.roll_back(mark);
         for (shelf, key, before) in self.undo.drain(mark..).rev() {
             let table = &mut self.tables[shelf as usize];
             match before {

@@ -38,7 +38,7 @@ impl Sound {
         Arc::clone(&self.opened.index)
     }
 
-    /// Whether there is such an entry. Of those that nobody presents, such as cameras, the index knows nothing.
+    /// Whether there is such an entry. Of those that nobody presents, such as groups, the index knows nothing.
     pub fn holds(&self, resource: Resource, id: &str) -> Result<bool, Unopened> {
         let key = entry_key(resource, id);
         let look = |look: &redb::ReadTransaction| {

@@ -45,6 +45,7 @@ verification_key = "vxg-lab-secret"
 [scheme.license.lkey]
 
 [scheme.api.basic]
+tls_only = false
 
 [scheme.service.jwt]
 

@@ -19,7 +19,8 @@ use crate::upstream::Upstream;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-fn secure(upstream: &Upstream, mut added: Added<'_>) -> (Pki, TestGateway) {
+/// A gateway with TLS before this upstream.
+pub fn secure(upstream: &Upstream, mut added: Added<'_>) -> (Pki, TestGateway) {
     let pki = Pki::new();
     pki.issue("a", &["localhost"]);
     added.listener = r#"tls = { certificate = "a.pem", key = "a.key" }"#;

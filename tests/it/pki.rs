@@ -7,9 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
+    IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
 
@@ -41,16 +45,47 @@ impl Pki {
 
     /// Issues `<file>.pem` with `<file>.key` for these names or addresses.
     pub fn issue(&self, file: &str, names: &[&str]) {
-        let mut params = CertificateParams::default();
-        let name = |name: &&str| {
-            let dns = || SanType::DnsName((*name).try_into().expect("a name"));
-            name.parse().map_or_else(|_| dns(), SanType::IpAddress)
-        };
-        params.subject_alt_names = names.iter().map(name).collect();
-        params.distinguished_name.push(rcgen::DnType::CommonName, file);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue_as(file, names, |_| {});
+    }
+
+    /// The same, with something else about it.
+    pub fn issue_as(&self, file: &str, names: &[&str], adjust: impl FnOnce(&mut CertificateParams)) {
+        let mut params = params(file, names);
+        adjust(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("it can be signed");
+        self.keep(file, &certificate, &key);
+    }
+
+    /// Makes `<file>.pem` with `<file>.key` that nobody vouches for.
+    pub fn self_signed(&self, file: &str, adjust: impl FnOnce(&mut CertificateParams)) {
+        let mut params = params(file, &[]);
+        adjust(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        self.keep(file, &params.self_signed(&key).expect("it can be signed"), &key);
+    }
+
+    /// Writes the list `ca.crl` of the certificates with these serial numbers, good until the year `until`.
+    pub fn revoke(&self, serials: &[u64], until: i32) {
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2024, 12, 2),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 12, 15),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("it can be signed").pem().expect("it is PEM");
+        fs::write(self.path().join("ca.crl"), list).expect("it can be written");
+    }
+
+    fn keep(&self, file: &str, certificate: &rcgen::Certificate, key: &KeyPair) {
         fs::write(self.path().join(format!("{file}.pem")), certificate.pem()).expect("it can be written");
         fs::write(self.path().join(format!("{file}.key")), key.serialize_pem()).expect("it can be written");
     }
@@ -80,6 +115,15 @@ impl Pki {
         config
     }
 
+    /// A client that presents what `issuer` made under this name.
+    pub fn presenting(&self, issuer: &Self, file: &str, protocols: &[&str]) -> ClientConfig {
+        let (chain, key) = issuer.pair(file);
+        let key = provider().key_provider.load_private_key(key).expect("a key");
+        let mut config = self.client(protocols);
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+        config
+    }
+
     /// What an upstream with the certificate `file` needs.
     pub fn server(&self, file: &str) -> Arc<ServerConfig> {
         let (chain, key) = self.pair(file);
@@ -87,6 +131,18 @@ impl Pki {
         let config = builder.expect("the versions are known").with_no_client_auth().with_single_cert(chain, key);
         Arc::new(config.expect("certificate and key belong together"))
     }
+}
+
+fn params(file: &str, names: &[&str]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let name = |name: &&str| {
+        let dns = || SanType::DnsName((*name).try_into().expect("a name"));
+        name.parse().map_or_else(|_| dns(), SanType::IpAddress)
+    };
+    params.subject_alt_names = names.iter().map(name).collect();
+    params.distinguished_name.push(rcgen::DnType::CommonName, file);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 /// The one provider of cryptography.

@@ -21,10 +21,12 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         "store" => allowed.extend(["scheme"]),
         // A listener of its own over the store; the corridor knows nothing of it.
         "admin" => allowed.extend(["edge", "store"]),
+        // Beside `forward`, over the store: who is served there was proven, permitted and admitted before.
+        "endpoint" => allowed.extend(CORRIDOR.into_iter().take(7).chain(["store"])),
         // What is known of a request is told from every room; nothing is decided there.
         "telemetry" => allowed.extend(CORRIDOR),
         // As written: names of things, before anything is built from them.
-        "config" => allowed.extend(CORRIDOR.into_iter().chain(["telemetry", "world", "store", "admin"])),
+        "config" => allowed.extend(CORRIDOR.into_iter().chain(["telemetry", "world", "store", "admin", "endpoint"])),
         _ => match CORRIDOR.iter().position(|own| *own == room) {
             Some(place) => allowed.extend(&CORRIDOR[..place]),
             None => assert!(

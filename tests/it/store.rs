@@ -95,6 +95,28 @@ fn a_change_in_the_store_holds_for_the_next_request() {
 }
 
 #[test]
+fn where_an_account_may_be_used_from_is_changed_for_the_next_request() {
+    let (ground, upstream) = (Ground::new(), Upstream::start());
+    let gateway = ground.start(&upstream);
+    stock(gateway.store());
+    create(gateway.store(), Resource::Account, json!({ "id": "holding" }));
+    let mut wire = gateway.connect();
+    let mut status_with = |account: &str, patch: Value| {
+        let Value::Object(patch) = patch else { unreachable!("tests write objects") };
+        let (resource, id) = (Resource::Account, account.to_owned());
+        apply(gateway.store(), Operation::Change { resource, id, patch, revision: None });
+        wire.ask(get("first-key")).status
+    };
+    assert_eq!(status_with("acme", json!({ "addresses": ["198.51.100.1"] })), 403);
+    assert_eq!(status_with("acme", json!({ "addresses": ["198.51.100.1", "127.0.0.1"] })), 200);
+    assert_eq!(status_with("acme", json!({ "addresses": ["198.51.100.1", "0.0.0.0"] })), 200);
+    assert_eq!(status_with("acme", json!({ "parent": "holding" })), 200);
+    assert_eq!(status_with("holding", json!({ "addresses": ["198.51.100.1"] })), 403);
+    assert_eq!(status_with("holding", json!({ "addresses": null })), 200);
+    assert_eq!(upstream.seen().len(), 4);
+}
+
+#[test]
 fn the_store_is_kept_until_the_drain_has_ended_and_remembers_who_came() {
     let (ground, played) = (Ground::new(), Played::start());
     let gateway = ground.start(&played.upstream);

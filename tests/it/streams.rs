@@ -1,6 +1,7 @@
 //! A caller in HTTP/2: one connection with many streams, driven on a thread of its own so that a test can play the
 //! upstream meanwhile.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -90,11 +92,21 @@ impl Streams {
 
     /// The same with settings of its own.
     pub fn connect_with(gateway: &TestGateway, pki: &Pki, builder: &http2::Builder<TokioExecutor>) -> Self {
+        Self::over(gateway.address("public"), "localhost", pki.client(&["h2"]), builder)
+    }
+
+    /// Connects anywhere, as `config` says.
+    pub fn over(
+        address: SocketAddr,
+        name: &'static str,
+        config: ClientConfig,
+        builder: &http2::Builder<TokioExecutor>,
+    ) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let (config, address) = (Arc::new(pki.client(&["h2"])), gateway.address("public"));
+        let config = Arc::new(config);
         let (sender, conversation) = runtime.block_on(async {
             let stream = TcpStream::connect(address).await.expect("the listener accepts");
-            let name = ServerName::try_from("localhost").expect("a name");
+            let name = ServerName::try_from(name).expect("a name");
             let stream = TlsConnector::from(config).connect(name, stream).await.expect("the handshake succeeds");
             builder.handshake(TokioIo::new(stream)).await.expect("HTTP/2 begins")
         });

@@ -285,8 +285,8 @@ fn an_upstream_that_does_not_shake_hands_is_502_or_504() {
 }
 
 /// Accepts any certificate, and remembers it.
-#[derive(Debug)]
-struct Recorder(Arc<Mutex<Option<CertificateDer<'static>>>>);
+#[derive(Debug, Default)]
+pub struct Recorder(Arc<Mutex<Option<CertificateDer<'static>>>>);
 
 impl rustls::client::danger::ServerCertVerifier for Recorder {
     fn verify_server_cert(

@@ -21,6 +21,7 @@ fn gateway(upstream: &Upstream, credential: &str, service: &Service) -> TestGate
 [scheme.camera.acc]
 [scheme.license.lkey]
 [scheme.api.basic]
+tls_only = false
 [scheme.service.jwt]
 [scheme.office.ip]
 networks = ["127.0.0.0/8"]

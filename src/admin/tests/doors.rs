@@ -249,6 +249,7 @@ fn guarded(issuer: &Issuer, tokens: bool) -> Acceptor {
         certificates: vec![(file("server.pem", &server.pem()), file("server.key", &key.serialize_pem()))],
         client_ca: Some(file("ca.pem", &issuer.pem())),
         client_crl: Some(file("clients.crl", &list.signed_by(issuer).unwrap().pem().unwrap())),
+        ..Files::default()
     };
     Acceptor::demanding(&files, tokens).unwrap()
 }

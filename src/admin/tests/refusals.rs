@@ -2,11 +2,12 @@
 
 use super::*;
 
-/// A house with an account, a child of it, a camera with a token, and two users.
+/// A house with an account, a child of it that may host no camera, a camera with a token, and two users.
 fn furnished() -> House {
     let house = House::with_account();
     for (path, body) in [
-        ("/v1/accounts", json!({ "id": "child", "parent": "acme" })),
+        ("/v1/accounts", json!({ "id": "child", "parent": "acme", "limits": { "hosted_cameras": 0 } })),
+        ("/v1/cameras", json!({ "id": "off", "account": "child", "disabled": true })),
         ("/v1/cameras", json!({ "id": "gate", "account": "acme" })),
         ("/v1/tokens", json!({ "id": "t1", "camera": "gate" })),
         ("/v1/users", json!({ "id": "u1", "account": "acme", "login": "ann", "key": "the key of ann" })),
@@ -42,6 +43,8 @@ fn a_wrong_document_is_refused_and_its_field_named() {
         ("POST", "/v1/license-keys", json!({ "account": "acme", "key": "vgl_mistyped" }), 422, "key"),
         ("POST", "/v1/tokens", json!({ "camera": "nowhere" }), 422, "camera"),
         ("POST", "/v1/tokens", json!({}), 422, "camera"),
+        ("POST", "/v1/cameras", json!({ "id": "x", "account": "child" }), 403, "account"),
+        ("POST", "/v1/cameras/off/enable", json!({}), 403, "disabled"),
         ("POST", "/v1/api-clients", json!({ "id": "a:b", "account": "acme" }), 422, "id"),
         ("PATCH", "/v1/accounts/acme", json!({ "colour": "red" }), 422, "colour"),
         ("PATCH", "/v1/accounts/acme", json!({ "id": "other" }), 422, "id"),

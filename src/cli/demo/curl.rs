@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::cli::shell::quoted;
+
 /// The options that make curl print the whole answer, and its own errors instead of a progress meter.
 const WHOLE: &[&str] = &["-sS", "-i"];
 /// The same without the body, for bodies that would disturb a terminal.
@@ -73,30 +75,9 @@ impl Curl {
     }
 }
 
-/// A word as a POSIX shell reads it back (Shell Command Language, §2.2.2): plain words as they are, all else in single
-/// quotes, between which only the single quote itself means anything.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,/:@%+=".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shell_reads_the_words_back_as_they_were() {
-        let words =
-            ["plain", "two words", "it's", "$HOME `id` \"q\" \\n", "a&b;c|d>e*?[x]", "", "-H", "~", "#no", "!x", "'"];
-        for word in words {
-            let script = format!("printf %s {}", quoted(word));
-            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
-        }
-    }
 
     #[test]
     fn a_line_is_the_arguments_in_their_order() {

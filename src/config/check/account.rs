@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::declared::{Credential, Declared, DeclaredAccount};
+use super::declared::{Credential, Declared, DeclaredAccount, DeclaredCamera};
 use super::{plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
 use crate::config::nearest;
@@ -13,11 +13,14 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Scopes, Standing};
-use crate::scheme::{basic, lkey};
+use crate::record::{
+    Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Quota, Scopes, Standing, Terms,
+};
+use crate::scheme::{basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
+use crate::units::Network;
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -25,6 +28,7 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
     families(written, report);
     let mut register = Register {
         declared: Declared::default(),
+        cameras: HashMap::new(),
         owners: HashMap::new(),
         texts: HashMap::new(),
         pepper: Pepper::random(),
@@ -38,6 +42,7 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
             account,
             parent: written.parent.as_ref().map(|parent| parent.value.clone()),
             disabled: written.disabled,
+            terms: terms(written, register.report),
             place: written.id.place.clone(),
         });
         register.credentials(written);
@@ -88,9 +93,45 @@ fn families(written: &[file::Entry<file::Account>], report: &mut Report) {
     }
 }
 
+/// What was agreed upon with an account; `None` where that is nothing.
+fn terms(written: &file::Account, report: &mut Report) -> Option<Arc<Terms>> {
+    let file::Quota { hour, day, month } = written.quota;
+    let terms = Terms {
+        addresses: written.addresses.as_ref().map_or_else(Vec::new, |list| addresses(list, report)),
+        quota: Quota { hour, day, month },
+        hosted_cameras: written.hosted_cameras,
+    };
+    (terms != Terms::default()).then(|| Arc::new(terms))
+}
+
+fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Network> {
+    if list.value.is_empty() {
+        // Nobody who writes an empty list means everybody.
+        let invalid = Invalid::new("a list of addresses has at least one");
+        report.error(
+            list.place.clone(),
+            invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"),
+        );
+    }
+    if list.value.len() > Terms::MOST_ADDRESSES {
+        let invalid = Invalid::new(format!("there are at most {} addresses", Terms::MOST_ADDRESSES));
+        report.error(list.place.clone(), invalid.hint("write networks where they can stand for many addresses"));
+    }
+    for address in &list.value {
+        if let Err(message) = address.value.parse::<Network>() {
+            report.error(address.place.clone(), Invalid::new(message));
+        }
+    }
+    let texts: Vec<String> = list.value.iter().map(|address| address.value.clone()).collect();
+    // What is wrong with one of them was just said.
+    Terms::addresses(&texts).unwrap_or_default()
+}
+
 /// Who is known so far, and where in the file they stand.
 struct Register<'a> {
     declared: Declared,
+    /// By id, the place among the declared ones.
+    cameras: HashMap<Arc<str>, usize>,
     /// By id.
     owners: HashMap<(Kind, Arc<str>), Owner>,
     /// Which credential has a key, token or identifier: by a digest that nobody else knows them by.
@@ -114,15 +155,14 @@ impl Register<'_> {
         written.license_key.iter().for_each(|key| self.license_key(key));
         written.api_client.iter().for_each(|client| self.api_client(client));
         for camera in &written.camera {
-            let id: Arc<str> = camera.id.value.as_str().into();
-            let tokens = Tokens { id: &camera.id, list: &camera.tokens, scopes: camera.scopes.as_ref() };
+            let Some(id) = self.camera(camera) else { continue };
+            let Some(list) = &camera.tokens else { continue };
+            let tokens = Tokens { id: &camera.id, list, scopes: camera.scopes.as_ref() };
             self.tokens(Kind::CameraToken, &tokens, &camera.moments(), || Attributes::Camera(Arc::clone(&id)));
         }
         for group in &written.camera_group {
-            let invalid = Invalid::new("no scheme reads group tokens yet").hint("until then they open nothing");
-            self.report.warn(group.id.place.clone(), invalid);
             let id: Arc<str> = group.id.value.as_str().into();
-            let cameras: Arc<[Arc<str>]> = group.cameras.iter().map(|camera| camera.value.as_str().into()).collect();
+            let cameras: Members = group.cameras.iter().map(|camera| camera.value.as_str()).collect();
             for camera in &group.cameras {
                 plain_id(camera, self.report);
             }
@@ -131,6 +171,31 @@ impl Register<'_> {
             self.tokens(Kind::GroupToken, &tokens, &group.moments(), || Attributes::Group(Box::new(meant.clone())));
         }
         written.service_account.iter().for_each(|service| self.service_account(service));
+        written.admin_certificate.iter().for_each(|certificate| self.admin_certificate(certificate));
+    }
+
+    /// Whose a camera is. `None`: the report says why it is not this account's.
+    fn camera(&mut self, written: &file::OwnCamera) -> Option<Arc<str>> {
+        if written.tokens.is_none() && !plain_id(&written.id, self.report) {
+            return None;
+        }
+        let account = self.account();
+        if let Some(first) = self.cameras.get(written.id.value.as_str()) {
+            let first = &mut self.declared.cameras[*first];
+            if first.account != account {
+                let invalid = Invalid::new(format!("the camera `{}` belongs to another account", first.id));
+                self.report.conflict(written.id.place.clone(), invalid, first.place.clone(), "the first");
+                return None;
+            }
+            // Its entries differ in what their tokens may do: it is off where all of them are.
+            first.disabled &= written.disabled;
+            return Some(Arc::clone(&first.id));
+        }
+        let id: Arc<str> = written.id.value.as_str().into();
+        let (place, disabled) = (written.id.place.clone(), written.disabled);
+        self.cameras.insert(Arc::clone(&id), self.declared.cameras.len());
+        self.declared.cameras.push(DeclaredCamera { id: Arc::clone(&id), account, disabled, place });
+        Some(id)
     }
 
     fn license_key(&mut self, written: &file::LicenseKey) {
@@ -173,6 +238,22 @@ impl Register<'_> {
                 record.attributes = Attributes::PublicKey(Box::new(key));
                 self.insert(record, named(&written.id), &written.id.place);
             }
+        }
+    }
+
+    fn admin_certificate(&mut self, written: &file::AdminCertificate) {
+        let record = self.record(Kind::AdminCertificate, &written.id, &written.moments());
+        let known = match (&written.sha256, &written.subject) {
+            (Some(sha256), None) => mtls::digest_like(&sha256.value).map(|()| sha256).map_err(|own| (sha256, own)),
+            (None, Some(subject)) => mtls::presentable(&subject.value).map(|()| subject).map_err(|own| (subject, own)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err((&written.id, Invalid::new("a certificate is known by either its `sha256` or its `subject`")))
+            }
+        };
+        match (known, record) {
+            (Err((place, invalid)), _) => self.report.error(place.place.clone(), invalid),
+            (Ok(text), Some(record)) => self.insert(record, named(text), &text.place),
+            (Ok(_), None) => {}
         }
     }
 
@@ -283,7 +364,8 @@ impl Register<'_> {
             }
             Entry::Occupied(first) => {
                 let first = &self.declared.credentials[*first.get()];
-                let invalid = Invalid::new(format!("the {} `{}` has the same secret", kind.speaker(), first.id));
+                let what = if kind == Kind::AdminCertificate { "certificate" } else { "secret" };
+                let invalid = Invalid::new(format!("the {} `{}` has the same {what}", kind.speaker(), first.id));
                 self.report.conflict(place.clone(), invalid, first.text_place.clone(), "the first");
             }
         }

@@ -8,7 +8,7 @@ use crate::admin::auth::Token;
 use crate::config::file::{self, Admin, AdminTls, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
-use crate::edge::tls::{Acceptor, Files};
+use crate::edge::tls::{Acceptor, Files, Part};
 use crate::invalid::Invalid;
 
 /// The shortest token, in bytes.
@@ -108,7 +108,15 @@ fn acceptor(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut 
         certificates: vec![(source.path(&tls.certificate.value), source.path(&tls.key.value))],
         client_ca: tls.client_ca.as_ref().map(|file| source.path(&file.value)),
         client_crl: tls.client_crl.as_ref().map(|file| source.path(&file.value)),
+        ..Files::default()
     };
     let loaded = Acceptor::demanding(&files, tokens);
-    loaded.map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place.clone(), own))).ok()
+    let place_of = |part| match part {
+        Part::Own => place,
+        Part::Authorities => tls.client_ca.as_ref().map_or(place, |file| &file.place),
+        Part::RevocationLists => tls.client_crl.as_ref().map_or(place, |file| &file.place),
+    };
+    loaded
+        .map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place_of(own.part).clone(), own.invalid)))
+        .ok()
 }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use crate::clock::UnixTime;
 use crate::config::report::Report;
 use crate::invalid::Invalid;
-use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing};
+use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing, Terms};
 use crate::secret::Secret;
-use crate::store::{Index, Resource, Sound};
+use crate::store::{Camera, Index, Resource, Sound};
 
 /// Everyone in the file, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     pub(super) accounts: Vec<DeclaredAccount>,
+    pub(super) cameras: Vec<DeclaredCamera>,
     pub(super) credentials: Vec<Credential>,
 }
 
@@ -23,6 +24,17 @@ pub(super) struct Declared {
 pub(super) struct DeclaredAccount {
     pub(super) account: Account,
     pub(super) parent: Option<String>,
+    pub(super) disabled: bool,
+    pub(super) terms: Option<Arc<Terms>>,
+    pub(super) place: Range<usize>,
+}
+
+/// A camera, and where its id stands first.
+#[derive(Debug)]
+pub(super) struct DeclaredCamera {
+    pub(super) id: Arc<str>,
+    /// The place of its account among the accounts.
+    pub(super) account: usize,
     pub(super) disabled: bool,
     pub(super) place: Range<usize>,
 }
@@ -59,17 +71,21 @@ impl Declared {
         }
         let mut accounts = Vec::with_capacity(self.accounts.len());
         let mut standings = Vec::with_capacity(self.accounts.len());
-        for DeclaredAccount { account, parent, disabled, place } in self.accounts {
+        for DeclaredAccount { account, parent, disabled, terms, place } in self.accounts {
             match index.insert_account(account) {
                 Ok(account) => accounts.push(account),
                 Err(stored) => return report.error(place, same_account(&stored)),
             }
-            standings.push((parent, disabled));
+            standings.push((parent, disabled, terms));
         }
         // Only now: a parent may stand below its children in the file.
-        for (account, (parent, disabled)) in accounts.iter().zip(standings) {
+        for (account, (parent, disabled, terms)) in accounts.iter().zip(standings) {
             let parent = parent.and_then(|parent| index.account(&parent));
-            account.stand(Standing { parent, disabled, terms: None });
+            account.stand(Standing { parent, disabled, terms });
+        }
+        for DeclaredCamera { id, account, disabled, .. } in self.cameras {
+            let camera = Camera::new(Arc::clone(&accounts[account]));
+            index.cameras().put(&id, Camera { disabled, ..camera });
         }
         for credential in self.credentials {
             let (kind, place) = (credential.kind, credential.text_place.clone());
@@ -87,15 +103,17 @@ impl Declared {
 
     /// Says which cameras and groups are on file already: there, an index knows their tokens alone.
     pub(super) fn clashes_on_file(&self, store: &Sound, report: &mut Report) {
-        for declared in self.credentials.iter().filter(|own| matches!(own.kind, Kind::CameraToken | Kind::GroupToken)) {
-            let (resource, id) = declared.entry();
+        let cameras = self.cameras.iter().map(|camera| (Resource::Camera, &*camera.id, &camera.place));
+        let groups = self.credentials.iter().filter(|own| own.kind == Kind::GroupToken);
+        let groups = groups.map(|own| (own.entry().0, own.entry().1, &own.id_place));
+        for (resource, id, place) in cameras.chain(groups) {
             match store.holds(resource, id) {
                 Ok(false) => {}
                 Ok(true) => {
                     let invalid = Invalid::new(format!("this {} is in the store as `{id}`", resource.words()));
-                    report.error(declared.id_place.clone(), invalid.hint(ELSEWHERE));
+                    report.error(place.clone(), invalid.hint(ELSEWHERE));
                 }
-                Err(unopened) => return report.error(declared.id_place.clone(), Invalid::new(unopened.to_string())),
+                Err(unopened) => return report.error(place.clone(), Invalid::new(unopened.to_string())),
             }
         }
     }
@@ -110,7 +128,8 @@ impl Declared {
             let token = token.then(|| (Resource::Token, String::from(&*declared.id)));
             [(resource, id.to_owned())].into_iter().chain(token)
         });
-        accounts.chain(credentials).collect()
+        let cameras = self.cameras.iter().map(|camera| (Resource::Camera, camera.id.to_string()));
+        accounts.chain(cameras).chain(credentials).collect()
     }
 
     fn clashes(&self, index: &Index, report: &mut Report) {

@@ -2,14 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::plain_name;
-use crate::config::file::{self, KeyPair, Named, Placed, Tls};
+use super::{plain_name, tls};
+use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::listener::{Limits, Listener};
-use crate::edge::tls::{Acceptor, Files};
 use crate::invalid::Invalid;
 use crate::units::{Size, Span};
 
@@ -22,7 +20,7 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let Some(table) = &named.table else { continue };
         let address = address(&table.address, &mut taken, report);
         let limits = limits(table, report);
-        let tls = table.tls.as_ref().map(|tls| acceptor(tls, source, report));
+        let tls = table.tls.as_ref().map(|written| tls::acceptor(written, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
             meant.push(Listener { name, address, tls, limits });
@@ -88,52 +86,6 @@ fn size(written: Option<&Placed<Size>>, default: Size, least: Size, most: Size, 
         report.error(written.place.clone(), invalid);
     }
     written.value
-}
-
-fn acceptor(tls: &Placed<Tls>, source: &Source, report: &mut Report) -> Option<Arc<Acceptor>> {
-    let (place, tls) = (&tls.place, &tls.value);
-    let errors = report.errors();
-    if let (Some(crl), None) = (&tls.client_crl, &tls.client_ca) {
-        let invalid = Invalid::new("revoked client certificates need `client_ca`: nobody asks for a certificate here");
-        report.error(crl.place.clone(), invalid);
-    }
-    if let Some(authorities) = &tls.client_ca {
-        let invalid =
-            Invalid::new("callers are asked for a certificate, but nothing here refuses those without a good one")
-                .hint("no scheme judges client certificates yet: let other schemes guard the routes of this listener");
-        report.warn(authorities.place.clone(), invalid);
-    }
-    let first = KeyPair { certificate: tls.certificate.clone(), key: tls.key.clone() };
-    let pairs: Vec<&KeyPair> = [&first].into_iter().chain(&tls.more).collect();
-    let public = pairs.iter().map(|pair| &pair.certificate).chain(&tls.client_ca).chain(&tls.client_crl);
-    for file in public.chain(pairs.iter().map(|pair| &pair.key)) {
-        if let Err(invalid) = source.file(&file.value) {
-            report.error(file.place.clone(), invalid);
-        }
-    }
-    if report.errors() > errors {
-        return None;
-    }
-    for pair in &pairs {
-        if let Some(exposed) = source.exposure(&pair.key.value) {
-            report.warn(pair.key.place.clone(), exposed);
-        }
-    }
-    let path = |written: &Placed<std::path::PathBuf>| source.path(&written.value);
-    let files = Files {
-        certificates: pairs.iter().map(|pair| (path(&pair.certificate), path(&pair.key))).collect(),
-        client_ca: tls.client_ca.as_ref().map(path),
-        client_crl: tls.client_crl.as_ref().map(path),
-    };
-    match Acceptor::load(&files) {
-        Ok(acceptor) => Some(Arc::new(acceptor)),
-        Err(mistakes) => {
-            for invalid in mistakes {
-                report.error(place.clone(), invalid);
-            }
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,15 @@
 
 mod account;
 mod admin;
+mod binding;
+mod certificate;
 mod declared;
+mod endpoint;
 mod listener;
 mod route;
 mod scheme;
 mod store;
+mod tls;
 mod token;
 mod upstream;
 
@@ -56,10 +60,12 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
         report.error(admin.place.clone(), invalid);
     }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
+    let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let routes = route::routes(&file, &schemes, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
+    certificate::certificates(&file, &routes, report);
     if report.errors() > 0 {
         return None;
     }
@@ -74,6 +80,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             routes: routes.into_iter().flatten().map(|route| route.meant).collect(),
             tables,
             trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
+            token_outfit: Arc::new(token_outfit),
             directory,
             access_log: file.log.access.unwrap_or(true),
         },

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{part, plain_id, position};
+use super::{binding, endpoint, part, plain_id, position};
 use crate::authenticate::Expression;
-use crate::authorize::{Rules, scope};
+use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::edge::guard;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
-use crate::route::{HostPattern, Pattern, Table};
+use crate::route::{Case, HostPattern, Pattern, Table};
 use crate::scheme::Examine;
 use crate::world::{self, Destination, RouteId};
 
@@ -25,10 +25,11 @@ pub(super) struct Checked {
     /// The name of its upstream, if it goes to one.
     pub(super) forward: Option<String>,
     /// Positions in the list of listeners.
-    listeners: Vec<usize>,
+    pub(super) listeners: Vec<usize>,
     host: Option<String>,
     path: Placed<String>,
     methods: Vec<Method>,
+    case: Case,
 }
 
 /// What a route takes where it lists no methods.
@@ -63,13 +64,18 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
+    let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
-        && authenticate.schemes().any(|name| reads_camera_tokens(name, file))
+        && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
+        && route.camera.as_ref().is_none_or(|written| written.value.path.is_none())
     {
         let invalid = Invalid::new(
             "a token for one camera acts here with the upstream's own credential, on every path",
         )
-        .hint("no rule keeps it to its camera yet: let `path` and `methods` hold only what any camera's token may do");
+        .hint(
+            "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
+             hold only what any camera's token may do",
+        );
         report.warn(written.place.clone(), invalid);
     }
     let places = authenticate.places();
@@ -78,59 +84,63 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         meant: world::Route {
             name: route.name.value.as_str().into(),
             authenticate,
-            rules: Rules { scope: rule(route.scope.as_ref()) },
+            rules: rules(route, camera),
             destination: destination?,
             places,
             underscored,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
+            content: route.content.as_ref().map(|written| written.value.into()),
+            mask_errors: route.mask_errors,
         },
         forward: route.forward.as_ref().map(|forward| forward.value.clone()),
         listeners: listeners?,
         host: host?,
         path: route.path.clone(),
         methods: methods?,
+        case: if route.case_sensitive == Some(false) { Case::Ignored } else { Case::Minded },
     })
 }
 
 /// Where it goes: to one place, and exactly one.
 fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destination> {
     let nowhere = route.not_implemented.as_ref().filter(|written| written.value);
-    match (&route.forward, nowhere) {
-        (Some(forward), None) => {
-            let at = position("upstream", forward, &file.upstreams, report)?;
-            let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
-            let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
-            if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
-                let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
-                    .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
-                report.error(written.place.clone(), invalid);
-            }
-            Some(Destination::Upstream { id: UpstreamId(at), credential })
-        }
-        (None, Some(_)) => Some(Destination::NotImplemented),
-        (Some(_), Some(written)) => {
-            let invalid = Invalid::new("a route that is not implemented forwards nothing").hint("leave `forward` out");
-            report.error(written.place.clone(), invalid);
-            None
-        }
-        (None, None) => {
-            let invalid = Invalid::new(format!("the route `{}` leads nowhere", route.name.value))
-                .hint("say where it goes: forward = \"<the name of an upstream>\"");
-            report.error(route.name.place.clone(), invalid);
-            None
-        }
+    if let (Some(_), Some(written)) = (&route.forward, nowhere) {
+        let invalid = Invalid::new("a route that is not implemented forwards nothing").hint("leave `forward` out");
+        report.error(written.place.clone(), invalid);
+        return None;
     }
+    if let (Some(written), true) = (&route.endpoint, route.forward.is_some() || nowhere.is_some()) {
+        let invalid = Invalid::new("a route leads to one place: an endpoint of the house is one by itself")
+            .hint("leave `forward` and `not_implemented` out");
+        report.error(written.place.clone(), invalid);
+        return None;
+    }
+    if let Some(written) = &route.endpoint {
+        return Some(endpoint::destination(written, route, file, report));
+    }
+    if nowhere.is_some() {
+        return Some(Destination::NotImplemented);
+    }
+    let Some(forward) = &route.forward else {
+        let invalid = Invalid::new(format!("the route `{}` leads nowhere", route.name.value))
+            .hint("say where it goes: forward = \"<the name of an upstream>\"");
+        report.error(route.name.place.clone(), invalid);
+        return None;
+    };
+    let at = position("upstream", forward, &file.upstreams, report)?;
+    let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
+    let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
+    if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
+        let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
+            .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
+        report.error(written.place.clone(), invalid);
+    }
+    Some(Destination::Upstream { id: UpstreamId(at), credential })
 }
 
 fn policy(route: &Route) -> Option<CredentialPolicy> {
     route.credential.as_ref().map(|written| written.value.into())
-}
-
-/// Whether the scheme of this name believes tokens that are for one camera.
-fn reads_camera_tokens(name: &str, file: &File) -> bool {
-    let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
-    tables.any(|table| table.kind.kind == "acc")
 }
 
 fn authenticate(
@@ -208,6 +218,12 @@ fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<
     }
 }
 
+fn rules(route: &Route, camera: Option<resource::Rule>) -> Rules {
+    let anywhere = route.account_addresses == Some(false);
+    let network = if anywhere { network::Rule::Anywhere } else { network::Rule::Listed };
+    Rules { scope: rule(route.scope.as_ref()), camera, network }
+}
+
 fn rule(written: Option<&Scope>) -> scope::Rule {
     let mut rule = scope::Rule::default();
     let list = |scopes: &Vec<String>| scopes.iter().map(|scope| scope.as_str().into()).collect();
@@ -246,7 +262,7 @@ pub(super) fn tables(file: &File, routes: &[Option<Checked>], report: &mut Repor
 impl Checked {
     fn pattern(&self) -> Pattern {
         let host = self.host.as_ref().map(|host| host.parse().expect("it was parsed before"));
-        Pattern { host, path: self.path.value.clone(), methods: self.methods.clone() }
+        Pattern { host, path: self.path.value.clone(), methods: self.methods.clone(), case: self.case }
     }
 }
 

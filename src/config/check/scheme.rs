@@ -1,6 +1,7 @@
 //! `[scheme.<name>.<kind>]`, as meant.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -40,7 +41,8 @@ fn build(name: &str, table: &file::Scheme, source: &Source, report: &mut Report)
         }
         source.secret(secret)
     };
-    let built = (table.kind.build)(table.settings.clone(), &Kit { name, resolve: &resolve });
+    let file = |path: &Path| source.file(path).map(|bytes| bytes.to_vec());
+    let built = (table.kind.build)(table.settings.clone(), &Kit { name, resolve: &resolve, file: &file });
     exposed.take().into_iter().for_each(|warning| report.warn(table.place.clone(), warning));
     match built {
         Ok(scheme) => Some(scheme.into()),
@@ -70,6 +72,10 @@ impl Examine for Broken {
     }
 
     fn ambient(&self) -> bool {
+        false
+    }
+
+    fn watches_for_leaks(&self) -> bool {
         false
     }
 }

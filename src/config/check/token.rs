@@ -1,5 +1,5 @@
-//! VXG's access tokens as operators have them. Their form is the business of `scheme::acc`; here it is noticed when one
-//! was filed under the wrong camera, where it would be refused at every request.
+//! VXG's access tokens as operators have them. Their form is the business of `scheme::access_token`; here it is noticed
+//! when one was filed under the wrong camera, where it would be refused at every request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::invalid::Invalid;
-use crate::scheme::acc;
+use crate::scheme::access_token;
 use crate::secret::Secret;
 
 /// The inner share token, by which it will be looked up. `camera` is whose token it ought to be.
 pub(super) fn inner(secret: &Secret, camera: Option<&str>) -> Result<Secret, Invalid> {
-    let inner = acc::inner_token(secret.expose())?;
+    let inner = access_token::inner_token(secret.expose())?;
     match (camera, stated_camera(secret)) {
         (Some(meant), Some(stated)) if meant != stated => {
             Err(Invalid::new(format!("this is the token of camera {stated}")))

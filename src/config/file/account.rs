@@ -22,6 +22,15 @@ pub(in crate::config) struct Account {
     /// Switched off: none of its credentials is believed, and none of those of the accounts below it.
     #[serde(default)]
     pub(in crate::config) disabled: bool,
+    /// Where its callers may come from: networks or addresses; `0.0.0.0` is anywhere. The lists of the accounts above it
+    /// count as well. Default: anywhere.
+    #[schemars(example = ["192.0.2.7", "10.0.0.0/8"])]
+    pub(in crate::config) addresses: Option<Placed<Vec<Placed<String>>>>,
+    /// How many requests it may make, under a limit with a quota. Default: what that limit lets through.
+    #[serde(default)]
+    pub(in crate::config) quota: Quota,
+    /// How many cameras it may have. Default: any number.
+    pub(in crate::config) hosted_cameras: Option<u64>,
     /// Licence keys (`LKey`).
     #[serde(default)]
     pub(in crate::config) license_key: Vec<LicenseKey>,
@@ -37,6 +46,21 @@ pub(in crate::config) struct Account {
     /// Public keys of service accounts (JWT).
     #[serde(default)]
     pub(in crate::config) service_account: Vec<ServiceAccount>,
+    /// Client certificates of operators (`mtls`).
+    #[serde(default)]
+    pub(in crate::config) admin_certificate: Vec<AdminCertificate>,
+}
+
+/// How many requests an account may make in each window of the clock (UTC). 0 is the same as nothing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(in crate::config) struct Quota {
+    /// In an hour.
+    pub(in crate::config) hour: Option<u64>,
+    /// In a day.
+    pub(in crate::config) day: Option<u64>,
+    /// In a month.
+    pub(in crate::config) month: Option<u64>,
 }
 
 /// What every credential may say of itself.
@@ -99,8 +123,9 @@ credential! {
 credential! {
     /// A camera with its access tokens.
     Camera {
-        /// Share tokens (`share.…`), or whole access tokens in base64.
-        tokens: Placed<Vec<Placed<SecretSource>>>,
+        /// Share tokens (`share.…`), or whole access tokens in base64. Default: none, the camera is the account's and no
+        /// more.
+        tokens: Option<Placed<Vec<Placed<SecretSource>>>>,
         /// What they may do. Default: all.
         scopes: Option<Placed<Vec<String>>>,
     }
@@ -123,6 +148,17 @@ credential! {
     ServiceAccount {
         /// An RSA public key of 2048 bits or more, PEM, for RS256.
         public_key: Placed<PathBuf>,
+    }
+}
+
+credential! {
+    /// A client certificate, known by its digest or by its subject.
+    AdminCertificate {
+        /// SHA-256 over the certificate (DER), 64 hex digits in lower case: this very certificate, whoever has issued it.
+        sha256: Option<Placed<String>>,
+        /// The common name, or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it: any
+        /// certificate of the listener's `client_ca` with this subject.
+        subject: Option<Placed<String>>,
     }
 }
 

@@ -40,11 +40,19 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) certificate: Placed<PathBuf>,
     /// Its private key.
     pub(in crate::config) key: Placed<PathBuf>,
-    /// Authorities of client certificates. With it, callers are asked for a certificate; no scheme judges it yet, so that
-    /// nobody is refused for having none.
+    /// Authorities of client certificates. With it, callers are asked for a certificate. A handshake without one, or with
+    /// a bad one, is accepted: the `mtls` schemes of the routes refuse the request.
     pub(in crate::config) client_ca: Option<Placed<PathBuf>>,
-    /// Revoked client certificates.
+    /// Revocation lists of these authorities, one or more. With it, a certificate is refused that is on a list, that no
+    /// list speaks of, or whose list has expired.
     pub(in crate::config) client_crl: Option<Placed<PathBuf>>,
+    /// Whether callers are asked for a certificate. Default: where there is a `client_ca`. Without one, only certificates
+    /// are believed that are known by themselves: `pinned` ones, and those on file by their digest.
+    pub(in crate::config) client_certificates: Option<Placed<bool>>,
+    /// Further names and addresses that the listener is called by, besides those in its certificates and the address of
+    /// the socket. Where callers are asked for a certificate, a request for any other host is refused (421).
+    #[serde(default)]
+    pub(in crate::config) names: Vec<Placed<String>>,
     /// Further certificates, chosen by the name that the caller asks for.
     #[serde(default)]
     pub(in crate::config) more: Vec<KeyPair>,

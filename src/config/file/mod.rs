@@ -18,15 +18,18 @@ use std::num::NonZeroUsize;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
-pub(super) use self::account::{Account, ApiClient, LicenseKey, Moments, ServiceAccount};
+pub(super) use self::account::{
+    Account, AdminCertificate, ApiClient, Camera as OwnCamera, LicenseKey, Moments, Quota, ServiceAccount,
+};
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::listener::{KeyPair, Listener, Tls};
-pub(super) use self::placed::Placed;
+pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
-pub(super) use self::route::{Route, Scope};
+pub(super) use self::route::{Bound, Camera, Route, Scope};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Host, Upstream};
+use crate::endpoint;
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
 
@@ -38,6 +41,7 @@ pub(super) struct File {
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
     pub(super) store: Option<Store>,
+    pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
@@ -79,6 +83,8 @@ struct Document {
     store: Option<Store>,
     /// Where the admin API comes in.
     admin: Option<Admin>,
+    /// What endpoints of the house need to be told, by their names.
+    endpoint: Option<endpoint::Settings>,
     /// Where requests come in, by name.
     #[schemars(extend("x-missing" = "add a [listener.<name>] with an address"))]
     listener: BTreeMap<String, Listener>,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::endpoint::{ENDPOINTS, Entry};
 use crate::envelope::{DIALECTS, Dialect};
 
 /// A value and its place in the file, in bytes.
@@ -73,5 +74,32 @@ impl JsonSchema for Worded {
             .map(|dialect| serde_json::json!({ "type": "string", "const": dialect.name, "description": dialect.about }))
             .collect();
         json_schema!({ "description": "How refusals are worded.", "oneOf": choices })
+    }
+}
+
+/// `endpoint = "…"`, found in the registry.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Answered(pub(in crate::config) &'static Entry);
+
+impl<'de> Deserialize<'de> for Answered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Entry::of_name(&name)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format!("there is no endpoint `{name}`")))
+    }
+}
+
+impl JsonSchema for Answered {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let choices: Vec<_> = ENDPOINTS
+            .iter()
+            .map(|entry| serde_json::json!({ "type": "string", "const": entry.name, "description": entry.about }))
+            .collect();
+        json_schema!({ "description": "What the house answers itself.", "oneOf": choices })
     }
 }

@@ -51,6 +51,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         log: one(root.remove("log"), report).unwrap_or_default(),
         store: one(root.remove("store"), report),
         admin: one(root.remove("admin"), report),
+        endpoint: one(root.remove("endpoint"), report),
         listeners: named(root.remove("listener"), report, table),
         upstreams: named(root.remove("upstream"), report, table),
         schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),

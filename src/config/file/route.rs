@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::placed::{Placed, Worded};
+use super::placed::{Answered, Placed, Worded};
+use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::Size;
 
@@ -27,6 +28,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) authenticate: Placed<String>,
     /// The upstream.
     pub(in crate::config) forward: Option<Placed<String>>,
+    /// In the place of `forward`: the endpoint of the house that answers.
+    pub(in crate::config) endpoint: Option<Placed<Answered>>,
     /// In the place of `forward`: whether it is not there yet, so that whoever may use it hears 501. Default: false.
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
     /// What becomes of the caller's credential. Default: `remove`.
@@ -36,8 +39,42 @@ pub(in crate::config) struct Route {
     pub(in crate::config) dialect: Worded,
     /// The scopes that a limited credential needs here.
     pub(in crate::config) scope: Option<Scope>,
+    /// Where the id of the camera stands that a request is for. A token of a camera or a group then reaches no other, and
+    /// an account only its own and those of accounts below it. Default: a token is good on every path of the route.
+    pub(in crate::config) camera: Option<Placed<Camera>>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
+    /// What its bodies are. Default: anything.
+    pub(in crate::config) content: Option<Placed<Content>>,
+    /// Whether callers come from where their account says. Default: true.
+    pub(in crate::config) account_addresses: Option<bool>,
+    /// Whether what an upstream says with a status of 5xx is kept from callers, who hear a general sentence; what was
+    /// said stands in the log. Default: false.
+    #[serde(default)]
+    pub(in crate::config) mask_errors: bool,
+    /// Whether upper and lower case are told apart in its path. Default: true; false for upstreams that do not, such as
+    /// those on ASP.NET.
+    pub(in crate::config) case_sensitive: Option<bool>,
+}
+
+/// What the bodies of a route are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Content {
+    /// They say that they are JSON.
+    Json,
+    /// They say so, and are: each is read as a whole, `max_body` at most (1 MiB where there is none), and looked through
+    /// before the upstream hears of it.
+    CheckedJson,
+}
+
+impl From<Content> for content::Rule {
+    fn from(written: Content) -> Self {
+        match written {
+            Content::Json => Self::Json,
+            Content::CheckedJson => Self::CheckedJson,
+        }
+    }
 }
 
 /// What becomes of the caller's credential on the way upstream.
@@ -60,6 +97,30 @@ impl From<Credential> for CredentialPolicy {
             Credential::Translate => Self::Translate,
         }
     }
+}
+
+/// Where the id of a request's camera stands, and who is kept to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Camera {
+    /// The name of a part of the path, `id` for `{id}`.
+    pub(in crate::config) path: Option<Placed<String>>,
+    /// Names in the query. A request that has none of them is for no camera in particular.
+    pub(in crate::config) query: Option<Placed<Vec<Placed<String>>>>,
+    /// Who is kept to it. Default: `everyone`.
+    #[serde(default)]
+    pub(in crate::config) binds: Bound,
+}
+
+/// Who is kept to their cameras.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Bound {
+    /// Tokens, and accounts: a camera that is not known here is nobody's.
+    #[default]
+    Everyone,
+    /// Tokens alone: which account has which cameras is known to the upstream.
+    Tokens,
 }
 
 /// Scopes of which a limited credential needs one.

@@ -6,7 +6,7 @@ use super::*;
 use crate::record::{Attributes, Details, Standing, Verdict};
 use crate::store::Pepper;
 
-fn account(index: &Index, id: &str) -> Arc<Account> {
+pub(super) fn account(index: &Index, id: &str) -> Arc<Account> {
     index.insert_account(Account::new(id, Standing::default()).unwrap()).unwrap()
 }
 
@@ -23,7 +23,7 @@ fn pepper(number: u16) -> (u16, Pepper) {
     (number, Pepper::new(&[u8::try_from(number).unwrap(); 32]))
 }
 
-fn peppers(numbers: impl IntoIterator<Item = u16>) -> Peppers {
+pub(super) fn peppers(numbers: impl IntoIterator<Item = u16>) -> Peppers {
     Peppers::new(numbers.into_iter().map(pepper)).unwrap()
 }
 

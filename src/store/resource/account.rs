@@ -4,11 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attributes, Owner, Reference, Resource};
+use crate::record::Terms;
 use crate::store::refused::Fault;
 use crate::units::Network;
-
-/// The most addresses in one list.
-const MOST_ADDRESSES: usize = 1024;
 
 /// Who owns credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,8 +48,8 @@ impl Attributes for Account {
     const OWNER: Owner = Owner::Nobody;
 
     fn faults(&self) -> Vec<Fault> {
-        if self.addresses.len() > MOST_ADDRESSES {
-            return vec![Fault::new("addresses", format!("there are at most {MOST_ADDRESSES} addresses"))];
+        if self.addresses.len() > Terms::MOST_ADDRESSES {
+            return vec![Fault::new("addresses", format!("there are at most {} addresses", Terms::MOST_ADDRESSES))];
         }
         let wrong = |(place, text): (usize, &String)| {
             text.parse::<Network>().err().map(|message| Fault::new(format!("addresses[{place}]"), message))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Attributes;
 use crate::record::Kind;
+use crate::scheme::mtls;
 use crate::store::refused::Fault;
 
 /// A client certificate, known by its digest or by its subject.
@@ -14,7 +15,8 @@ pub struct AdminCertificate {
     /// SHA-256 over the certificate (DER), 64 hex digits in lower case.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// The common name of the subject, for certificates of a CA.
+    /// For certificates of a CA: the common name, or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253`
+    /// prints it (RFC 4514). Beside `sha256` it is for the reader alone.
     #[serde(default)]
     pub subject: Option<String>,
 }
@@ -28,23 +30,17 @@ impl Attributes for AdminCertificate {
         if self.sha256.is_none() && self.subject.is_none() {
             faults.push(Fault::new("sha256", "a certificate is known by its `sha256` or by its `subject`"));
         }
-        let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if self.sha256.as_ref().is_some_and(|text| text.len() != 64 || !text.bytes().all(lower_hex)) {
-            faults.push(Fault::new("sha256", "SHA-256 is 64 hex digits in lower case, without colons"));
+        if let Some(Err(invalid)) = self.sha256.as_deref().map(mtls::digest_like) {
+            faults.push(Fault::new("sha256", invalid.message));
         }
-        if self
-            .subject
-            .as_ref()
-            .is_some_and(|text| !(1..=256).contains(&text.len()) || text.chars().any(char::is_control))
-        {
-            faults.push(Fault::new("subject", "a subject is 1 to 256 bytes without control characters"));
+        if let Some(Err(invalid)) = self.subject.as_deref().map(mtls::presentable) {
+            faults.push(Fault::new("subject", invalid.message));
         }
         faults
     }
 
     fn public_handles<'a>(&'a self, _: &'a str) -> Vec<(Kind, &'a str)> {
-        // The two can never be the same text of two entries: a subject of 64 hex digits is still another entry's digest
-        // only if an operator wrote it so, and then it is a clash.
+        // No subject reads as a digest does, so that none stands in the place of another entry's.
         self.sha256
             .as_deref()
             .or(self.subject.as_deref())

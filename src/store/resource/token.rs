@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attributes, Owner, Reference, Resource, SecretRule};
 use crate::record::Kind;
-use crate::scheme::acc;
+use crate::scheme::access_token;
 use crate::secret::Secret;
 use crate::store::refused::Fault;
 
@@ -87,7 +87,7 @@ impl Attributes for Token {
 
 /// The inner share token of what was given, by which it will be looked up.
 fn check(token: &Secret) -> Result<Option<Secret>, &'static str> {
-    acc::inner_token(token.expose())
+    access_token::inner_token(token.expose())
         .map(Some)
         .map_err(|_| "this is neither a share token (`share.…`) nor an access token in base64")
 }

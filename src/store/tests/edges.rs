@@ -156,7 +156,7 @@ fn tokens_of_a_group_share_the_list_of_its_cameras() {
         let mut all = Vec::new();
         house.store.index().for_each(|record| {
             if let crate::record::Attributes::Group(group) = &record.attributes {
-                all.push(Arc::clone(&group.cameras));
+                all.push(Arc::clone(group.cameras.shared()));
             }
         });
         all

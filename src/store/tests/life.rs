@@ -154,7 +154,7 @@ fn what_a_camera_a_group_or_a_user_loses_its_tokens_lose() {
         assert_eq!(bearer.expires(), Some(UnixTime(1_704_067_200)));
         let group = house.found(Kind::GroupToken, GROUP).unwrap();
         let Attributes::Group(group) = &group.attributes else { panic!("a group") };
-        assert_eq!(group.cameras.len(), 2);
+        assert_eq!(group.cameras.iter().len(), 2);
         house = house.reopened();
     }
     house.change(Resource::Camera, "248527", json!({"disabled": false})).unwrap();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Holding;
 
 const ACCOUNTS: [&str; 3] = ["a", "b", "c"];
 const CAMERAS: [&str; 3] = ["1", "2", "3"];
@@ -14,16 +15,55 @@ const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 /// What may be asked, by small numbers so that clashes are common.
 #[derive(Clone, Debug)]
 enum Ask {
-    Account { id: usize, parent: Option<usize> },
-    Disable { id: usize, disabled: bool },
-    DropAccount { id: usize },
-    Camera { id: usize, account: usize },
-    DropCamera { id: usize },
-    Key { id: usize, account: usize, text: usize },
-    Rotate { id: usize, text: usize },
-    DropKey { id: usize },
-    Token { camera: usize, text: usize },
-    DropToken { text: usize },
+    Account {
+        id: usize,
+        parent: Option<usize>,
+    },
+    Disable {
+        id: usize,
+        disabled: bool,
+    },
+    DropAccount {
+        id: usize,
+    },
+    Limit {
+        id: usize,
+        limit: Option<u64>,
+    },
+    Camera {
+        id: usize,
+        account: usize,
+    },
+    /// Two cameras or none.
+    Both {
+        account: usize,
+    },
+    Off {
+        camera: usize,
+        disabled: bool,
+    },
+    DropCamera {
+        id: usize,
+    },
+    Key {
+        id: usize,
+        account: usize,
+        text: usize,
+    },
+    Rotate {
+        id: usize,
+        text: usize,
+    },
+    DropKey {
+        id: usize,
+    },
+    Token {
+        camera: usize,
+        text: usize,
+    },
+    DropToken {
+        text: usize,
+    },
     Wait,
     Restart,
 }
@@ -34,7 +74,10 @@ fn ask() -> impl Strategy<Value = Ask> {
         3 => (account.clone(), proptest::option::of(account.clone())).prop_map(|(id, parent)| Ask::Account { id, parent }),
         1 => (account.clone(), any::<bool>()).prop_map(|(id, disabled)| Ask::Disable { id, disabled }),
         1 => account.clone().prop_map(|id| Ask::DropAccount { id }),
+        1 => (account.clone(), proptest::option::of(0..3u64)).prop_map(|(id, limit)| Ask::Limit { id, limit }),
         2 => (camera.clone(), account.clone()).prop_map(|(id, account)| Ask::Camera { id, account }),
+        1 => account.clone().prop_map(|account| Ask::Both { account }),
+        2 => (camera.clone(), any::<bool>()).prop_map(|(camera, disabled)| Ask::Off { camera, disabled }),
         1 => camera.clone().prop_map(|id| Ask::DropCamera { id }),
         4 => (key.clone(), account, text.clone()).prop_map(|(id, account, text)| Ask::Key { id, account, text }),
         3 => (key.clone(), text.clone()).prop_map(|(id, text)| Ask::Rotate { id, text }),
@@ -54,7 +97,10 @@ type Texts = Vec<(usize, Option<u64>)>;
 struct Model {
     now: u64,
     accounts: BTreeMap<usize, (Option<usize>, bool)>,
-    cameras: BTreeMap<usize, usize>,
+    /// How many cameras.
+    limits: BTreeMap<usize, u64>,
+    /// Account, and whether it is switched off.
+    cameras: BTreeMap<usize, (usize, bool)>,
     /// Account, and texts with their ends, newest first.
     keys: BTreeMap<usize, (usize, Texts)>,
     /// By text: the camera.
@@ -74,14 +120,35 @@ impl Model {
             Ask::Disable { id, disabled } => self.accounts.get_mut(&id).map(|account| account.1 = disabled).is_some(),
             Ask::DropAccount { id } => {
                 let needed = self.accounts.values().any(|(parent, _)| *parent == Some(id))
-                    || self.cameras.values().any(|account| *account == id)
+                    || self.cameras.values().any(|(account, _)| *account == id)
                     || self.keys.values().any(|(account, _)| *account == id);
+                if !needed {
+                    self.limits.remove(&id);
+                }
                 !needed && self.accounts.remove(&id).is_some()
             }
-            Ask::Camera { id, account } => {
-                let good = self.accounts.contains_key(&account) && !self.cameras.contains_key(&id);
-                good.then(|| self.cameras.insert(id, account)).is_some()
+            Ask::Limit { id, limit } => {
+                let good = self.accounts.contains_key(&id);
+                match limit.filter(|_| good) {
+                    Some(limit) => drop(self.limits.insert(id, limit)),
+                    None => drop(self.limits.remove(&id)),
+                }
+                good
             }
+            Ask::Camera { id, account } => self.host(id, account),
+            Ask::Both { account } => {
+                let before = self.cameras.clone();
+                let done = self.host(0, account) && self.host(1, account);
+                if !done {
+                    self.cameras = before;
+                }
+                done
+            }
+            Ask::Off { camera, disabled } => match self.cameras.get(&camera) {
+                Some((account, true)) if !disabled && !self.has_room(*account) => false,
+                Some((account, _)) => self.cameras.insert(camera, (*account, disabled)).is_some(),
+                None => false,
+            },
             Ask::DropCamera { id } => {
                 !self.tokens.values().any(|camera| *camera == id) && self.cameras.remove(&id).is_some()
             }
@@ -101,6 +168,29 @@ impl Model {
                 true
             }
             Ask::Restart => true,
+        }
+    }
+
+    fn hosted(&self, account: usize) -> u64 {
+        self.cameras.values().filter(|camera| **camera == (account, false)).count() as u64
+    }
+
+    fn has_room(&self, account: usize) -> bool {
+        self.limits.get(&account).is_none_or(|limit| self.hosted(account) < *limit)
+    }
+
+    fn host(&mut self, id: usize, account: usize) -> bool {
+        let good = self.accounts.contains_key(&account) && !self.cameras.contains_key(&id) && self.has_room(account);
+        good.then(|| self.cameras.insert(id, (account, false))).is_some()
+    }
+
+    fn holding(&self, camera: usize, account: usize) -> Holding {
+        let above = |of: usize| std::iter::successors(Some(of), |of| self.accounts[of].0).any(|up| up == account);
+        match self.cameras.get(&camera) {
+            None => Holding::Unknown,
+            Some((_, true)) => Holding::Disabled,
+            Some((owner, false)) if above(*owner) => Holding::Held,
+            Some((_, false)) => Holding::Elsewhere,
         }
     }
 
@@ -139,6 +229,18 @@ fn operation(ask: &Ask) -> Option<Operation> {
             patch: object(json!({"disabled": disabled})),
             revision: None,
         }),
+        Ask::Limit { id, limit } => Some(Operation::Change {
+            resource: Resource::Account,
+            id: ACCOUNTS[id].to_owned(),
+            patch: object(json!({"limits": {"hosted_cameras": limit}})),
+            revision: None,
+        }),
+        Ask::Off { camera, disabled } => Some(Operation::Change {
+            resource: Resource::Camera,
+            id: CAMERAS[camera].to_owned(),
+            patch: object(json!({"disabled": disabled})),
+            revision: None,
+        }),
         Ask::DropAccount { id } => drop(Resource::Account, ACCOUNTS[id].to_owned()),
         Ask::Camera { id, account } => {
             Some(create(Resource::Camera, json!({"id": CAMERAS[id], "account": ACCOUNTS[account]})))
@@ -160,8 +262,16 @@ fn operation(ask: &Ask) -> Option<Operation> {
             Some(create(Resource::Token, document))
         }
         Ask::DropToken { text } => drop(Resource::Token, format!("t{text}")),
-        Ask::Wait | Ask::Restart => None,
+        Ask::Both { .. } | Ask::Wait | Ask::Restart => None,
     }
+}
+
+/// What is to be sent in one request.
+fn operations(ask: &Ask) -> Vec<Operation> {
+    if let Ask::Both { account } = *ask {
+        return (0..2).filter_map(|id| operation(&Ask::Camera { id, account })).collect();
+    }
+    operation(ask).into_iter().collect()
 }
 
 fn text(number: usize) -> String {
@@ -190,6 +300,17 @@ fn compare(house: &House, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(found, expected.as_ref().map(|(id, account, end, off)| (id.clone(), *account, *end, *off)));
         let found = house.found(Kind::CameraToken, &token(number)).map(|record| record.subject().to_owned());
         prop_assert_eq!(found, model.tokens.get(&number).map(|camera| format!("camera:{}", CAMERAS[*camera])));
+        let off = house.found(Kind::CameraToken, &token(number)).map(|record| record.is_disabled());
+        prop_assert_eq!(off, model.tokens.get(&number).map(|camera| model.cameras[camera].1));
+    }
+    let index = house.store.index();
+    for account in model.accounts.keys() {
+        let shared = index.account(ACCOUNTS[*account]).expect("it is known");
+        prop_assert_eq!(index.cameras().hosted(ACCOUNTS[*account]), model.hosted(*account));
+        for (camera, id) in CAMERAS.iter().enumerate() {
+            let holding = index.camera(id, &shared, house.clock.unix());
+            prop_assert_eq!(holding, model.holding(camera, *account));
+        }
     }
     for (resource, expected) in [
         (Resource::Account, model.accounts.keys().map(|id| ACCOUNTS[*id].to_owned()).collect::<Vec<_>>()),
@@ -214,15 +335,17 @@ proptest! {
         for ask in &asks {
             let before = model.clone();
             let done = model.take(ask);
-            match operation(ask) {
-                Some(operation) => {
-                    let outcome = house.attempt(operation);
+            let operations = operations(ask);
+            match operations.len() {
+                0 if matches!(ask, Ask::Wait) => house.wait(HOUR / 2),
+                0 => house = house.reopened(),
+                _ => {
+                    let outcome = house.try_all(operations);
                     prop_assert_eq!(outcome.is_ok(), done, "{:?}: {:?}", ask, outcome);
-                    let changed = !matches!(ask, Ask::Disable { .. }) || format!("{before:?}") != format!("{model:?}");
+                    // What is so already is no deed.
+                    let changed = format!("{before:?}") != format!("{model:?}");
                     deeds += usize::from(done && changed);
                 }
-                None if matches!(ask, Ask::Wait) => house.wait(HOUR / 2),
-                None => house = house.reopened(),
             }
             compare(&house, &model)?;
         }

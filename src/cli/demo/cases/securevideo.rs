@@ -1,4 +1,4 @@
-//! SecureVideo: Basic with an API identifier and its secret, from addresses on the customer's list.
+//! SecureVideo: Basic with an API identifier and its secret, over TLS alone, from addresses on the customer's list.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,12 +17,16 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
     cases
 }
 
+/// A secret is shown over TLS only.
+fn tls(facts: &Facts, path: &str, call: impl Fn(String) -> Curl) -> Curl {
+    call(format!("{}{path}", facts.site(SecureVideo).https)).file("--cacert", &facts.pki.ca)
+}
+
 fn accepted(facts: &Facts) -> Vec<Case> {
-    let site = facts.site(SecureVideo);
     let client = &facts.credentials.securevideo;
     let pair = format!("{}:{}", client.identifier, client.secret);
     let encoded = STANDARD.encode(&pair);
-    let ask = |path: &str| Curl::new(format!("{}{path}", site.http));
+    let ask = |path: &str| tls(facts, path, Curl::new);
     let known = |path: &str| ask(path).with(&["-u", &pair]);
     let case = |status, what, curl| Case::accepted(SecureVideo, status, what, curl);
     vec![
@@ -35,16 +39,10 @@ fn accepted(facts: &Facts) -> Vec<Case> {
             ask("/user").authorization(&format!("Basic {} {}", &encoded[..76], &encoded[76..])),
         )
         .shows("SystemUserId"),
-        case(
-            200,
-            "over TLS",
-            Curl::new(format!("{}/cameras", site.https)).file("--cacert", &facts.pki.ca).with(&["-u", &pair]),
-        )
-        .shows("Consulting room"),
-        case(200, "the live picture", Curl::media(format!("{}/live/image/", site.http)).with(&["-u", &pair]))
-            .shows("image/png"),
+        case(200, "another page", known("/cameras")).shows("Consulting room"),
+        case(200, "the live picture", tls(facts, "/live/image/", Curl::media).with(&["-u", &pair])).shows("image/png"),
         case(206, "a range of a download", known("/download").with(&["-r", "0-9"])).shows("bytes 0-9/65536"),
-        case(200, "HEAD", Curl::head(format!("{}/user", site.http)).with(&["-u", &pair])).shows("application/json"),
+        case(200, "HEAD", tls(facts, "/user", Curl::head).with(&["-u", &pair])).shows("application/json"),
         case(
             200,
             "the body arrives, the credential does not",
@@ -62,7 +60,8 @@ fn accepted(facts: &Facts) -> Vec<Case> {
 fn refused(facts: &Facts) -> Vec<Case> {
     let site = facts.site(SecureVideo);
     let client = &facts.credentials.securevideo;
-    let user = || Curl::new(format!("{}/user", site.http));
+    let good = format!("{}:{}", client.identifier, client.secret);
+    let user = || tls(facts, "/user", Curl::new);
     let pair = |identifier: &str, secret: &str| user().with(&["-u", &format!("{identifier}:{secret}")]);
     let basic = |text: &str| user().authorization(&format!("Basic {text}"));
     let case = |what, curl| Case::refused(SecureVideo, 401, what, curl).shows(SENTENCE);
@@ -80,7 +79,17 @@ fn refused(facts: &Facts) -> Vec<Case> {
                 STANDARD.encode(format!("{}:{}", client.identifier, client.secret))
             )),
         ),
-        case("the secret in the query", Curl::new(format!("{}/user?apiKey={}", site.http, client.secret))),
+        case(
+            "the secret in the query, whatever else is presented",
+            tls(facts, &format!("/user?apiKey={}", client.secret), Curl::new).with(&["-u", &good]),
+        ),
+        Case::refused(
+            SecureVideo,
+            403,
+            "a good pair in clear",
+            Curl::new(format!("{}/user", site.http)).with(&["-u", &good]),
+        )
+        .shows(SENTENCE),
         case(
             "two Authorization headers: neither is chosen",
             pair(&client.identifier, &client.secret).authorization("Basic bm9ib2R5Om5vdGhpbmc="),
@@ -90,10 +99,9 @@ fn refused(facts: &Facts) -> Vec<Case> {
 
 /// `/usage` is for callers from an address where nobody is.
 fn addresses(facts: &Facts) -> Vec<Case> {
-    let site = facts.site(SecureVideo);
     let client = &facts.credentials.securevideo;
     let usage = |path: &str, secret: &str| {
-        Curl::new(format!("{}{path}", site.http)).with(&["-u", &format!("{}:{secret}", client.identifier)])
+        tls(facts, path, Curl::new).with(&["-u", &format!("{}:{secret}", client.identifier)])
     };
     let case = |status, what, curl| Case::refused(SecureVideo, status, what, curl).shows(SENTENCE);
     vec![

@@ -1,0 +1,28 @@
+//! Where a caller may come from: the addresses that their account may be used from (SecureVideo's API tab), and those of
+//! every account above it. Asked only of a proven caller, so that nobody else learns that there is a list (vendors 2.2).
+
+use crate::edge::head::Head;
+use crate::refusal::{Cause, Refusal};
+use crate::scheme::Principal;
+
+/// Whether a route minds the address lists of accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// The caller comes from where their account says.
+    #[default]
+    Listed,
+    /// From anywhere.
+    Anywhere,
+}
+
+impl Rule {
+    /// Refuses a caller who comes from elsewhere. An account without a list is used from anywhere, and so is a caller
+    /// without an account, whose address is all that is known of them.
+    pub fn check(self, principal: &Principal, head: &Head<'_>) -> Result<(), Refusal> {
+        let Some(account) = principal.account().filter(|_| self == Self::Listed) else { return Ok(()) };
+        if account.grants(|terms| terms.allows(head.client_ip())) {
+            return Ok(());
+        }
+        Err(Refusal::new(Cause::AddressRefused, "the caller's address is not on the list of the account"))
+    }
+}

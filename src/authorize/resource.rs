@@ -1,0 +1,140 @@
+//! Which camera a request is for, and whether the caller may go there. A token goes to its camera or to those of its
+//! group, an account to its own cameras and to those of accounts below it. A camera that nobody here knows is nobody's.
+//!
+//! Whoever is proven by a circumstance alone (`ip`) or as a super-administrator has no cameras to be kept to, and passes.
+//! Ids in bodies are not looked at.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::edge::head::Head;
+use crate::record::{Attributes, Group, Holding, Kind, Record};
+use crate::refusal::{Cause, Refusal};
+use crate::route::Parameter;
+use crate::scheme::{Principal, Scene};
+
+/// Where the id of the camera stands in a request, and who is kept to it.
+#[derive(Debug)]
+pub struct Rule {
+    /// In the path.
+    pub path: Option<Parameter>,
+    /// In the query, under any of these names. They are compared after decoding and without regard to case.
+    pub query: Vec<Box<str>>,
+    /// Who is kept to it.
+    pub binds: Binds,
+}
+
+/// Who is kept to their cameras.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binds {
+    /// Every credential.
+    Everyone,
+    /// Tokens of cameras and groups; whose camera is whose among accounts is the upstream's business.
+    Tokens,
+}
+
+fn refuse(detail: &'static str) -> Refusal {
+    Refusal::new(Cause::PermissionDenied, detail)
+}
+
+impl Rule {
+    /// Refuses a caller who has no business with the camera that the request names. Where it names none there is
+    /// nothing to refuse: a token stands for its camera then.
+    pub fn check(&self, principal: &Principal, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
+        let Some(id) = self.camera(head)? else { return Ok(()) };
+        // Several where they were joined by `and`: none of them may be led elsewhere by another.
+        for record in principal.credentials().iter() {
+            match &record.attributes {
+                Attributes::Camera(own) if **own == *id => {}
+                Attributes::Camera(_) => return Err(refuse("the token is for another camera")),
+                Attributes::Group(group) => of_group(group, record, &id, scene)?,
+                Attributes::None | Attributes::Proofs(_) | Attributes::PublicKey(_) => {
+                    if self.binds == Binds::Everyone && record.kind() != Kind::AdminCertificate {
+                        of_account(principal, &id, scene)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of the camera that a request is for. However an upstream reads the request, it finds this one.
+    fn camera<'h>(&self, head: &'h Head<'_>) -> Result<Option<Cow<'h, str>>, Refusal> {
+        let mut found = None;
+        if let Some(parameter) = &self.path {
+            let text = parameter.text(head.path()).ok_or_else(|| refuse("the path names no camera"))?;
+            agree(&mut found, decode(text)?)?;
+        }
+        if self.query.is_empty() {
+            return Ok(found);
+        }
+        for pair in head.query().unwrap_or_default().split('&') {
+            self.note(pair, &mut found)?;
+            // To some readers a semicolon ends a pair as well.
+            if pair.contains(';') {
+                pair.split(';').try_for_each(|part| self.note(part, &mut found))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Notes the id of a pair of the query that names a camera.
+    fn note<'h>(&self, pair: &'h str, found: &mut Option<Cow<'h, str>>) -> Result<(), Refusal> {
+        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
+        let is_named =
+            |own: &str| percent_decode_str(name).map(|byte| byte.to_ascii_lowercase()).eq(lower(own.as_bytes()));
+        if !self.query.iter().any(|own| is_named(own)) {
+            return Ok(());
+        }
+        if text.contains('+') {
+            return Err(refuse("the camera's id in the query has a plus sign: one reader's blank"));
+        }
+        agree(found, decode(text)?)
+    }
+}
+
+fn lower(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter().map(u8::to_ascii_lowercase)
+}
+
+/// One id, however often it stands there.
+fn agree<'h>(found: &mut Option<Cow<'h, str>>, id: Cow<'h, str>) -> Result<(), Refusal> {
+    match found {
+        Some(first) if *first != id => Err(refuse("the request names two cameras")),
+        Some(_) => Ok(()),
+        None => {
+            *found = Some(id);
+            Ok(())
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
+    percent_decode_str(text).decode_utf8().map_err(|_| refuse("the camera's id is not text"))
+}
+
+fn of_group(group: &Group, record: &Record, id: &str, scene: &Scene<'_>) -> Result<(), Refusal> {
+    if !group.cameras.contains(id) {
+        return Err(refuse("the camera is not in the token's group"));
+    }
+    match scene.directory.camera(id, &record.account, scene.now) {
+        // A group may be declared with cameras of which nothing else is said.
+        Holding::Held | Holding::Unknown => Ok(()),
+        Holding::Disabled => Err(refuse("the camera is switched off")),
+        Holding::Elsewhere => Err(refuse("the camera belongs to another account than the group")),
+    }
+}
+
+fn of_account(principal: &Principal, id: &str, scene: &Scene<'_>) -> Result<(), Refusal> {
+    let account = principal.account().ok_or_else(|| refuse("the credential has no account"))?;
+    match scene.directory.camera(id, account, scene.now) {
+        Holding::Held => Ok(()),
+        Holding::Unknown => Err(refuse("nobody here knows the camera")),
+        Holding::Disabled => Err(refuse("the camera is switched off")),
+        Holding::Elsewhere => Err(refuse("the camera belongs to another account")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Client certificates, as meant: routes that want one are reached where callers are asked for it, and nobody is asked in
+//! vain.
+
+use super::{route, tls};
+use crate::config::file::{File, Listener, Named};
+use crate::config::report::Report;
+use crate::invalid::Invalid;
+
+/// The kind of scheme that looks at certificates.
+const KIND: &str = "mtls";
+
+/// Says which routes could never see a certificate, and which listeners ask for certificates that no route looks at.
+pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+    let mut looked_at = vec![false; file.listeners.len()];
+    for (written, meant) in file.routes.iter().zip(routes) {
+        let (Some(written), Some(meant)) = (&written.table, meant) else { continue };
+        let names: Vec<&str> = meant.meant.authenticate.schemes().filter(|name| is_mtls(name, file)).collect();
+        let Some(name) = names.first() else { continue };
+        for at in &meant.listeners {
+            looked_at[*at] = true;
+            let listener = &file.listeners[*at];
+            if !listener.table.as_ref().is_none_or(asks) {
+                let invalid = Invalid::new(format!(
+                    "`{name}` looks at client certificates, and the listener `{}` asks for none",
+                    listener.name.value
+                ))
+                .hint(remedy(file));
+                report.error(written.authenticate.place.clone(), invalid);
+            }
+        }
+        if names.iter().any(|name| trusts_ca(name, file)) && meant.listeners.iter().all(|at| nobody_vouches(file, *at))
+        {
+            let invalid = Invalid::new("`trust_ca` lets nobody in here: no listener of this route names an authority")
+                .hint("add `client_ca` to its `tls`");
+            report.warn(written.authenticate.place.clone(), invalid);
+        }
+    }
+    // A route that could not be read may be the one that looks.
+    if routes.iter().any(Option::is_none) {
+        return;
+    }
+    for (listener, _) in file.listeners.iter().zip(looked_at).filter(|(_, looked_at)| !looked_at) {
+        idle(listener, report);
+    }
+}
+
+fn idle(listener: &Named<Listener>, report: &mut Report) {
+    let Some(tls) = listener.table.as_ref().and_then(|table| table.tls.as_ref()) else { return };
+    let asked = tls.value.client_ca.as_ref().map(|file| &file.place);
+    let asked = asked.or(tls.value.client_certificates.as_ref().map(|written| &written.place));
+    if let (Some(place), true) = (asked, tls::asks(&tls.value)) {
+        let invalid = Invalid::new("callers are asked for a certificate, but no route of this listener looks at it")
+            .hint("name a scheme of the kind `mtls` in the `authenticate` of its routes");
+        report.warn(place.clone(), invalid);
+    }
+}
+
+fn asks(listener: &Listener) -> bool {
+    listener.tls.as_ref().is_some_and(|tls| tls::asks(&tls.value))
+}
+
+fn nobody_vouches(file: &File, listener: usize) -> bool {
+    let table = file.listeners[listener].table.as_ref();
+    table.and_then(|table| table.tls.as_ref()).is_none_or(|tls| tls.value.client_ca.is_none())
+}
+
+fn remedy(file: &File) -> String {
+    let asking = file.listeners.iter().filter(|listener| listener.table.as_ref().is_some_and(asks));
+    let names: Vec<String> = asking.map(|listener| format!("\"{}\"", listener.name.value)).collect();
+    if names.is_empty() {
+        "add `client_ca` to the `tls` of a listener, and name it in the `listeners` of the route".to_owned()
+    } else {
+        format!("keep the route to where they are asked for: listeners = [{}]", names.join(", "))
+    }
+}
+
+fn is_mtls(name: &str, file: &File) -> bool {
+    settings(name, file).is_some()
+}
+
+fn trusts_ca(name: &str, file: &File) -> bool {
+    settings(name, file).and_then(|settings| settings.get("trust_ca")?.as_bool()).unwrap_or(false)
+}
+
+fn settings<'a>(name: &str, file: &'a File) -> Option<&'a toml::Value> {
+    let scheme = file.schemes.iter().find(|scheme| scheme.name.value == name)?.table.as_ref()?;
+    (scheme.kind.kind == KIND).then_some(&scheme.settings)
+}

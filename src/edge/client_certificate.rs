@@ -1,0 +1,265 @@
+//! The certificate of a client: what is noted of it when the handshake is done, and whether it is still good when a
+//! request comes. The handshake has proven that the client holds its key, and nothing more; chain, validity and
+//! revocation are judged here, so that a refusal can be worded as HTTP instead of a broken handshake.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime as Instant};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{CertificateError, Error};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
+
+use super::distinguished_name;
+use super::tls::{Mistake, Part, certificates, roots};
+use crate::clock::UnixTime;
+use crate::invalid::Invalid;
+use crate::refusal::Reason;
+
+/// A client certificate. Possession of its key is proven by the handshake.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    /// SHA-256 of the whole certificate.
+    pub sha256: [u8; 32],
+    /// Its subject, as RFC 4514 and `openssl x509 -nameopt RFC2253` write it; empty where that could be read in two ways.
+    pub subject: String,
+    /// The one common name of the subject.
+    pub common_name: Option<Box<str>>,
+    /// Good from then on, in seconds since the epoch.
+    pub not_before: i64,
+    /// Good until then, that second included.
+    pub not_after: i64,
+    /// Whether the listener's `client_ca` vouched for it when the connection began (chain, purpose, validity, revocation),
+    /// and the last second for which that was said: another certificate of the chain, or the list that does not name it,
+    /// may end before it does.
+    pub verdict: Result<i64, Doubt>,
+}
+
+/// Why a certificate is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What kind of wrong.
+    pub reason: Reason,
+    /// The precise cause, for the log.
+    pub detail: &'static str,
+}
+
+const fn doubt(reason: Reason, detail: &'static str) -> Doubt {
+    Doubt { reason, detail }
+}
+
+const UNREADABLE: Doubt = doubt(Reason::Malformed, "the certificate cannot be read in one way only");
+const EXPIRED: Doubt = doubt(Reason::Expired, "the certificate has expired");
+const NOT_YET_VALID: Doubt = doubt(Reason::NotYetValid, "the certificate is not valid yet");
+const REVOKED: Doubt = doubt(Reason::Disabled, "the certificate has been revoked");
+
+impl ClientCertificate {
+    /// Whether `now` lies within its own dates.
+    pub fn in_time(&self, now: UnixTime) -> Result<(), Doubt> {
+        let now = seconds(now);
+        if self.not_before > self.not_after {
+            return Err(UNREADABLE);
+        }
+        if now < self.not_before {
+            return Err(NOT_YET_VALID);
+        }
+        if now > self.not_after {
+            return Err(EXPIRED);
+        }
+        Ok(())
+    }
+
+    /// Whether an authority of the listener vouches for it at `now`.
+    pub fn vouched_for(&self, now: UnixTime) -> Result<(), Doubt> {
+        self.in_time(now)?;
+        if seconds(now) > self.verdict? {
+            return Err(doubt(Reason::Expired, "what vouched for the certificate has expired since"));
+        }
+        Ok(())
+    }
+
+    /// Whether its authority has taken it back.
+    pub fn is_revoked(&self) -> bool {
+        self.verdict == Err(REVOKED)
+    }
+}
+
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+/// What certificates are judged by.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    /// Judges chains; `None`: no authority is named.
+    pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// The revocation lists that it goes by.
+    pub(super) lists: Vec<RevocationList>,
+}
+
+/// A revocation list, as far as it is looked at here.
+#[derive(Debug)]
+pub struct RevocationList {
+    /// Whose it is, to compare.
+    pub(super) issuer_der: Vec<u8>,
+    /// Whose it is, to read.
+    pub issuer: String,
+    /// When it is over, that second included.
+    pub next_update: i64,
+}
+
+impl Judge {
+    /// Notes what a client has presented, and judges it as of `now`.
+    pub(super) fn examine(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> ClientCertificate {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
+        match X509Certificate::from_der(leaf) {
+            Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => ClientCertificate {
+                sha256,
+                subject: distinguished_name::written(certificate.subject()).unwrap_or_default(),
+                common_name: distinguished_name::common_name(certificate.subject()).map(Into::into),
+                not_before: certificate.validity().not_before.timestamp(),
+                not_after: certificate.validity().not_after.timestamp(),
+                verdict: self.verdict(leaf, intermediates, now),
+            },
+            // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
+            Ok(_) | Err(_) => ClientCertificate {
+                sha256,
+                subject: String::new(),
+                common_name: None,
+                not_before: i64::MAX,
+                not_after: i64::MIN,
+                verdict: Err(UNREADABLE),
+            },
+        }
+    }
+
+    fn verdict(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<i64, Doubt> {
+        let Some(verifier) = &self.verifier else {
+            return Err(doubt(Reason::Unknown, "the listener names no authority of client certificates"));
+        };
+        let instant = Instant::since_unix_epoch(std::time::Duration::from_secs(now.0));
+        verifier.verify_client_cert(leaf, intermediates, instant).map_err(|error| doubted(&error))?;
+        Ok(self.end(leaf, intermediates, seconds(now)))
+    }
+
+    /// The earliest end of what this verdict may rest on. What has ended before it was given cannot be among that.
+    fn end(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: i64) -> i64 {
+        let mut end = i64::MAX;
+        for der in std::iter::once(leaf).chain(intermediates) {
+            let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
+            let lists = self.lists.iter().filter(|list| list.issuer_der == certificate.issuer().as_raw());
+            let ends = lists
+                .map(|list| list.next_update.saturating_sub(1))
+                .chain([certificate.validity().not_after.timestamp()]);
+            end = ends.filter(|end| *end >= now).fold(end, i64::min);
+        }
+        end
+    }
+}
+
+/// What the verifier says, in the words of the house.
+fn doubted(error: &Error) -> Doubt {
+    use CertificateError as Wrong;
+    const UNCLEAR: Doubt = doubt(Reason::Mismatch, "the chain of the certificate does not hold");
+    const NO_CLIENT: Doubt = doubt(Reason::Mismatch, "the certificate is not one for clients");
+    const OUTDATED: Doubt = doubt(Reason::Mismatch, "the revocation list has expired");
+    if matches!(error, Error::InvalidCertRevocationList(_)) {
+        return doubt(Reason::Mismatch, "the revocation list is not its authority's");
+    }
+    let Error::InvalidCertificate(wrong) = error else { return UNCLEAR };
+    let known = [
+        (matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. }), EXPIRED),
+        (matches!(wrong, Wrong::NotValidYet | Wrong::NotValidYetContext { .. }), NOT_YET_VALID),
+        (matches!(wrong, Wrong::Revoked), REVOKED),
+        (matches!(wrong, Wrong::UnknownIssuer), doubt(Reason::Unknown, "no authority here has issued the certificate")),
+        (matches!(wrong, Wrong::BadSignature), doubt(Reason::Mismatch, "the certificate is signed by somebody else")),
+        (matches!(wrong, Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. }), NO_CLIENT),
+        (matches!(wrong, Wrong::ExpiredRevocationList | Wrong::ExpiredRevocationListContext { .. }), OUTDATED),
+        (
+            matches!(wrong, Wrong::UnknownRevocationStatus),
+            doubt(Reason::Mismatch, "no revocation list speaks of the certificate"),
+        ),
+    ];
+    known.into_iter().find_map(|(is, doubt)| is.then_some(doubt)).unwrap_or(UNCLEAR)
+}
+
+/// Who judges by these authorities and lists, and which of the authorities have no list though there are some.
+pub(super) fn judge(
+    ca: &Path,
+    crl: Option<&Path>,
+    anonymous: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Judge, Vec<String>), Mistake> {
+    let authorities = certificates(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let roots = roots(ca).map_err(|invalid| Part::Authorities.wrong(invalid))?;
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let (mut lists, mut unlisted) = (Vec::new(), Vec::new());
+    if let Some(path) = crl {
+        let ders = revocation_lists(path).map_err(|invalid| Part::RevocationLists.wrong(invalid))?;
+        lists = ders.iter().filter_map(|der| noted(der)).collect();
+        unlisted = authorities.iter().filter_map(|der| without_list(der, &lists)).collect();
+        // An expired list would otherwise be taken for a fresh one. That a certificate of which no list speaks is refused,
+        // anywhere in the chain, is the builder's default.
+        builder = builder.with_crls(ders).enforce_revocation_expiration();
+    }
+    if anonymous {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder.build().map_err(|error| {
+        if let VerifierBuilderError::InvalidCrl(wrong) = error {
+            let invalid = Invalid::new(format!("a revocation list in this file cannot be used: {wrong:?}"))
+                .hint("a list here is complete (no delta) and direct: signed by the authority that it speaks for");
+            return Part::RevocationLists.wrong(invalid);
+        }
+        let invalid = format!("client certificates cannot be judged with {}: {error}", ca.display());
+        Part::Authorities.wrong(Invalid::new(invalid))
+    })?;
+    Ok((Judge { verifier: Some(verifier), lists }, unlisted))
+}
+
+/// Reads a PEM file with at least one revocation list.
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
+    let lists: Vec<_> =
+        CertificateRevocationListDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<_, _>>)
+            .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
+    if lists.is_empty() {
+        return Err(Invalid::new("this file holds no revocation list").hint(
+            "a list is PEM and begins with -----BEGIN X509 CRL-----; \
+             `openssl crl -inform DER -in FILE` prints one that is not",
+        ));
+    }
+    Ok(lists)
+}
+
+fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    Some(RevocationList {
+        issuer_der: list.issuer().as_raw().to_vec(),
+        issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
+        // RFC 5280 §5.1.2.5: it is always there.
+        next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
+    })
+}
+
+fn without_list(authority: &CertificateDer<'_>, lists: &[RevocationList]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(authority).ok()?;
+    let subject = certificate.subject();
+    let listed = lists.iter().any(|list| list.issuer_der == subject.as_raw());
+    (!listed).then(|| distinguished_name::written(subject).unwrap_or_else(|| subject.to_string()))
+}

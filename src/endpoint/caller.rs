@@ -1,0 +1,52 @@
+//! Who calls an endpoint: proven, permitted and admitted before.
+
+use std::sync::Arc;
+
+use crate::record::{Account, Kind};
+use crate::refusal::{Cause, Refusal};
+use crate::scheme::Principal;
+use crate::store::Actor;
+
+/// The caller of an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    principal: Arc<Principal>,
+    host: Arc<str>,
+}
+
+impl Caller {
+    /// This caller, who asked this host (as it was written, with its port).
+    pub(super) fn new(principal: Principal, host: &str) -> Self {
+        Self { principal: Arc::new(principal), host: host.into() }
+    }
+
+    /// The host that was asked, with its port.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The account that the caller speaks for.
+    pub(super) fn account(&self) -> Result<&Account, Refusal> {
+        self.principal.account().ok_or(Refusal::new(Cause::PermissionDenied, "the caller speaks for no account"))
+    }
+
+    /// Refuses whoever was not proven by this scheme, or whose credential is limited to some scopes: a route may let in
+    /// others beside those that an endpoint is for. `kind` is what such a caller has on file; a pinned certificate has
+    /// nothing there.
+    pub(super) fn must_hold(&self, scheme: &str, kind: Kind) -> Result<(), Refusal> {
+        let on_file = self.principal.credentials().iter().any(|record| record.kind() == kind);
+        if (on_file || self.principal.scheme() == scheme) && self.principal.scopes().is_none() {
+            return Ok(());
+        }
+        Err(Refusal::new(Cause::PermissionDenied, "the endpoint is for callers with another credential"))
+    }
+
+    /// The caller for the audit trail: `license_key:main`, `certificate:ops`.
+    pub(super) fn actor(&self) -> Actor {
+        let subject = self.principal.subject();
+        Actor(match subject.strip_prefix("admin_certificate:") {
+            Some(name) => format!("certificate:{name}"),
+            None => subject.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! What a customer may have, shown to that customer alone: where its callers may come from and how many requests it may
+//! make (SecureVideo's page "My Account > API"). Whose it is, the credential says; nothing in the request can name
+//! another account.
+
+use axum::extract::Extension;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::{Caller, Entry};
+use crate::record::{Quota, Terms};
+use crate::refusal::Refusal;
+
+/// The registry's line.
+pub(super) const ENDPOINT: Entry = Entry {
+    name: "usage",
+    about: "A customer's own quota and address list",
+    store: false,
+    schemes: &[],
+    build: |_| Router::new().route("/", get(show)).route("/{*path}", get(show)),
+};
+
+/// `GET` at whatever path the route has.
+async fn show(Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
+    let account = caller.account()?;
+    let terms = account.terms();
+    let terms = terms.as_deref();
+    let body = json!({
+        "account": &*account.id.0,
+        "addresses": terms.map(addresses).unwrap_or_default(),
+        "quota": quota(&terms.map(|terms| terms.quota).unwrap_or_default()),
+    });
+    Ok(Json(body).into_response())
+}
+
+/// The list; an empty one is anywhere.
+fn addresses(terms: &Terms) -> Vec<String> {
+    terms.addresses.iter().map(ToString::to_string).collect()
+}
+
+/// The account's own values; `null` is the system's.
+fn quota(own: &Quota) -> Value {
+    json!({ "hour": own.hour, "day": own.day, "month": own.month })
+}

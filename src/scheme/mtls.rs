@@ -1,0 +1,186 @@
+//! The client certificate of the connection. The handshake has proven that the caller holds its key; here it is asked
+//! whose it is. Known by itself (a pinned file, or its digest on file), a certificate needs no authority and may be
+//! self-signed; known by its subject, or as any of an authority, the listener's `client_ca` must vouch for it. Dates hold
+//! in every case and at every request, and so does a revocation.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::edge::client_certificate::{ClientCertificate, Doubt};
+use crate::edge::head::Head;
+use crate::edge::preface::Preface;
+use crate::invalid::Invalid;
+use crate::record::{Kind, Record};
+use crate::refusal::Reason;
+use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, usable};
+
+/// `[scheme.<name>.mtls]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// PEM files with certificates that are good by themselves, whoever has issued them. Beside these, the certificates
+    /// are good that are on file.
+    #[serde(default)]
+    pinned: Vec<PathBuf>,
+    /// Whether every certificate of the listener's `client_ca` is good. Default: only those that are pinned or on file.
+    #[serde(default)]
+    trust_ca: bool,
+}
+
+/// The scheme.
+#[derive(Debug)]
+pub struct Mtls {
+    /// SHA-256 of each.
+    pinned: Vec<[u8; 32]>,
+    trust_ca: bool,
+    /// Who speaks with a certificate that is not on file.
+    subject: HeaderValue,
+}
+
+impl From<Doubt> for Rejection {
+    fn from(doubt: Doubt) -> Self {
+        Self::new(doubt.reason, doubt.detail)
+    }
+}
+
+impl Scheme for Mtls {
+    type Settings = Settings;
+    type Credential<'a> = &'a ClientCertificate;
+
+    fn new(settings: Settings, kit: &Kit<'_>) -> Result<Self, Invalid> {
+        let mut pinned = Vec::new();
+        for path in &settings.pinned {
+            pinned.extend(digests(&(kit.file)(path)?).ok_or_else(|| {
+                Invalid::new(format!("{} holds no certificate", path.display()))
+                    .hint("a certificate is PEM and begins with -----BEGIN CERTIFICATE-----")
+            })?);
+        }
+        let subject = HeaderValue::try_from(format!("certificate:{}", kit.name))
+            .map_err(|_| Invalid::new("the name of a scheme is written in visible ASCII characters"))?;
+        Ok(Self { pinned, trust_ca: settings.trust_ca, subject })
+    }
+
+    fn places(&self) -> Places {
+        Places::default()
+    }
+
+    fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<&'a ClientCertificate>, Rejection> {
+        Ok(head.connection().client_certificate())
+    }
+
+    fn verify(&self, certificate: &ClientCertificate, scene: &Scene<'_>) -> Result<Principal, Rejection> {
+        certificate.in_time(scene.now)?;
+        if certificate.is_revoked() {
+            certificate.vouched_for(scene.now)?;
+        }
+        if self.pinned.contains(&certificate.sha256) {
+            return Ok(Principal::of_certificate("mtls", self.subject.clone()));
+        }
+        let on_file = |text: &str| scene.directory.look_up(Kind::AdminCertificate, text.as_bytes());
+        if let Some(record) = on_file(&hex(&certificate.sha256)) {
+            return believed(record, scene);
+        }
+        certificate.vouched_for(scene.now)?;
+        if let Some(record) = subjects(certificate).find_map(on_file) {
+            return believed(record, scene);
+        }
+        if self.trust_ca {
+            return Ok(Principal::of_certificate("mtls", self.subject.clone()));
+        }
+        Err(Rejection::new(Reason::Unknown, "the certificate is neither pinned nor on file"))
+    }
+
+    fn by_certificate(&self) -> bool {
+        true
+    }
+}
+
+fn believed(record: Arc<Record>, scene: &Scene<'_>) -> Result<Principal, Rejection> {
+    usable(&record, scene)?;
+    Ok(Principal::of_record("mtls", record))
+}
+
+/// What a record may call the certificate: its whole subject, or its common name. Whoever has an authority sign a common
+/// name may choose what it looks like, so that one which could be a whole subject, or a digest, is never looked for.
+fn subjects(certificate: &ClientCertificate) -> impl Iterator<Item = &str> {
+    let whole = Some(certificate.subject.as_str()).filter(|subject| !subject.is_empty());
+    let common = certificate.common_name.as_deref().filter(|name| !name.contains('=') && !is_digest(name));
+    whole.into_iter().chain(common)
+}
+
+/// Whether a text reads as SHA-256 does.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a certificate can be found by this digest.
+pub(crate) fn digest_like(text: &str) -> Result<(), Invalid> {
+    if is_digest(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(Invalid::new("SHA-256 is 64 hex digits in lower case, without colons")
+        .hint("`openssl x509 -in FILE -outform DER | sha256sum` prints it"))
+}
+
+/// Whether a certificate can be found by this subject: as a common name, or as a whole one.
+pub(crate) fn presentable(subject: &str) -> Result<(), Invalid> {
+    if is_digest(subject) {
+        return Err(Invalid::new("this is a digest, and no subject").hint("write it as `sha256`, in lower case"));
+    }
+    if !(1..=256).contains(&subject.len()) || subject.chars().any(char::is_control) {
+        return Err(Invalid::new("a subject is 1 to 256 bytes without control characters"));
+    }
+    Ok(())
+}
+
+fn digests(pem: &[u8]) -> Option<Vec<[u8; 32]>> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    let digests = certificates.iter().map(|der| Sha256::digest(der).into()).collect::<Vec<_>>();
+    (!digests.is_empty()).then_some(digests)
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::stage::kit;
+
+    #[test]
+    fn a_pinned_file_holds_certificates() {
+        let build = |pinned: &str| Mtls::new(toml::from_str(&format!("pinned = {pinned}")).unwrap(), &kit("ops"));
+        assert_eq!(build("[]").unwrap().pinned.len(), 0);
+        assert_eq!(build("[\"mtls/company.pem\", \"mtls/ops.pem\"]").unwrap().pinned.len(), 2);
+        for (wrong, expected) in [
+            ("mtls/ca.crl", "holds no certificate"),
+            ("mtls/vectors.json", "holds no certificate"),
+            ("no.pem", "no.pem"),
+        ] {
+            let invalid = build(&format!("[{wrong:?}]")).unwrap_err();
+            assert!(invalid.message.contains(expected), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_written_as_sha256sum_writes_it() {
+        let digest: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8 + 1).unwrap());
+        assert_eq!(hex(&digest), "0109111921293139414951596169717981899199a1a9b1b9c1c9d1d9e1e9f1f9");
+        assert!(digest_like(&hex(&digest)).is_ok() && digest_like(&hex(&digest).to_uppercase()).is_err());
+        assert!(presentable("ops").is_ok() && presentable(&hex(&digest).to_uppercase()).is_err());
+    }
+}
