@@ -43,10 +43,7 @@ pub(super) fn write(text: &mut Vec<u8>, headers: &HeaderMap, host: Option<&Heade
         }
     }
     if !said(&X_FORWARDED_PROTO) {
-        text.extend_from_slice(match origin.secure {
-            true => b"x-forwarded-proto: https\r\n",
-            false => b"x-forwarded-proto: http\r\n",
-        });
+        line(text, X_FORWARDED_PROTO.as_str(), if origin.secure { b"https" } else { b"http" });
     }
     if let Some(host) = host
         && !said(&X_FORWARDED_HOST)

@@ -77,14 +77,14 @@ pub(super) struct Errand<'a> {
     said: Said,
 }
 
-/// Whose word the length of a body is.
+/// Who says how long a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
-    ByCaller,
+    Caller,
     /// The body was read to its end before, whatever its framing was on the way here. Its trailers are gone, and are no
     /// longer announced.
-    ByUs,
-    ByNobody,
+    House,
+    Nobody,
 }
 
 impl<'a> Errand<'a> {
@@ -101,13 +101,13 @@ impl<'a> Errand<'a> {
             parts.uri.query().filter(|_| !keeps).and_then(|query| headers::strip_query(query, &way.places.query));
         let empty = body.is_end_stream();
         let (length, said) = match (body.whole_length(), parts.headers.get(CONTENT_LENGTH)) {
-            (Some(length), _) => (Some(length as u64), Said::ByUs),
+            (Some(length), _) => (Some(length as u64), Said::House),
             (None, Some(said)) => {
                 let length = digits(said.as_bytes()).filter(|length| !empty || *length == 0);
                 let length = length.ok_or_else(|| Refusal::malformed("a length that is none, or of no body"))?;
-                (Some(length), Said::ByCaller)
+                (Some(length), Said::Caller)
             }
-            (None, None) => (empty.then_some(0), Said::ByNobody),
+            (None, None) => (empty.then_some(0), Said::Nobody),
         };
         let errand = Self { parts, way, passage, admission, query, length, said };
         // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
@@ -160,14 +160,14 @@ impl<'a> Errand<'a> {
         for (name, value) in headers {
             if *name == CONTENT_LENGTH {
                 // Whatever else is said of it: the body follows it.
-                if self.said == Said::ByCaller {
+                if self.said == Said::Caller {
                     field(text, name, value);
                 }
             } else if *name == TE {
                 trailers |= headers::wants_trailers(value);
             } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
                 // Written anew.
-            } else if *name == TRAILER && self.said == Said::ByUs {
+            } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| own == name) {
                 // Kept back.
@@ -192,11 +192,11 @@ impl<'a> Errand<'a> {
         let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method);
         match (self.length, self.said) {
             (None, _) => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            (Some(length), Said::ByUs) => {
+            (Some(length), Said::House) => {
                 write!(text, "content-length: {length}\r\n").expect("memory takes every write");
             }
-            (Some(_), Said::ByNobody) if expected => text.extend_from_slice(b"content-length: 0\r\n"),
-            (Some(_), Said::ByNobody | Said::ByCaller) => {}
+            (Some(_), Said::Nobody) if expected => text.extend_from_slice(b"content-length: 0\r\n"),
+            (Some(_), Said::Nobody | Said::Caller) => {}
         }
     }
 

@@ -112,9 +112,11 @@ impl Decoder {
                     *chunk = Chunk::Size;
                 }
                 Chunk::Trailers => {
-                    let Some(fields) = trailers(input)? else { return Ok(Step::More) };
-                    *self = Self::Length(0);
-                    return Ok(fields.map_or(Step::Ended, Step::Trailers));
+                    let step = trailers(input)?;
+                    if step != Step::More {
+                        *self = Self::Length(0);
+                    }
+                    return Ok(step);
                 }
             }
         }
@@ -159,7 +161,7 @@ fn size(input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at(digits);
     // White space may follow the size, and then an extension (RFC 9112 §7.1.1).
-    if !rest.trim_ascii_start().first().is_none_or(|byte| *byte == b';') || rest.contains(&b'\r') {
+    if rest.trim_ascii_start().first().is_some_and(|byte| *byte != b';') || rest.contains(&b'\r') {
         return Err(BAD_SIZE);
     }
     let digits = str::from_utf8(digits).ok().filter(|digits| digits.len() <= DIGITS).ok_or(BAD_SIZE)?;
@@ -169,14 +171,14 @@ fn size(input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
 }
 
 /// Reads what follows the last chunk: the end of the message, or fields and then its end.
-fn trailers(input: &mut BytesMut) -> Result<Option<Option<HeaderMap>>, Malformed> {
+fn trailers(input: &mut BytesMut) -> Result<Step, Malformed> {
     if input.starts_with(b"\r\n") {
         input.advance(2);
-        return Ok(Some(None));
+        return Ok(Step::Ended);
     }
     let window = &input[..input.len().min(TRAILERS)];
     let Some(end) = window.windows(4).position(|end| end == b"\r\n\r\n") else {
-        return if window.len() == TRAILERS { Err(BAD_TRAILERS) } else { Ok(None) };
+        return if window.len() == TRAILERS { Err(BAD_TRAILERS) } else { Ok(Step::More) };
     };
     let block = &window[..end + 4];
     let bare = |at: usize| (block[at] == b'\n') != (at > 0 && block[at - 1] == b'\r');
@@ -184,5 +186,5 @@ fn trailers(input: &mut BytesMut) -> Result<Option<Option<HeaderMap>>, Malformed
         return Err(BAD_TRAILERS);
     }
     let block = input.split_to(end + 4).freeze();
-    read::trailers(&block).map(|fields| Some(Some(fields)))
+    read::trailers(&block).map(Step::Trailers)
 }
