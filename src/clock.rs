@@ -16,7 +16,7 @@ pub struct Clock {
 }
 
 /// Seconds since the Unix epoch, as credentials count them (RFC 7519 §2, `NumericDate`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
 
 impl UnixTime {

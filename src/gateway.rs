@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response};
@@ -15,7 +16,7 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::authorize::{self, content};
 use crate::clock::Clock;
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::guard;
 use crate::edge::head::Head;
@@ -26,16 +27,19 @@ use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
-use crate::limit::{self, Admission};
+use crate::limit::failures::{Failures, Opened};
+use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Refusal};
 use crate::reply::{self, Hidden, mask};
-use crate::scheme::Scene;
 use crate::scheme::jwt::Verified;
+use crate::scheme::{self, Scene};
 use crate::telemetry::access::{Entry, RequestIds};
 use crate::world::{Destination, Route, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
+/// How long a request waits for its quota to be written down.
+const LEDGER: Duration = Duration::from_secs(5);
 
 /// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
 const CHECKED_BODY: u64 = 1 << 20;
@@ -47,45 +51,69 @@ pub struct Gateway {
     forwarder: Forwarder,
     endpoints: Endpoints,
     gatherer: Gatherer,
-    deadlines: Rc<Deadlines>,
     verified: Verified,
+    gate: Gate,
+    guards: Opened,
+    deadlines: Rc<Deadlines>,
     request_ids: RequestIds,
     clock: Clock,
 }
 
 impl Gateway {
     /// A gateway for one worker; `kit` is what its endpoints are built from.
-    pub fn new(world: Arc<World>, kit: &endpoint::Kit, clock: Clock, deadlines: &Rc<Deadlines>) -> Self {
+    pub fn new(
+        world: Arc<World>,
+        kit: &endpoint::Kit,
+        (gate, guards): (Gate, Opened),
+        clock: Clock,
+        deadlines: &Rc<Deadlines>,
+    ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
         let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
-        let (verified, request_ids, deadlines) =
-            (Verified::new(VERIFIED_TOKENS), RequestIds::new(), Rc::clone(deadlines));
-        Self { world, forwarder, endpoints, gatherer, deadlines, verified, request_ids, clock }
+        let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
+        let deadlines = Rc::clone(deadlines);
+        Self { world, forwarder, endpoints, gatherer, verified, gate, guards, deadlines, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
     async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
-        let decided = match self.decide(&parts, &body, arrival, &mut entry) {
-            Ok(Decision::Send(route, admission, passage)) => (route, admission, passage),
-            Ok(Decision::Pong) => {
-                let answer = reply::pong(id);
-                entry.answered(answer.status());
-                return answer;
+        let mut patience = None;
+        let (route, admission, passage) = loop {
+            match self.decide(&parts, &body, arrival, patience.is_some(), &mut entry) {
+                Ok(Decision::Send(route, admission, passage)) => break (route, admission, passage),
+                Ok(Decision::Pong) => {
+                    let answer = reply::pong(id);
+                    entry.answered(answer.status());
+                    return answer;
+                }
+                // Decided anew afterwards: much may have changed while the disk was waited for.
+                Ok(Decision::Wait(route, waiting)) => {
+                    if !waiting.before(patience.get_or_insert_with(|| self.ledger_deadline())).await {
+                        return refuse(&limit::unwritten(), route.dialect, id, entry);
+                    }
+                }
+                Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
             }
-            Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
         };
-        let (route, admission, passage) = &decided;
         let hidden = route.mask_errors.then(|| Hidden::of(&parts, &route.places));
-        match self.send(route, (parts, body), passage, admission).await {
+        match self.send(route, (parts, body), &passage, &admission).await {
             Ok(answer) => {
                 let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
-                reply::tidy(answer, id.clone())
+                let mut answer = reply::tidy(answer, id.clone());
+                let lease = admission.answered(answer.headers_mut());
+                answer.map(|body| body.leased(lease))
             }
-            Err(refusal) => refuse(&refusal, route.dialect, id, entry),
+            Err(refusal) => refuse(&admission.refused(refusal), route.dialect, id, entry),
         }
+    }
+
+    fn ledger_deadline(&self) -> Deadline {
+        let deadline = self.deadlines.register();
+        deadline.arm(LEDGER);
+        deadline
     }
 
     /// Which route, who is it, may they, and is there room? Without I/O; a refusal comes with its wording.
@@ -94,6 +122,7 @@ impl Gateway {
         parts: &Parts,
         body: &Incoming,
         Arrival { connection, id, in_flight }: Arrival<'a>,
+        waited: bool,
         entry: &mut Entry<'a>,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = &*self.world;
@@ -108,7 +137,11 @@ impl Gateway {
         entry.head(&head);
         let route = world.select(&head).map_err(|refusal| (refusal, before))?;
         entry.route(&route.name);
-        let admission = self.admit(route, &head, body).map_err(|refusal| (refusal, route.dialect))?;
+        let outcome = self.admit(route, &head, body, waited).map_err(|refusal| (refusal, route.dialect))?;
+        let admission = match outcome {
+            Outcome::Admitted(admission) => admission,
+            Outcome::Unwritten(waiting) => return Ok(Decision::Wait(route, waiting)),
+        };
         entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
@@ -122,8 +155,11 @@ impl Gateway {
     }
 
     /// From the caller's word to the receipt that lets a request out.
-    fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming) -> Result<Admission, Refusal> {
-        let scene = Scene { directory: &*self.world.directory, verified: &self.verified, now: self.clock.unix() };
+    fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming, waited: bool) -> Result<Outcome, Refusal> {
+        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
+        let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
+        let (directory, now) = (&*self.world.directory, self.clock.unix());
+        let scene = Scene { directory, verified: &self.verified, guard, now };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
         let permit = authorize::permit(principal, &route.rules, head, &scene)?;
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
@@ -132,9 +168,13 @@ impl Gateway {
         if route.content.is_some() && !is_empty(body) {
             content::Rule::check_type(head.headers())?;
         }
-        let admission = limit::admit(permit);
-        admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
-        Ok(admission)
+        let (address, now) = (head.client_ip(), (self.clock.now(), scene.now));
+        let asked = Asked { limits: &route.limits, route: &route.name, address, now, waited };
+        let outcome = limit::admit(permit, &self.gate, &asked)?;
+        if let Outcome::Admitted(admission) = &outcome {
+            admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
+        }
+        Ok(outcome)
     }
 
     /// A defect costs its own request an answer, and nobody else anything.
@@ -223,6 +263,8 @@ struct Arrival<'a> {
 enum Decision<'a> {
     /// It goes to the route's upstream.
     Send(&'a Route, Admission, Passage<'a>),
+    /// It goes there once its quota is written down.
+    Wait(&'a Route, Waiting),
     /// It asks after the house itself.
     Pong,
 }
@@ -267,5 +309,7 @@ impl Answer for Gateway {
 
     fn sweep(&self) {
         self.forwarder.sweep();
+        self.gate.sweep(self.clock.now(), self.clock.unix());
+        self.guards.iter().for_each(Failures::sweep);
     }
 }

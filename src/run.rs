@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
+use crate::admin::{self, Counters};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
@@ -26,6 +26,9 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::gateway::Gateway;
+use crate::limit::failures::{Guards, Opened};
+use crate::limit::ledger::Ledger;
+use crate::limit::{Gate, Limits};
 use crate::store::{Purpose, Store};
 use crate::telemetry;
 use crate::world::World;
@@ -47,6 +50,8 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    limits: Arc<Limits>,
+    clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
 }
@@ -54,6 +59,11 @@ pub struct Server {
 impl Server {
     /// Binds every listener and starts serving.
     pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
+        Self::start_with_ledger(loaded, options, None)
+    }
+
+    /// The same with quotas kept by this ledger.
+    pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
         let accepting = CancellationToken::new();
         let draining = CancellationToken::new();
         let world = Arc::new(loaded.world);
@@ -66,7 +76,12 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
-        let kit = Kit::new(store.clone(), options.clock.clone(), Arc::clone(&world.token_outfit));
+        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
+        let limits = Limits::new(ledger, &options.clock);
+        let outfit = Arc::clone(&world.token_outfit);
+        let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
+        let guards = Guards::new(options.clock.clone());
+        let opened = guards.open(&world.guards);
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -74,13 +89,15 @@ impl Server {
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            seat(number, alive.clone(), move || work(world, &kit, waiting, clock, draining, &ready))?;
+            let gates = (limits.open(&world.limits), Arc::clone(&opened));
+            seat(number, alive.clone(), move || work(world, &kit, gates, waiting, clock, draining, &ready))?;
         }
         drop((ready, kit));
         await_workers(&readiness, seats.len())?;
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
-                let (store, clock, stop) = (store.clone(), options.clock.clone(), draining.clone());
+                let counters = Counters { limits: Arc::clone(&limits), guards };
+                let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
                 Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
             }
             (Some(_) | None, _) => None,
@@ -90,7 +107,8 @@ impl Server {
         spawn("vidgate-control".to_owned(), alive, move || {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
-        Ok(Self { addresses, accepting, draining, patience: loaded.drain, store, admin, ended })
+        let (patience, clock) = (loaded.drain, options.clock.clone());
+        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -106,6 +124,11 @@ impl Server {
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Where the quotas of accounts stand.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -131,7 +154,11 @@ impl Server {
             match self.ended.recv_timeout(step) {
                 Err(RecvTimeoutError::Timeout) if left > step => left -= step,
                 Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
-                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody spends any more: what was only reserved is given back.
+                    self.limits.settle(self.clock.unix());
+                    return true;
+                }
             }
         }
         false
@@ -201,6 +228,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
+    gates: (Gate, Opened),
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,
@@ -214,7 +242,7 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, kit, clock.clone(), &deadlines));
+        let gateway = Rc::new(Gateway::new(world, kit, gates, clock.clone(), &deadlines));
         say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });

@@ -20,18 +20,23 @@ impl Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let signed: jiff::SignedDuration = text.parse().map_err(|_| {
-            serde::de::Error::custom(format!(
-                "`{text}` is not a duration; write it as \"10s\", \"1m 30s\" or \"250ms\""
-            ))
-        })?;
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let signed: jiff::SignedDuration = text
+            .parse()
+            .map_err(|_| format!("`{text}` is not a duration; write it as \"10s\", \"1m 30s\" or \"250ms\""))?;
         match Duration::try_from(signed) {
             Ok(duration) if !duration.is_zero() => Ok(Self(duration)),
-            Ok(_) | Err(_) => Err(serde::de::Error::custom("a duration here is longer than nothing")),
+            Ok(_) | Err(_) => Err("a duration here is longer than nothing".to_owned()),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::limit::failures::{self, GuardId};
+use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
 use crate::route::Table;
 use crate::scheme::Places;
@@ -33,6 +35,10 @@ pub struct World {
     pub trusted_proxies: TrustedProxies,
     /// What endpoints of the house were told.
     pub token_outfit: Arc<endpoint::TokenOutfit>,
+    /// How much of it may be done, by name. `PolicyId` counts in this list; the counters live elsewhere, and longer.
+    pub limits: Vec<Policy>,
+    /// The failure guards. `GuardId` counts in this list.
+    pub guards: Vec<failures::Settings>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -66,6 +72,10 @@ pub struct Route {
     pub content: Option<content::Rule>,
     /// Whether what an upstream says with a status of 5xx is kept from callers.
     pub mask_errors: bool,
+    /// How much of it may be done: in ascending order, each once.
+    pub limits: Vec<PolicyId>,
+    /// Who counts the wrong credentials that come here.
+    pub guard: Option<GuardId>,
 }
 
 /// Where a request goes that was let in.

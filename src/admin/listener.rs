@@ -24,6 +24,7 @@ use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::Counters;
 use super::auth::{self, Token};
 use super::problem::plain;
 use crate::background::give_way;
@@ -64,7 +65,7 @@ pub struct Settings {
 /// `alive`. Returns where it is bound.
 pub fn start(
     settings: Settings,
-    store: Store,
+    (store, counters): (Store, Counters),
     clock: Clock,
     stop: CancellationToken,
     alive: impl Send + 'static,
@@ -82,7 +83,7 @@ pub fn start(
     let bound = socket.local_addr()?;
     let tls = tls.map(|acceptor| std::sync::Arc::new(acceptor.on(clock.clone())));
     let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
-    let router = super::router(store, clock.clone());
+    let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
         let desk = Desk { router, listener, tokens, clock };

@@ -7,7 +7,9 @@ mod audit;
 pub mod auth;
 mod body;
 mod bulk;
+mod exchange;
 mod keep;
+mod limits;
 pub mod listener;
 mod openapi;
 mod operation;
@@ -38,6 +40,8 @@ use self::preconditions::Conditions;
 use self::problem::{Problem, plain};
 use self::query::Query;
 use crate::clock::Clock;
+use crate::limit::failures::Guards;
+use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
 
 /// What operations work on.
@@ -45,12 +49,33 @@ use crate::store::{Actor, Store};
 struct House {
     store: Store,
     clock: Clock,
+    counters: Counters,
+}
+
+/// What is counted of requests: of a gateway that runs, or, of one that does not, as far as it is on file.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// Where quotas stand.
+    pub limits: Arc<Limits>,
+    /// Whose wrong credentials were counted.
+    pub guards: Arc<Guards>,
+}
+
+impl Counters {
+    /// Those of a gateway that does not run: what quotas have spent stands in the store, and of wrong credentials nothing
+    /// is known.
+    pub fn at_rest(store: &Store, clock: &Clock, policies: &[Policy]) -> Self {
+        let limits = Limits::new(Some(Arc::new(store.clone())), clock);
+        // Opened, they read what the store has of them.
+        drop(limits.open(policies));
+        Self { limits, guards: Guards::new(clock.clone()) }
+    }
 }
 
 /// The admin API of a store. Whoever lets a request in puts the [`Actor`] into its extensions; without one, it is refused.
 /// The runtime must have its timer on.
-pub fn router(store: Store, clock: Clock) -> Router {
-    let house = House { store, clock };
+pub fn router(store: Store, counters: Counters, clock: Clock) -> Router {
+    let house = House { store, clock, counters };
     let mut paths: Vec<(String, Vec<Mounted>)> = Vec::new();
     for mounted in operation::mounted() {
         match paths.last_mut().filter(|(path, _)| *path == mounted.path) {

@@ -71,7 +71,8 @@ fn operation(mounted: &Mounted) -> Value {
 }
 
 fn parameters(mounted: &Mounted) -> Vec<Value> {
-    let parameter = |name: &str, place: &str, about: &str, schema: Value| json!({ "name": name, "in": place, "description": about, "required": place == "path", "schema": schema });
+    let given = |name: &str, place: &str, about: &str, required: bool, schema: Value| json!({ "name": name, "in": place, "description": about, "required": required, "schema": schema });
+    let parameter = |name: &str, place: &str, about: &str, schema| given(name, place, about, place == "path", schema);
     let id = mounted.path.contains("{id}").then(|| {
         let about = "The id, percent-encoded where it has other characters than letters, digits, `-`, `.`, `_` and `~`";
         parameter("id", "path", about, json!({ "type": "string", "minLength": 1 }))
@@ -81,7 +82,7 @@ fn parameters(mounted: &Mounted) -> Vec<Value> {
         parameter("number", "path", "The number of the pepper", schema)
     });
     let query = mounted.operation.query.iter();
-    let query = query.map(|own| parameter(own.name(), "query", own.about(), own.schema()));
+    let query = query.map(|own| given(own.name(), "query", own.about(), own.required(), own.schema()));
     let conditions = mounted.operation.conditions.iter();
     let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));
     id.into_iter().chain(number).chain(query).chain(conditions).collect()
@@ -137,6 +138,9 @@ fn description(gives: Gives) -> &'static str {
         Gives::Results => "All of it was done",
         Gives::Trail => "What a walk along the trail found",
         Gives::State => "How the store stands",
+        Gives::Usage => "Each quota of the account, in its present window",
+        Gives::Failures => "What was counted",
+        Gives::Cleared => "How many counters were taken away",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
         Gives::Lines => "The entries; a body that breaks off is not all of them",
@@ -161,6 +165,9 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Deeds => Some((json, page(reference("Deed")))),
         Gives::Trail => Some((json, reference("Trail"))),
         Gives::State => Some((json, reference("State"))),
+        Gives::Usage => Some((json, reference("Usage"))),
+        Gives::Failures => Some((json, reference("Failures"))),
+        Gives::Cleared => Some((json, reference("Cleared"))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),
         Gives::Lines => Some(("application/x-ndjson", json!({}))),

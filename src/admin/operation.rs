@@ -4,14 +4,15 @@
 use std::pin::Pin;
 
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Map, Value};
 
+pub(super) use super::exchange::{Gives, Takes};
 use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, keep, openapi, resources};
+use super::{House, audit, bulk, keep, limits, openapi, resources};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -36,58 +37,6 @@ pub(super) struct Operation {
     pub(super) serve: Serve,
 }
 
-/// What comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
-    /// Nothing is read.
-    Nothing,
-    /// Nothing, or an empty object.
-    Empty,
-    /// An entry to be made.
-    New,
-    /// A merge patch on an entry.
-    Patch,
-    /// How to rotate; may be left out.
-    Rotation,
-    /// Many changes.
-    Bulk,
-    /// The file of a new master key; may be left out.
-    KeyFile,
-    /// The passphrase of an export; may be left out.
-    Passphrase,
-}
-
-/// What goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gives {
-    /// An entry.
-    Shown,
-    /// An entry that was made: with its secret, once.
-    Made,
-    /// An entry whose secret was rotated: with the new one, once.
-    Rotated,
-    /// A page of entries.
-    Listing,
-    /// Nothing.
-    Nothing,
-    /// What became of many changes.
-    Results,
-    /// A page of the audit trail.
-    Deeds,
-    /// Whether the audit trail is whole.
-    Trail,
-    /// How the store stands.
-    State,
-    /// The number of a pepper.
-    Pepper,
-    /// A copy of the store.
-    Backup,
-    /// Entries, one a line.
-    Lines,
-    /// The OpenAPI document.
-    Document,
-}
-
 type Future = Pin<Box<dyn std::future::Future<Output = Result<Response, Problem>> + Send>>;
 
 /// Who carries an operation out.
@@ -110,64 +59,6 @@ pub(super) struct Call {
     pub(super) revision: Option<u64>,
     pub(super) idempotency: Option<Idempotency>,
     pub(super) document: Map<String, Value>,
-}
-
-impl Takes {
-    /// The most bytes of such a body.
-    pub(super) fn most(self) -> usize {
-        match self {
-            Self::Bulk => 8 << 20,
-            Self::Nothing
-            | Self::Empty
-            | Self::New
-            | Self::Patch
-            | Self::Rotation
-            | Self::KeyFile
-            | Self::Passphrase => 1 << 20,
-        }
-    }
-
-    /// The media types of such a body.
-    pub(super) fn types(self) -> &'static [&'static str] {
-        match self {
-            Self::Patch => &["application/merge-patch+json", "application/json"],
-            Self::Nothing
-            | Self::Empty
-            | Self::New
-            | Self::Rotation
-            | Self::Bulk
-            | Self::KeyFile
-            | Self::Passphrase => &["application/json"],
-        }
-    }
-
-    /// Whether it may be left out.
-    pub(super) fn optional(self) -> bool {
-        match self {
-            Self::Nothing | Self::Empty | Self::Rotation | Self::KeyFile | Self::Passphrase => true,
-            Self::New | Self::Patch | Self::Bulk => false,
-        }
-    }
-}
-
-impl Gives {
-    /// The status when all is well.
-    pub(super) fn status(self) -> StatusCode {
-        match self {
-            Self::Made | Self::Pepper => StatusCode::CREATED,
-            Self::Nothing => StatusCode::NO_CONTENT,
-            Self::Shown
-            | Self::Rotated
-            | Self::Listing
-            | Self::Results
-            | Self::Deeds
-            | Self::Trail
-            | Self::State
-            | Self::Backup
-            | Self::Lines
-            | Self::Document => StatusCode::OK,
-        }
-    }
 }
 
 /// An operation where it is mounted.
@@ -315,6 +206,34 @@ pub(super) static OPERATIONS: &[Operation] = &[
         about: "Walks the whole audit trail and says whether it is whole",
         gives: Gives::Trail,
         serve: Serve::House(|call| Box::pin(audit::verify(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/usage",
+        name: "usage",
+        about: "Says where the quotas of an account stand",
+        query: &[Parameter::Whose],
+        gives: Gives::Usage,
+        serve: Serve::House(|call| Box::pin(std::future::ready(limits::usage(&call)))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/failures",
+        name: "failures",
+        about: "Lists from where wrong credentials came, the most first, and what is refused for it",
+        query: &[Parameter::Limit, Parameter::Address, Parameter::Identifier],
+        gives: Gives::Failures,
+        serve: Serve::House(|call| Box::pin(limits::failures(call))),
+        ..READS
+    },
+    Operation {
+        method: Method::DELETE,
+        path: "/v1/failures",
+        name: "clear_failures",
+        about: "Forgets wrong credentials, so that nothing is refused for them any more",
+        query: &[Parameter::Address, Parameter::Identifier],
+        gives: Gives::Cleared,
+        serve: Serve::House(|call| Box::pin(limits::clear(call))),
         ..READS
     },
     Operation {

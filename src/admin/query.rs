@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::problem::{Problem, plain};
+use crate::limit::failures::Which;
 use crate::store::{Fault, Resource, Status};
 
 /// How many items a page has, unless it is asked for.
@@ -28,6 +29,12 @@ pub(super) enum Parameter {
     Status,
     /// What they are called.
     Name,
+    /// Whose; it must be said.
+    Whose,
+    /// From where.
+    Address,
+    /// For whom.
+    Identifier,
 }
 
 impl Parameter {
@@ -36,9 +43,11 @@ impl Parameter {
         match self {
             Self::Limit => "limit",
             Self::After => "after",
-            Self::Account => "account",
+            Self::Account | Self::Whose => "account",
             Self::Status => "status",
             Self::Name => "name",
+            Self::Address => "address",
+            Self::Identifier => "identifier",
         }
     }
 
@@ -50,14 +59,24 @@ impl Parameter {
             Self::Account => "Only what belongs to this account",
             Self::Status => "Only what stands so",
             Self::Name => "Only what is called so",
+            Self::Whose => "The account",
+            Self::Address => "Only what concerns a caller at this address",
+            Self::Identifier => "Only what concerns this identifier, as callers send it",
         }
+    }
+
+    /// Whether it must be there.
+    pub(super) fn required(self) -> bool {
+        self == Self::Whose
     }
 
     /// The JSON schema of its value.
     pub(super) fn schema(self) -> Value {
         match self {
             Self::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE }),
-            Self::After | Self::Account | Self::Name => json!({ "type": "string", "minLength": 1 }),
+            Self::After | Self::Account | Self::Name | Self::Whose | Self::Address | Self::Identifier => {
+                json!({ "type": "string", "minLength": 1 })
+            }
             Self::Status => json!({ "type": "string", "enum": ["active", "disabled", "expired", "pending"] }),
         }
     }
@@ -111,6 +130,15 @@ impl Query {
         let Some(text) = self.text(Parameter::Status) else { return Ok(None) };
         let status = Status::of_name(text);
         status.map(Some).ok_or_else(|| wrong(Parameter::Status, "this is active, disabled, expired or pending"))
+    }
+
+    /// Which failures are meant.
+    pub(super) fn failures(&self) -> Result<Which, Problem> {
+        let address = self
+            .text(Parameter::Address)
+            .map(|text| text.parse().map_err(|_| wrong(Parameter::Address, "this is an address such as 203.0.113.9")));
+        let identifier = self.text(Parameter::Identifier).map(str::to_owned);
+        Ok(Which { address: address.transpose()?, identifier })
     }
 
     /// The id after which a listing of this resource goes on.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::bulk;
 use crate::clock::UnixTime;
+use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
 
 /// Points to a component.
@@ -187,6 +188,9 @@ fn house() -> Map<String, Value> {
         ("Deed", object(&deed, &["sequence", "at", "actor", "changes", "link"])),
         ("Trail", object(&trail, &["deeds", "head"])),
         ("Pepper", object(&json!({ "pepper": number }), &["pepper"])),
+        ("Usage", usage()),
+        ("Failures", failures()),
+        ("Cleared", object(&json!({ "cleared": number }), &["cleared"])),
         ("State", json!({ "type": "object" })),
         ("Results", object(&json!({ "results": results }), &["results"])),
         ("Bulk", bulk_of(&name)),
@@ -194,6 +198,40 @@ fn house() -> Map<String, Value> {
     .map(|(name, schema)| (name.to_owned(), schema))
     .into_iter()
     .collect()
+}
+
+fn usage() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer", "minimum": 0 }));
+    let instant = |about: &str| json!({ "$ref": "#/components/schemas/Instant", "description": about });
+    let quota = json!({
+        "limit": text,
+        "period": { "type": "string", "enum": Period::ALL.map(Period::name) },
+        "start": instant("When the window began"),
+        "end": instant("When the next one begins"),
+        "quota": number,
+        "spent": number,
+        "remaining": number,
+    });
+    let quota = object(&quota, &["limit", "period", "start", "end", "quota", "spent", "remaining"]);
+    let quotas = json!({ "type": "array", "items": quota });
+    object(&json!({ "account": text, "quotas": quotas }), &["account", "quotas"])
+}
+
+fn failures() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let instant = |about: &str| json!({ "$ref": "#/components/schemas/Instant", "description": about });
+    let held = json!({
+        "limit": text("The guard that counts"),
+        "network": text("The address or network that wrong credentials came from"),
+        "identifier": text("Which identifier, where it is counted for one; a hash that says nothing of its text"),
+        "failures": { "type": "integer", "minimum": 1 },
+        "last": instant("When the last one came"),
+        "until": instant("Until when all of it is refused"),
+        "log_only": { "type": "boolean", "description": "Nothing is refused in fact" },
+    });
+    let items =
+        json!({ "type": "array", "items": object(&held, &["limit", "network", "failures", "last", "log_only"]) });
+    object(&json!({ "items": items }), &["items"])
 }
 
 fn object(properties: &Value, required: &[&str]) -> Value {

@@ -68,8 +68,17 @@ impl Expression {
         self.tree.leaves().into_iter().map(|leaf| &*leaf.name)
     }
 
-    /// Proves who is calling, or says why not.
+    /// Proves who is calling, or says why not. A guard of the scene is asked first, before anything is read, and told
+    /// last; what it refuses is refused.
     pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
+        let Some(guard) = scene.guard else { return self.proven(head, preface, scene) };
+        guard.enter()?;
+        let proven = self.proven(head, preface, scene);
+        guard.settle(proven.is_ok())?;
+        proven
+    }
+
+    fn proven(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
         // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
         at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
         self.certified(head, preface, scene).map_err(|failure| of_certificate(self.refuse(failure)))?;

@@ -52,7 +52,7 @@ fn register() -> Register {
 
 fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
     let (register, verified) = (register(), Verified::new(8));
-    let scene = Scene { directory: &register, verified: &verified, now: UnixTime(1_700_000_000) };
+    let scene = Scene { directory: &register, verified: &verified, guard: None, now: UnixTime(1_700_000_000) };
     let expression = Expression::parse(expression, &schemes()).unwrap();
     expression.identify(&request.head(), &Preface::EMPTY, &scene)
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 pub mod demo;
+mod limits;
 mod manage;
 mod operator;
 mod schema;
@@ -75,6 +76,17 @@ enum Command {
         after_help = "Example: vidgate audit --verify\n\nExits with 1 if the record does not hold. The head, written down elsewhere, proves later that nothing was cut off."
     )]
     Audit(audit::Audit),
+    /// Show where the quotas of an account stand.
+    #[command(
+        after_help = "Example: vidgate usage alice --json\n\nWhile no gateway runs, it is what stands in the store: after a crash, what was reserved counts as spent."
+    )]
+    Usage(limits::Usage),
+    /// Show from where wrong credentials come, and let those in again who are refused for them.
+    #[command(after_help = "Example: vidgate failures list")]
+    Failures {
+        #[command(subcommand)]
+        what: limits::Failures,
+    },
     /// Copy the whole store into a file while it lives.
     #[command(
         after_help = "Example: vidgate backup vidgate-backup.redb\n\nIt opens with the master key alone: keep the two apart."
@@ -112,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Usage(usage) => usage.run(),
+        Command::Failures { what } => what.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Store { what } => what.run(),

@@ -90,8 +90,8 @@ pub(super) struct Basic {
 #[group(required = true, multiple = true)]
 pub(super) struct Token {
     /// The share token, or the base64 that VXG hands out; - reads it from standard input
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key_file", "si", "ttl"])]
-    token: Option<String>,
+    #[arg(long = "token", value_name = "TOKEN", conflicts_with_all = ["key_file", "si", "ttl"])]
+    given: Option<String>,
     /// In its place: the file that holds the verification key; - is standard input
     #[arg(long, value_name = "FILE", requires = "si")]
     key_file: Option<PathBuf>,
@@ -180,7 +180,7 @@ impl Share {
 
 impl Token {
     fn resolve(&self, now: UnixTime) -> Result<Secret, Trouble> {
-        let given = match (&self.token, &self.key_file, self.si) {
+        let given = match (&self.given, &self.key_file, self.si) {
             (None, Some(key), Some(sharing)) => return make(key, sharing, self.ttl, now),
             (Some(dash), ..) if dash == "-" => manage::secret("-".as_ref())?,
             (Some(token), ..) => Zeroizing::new(token.clone()),

@@ -6,6 +6,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{vxg, vxg_tokens};
 use crate::clock::Clock;
+use crate::limit::Limits;
+use crate::limit::usage::Usage;
+use crate::record::Account;
 use crate::refusal::{Cause, Refusal};
 use crate::store::{Actor, Fault, Operation, Outcome, Refused, Request, Store};
 
@@ -21,12 +24,18 @@ pub struct Kit {
     clock: Clock,
     questions: Arc<Semaphore>,
     tokens: Arc<vxg_tokens::Outfit>,
+    limits: Arc<Limits>,
 }
 
 impl Kit {
-    /// For a gateway with this store.
-    pub fn new(store: Option<Store>, clock: Clock, tokens: Arc<vxg_tokens::Outfit>) -> Self {
-        Self { store, clock, questions: Arc::new(Semaphore::new(MOST_QUESTIONS)), tokens }
+    /// For a gateway with this store and these counters.
+    pub fn new(store: Option<Store>, clock: Clock, tokens: Arc<vxg_tokens::Outfit>, limits: Arc<Limits>) -> Self {
+        Self { store, clock, questions: Arc::new(Semaphore::new(MOST_QUESTIONS)), tokens, limits }
+    }
+
+    /// Where the quotas of an account stand.
+    pub(super) fn usage(&self, account: &Account) -> Vec<Usage> {
+        self.limits.usage(account, self.clock.unix())
     }
 
     /// The store, if there is one.

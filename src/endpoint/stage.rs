@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{Caller, Endpoints, Entry, Kit, TokenOutfit};
+use crate::limit::Limits;
 use crate::record::{Directory, Kind};
 use crate::refusal::Refusal;
 use crate::scheme::stage::principal;
@@ -41,7 +42,12 @@ impl Stage {
         }
         sample.create(Resource::AdminCertificate, json!({ "id": "root", "account": "ops", "subject": "root" }));
         let outfit = TokenOutfit { api: Some("web.example.test".into()), ..TokenOutfit::default() };
-        let kit = Kit::new(Some(sample.store.clone()), sample.clock.clone(), Arc::new(outfit));
+        let kit = Kit::new(
+            Some(sample.store.clone()),
+            sample.clock.clone(),
+            Arc::new(outfit),
+            Limits::new(None, &sample.clock),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { endpoints: Endpoints::new(&kit), sample, runtime }
     }

@@ -2,13 +2,13 @@
 //! make (SecureVideo's page "My Account > API"). Whose it is, the credential says; nothing in the request can name
 //! another account.
 
-use axum::extract::Extension;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Caller, Entry};
+use super::{Caller, Entry, Kit};
 use crate::record::{Quota, Terms};
 use crate::refusal::Refusal;
 
@@ -18,11 +18,12 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "A customer's own quota and address list",
     store: false,
     schemes: &[],
-    build: |_| Router::new().route("/", get(show)).route("/{*path}", get(show)),
+    build: |kit| Router::new().route("/", get(show)).route("/{*path}", get(show)).with_state(kit.clone()),
 };
 
-/// `GET` at whatever path the route has.
-async fn show(Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
+/// `GET` at whatever path the route has. `quota` is what was agreed upon with the account; `quotas` is where each limit of
+/// the gateway stands for it, this request included if the route counts it.
+async fn show(State(kit): State<Kit>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
     let account = caller.account()?;
     let terms = account.terms();
     let terms = terms.as_deref();
@@ -30,6 +31,7 @@ async fn show(Extension(caller): Extension<Caller>) -> Result<Response, Refusal>
         "account": &*account.id.0,
         "addresses": terms.map(addresses).unwrap_or_default(),
         "quota": quota(&terms.map(|terms| terms.quota).unwrap_or_default()),
+        "quotas": kit.usage(account),
     });
     Ok(Json(body).into_response())
 }

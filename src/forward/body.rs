@@ -17,16 +17,18 @@ use crate::forward::headers;
 use crate::forward::http1::Decoder;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
+use crate::limit::Lease;
 use crate::refusal::Cause;
 
 /// Why a body broke off; the text is for the log.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of an answer. It holds its request in flight until it ends.
+/// The body of an answer. It holds its request in flight until it ends, and whatever the request was lent.
 #[derive(Debug)]
 pub struct Body {
     content: Content,
     in_flight: Option<InFlight>,
+    lease: Lease,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,11 @@ enum Content {
 impl Body {
     /// Bytes of the house.
     pub fn whole(bytes: Bytes) -> Self {
-        Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), in_flight: None }
+        Self {
+            content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            in_flight: None,
+            lease: Lease::default(),
+        }
     }
 
     /// An upstream's answer on its way through.
@@ -48,7 +54,13 @@ impl Body {
             Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             None => Content::Relayed(relayed),
         };
-        Self { content, in_flight: None }
+        Self { content, in_flight: None, lease: Lease::default() }
+    }
+
+    /// Keeps what the request was lent until this body has ended.
+    pub fn leased(mut self, lease: Lease) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Takes the body in and throws it away, up to `most` bytes and until `patience` fires; then its connection ends if

@@ -1,13 +1,53 @@
-//! How much: takes a [`Permit`] and returns an [`Admission`], without which nothing is sent. No limit stands here yet
-//! that an operator could set; the room is the place where they will be checked together and then taken together.
+//! How much: takes a [`Permit`] and returns an [`Admission`], without which nothing is sent. All limits of a request are
+//! looked at before any is taken from, at one instant: exactly as many pass as may, on however many workers, and who is
+//! refused by one limit has spent nothing of the others.
 
+mod concurrency;
+pub mod failures;
+mod fields;
+mod held;
+mod key;
+pub mod ledger;
+mod limits;
+mod policy;
+mod quota;
+mod rate;
+mod table;
+mod taking;
+mod tally;
+#[cfg(test)]
+mod tests;
+pub mod usage;
+mod waiting;
+pub mod window;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use http::HeaderMap;
+
+pub use self::concurrency::{Concurrency, Lease};
+use self::fields::Fields;
+use self::key::Caller;
+pub use self::key::Per;
+pub use self::limits::{Gate, Limits};
+pub use self::policy::{MOST_OF_A_ROUTE, Measure, Policy, PolicyId};
+pub use self::quota::Quota;
+pub use self::rate::Rate;
+use self::taking::Short;
+pub use self::taking::unwritten;
+pub use self::waiting::Waiting;
 use crate::authorize::Permit;
+use crate::clock::UnixTime;
+use crate::refusal::Refusal;
 use crate::scheme::Principal;
 
 /// A proven caller who may do what they ask, and for whom there is room.
 #[derive(Debug)]
 pub struct Admission {
     principal: Principal,
+    fields: Fields,
+    lease: Lease,
 }
 
 impl Admission {
@@ -15,9 +55,54 @@ impl Admission {
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
+
+    /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended.
+    pub fn answered(self, headers: &mut HeaderMap) -> Lease {
+        self.fields.add_to(headers);
+        self.lease
+    }
+
+    /// The same for a request that failed further on.
+    pub fn refused(self, mut refusal: Refusal) -> Refusal {
+        self.fields.add_to_refusal(&mut refusal.fields);
+        refusal
+    }
 }
 
-/// Admits or refuses.
-pub fn admit(permit: Permit) -> Admission {
-    Admission { principal: permit.into_principal() }
+/// What comes of asking for room.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There is room.
+    Admitted(Admission),
+    /// There is, once it is written down: wait, and ask again.
+    Unwritten(Waiting),
+}
+
+/// A request as limits see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The limits of its route, in ascending order, each once.
+    pub limits: &'a [PolicyId],
+    /// The name of its route.
+    pub route: &'a str,
+    /// Where the caller is.
+    pub address: IpAddr,
+    /// When it is asked, on the monotonic clock and on the wall.
+    pub now: (Instant, UnixTime),
+    /// Whether it has waited for the ledger already.
+    pub waited: bool,
+}
+
+/// Admits, refuses or asks to wait.
+pub fn admit(permit: Permit, gate: &Gate, asked: &Asked<'_>) -> Result<Outcome, Refusal> {
+    let principal = permit.into_principal();
+    if asked.limits.is_empty() {
+        return Ok(Outcome::Admitted(Admission { principal, fields: Fields::default(), lease: Lease::default() }));
+    }
+    let caller = Caller { principal: &principal, address: asked.address, route: asked.route };
+    match taking::take(gate, asked, &caller) {
+        Ok((fields, lease)) => Ok(Outcome::Admitted(Admission { principal, fields, lease })),
+        Err(Short::Unwritten(waiting)) => Ok(Outcome::Unwritten(waiting)),
+        Err(Short::Refused(refusal)) => Err(refusal),
+    }
 }

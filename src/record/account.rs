@@ -115,6 +115,12 @@ impl Account {
         self.standing.load().terms.clone()
     }
 
+    /// How many requests were agreed upon with it; of nothing agreed upon, nothing.
+    pub fn quota(&self) -> Quota {
+        // Borrowed: a clone of the terms would write to a counter that all workers share.
+        self.standing.load().terms.as_ref().map_or_else(Quota::default, |terms| terms.quota)
+    }
+
     /// The account that it belongs to.
     pub fn parent(&self) -> Option<Arc<Account>> {
         self.standing.load().parent.clone()

@@ -13,7 +13,7 @@ use crate::invalid::Invalid;
 use crate::record::{Kind, Verdict};
 use crate::refusal::Reason;
 use crate::scheme::buffer::Buffer;
-use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
+use crate::scheme::{Identifier, Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
 
 const WORD: &str = "Basic";
 /// The longest identifier, colon and secret, in bytes.
@@ -126,6 +126,10 @@ impl Scheme for Basic {
             Some(_) => Err(Rejection::new(Reason::Mismatch, "the identifier is known, the secret is wrong")),
             None => Err(Rejection::new(Reason::Unknown, "nobody has this identifier")),
         }
+    }
+
+    fn identifier<'c>(&self, credential: &'c Credential) -> Option<Identifier<'c>> {
+        Some(Identifier { kind: Kind::ApiClient, text: &credential.text.bytes()[..credential.colon] })
     }
 
     fn challenge(&self) -> Option<HeaderValue> {

@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn ask(scheme: &Jwt, token: &str, register: &Register, verified: &Verified, now: u64) -> Result<String, Reason> {
-        let scene = Scene { directory: register, verified, now: UnixTime(now) };
+        let scene = Scene { directory: register, verified, guard: None, now: UnixTime(now) };
         let request = request(token);
         let preface = Preface::EMPTY;
         let credential = scheme.read(&request.head(), &preface).unwrap().unwrap();

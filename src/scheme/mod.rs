@@ -8,6 +8,7 @@ pub mod basic;
 mod buffer;
 #[cfg(test)]
 mod conformance;
+mod guard;
 pub mod ip;
 mod jose;
 pub(crate) mod json;
@@ -35,6 +36,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::authorization::at_most_one;
+pub use self::guard::{Guard, Identifier, Mark};
 pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};
 pub use self::scene::Scene;
@@ -65,6 +67,12 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
     /// Believes the credential or says why not.
     fn verify(&self, credential: Self::Credential<'_>, scene: &Scene<'_>) -> Result<Principal, Rejection>;
 
+    /// Whose secret a credential claims to hold, where it names someone in public: wrong ones are counted for each
+    /// (identifier, network of the caller). Most credentials name nobody.
+    fn identifier<'c>(&self, _: &'c Self::Credential<'_>) -> Option<Identifier<'c>> {
+        None
+    }
+
     /// What to offer in `WWW-Authenticate` when nothing was presented.
     fn challenge(&self) -> Option<HeaderValue> {
         None
@@ -89,7 +97,8 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
 
 /// The object-safe fold of [`Scheme`], so that a route can hold a list.
 pub trait Examine: fmt::Debug + Send + Sync {
-    /// Reads, then verifies: `Ok(None)` not mine, `Ok(Some)` proven, `Err` presented and wrong.
+    /// Reads, then verifies: `Ok(None)` not mine, `Ok(Some)` proven, `Err` presented and wrong. The scene's [`Guard`]
+    /// stands between the two, and hears what came of it.
     fn examine(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection>;
 
     /// See [`Scheme::places`].
@@ -112,10 +121,19 @@ pub trait Examine: fmt::Debug + Send + Sync {
 
 impl<S: Scheme> Examine for S {
     fn examine(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection> {
-        match self.read(head, preface)? {
-            None => Ok(None),
-            Some(credential) => self.verify(credential, scene).map(Some),
-        }
+        let Some(guard) = scene.guard else {
+            let Some(credential) = self.read(head, preface)? else { return Ok(None) };
+            return self.verify(credential, scene).map(Some);
+        };
+        let read = self.read(head, preface).inspect_err(|rejection| guard.saw(None, Err(rejection.reason)))?;
+        let Some(credential) = read else { return Ok(None) };
+        let mark = match self.identifier(&credential) {
+            None => None,
+            Some(identifier) => Some(guard.admits(identifier).ok_or(HELD_OFF)?),
+        };
+        let verified = self.verify(credential, scene);
+        guard.saw(mark, verified.as_ref().map(drop).map_err(|rejection| rejection.reason));
+        verified.map(Some)
     }
 
     fn places(&self) -> Places {
@@ -154,6 +172,9 @@ impl Rejection {
         Self { reason, detail }
     }
 }
+
+/// Of a credential that was not looked at. The guard, which knows for how long, words the refusal.
+const HELD_OFF: Rejection = Rejection { reason: Reason::Unknown, detail: "not verified: too many were wrong" };
 
 /// Where a credential may stand in a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -123,6 +123,14 @@ impl Principal {
         }
     }
 
+    /// The credential that speaks; `None`: what speaks is not on file.
+    pub fn speaker(&self) -> Option<&Record> {
+        match &self.speaker {
+            Speaker::Credential(place) => Some(self.credentials.nth(*place)),
+            Speaker::Certificate(_) | Speaker::Circumstance(_) => None,
+        }
+    }
+
     /// The account it speaks for.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_deref()

@@ -3,6 +3,7 @@
 
 use crate::clock::UnixTime;
 use crate::record::Directory;
+use crate::scheme::Guard;
 use crate::scheme::jwt::Verified;
 
 /// The instant at which a request is decided.
@@ -12,6 +13,8 @@ pub struct Scene<'a> {
     pub directory: &'a dyn Directory,
     /// Tokens that this worker has verified before.
     pub verified: &'a Verified,
+    /// Who counts the wrong credentials of this request, where the route asks for it.
+    pub guard: Option<&'a dyn Guard>,
     /// The instant.
     pub now: UnixTime,
 }

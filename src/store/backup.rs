@@ -3,12 +3,12 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | head | `vidgate backup 1, store format 1`, line feed |
+//! | head | `vidgate backup 2, store format 1`, line feed |
 //! | frame | length of what follows (4), table (1), length of the key (2), key, value |
 //! | … | the first frame is the keyring |
 //! | trailer | length of what follows (4), 0 (1), rows of each table in the order of their numbers (8 each), seal (32) |
 //!
-//! Numbers are big endian. The seal is HMAC-SHA256 over everything before it, under a key derived from the audit key.
+//! Backup 1 knew the first eight tables and is restored as well. Numbers are big endian. The seal is HMAC-SHA256 over everything before it, under a key derived from the audit key.
 
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 
@@ -22,6 +22,7 @@ use super::engine::{self, Engine};
 use super::key::Key;
 use super::keyring::{Keyring, MasterKey, NotOpened};
 use super::keys::Keys;
+use super::ledger;
 use super::load::{self, KEYRING};
 use super::pour::Spill;
 use super::refused::Refused;
@@ -30,7 +31,11 @@ use super::{Settings, Store};
 
 /// The label by which the key of the seal is derived from the audit key.
 const LABEL: &[u8] = b"vidgate backup 1";
-const HEAD: &str = "vidgate backup 1, store format ";
+const HEAD: &str = "vidgate backup 2, store format ";
+/// The head of backups before the table of what quotas have spent.
+const FIRST_HEAD: &str = "vidgate backup 1, store format ";
+/// How many tables those count.
+const FIRST_TABLES: usize = 8;
 /// The longest head, with its line feed.
 const LONGEST_HEAD: usize = 64;
 /// The longest frame that is believed. Only who went to the trouble of sending as much has it kept in memory.
@@ -153,6 +158,7 @@ fn number(shelf: Shelf) -> u8 {
         Shelf::Replays => 6,
         Shelf::Used => 7,
         Shelf::Meta => 8,
+        Shelf::Spent => 9,
     }
 }
 
@@ -177,7 +183,8 @@ fn write(out: &mut Out<'_>, look: &ReadTransaction, keys: &Keys, format: u32) ->
     out.frame(Shelf::Meta, KEYRING, keyring.ok_or(Damaged("it has no keyring"))?.value())?;
     rows[Shelf::Meta as usize] = 1;
     for shelf in Shelf::ALL.into_iter().filter(|shelf| *shelf != Shelf::Replays) {
-        for row in look.open_table(shelf.definition())?.iter()? {
+        let Some(table) = ledger::table(look, shelf)? else { continue };
+        for row in table.iter()? {
             let (key, value) = row?;
             if shelf == Shelf::Meta && key.value() == KEYRING {
                 continue;
@@ -239,6 +246,8 @@ struct In<'a> {
     seal: Hmac<Sha256>,
     bytes: u64,
     format: u32,
+    /// How many tables its trailer counts.
+    tables: usize,
     keys: Keys,
     keyring: Vec<u8>,
 }
@@ -248,7 +257,7 @@ impl<'a> In<'a> {
     fn begin(source: &'a mut dyn Read, master: &MasterKey) -> Result<Self, NotRestored> {
         let mut source = BufReader::with_capacity(64 << 10, source);
         let head = head(&mut source)?;
-        let format = read_head(&head)?;
+        let (format, tables) = read_head(&head)?;
         let mut frame = Vec::new();
         let len = length(&mut source, LONGEST_KEYRING)?;
         body(&mut source, len, &mut frame)?;
@@ -266,7 +275,7 @@ impl<'a> In<'a> {
             seal.update(part);
         }
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
-        Ok(Self { source, seal, bytes, format, keys: Keys::new(keyring), keyring: sealed })
+        Ok(Self { source, seal, bytes, format, tables, keys: Keys::new(keyring), keyring: sealed })
     }
 
     /// Reads everything else, and whether it is as it was written: only then is the answer `Ok`. `put` takes a row in,
@@ -308,7 +317,8 @@ impl<'a> In<'a> {
         self.seal.update(counted);
         let genuine: [u8; SEAL_LEN] = self.seal.finalize().into_bytes().into();
         let stated = counted[1..].chunks_exact(8);
-        let complete = counted.len() + SEAL_LEN == TRAILER_LEN && stated.eq(rows.iter().map(|rows| rows.to_be_bytes()));
+        let counts = rows.iter().take(self.tables).map(|rows| rows.to_be_bytes());
+        let complete = counted.len() == 1 + 8 * self.tables && stated.eq(counts);
         let mut more = [0];
         let ends = match self.source.read(&mut more) {
             Ok(more) => more == 0,
@@ -335,12 +345,17 @@ fn head(source: &mut impl Read) -> Result<Vec<u8>, NotRestored> {
     Ok(head)
 }
 
-/// The format of the store that a head names.
-fn read_head(head: &[u8]) -> Result<u32, NotRestored> {
+/// The format of the store that a head names, and how many tables the backup counts.
+fn read_head(head: &[u8]) -> Result<(u32, usize), NotRestored> {
     let text = std::str::from_utf8(head).ok().and_then(|text| text.strip_suffix('\n'));
     let text = text.filter(|text| text.starts_with("vidgate backup ")).ok_or(NotRestored::NoBackup)?;
-    let format = text.strip_prefix(HEAD).and_then(|format| format.parse().ok()).ok_or(NotRestored::Newer)?;
-    if format > engine::known_format() { Err(NotRestored::Newer) } else { Ok(format) }
+    let (format, tables) = match (text.strip_prefix(HEAD), text.strip_prefix(FIRST_HEAD)) {
+        (Some(format), _) => (format, Shelf::ALL.len()),
+        (None, Some(format)) => (format, FIRST_TABLES),
+        (None, None) => return Err(NotRestored::Newer),
+    };
+    let format = format.parse().map_err(|_| NotRestored::Newer)?;
+    if format > engine::known_format() { Err(NotRestored::Newer) } else { Ok((format, tables)) }
 }
 
 fn length(source: &mut impl Read, longest: usize) -> Result<u32, NotRestored> {

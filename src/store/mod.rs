@@ -26,6 +26,7 @@ mod load;
 mod sound;
 // Changes.
 mod audit_chain;
+mod ledger;
 mod link;
 mod publish;
 mod renew;
@@ -49,6 +50,7 @@ pub(crate) mod sample;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -279,6 +281,12 @@ impl Store {
     pub fn retire_pepper(&self, actor: &Actor, number: u16) -> Result<(), Refused> {
         let actor = actor.clone();
         self.task(move |writer| writer.retire_pepper(&actor, number))
+    }
+
+    /// Writes into the audit trail that wrong credentials were forgiven, of this address or everywhere.
+    pub fn note_forgiven(&self, actor: &Actor, address: Option<IpAddr>, identifier: bool) -> Result<(), Refused> {
+        let actor = actor.clone();
+        self.task(move |writer| writer.note(&actor, trail::cleared(address, identifier)))
     }
 
     fn task<T: Send + 'static>(

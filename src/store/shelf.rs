@@ -11,6 +11,7 @@
 //! | replays | actor, 0, idempotency key | the answer that was given |
 //! | used | resource, id | minutes since 1970 |
 //! | meta | a word | the keyring, the head of the trail, … |
+//! | spent | end of a window, limit, whom it counts | its start, requests that may be spent |
 
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -37,12 +38,23 @@ pub(super) enum Shelf {
     Replays,
     Used,
     Meta,
+    /// Not in files of the first versions: it is made with the first change.
+    Spent,
 }
 
 impl Shelf {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Self; 8] =
-        [Self::Entries, Self::Names, Self::Handles, Self::Needs, Self::Trail, Self::Replays, Self::Used, Self::Meta];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Entries,
+        Self::Names,
+        Self::Handles,
+        Self::Needs,
+        Self::Trail,
+        Self::Replays,
+        Self::Used,
+        Self::Meta,
+        Self::Spent,
+    ];
 
     /// The name in the file.
     pub(super) fn name(self) -> &'static str {
@@ -55,6 +67,7 @@ impl Shelf {
             Self::Replays => "replays",
             Self::Used => "used",
             Self::Meta => "keep",
+            Self::Spent => "spent",
         }
     }
 

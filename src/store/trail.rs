@@ -32,7 +32,7 @@ pub struct Deed {
 pub struct Deal {
     /// What was done.
     pub action: Act,
-    /// To what: a resource, or `store`.
+    /// To what: a resource, `store` or `failures`.
     pub resource: String,
     /// Its id.
     pub id: String,
@@ -58,6 +58,8 @@ pub enum Act {
     AddPepper,
     /// A pepper is no longer used.
     RetirePepper,
+    /// What was counted of wrong credentials was taken back.
+    ClearFailures,
 }
 
 impl Deal {
@@ -68,6 +70,14 @@ impl Deal {
     pub(super) fn of_store(action: Act, what: String) -> Self {
         Self { action, resource: "store".to_owned(), id: what, fields: Vec::new() }
     }
+}
+
+/// Writes down that wrong credentials were forgiven: those of an address, or of everybody. Of an identifier it says only
+/// that there was one: what callers send in its place may be a secret.
+pub(super) fn cleared(address: Option<std::net::IpAddr>, identifier: bool) -> Deal {
+    let id = address.map_or_else(|| "everywhere".to_owned(), |address| address.to_string());
+    let fields = if identifier { vec!["identifier".to_owned()] } else { Vec::new() };
+    Deal { action: Act::ClearFailures, resource: "failures".to_owned(), id, fields }
 }
 
 /// What lies in the table, before the link.

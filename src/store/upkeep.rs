@@ -7,10 +7,13 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::index::Sighting;
+use super::ledger;
 use super::replay;
 use super::resource::Resource;
 use super::shelf::{Desk, Shelf, entry_key};
-use super::writer::{Abort, Writer};
+use super::trail::{self, Deal};
+use super::writer::{Abort, Writer, unavailable};
+use super::{Actor, Refused};
 use crate::clock::Clock;
 use crate::record::Kind;
 
@@ -34,6 +37,8 @@ pub(super) struct Upkeep {
     next_sweep: Instant,
     /// Where the sweep of kept answers goes on.
     sweep_at: Option<Vec<u8>>,
+    /// Whether windows of quotas are to be swept.
+    sweep_spent: bool,
     /// Where the renewal of entries goes on.
     pub(super) renew_at: Option<Vec<u8>>,
     rest_until: Instant,
@@ -50,6 +55,7 @@ impl Upkeep {
             next_uses: now + USES_EVERY,
             next_sweep: now + SWEEP_EVERY,
             sweep_at: None,
+            sweep_spent: false,
             // What was not finished before the last stop is found at the start.
             renew_at: Some(Vec::new()),
             rest_until: now,
@@ -63,7 +69,10 @@ impl Upkeep {
 
     /// Whether there is more to do at once.
     pub(super) fn is_pressing(&self, clock: &Clock) -> bool {
-        self.sweep_at.is_some() || !self.uses.is_empty() || (self.renew_at.is_some() && clock.now() >= self.rest_until)
+        self.sweep_at.is_some()
+            || self.sweep_spent
+            || !self.uses.is_empty()
+            || (self.renew_at.is_some() && clock.now() >= self.rest_until)
     }
 }
 
@@ -78,9 +87,11 @@ impl Writer {
         if now >= self.upkeep.next_sweep {
             self.upkeep.next_sweep = now + SWEEP_EVERY;
             self.upkeep.sweep_at = Some(Vec::new());
+            self.upkeep.sweep_spent = true;
         }
         self.write_uses();
         self.sweep_replays();
+        self.sweep_spent();
         self.renew_sighted();
         if now >= self.upkeep.rest_until {
             self.renew_some();
@@ -93,6 +104,20 @@ impl Writer {
         self.collect_uses();
         while !self.upkeep.uses.is_empty() {
             self.write_uses();
+        }
+    }
+
+    /// Writes down a deed that changes nothing on file.
+    pub(super) fn note(&mut self, actor: &Actor, deal: Deal) -> Result<(), Refused> {
+        let (keys, now) = (self.keys.load_full(), self.clock.unix());
+        let written = self.engine.write(|transaction| {
+            trail::append(&mut Desk::open(transaction, &keys)?, now, &actor.0, vec![deal])?;
+            Ok::<_, redb::Error>(())
+        });
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(&error.into())),
+            Err(failed) => Err(unavailable(&failed)),
         }
     }
 
@@ -150,6 +175,25 @@ impl Writer {
             tracing::warn!(%failed, "kept answers are not swept");
         }
         self.upkeep.sweep_at = next;
+    }
+
+    fn sweep_spent(&mut self) {
+        if !std::mem::take(&mut self.upkeep.sweep_spent) {
+            return;
+        }
+        let (keys, now) = (self.keys.load_full(), self.clock.unix());
+        let mut more = false;
+        let written = self.engine.write(|transaction| {
+            let mut desk = Desk::open(transaction, &keys)?;
+            more = ledger::sweep(&mut desk, now)?;
+            if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
+        });
+        if let Err(failed) = written {
+            tracing::warn!(%failed, "what quotas spent in windows that are over is not swept");
+            // The next hour will do.
+            more = false;
+        }
+        self.upkeep.sweep_spent = more;
     }
 }
 

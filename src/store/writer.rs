@@ -15,6 +15,7 @@ use super::engine::{Engine, Failed};
 use super::entry::Entry;
 use super::index::{Index, Sighting};
 use super::keys::Keys;
+use super::ledger;
 use super::link::Stop;
 use super::publish::{Above, Publisher, above};
 use super::refused::Refused;
@@ -24,6 +25,7 @@ use super::shelf::{Desk, Shelf, entry_key};
 use super::upkeep::Upkeep;
 use super::{Answer, Master, Outcome, Request, closed, replay, trail};
 use crate::clock::{Clock, UnixTime};
+use crate::limit::ledger::LedgerEntry;
 
 /// The most operations in one transaction: it lies in memory until it is written. One request is never parted.
 const MOST_AT_ONCE: usize = 8192;
@@ -39,15 +41,69 @@ pub(super) type Task = Box<dyn FnOnce(&mut Writer) + Send>;
 /// What the writer is asked to do.
 pub(super) enum Job {
     Change { request: Request, reply: Reply },
+    Reserve(Reservation),
     Task(Task),
 }
 
+/// What is to stand in the ledger of quotas.
+pub(super) struct Reservation {
+    entries: Vec<LedgerEntry>,
+    done: Option<Box<dyn FnOnce(bool) + Send>>,
+}
+
+impl Reservation {
+    pub(super) fn new(entries: Vec<LedgerEntry>, done: Box<dyn FnOnce(bool) + Send>) -> Self {
+        Self { entries, done: Some(done) }
+    }
+
+    fn succeed(mut self) {
+        if let Some(done) = self.done.take() {
+            done(true);
+        }
+    }
+}
+
+/// Whoever waits for one hears that it is not written, whatever became of it.
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(false);
+        }
+    }
+}
+
+/// What is worked in one transaction.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<(Request, Reply)>,
+    reservations: Vec<Reservation>,
+    operations: usize,
+}
+
+impl Batch {
+    /// Takes a job in; a task is given back.
+    fn take(&mut self, job: Job) -> Option<Task> {
+        match job {
+            Job::Change { request, reply } => {
+                self.operations += request.operations.len();
+                self.requests.push((request, reply));
+            }
+            Job::Reserve(reservation) => {
+                self.operations += reservation.entries.len();
+                self.reservations.push(reservation);
+            }
+            Job::Task(task) => return Some(task),
+        }
+        None
+    }
+}
+
 impl Job {
-    /// Answers that it will not be done. A task that is dropped tells its caller by hanging up.
+    /// Answers that it will not be done. What else is dropped tells so by itself.
     pub(super) fn refuse(self, refused: Refused) {
         match self {
             Self::Change { reply, .. } => reply(Err(refused)),
-            Self::Task(_) => {}
+            Self::Reserve(_) | Self::Task(_) => {}
         }
     }
 }
@@ -124,11 +180,12 @@ impl Writer {
     fn step(&mut self, jobs: &Receiver<Job>) -> bool {
         let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
         match jobs.recv_timeout(wait) {
-            Ok(Job::Task(task)) => task(self),
-            Ok(Job::Change { request, reply }) => {
-                let mut batch = vec![(request, reply)];
-                let task = gather(jobs, &mut batch);
-                self.commit(batch);
+            Ok(job) => {
+                let mut batch = Batch::default();
+                let task = gather(jobs, &mut batch, job);
+                if batch.operations > 0 || !batch.requests.is_empty() {
+                    self.commit(batch);
+                }
                 if let Some(task) = task {
                     task(self);
                 }
@@ -146,7 +203,7 @@ impl Writer {
     }
 
     /// Works a batch in one transaction. Whoever is refused leaves nothing behind.
-    fn commit(&mut self, batch: Vec<(Request, Reply)>) {
+    fn commit(&mut self, Batch { requests: batch, reservations, .. }: Batch) {
         let adopted = self.adopt(&batch);
         let (keys, declared) = (self.keys.load_full(), self.declared.load_full());
         let at = Circumstances { now: self.clock.unix(), declared: &declared, index: &self.index };
@@ -154,6 +211,7 @@ impl Writer {
         let mut done: Vec<Done> = Vec::with_capacity(waiting.len());
         let written = self.engine.write(|transaction| {
             let mut desk = Desk::open(transaction, &keys)?;
+            reservations.iter().try_for_each(|reservation| ledger::write(&mut desk, &reservation.entries))?;
             for (request, reply) in waiting.by_ref() {
                 done.push(Done { reply, outcome: Err(closed()), publications: Vec::new() });
                 let mark = desk.mark();
@@ -181,6 +239,9 @@ impl Writer {
             for (_, reply) in waiting {
                 reply(Err(refused.clone()));
             }
+        }
+        if failed.is_none() {
+            reservations.into_iter().for_each(Reservation::succeed);
         }
         let used = if adopted.is_empty() || failed.is_some() { HashSet::new() } else { peppers(&done) };
         for told in done {
@@ -312,17 +373,14 @@ pub(super) fn unavailable(failed: &Failed) -> Refused {
     Refused::Unavailable(failed.to_string())
 }
 
-fn gather(jobs: &Receiver<Job>, batch: &mut Vec<(Request, Reply)>) -> Option<Task> {
-    let mut operations: usize = batch.iter().map(|(request, _)| request.operations.len()).sum();
-    while operations < MOST_AT_ONCE {
-        match jobs.try_recv() {
-            Ok(Job::Change { request, reply }) => {
-                operations += request.operations.len();
-                batch.push((request, reply));
-            }
-            Ok(Job::Task(task)) => return Some(task),
-            Err(_) => break,
+/// Takes what waits, up to a task, which comes after it.
+fn gather(jobs: &Receiver<Job>, batch: &mut Batch, first: Job) -> Option<Task> {
+    let mut next = Some(first);
+    while let Some(job) = next {
+        if let Some(task) = batch.take(job) {
+            return Some(task);
         }
+        next = if batch.operations < MOST_AT_ONCE { jobs.try_recv().ok() } else { None };
     }
     None
 }

@@ -76,6 +76,7 @@ fn configuration(upstream: &Upstream) -> String {
 [scheme.camera.acc]
 [scheme.license.lkey]
 [scheme.api.basic]
+tls_only = false
 
 [store]
 path = "vidgate.redb"

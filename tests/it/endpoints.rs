@@ -18,6 +18,7 @@ const ROUTES: &str = r#"
 [scheme.license.lkey]
 [scheme.camera.acc]
 [scheme.api.basic]
+tls_only = false
 
 [store]
 path = "vidgate.redb"
@@ -57,7 +58,12 @@ name = "usage"
 path = "/account/usage"
 authenticate = "api"
 endpoint = "usage"
+limits = ["hourly"]
 dialect = "message"
+
+[limit.hourly]
+quota = "100000/hour"
+per = "account"
 "#;
 
 struct Ground {
@@ -378,8 +384,11 @@ fn customers_see_their_own_terms_and_nobody_elses() {
     assert_eq!(own["account"], "acme");
     assert_eq!(own["addresses"], json!(["127.0.0.1", "10.0.0.0/8"]));
     assert_eq!(own["quota"], json!({ "hour": 500, "day": null, "month": null }));
+    let hourly = &own["quotas"][0];
+    assert_eq!((&hourly["limit"], &hourly["quota"], &hourly["spent"]), (&json!("hourly"), &json!(500), &json!(1)));
     let (_, other) = usage("rival", "/account/usage?account=acme&id=acme");
     assert_eq!((&other["account"], &other["addresses"]), (&json!("rival"), &json!([])));
+    assert_eq!((&other["quotas"][0]["quota"], &other["quotas"][0]["spent"]), (&json!(100_000), &json!(1)));
     let refused = ground.ask(
         "POST",
         "/account/usage",

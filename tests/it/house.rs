@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
+use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Options, Server};
 use vidgate::store::{Index, Purpose, Store};
 
@@ -44,6 +45,16 @@ impl TestGateway {
         };
         let (clock, directory) = (Clock::manual(now), Arc::clone(&loaded.world.directory));
         let server = Server::start(loaded, &Options { workers, clock: clock.clone() }).expect("the gateway starts");
+        Self { server: Some(server), clock, directory }
+    }
+
+    /// A gateway whose quotas are kept by this ledger.
+    pub fn start_with_ledger(toml: &str, ledger: Arc<dyn Ledger>) -> Self {
+        let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let (clock, directory) = (Clock::manual(START), Arc::clone(&loaded.world.directory));
+        let options = Options { workers: 1, clock: clock.clone() };
+        let server = Server::start_with_ledger(loaded, &options, Some(ledger)).expect("the gateway starts");
         Self { server: Some(server), clock, directory }
     }
 

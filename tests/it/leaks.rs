@@ -53,8 +53,8 @@ license_key = [{{ id = "main", key = "v3.X9tKpuXq0btatj" }}]
     }
 
     fn ask(&self, line: &str, fields: &[&str]) -> Answer {
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-        self.gateway.connect().ask(format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+        let head = [&["Host: a"], fields].concat().join("\r\n");
+        self.gateway.connect().ask(format!("{line} HTTP/1.1\r\n{head}\r\n\r\n"))
     }
 }
 
@@ -86,7 +86,7 @@ fn a_secret_in_the_query_is_refused_whatever_else_is_presented() {
             for query in [format!("apiKey={value}"), format!("apiKey={ID}&x=1&y={value}")] {
                 let answer = house.ask(&format!("GET /{path}/user?{query}"), &[SECURE, field]);
                 assert_eq!(answer.status, 401, "{path} {query} {field}");
-                assert!(answer.text().starts_with("{") && !answer.text().contains(SECRET), "{}", answer.text());
+                assert!(answer.text().starts_with('{') && !answer.text().contains(SECRET), "{}", answer.text());
             }
         }
     }

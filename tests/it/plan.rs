@@ -18,9 +18,10 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
     let mut allowed: BTreeSet<_> = GROUND.into();
     match room {
         // What a credential looks like is the business of its scheme, also when it is put on file.
-        "store" => allowed.extend(["scheme"]),
+        // What quotas want written down is said where they are counted.
+        "store" => allowed.extend(["scheme", "limit"]),
         // A listener of its own over the store; the corridor knows nothing of it.
-        "admin" => allowed.extend(["edge", "store"]),
+        "admin" => allowed.extend(["edge", "limit", "store"]),
         // Beside `forward`, over the store: who is served there was proven, permitted and admitted before.
         "endpoint" => allowed.extend(CORRIDOR.into_iter().take(7).chain(["store"])),
         // What is known of a request is told from every room; nothing is decided there.

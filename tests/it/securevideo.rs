@@ -60,6 +60,7 @@ address = "[::1]:0"
 address = "[::]:0"
 
 [scheme.api.basic]
+tls_only = false
 "#;
     let plain = open(upstream, "").replace("path = \"/{*rest}\"", "path = \"/open\"").replacen(
         "address",

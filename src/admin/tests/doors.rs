@@ -43,7 +43,8 @@ impl Door {
         let stop = CancellationToken::new();
         let (alive, ended) = channel();
         let (store, clock) = (house.store.clone(), house.clock.clone());
-        let address = listener::start(settings, store, clock, stop.clone(), alive).expect("a port is free");
+        let counters = crate::admin::Counters::at_rest(&store, &clock, &[]);
+        let address = listener::start(settings, (store, counters), clock, stop.clone(), alive).expect("a port is free");
         Self { house, address, stop, ended }
     }
 
@@ -123,7 +124,7 @@ fn whoever_holds_a_token_is_named_in_the_trail() {
     assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("token:alice"));
     let backup = door.say(&head("GET", "/v1/store/backup", &bearer(TOKEN)));
     assert!(
-        backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 1,"),
+        backup.starts_with("HTTP/1.1 200 ") && backup.contains("vidgate backup 2,"),
         "{}",
         &backup[..backup.len().min(200)]
     );
@@ -182,7 +183,7 @@ fn a_stop_ends_the_thread_and_lets_the_store_go() {
 fn plain_text_is_spoken_on_this_machine_alone() {
     let house = House::new();
     let settings = listener::Settings { address: "0.0.0.0:0".parse().unwrap(), tls: None, tokens: Vec::new() };
-    let outcome = listener::start(settings, house.store, house.clock, CancellationToken::new(), ());
+    let outcome = listener::start(settings, (house.store, house.counters), house.clock, CancellationToken::new(), ());
     assert!(outcome.is_err());
 }
 

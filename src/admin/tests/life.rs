@@ -260,7 +260,7 @@ fn peppers_come_and_go_and_a_backup_is_streamed() {
     let backup = house.get("/v1/store/backup");
     assert_eq!((backup.status.as_u16(), backup.header("content-type")), (200, Some("application/octet-stream")));
     assert_eq!(backup.header("content-disposition"), Some("attachment; filename=\"vidgate-20250101T000000Z.backup\""));
-    assert!(backup.body.starts_with(b"vidgate backup 1,"), "it is a backup");
+    assert!(backup.body.starts_with(b"vidgate backup 2,"), "it is a backup");
     let lines = house.ask(Method::POST, "/v1/export").send();
     assert_eq!((lines.status.as_u16(), lines.header("content-type")), (200, Some("application/x-ndjson")));
     assert!(String::from_utf8(lines.body).unwrap().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));

@@ -3,6 +3,7 @@
 mod document;
 mod doors;
 mod life;
+mod limits;
 mod refusals;
 
 use axum::Router;
@@ -25,6 +26,7 @@ const PUBLIC_KEY: &str = include_str!("../../../config/example-service.pub.pem")
 struct House {
     store: Store,
     clock: Clock,
+    counters: super::Counters,
     router: Router,
     runtime: tokio::runtime::Runtime,
     _folder: TempDir,
@@ -55,9 +57,10 @@ impl House {
         Store::create(&settings, &master().key).expect("it can be made");
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
-        let router = super::router(store.clone(), clock.clone());
+        let counters = super::Counters::at_rest(&store, &clock, &[]);
+        let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { store, clock, router, runtime, _folder: folder }
+        Self { store, clock, counters, router, runtime, _folder: folder }
     }
 
     /// The same with one account, `acme`.

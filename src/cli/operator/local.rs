@@ -10,9 +10,10 @@ use tokio::runtime::Runtime;
 use tower::Service;
 
 use super::{Call, Operator, Trouble, runtime, take};
-use crate::admin;
+use crate::admin::{self, Counters};
 use crate::clock::Clock;
 use crate::config::{self, Ways};
+use crate::limit::Policy;
 use crate::store::{Actor, Purpose, Store};
 
 /// The admin API in this process.
@@ -38,12 +39,14 @@ impl Local {
         let sound = loaded.store.ok_or_else(|| busy(file, ways))?;
         let clock = Clock::system();
         let store = sound.start(clock.clone());
-        Self::over(store.map_err(|error| Trouble::plain(format!("`{}`: {error}", file.display())))?, clock)
+        let store = store.map_err(|error| Trouble::plain(format!("`{}`: {error}", file.display())))?;
+        Self::over(store, clock, &loaded.world.limits)
     }
 
     /// Manages a store that is open.
-    fn over(store: Store, clock: Clock) -> Result<Self, Trouble> {
-        Ok(Self { router: admin::router(store, clock), actor: actor(), runtime: runtime()? })
+    fn over(store: Store, clock: Clock, policies: &[Policy]) -> Result<Self, Trouble> {
+        let counters = Counters::at_rest(&store, &clock, policies);
+        Ok(Self { router: admin::router(store, counters, clock), actor: actor(), runtime: runtime()? })
     }
 }
 
@@ -141,7 +144,7 @@ pub(in crate::cli) mod tests {
     /// The operator of such a store.
     pub(in crate::cli) fn local() -> (tempfile::TempDir, Local) {
         let (folder, store) = store();
-        (folder, Local::over(store, Clock::system()).unwrap())
+        (folder, Local::over(store, Clock::system(), &[]).unwrap())
     }
 
     #[test]

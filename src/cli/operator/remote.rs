@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::admin::auth::Token;
-    use crate::admin::{Settings, listener};
+    use crate::admin::{Counters, Settings, listener};
     use crate::clock::Clock;
 
     fn admin(address: SocketAddr) -> Entrance {
@@ -277,7 +277,8 @@ mod tests {
         let tokens = vec![token("alice", "a-token-of-alice"), token("bob", "a-token-of-bobby")];
         let settings = Settings { address: "127.0.0.1:0".parse().unwrap(), tls: None, tokens };
         let stop = CancellationToken::new();
-        let address = listener::start(settings, store, Clock::system(), stop.clone(), ()).unwrap();
+        let counters = Counters::at_rest(&store, &Clock::system(), &[]);
+        let address = listener::start(settings, (store, counters), Clock::system(), stop.clone(), ()).unwrap();
         let mut remote = Remote::reach(&admin(address), &Where::nowhere()).unwrap().expect("it listens");
         remote.call(Call::post(&["accounts"]).json(json!({ "id": "a/b" }))).unwrap();
         assert_eq!(remote.call(Call::get(&["accounts", "a/b"])).unwrap()["revision"], 1);

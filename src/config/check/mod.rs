@@ -7,6 +7,8 @@ mod binding;
 mod certificate;
 mod declared;
 mod endpoint;
+mod guard;
+mod limit;
 mod listener;
 mod route;
 mod scheme;
@@ -61,7 +63,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
-    let routes = route::routes(&file, &schemes, report);
+    let limits = limit::policies(&file, report);
+    let guards = guard::guards(&file, report);
+    let routes = route::routes(&file, &schemes, &limits, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);
@@ -72,6 +76,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
+    let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
+    limit::unused(&file, used, &limits, report);
+    guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
     Some(Meant {
         world: World {
             listeners,
@@ -81,6 +88,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             tables,
             trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
             token_outfit: Arc::new(token_outfit),
+            limits,
+            guards,
             directory,
             access_log: file.log.access.unwrap_or(true),
         },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{binding, endpoint, part, plain_id, position};
+use super::{binding, endpoint, limit, part, plain_id, position};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
@@ -15,6 +15,7 @@ use crate::config::report::Report;
 use crate::edge::guard;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
+use crate::limit::Policy;
 use crate::route::{Case, HostPattern, Pattern, Table};
 use crate::scheme::Examine;
 use crate::world::{self, Destination, RouteId};
@@ -37,7 +38,12 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// Every route, in the order of the file; `None` where something is wrong with it.
-pub(super) fn routes(file: &File, schemes: &[(String, Arc<dyn Examine>)], report: &mut Report) -> Vec<Option<Checked>> {
+pub(super) fn routes(
+    file: &File,
+    schemes: &[(String, Arc<dyn Examine>)],
+    policies: &[Policy],
+    report: &mut Report,
+) -> Vec<Option<Checked>> {
     let mut names: HashMap<&str, Range<usize>> = HashMap::new();
     let mut meant = Vec::new();
     for route in &file.routes {
@@ -51,12 +57,17 @@ pub(super) fn routes(file: &File, schemes: &[(String, Arc<dyn Examine>)], report
             report.conflict(route.name.place.clone(), invalid, first.clone(), "the first");
         }
         names.entry(&route.name.value).or_insert_with(|| route.name.place.clone());
-        meant.push(checked(route, file, schemes, report));
+        meant.push(checked(route, (file, policies), schemes, report));
     }
     meant
 }
 
-fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], report: &mut Report) -> Option<Checked> {
+fn checked(
+    route: &Route,
+    (file, policies): (&File, &[Policy]),
+    schemes: &[(String, Arc<dyn Examine>)],
+    report: &mut Report,
+) -> Option<Checked> {
     // Each of these says what is wrong; only then is it decided whether there is a route.
     let authenticate = authenticate(&route.authenticate, schemes, report);
     let destination = destination(route, file, report);
@@ -78,6 +89,8 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
         );
         report.warn(written.place.clone(), invalid);
     }
+    let limits = limit::of_route(route, &authenticate, (file, policies), report);
+    let guard = super::guard::of_route(route, file, report);
     let places = authenticate.places();
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
@@ -92,6 +105,8 @@ fn checked(route: &Route, file: &File, schemes: &[(String, Arc<dyn Examine>)], r
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),
             mask_errors: route.mask_errors,
+            limits,
+            guard,
         },
         forward: route.forward.as_ref().map(|forward| forward.value.clone()),
         listeners: listeners?,

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod limit;
 mod listener;
 mod placed;
 mod read;
@@ -22,6 +23,7 @@ pub(super) use self::account::{
     Account, AdminCertificate, ApiClient, Camera as OwnCamera, LicenseKey, Moments, Quota, ServiceAccount,
 };
 pub(super) use self::admin::{Admin, AdminTls};
+pub(super) use self::limit::Limit;
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
@@ -46,6 +48,7 @@ pub(super) struct File {
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
+    pub(super) limits: Vec<Named<Limit>>,
     pub(super) accounts: Vec<Entry<Account>>,
     pub(super) routes: Vec<Entry<Route>>,
 }
@@ -94,6 +97,9 @@ struct Document {
     /// How callers prove who they are, by name.
     #[serde(default)]
     scheme: BTreeMap<String, Scheme>,
+    /// How much may be done, by name.
+    #[serde(default)]
+    limit: BTreeMap<String, Limit>,
     /// Who exists, and with which credentials.
     #[serde(default)]
     account: Vec<Account>,

@@ -42,6 +42,8 @@ pub(in crate::config) struct Route {
     /// Where the id of the camera stands that a request is for. A token of a camera or a group then reaches no other, and
     /// an account only its own and those of accounts below it. Default: a token is good on every path of the route.
     pub(in crate::config) camera: Option<Placed<Camera>>,
+    /// The limits that hold here, by name. Default: none.
+    pub(in crate::config) limits: Option<Placed<Vec<Placed<String>>>>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
     /// What its bodies are. Default: anything.

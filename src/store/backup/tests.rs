@@ -218,7 +218,7 @@ fn what_is_no_backup_is_told_from_a_later_one() {
     let refused = |bytes: &[u8]| check(bytes, &master).unwrap_err().to_string();
     let text = "this is no backup of a store";
     assert_eq!([refused(&[b'x'; 100]), refused(b"{\"vidgate_export\":1}\n"), refused(b"\n")], [text; 3]);
-    assert_eq!(refused(b"vidgate backup 2, whatever\n"), "this backup was made by a later version of vidgate");
+    assert_eq!(refused(b"vidgate backup 3, whatever\n"), "this backup was made by a later version of vidgate");
     assert_eq!(refused(b"vidgate backup 1, store format 99\n"), "this backup was made by a later version of vidgate");
     assert_eq!(refused(b""), "the backup is cut off");
     // Lengths are not believed before the bytes are there.
@@ -275,4 +275,28 @@ fn a_backup_made_elsewhere_is_read() {
     assert_eq!(read.unwrap(), Backup { entries: 0, deeds: 0, rows: 3, bytes: bytes.len() as u64 });
     assert_eq!(rows[1], (Shelf::Names, b"\x01\0Acme".to_vec(), b"acme".to_vec()));
     assert_eq!((rows[0].0, rows[2].0), (Shelf::Meta, Shelf::Meta));
+}
+
+#[test]
+fn a_backup_of_the_first_version_is_restored() {
+    let sample = Sample::full();
+    let bytes = backup(&sample);
+    // The same, but for the head, the count of the ninth table, and what comes of them: the length and the seal.
+    let seal_key = sample.store.inner.keys.load_full();
+    let body = bytes.len() - TRAILER_LEN - 4;
+    let mut first = FIRST_HEAD.as_bytes().to_vec();
+    first.extend_from_slice(&bytes[HEAD.len()..body]);
+    first.extend_from_slice(&u32::try_from(TRAILER_LEN - 8).unwrap().to_be_bytes());
+    first.extend_from_slice(&bytes[body + 4..body + 4 + 1 + 8 * FIRST_TABLES]);
+    let mut seal = sealing(&seal_key.keyring);
+    seal.update(&first);
+    first.extend_from_slice(&seal.finalize().into_bytes());
+    let target = sample.beside("first");
+    let counts = restore(&first, &target, &sample.master).unwrap();
+    assert_eq!((counts.entries, counts.deeds), (16, 19));
+    assert_eq!(documents(&sample.open(&target)), documents(&sample.store));
+    // Neither version is taken for the other.
+    let mut mixed = bytes.clone();
+    mixed[..HEAD.len()].copy_from_slice(FIRST_HEAD.as_bytes());
+    assert!(matches!(restore(&mixed, &sample.beside("mixed"), &sample.master), Err(NotRestored::Altered)));
 }

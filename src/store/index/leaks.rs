@@ -22,7 +22,7 @@ struct Half([u8; 16]);
 #[derive(Debug)]
 enum Holders {
     One(Arc<Record>),
-    Several(Box<Vec<Arc<Record>>>),
+    Several(Box<[Arc<Record>]>),
 }
 
 impl Leaks {
@@ -78,8 +78,8 @@ impl Holders {
 
     fn add(&mut self, record: &Arc<Record>) {
         match self {
-            Self::One(first) => *self = Self::Several(Box::new(vec![Arc::clone(first), Arc::clone(record)])),
-            Self::Several(records) => records.push(Arc::clone(record)),
+            Self::One(first) => *self = Self::Several([Arc::clone(first), Arc::clone(record)].into()),
+            Self::Several(records) => *records = records.iter().chain([record]).cloned().collect(),
         }
     }
 
@@ -88,10 +88,11 @@ impl Holders {
         match self {
             Self::One(own) => return Arc::ptr_eq(own, record),
             Self::Several(records) => {
-                records.retain(|own| !Arc::ptr_eq(own, record));
-                if let [last] = &records[..] {
-                    *self = Self::One(Arc::clone(last));
-                }
+                let rest: Vec<_> = records.iter().filter(|own| !Arc::ptr_eq(own, record)).cloned().collect();
+                *self = match &rest[..] {
+                    [last] => Self::One(Arc::clone(last)),
+                    _ => Self::Several(rest.into()),
+                };
             }
         }
         self.all().is_empty()

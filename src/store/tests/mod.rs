@@ -6,6 +6,7 @@ mod damage;
 mod edges;
 mod faults;
 mod keys;
+mod ledger;
 mod life;
 mod many;
 mod model;

@@ -1,0 +1,57 @@
+//! The guards of the house, which outlive every configuration: one of the same name goes on where it was, so that a
+//! reload forgives nobody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Failures, Held, Settings, Which};
+use crate::clock::Clock;
+
+/// A position in `World::guards`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardId(pub usize);
+
+/// The guards of one configuration, in its order.
+pub type Opened = Arc<[Failures]>;
+
+/// Every guard of the house.
+#[derive(Debug)]
+pub struct Guards {
+    clock: Clock,
+    open: Mutex<Opened>,
+}
+
+impl Guards {
+    /// None yet.
+    pub fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self { clock, open: Mutex::new(Arc::default()) })
+    }
+
+    /// The guards of a configuration, with what those of the same names have counted.
+    pub fn open(&self, settings: &[Settings]) -> Opened {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |own: &Settings| match open.iter().find(|guard| guard.name == own.name) {
+            Some(before) => before.under(own),
+            None => Failures::new(own, self.clock.clone()),
+        };
+        let opened: Opened = settings.iter().map(one).collect();
+        *open = Arc::clone(&opened);
+        opened
+    }
+
+    /// What all of them have counted, the most failures first, at most `most`.
+    pub fn list(&self, which: &Which, most: usize) -> Vec<Held> {
+        let mut all: Vec<Held> = self.now().iter().flat_map(|guard| guard.list(which, most)).collect();
+        all.sort_by_key(|held| std::cmp::Reverse(held.failures));
+        all.truncate(most);
+        all
+    }
+
+    /// Takes it back; how much there was of it.
+    pub fn clear(&self, which: &Which) -> usize {
+        self.now().iter().map(|guard| guard.clear(which)).sum()
+    }
+
+    fn now(&self) -> Opened {
+        Arc::clone(&self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,177 @@
+//! For whom a request counts. A caller is told by what is proven of them, never by what they claim: another spelling,
+//! port, connection or stream is the same caller.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::table::SHARDS;
+use crate::record::{Attributes, Kind};
+use crate::scheme::Principal;
+
+/// For whom a limit counts. Where a caller has no such thing, the next more general one that they have is counted: a
+/// camera or a user is counted by its credential, a credential by its account, and whoever has proven nothing by their
+/// address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// The account that the caller speaks for.
+    Account,
+    /// The credential that speaks for the caller: each of an account's on its own, and one that was rotated as before.
+    Credential,
+    /// The camera that the credential is for, whichever of its tokens is used.
+    Camera,
+    /// The user that the credential is for.
+    User,
+    /// The address of the caller: of IPv6, the network of 64 bits that it is in.
+    Address,
+    /// All who use the route, together.
+    Route,
+}
+
+/// Whom one request may count for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) address: IpAddr,
+    pub(super) route: &'a str,
+}
+
+/// Whom it counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Party<'a> {
+    Account(&'a str),
+    Credential(Kind, &'a str),
+    /// Two accounts may each call a camera of their own by the same name.
+    Camera(&'a str, &'a str),
+    User(&'a str),
+    /// Mapped addresses are what they map; the host part of IPv6 is gone.
+    Address(IpAddr),
+    Route(&'a str),
+}
+
+impl<'a> Caller<'a> {
+    /// Whom a limit of this kind counts.
+    pub(super) fn party(&self, per: Per) -> Party<'a> {
+        let own = match per {
+            Per::Account => None,
+            Per::Credential => self.credential(),
+            Per::Camera => self.camera().or_else(|| self.credential()),
+            Per::User => self.user().or_else(|| self.credential()),
+            Per::Address => Some(self.network()),
+            Per::Route => Some(Party::Route(self.route)),
+        };
+        let account = || self.principal.account().map(|account| Party::Account(&account.id.0));
+        own.or_else(account).unwrap_or_else(|| self.network())
+    }
+
+    fn credential(&self) -> Option<Party<'a>> {
+        self.principal.speaker().map(|record| Party::Credential(record.kind(), record.id()))
+    }
+
+    fn camera(&self) -> Option<Party<'a>> {
+        self.principal.credentials().iter().find_map(|record| match &record.attributes {
+            Attributes::Camera(camera) => Some(Party::Camera(&record.account.id.0, camera)),
+            Attributes::None | Attributes::Proofs(_) | Attributes::Group(_) | Attributes::PublicKey(_) => None,
+        })
+    }
+
+    fn user(&self) -> Option<Party<'a>> {
+        let mut users =
+            self.principal.credentials().iter().filter(|it| [Kind::User, Kind::UserKey].contains(&it.kind()));
+        users.next().map(|record| Party::User(record.id()))
+    }
+
+    fn network(&self) -> Party<'a> {
+        Party::Address(match self.address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// As the ledger and the log name it.
+impl fmt::Display for Party<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(id) => write!(f, "account:{id}"),
+            Self::Credential(kind, id) => write!(f, "credential:{}:{id}", kind.name()),
+            // An id holds no space.
+            Self::Camera(account, id) => write!(f, "camera:{account} {id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Address(address) => write!(f, "address:{address}"),
+            Self::Route(name) => write!(f, "route:{name}"),
+        }
+    }
+}
+
+/// A party in 16 bytes: a keyed hash that no caller can aim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(u64, u64);
+
+impl Key {
+    /// All who find no place of their own.
+    pub(super) const CROWD: Self = Self(u64::MAX, u64::MAX);
+
+    /// The shard that it lies in.
+    pub(super) fn shard(self) -> usize {
+        usize::try_from(self.0 % (SHARDS as u64)).expect("a shard is one of a few")
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.1);
+    }
+}
+
+/// Makes keys; all that share counters share it.
+#[derive(Clone, Default)]
+pub(super) struct Keys(RandomState, RandomState);
+
+impl Keys {
+    /// The key of a party.
+    pub(super) fn key(&self, party: &Party<'_>) -> Key {
+        Key(self.0.hash_one(party), self.1.hash_one(party))
+    }
+
+    /// The key that a text of the ledger names, with its shard; `None`: nobody is counted by such a name.
+    pub(super) fn named(&self, text: &str) -> Option<(Key, usize)> {
+        let (word, name) = text.split_once(':')?;
+        let party = match word {
+            "others" => {
+                let shard: usize = name.parse().ok().filter(|shard| *shard < SHARDS)?;
+                return Some((Key::CROWD, shard));
+            }
+            "account" => Party::Account(name),
+            "credential" => {
+                let (kind, id) = name.split_once(':')?;
+                Party::Credential(Kind::ALL.into_iter().find(|known| known.name() == kind)?, id)
+            }
+            "camera" => {
+                let (account, id) = name.split_once(' ')?;
+                Party::Camera(account, id)
+            }
+            "user" => Party::User(name),
+            "address" => Party::Address(name.parse().ok()?),
+            "route" => Party::Route(name),
+            _ => return None,
+        };
+        let key = self.key(&party);
+        Some((key, key.shard()))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+/// How the ledger names all who found no place of their own in this shard.
+pub(super) fn others(shard: usize) -> Box<str> {
+    format!("others:{shard}").into()
+}

@@ -1,0 +1,219 @@
+//! The counters, which outlive every configuration: a limit of the same name and measure goes on where it was, so that a
+//! reload forgives nobody.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::concurrency::{Concurrency, UnderWay};
+use super::fields::{self, Fields, Writing};
+use super::key::{Key, Keys, Party, Per, others};
+use super::ledger::{Ledger, LedgerEntry};
+use super::policy::{Measure, Policy, PolicyId};
+use super::quota::{Quota, Spending};
+use super::rate::{Bucket, Rate};
+use super::table::{SHARDS, Table};
+use super::taking::Standings;
+use super::tally::Moment;
+use super::usage::Usage;
+use crate::clock::{Clock, UnixTime};
+use crate::record::Account;
+
+/// The most callers that one limit tells apart. Only an operator makes accounts, credentials and cameras; addresses
+/// anybody can have many of.
+const MOST_KNOWN: usize = 1 << 20;
+const MOST_ADDRESSES: usize = 1 << 18;
+
+/// Every counter of the house, shared by all workers.
+pub struct Limits {
+    keys: Keys,
+    epoch: Instant,
+    ledger: Option<Arc<dyn Ledger>>,
+    /// What the ledger held at the start and no limit has asked for yet.
+    loaded: Mutex<Vec<LedgerEntry>>,
+    open: Mutex<Vec<Limit>>,
+}
+
+/// A limit with its counters.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
+    pub(super) policy: Arc<Policy>,
+    pub(super) tallies: Tallies,
+    /// How it is described to callers, where that is the same for all of them.
+    pub(super) described: Option<Arc<str>>,
+}
+
+/// The counters of a limit, with what it measures.
+#[derive(Clone, Debug)]
+pub(super) enum Tallies {
+    Rate(Rate, Arc<Table<Bucket>>),
+    Quota(Quota, Arc<Table<Spending>>),
+    Concurrency(Concurrency, Arc<Table<UnderWay>>),
+}
+
+/// The limits of one configuration, as one worker holds them.
+#[derive(Debug)]
+pub struct Gate {
+    keys: Keys,
+    epoch: Instant,
+    pub(super) ledger: Option<Arc<dyn Ledger>>,
+    limits: Box<[Limit]>,
+    turn: Cell<usize>,
+    writing: RefCell<Writing>,
+}
+
+impl Limits {
+    /// No counters yet but those that the ledger holds. Without one, quotas begin anew with every start.
+    pub fn new(ledger: Option<Arc<dyn Ledger>>, clock: &Clock) -> Arc<Self> {
+        let loaded = ledger.as_ref().map(|ledger| ledger.load(clock.unix())).unwrap_or_default();
+        Arc::new(Self {
+            keys: Keys::default(),
+            epoch: clock.now(),
+            ledger,
+            loaded: Mutex::new(loaded),
+            open: Mutex::default(),
+        })
+    }
+
+    /// The limits of a configuration, for one worker. They stand in the order of `policies`, which is that of their names.
+    pub fn open(&self, policies: &[Policy]) -> Gate {
+        debug_assert!(policies.is_sorted_by(|one, next| one.name < next.name), "the order in which locks are taken");
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits: Vec<Limit> = policies.iter().map(|policy| self.limit(policy, &open)).collect();
+        open.clone_from(&limits);
+        Gate {
+            keys: self.keys.clone(),
+            epoch: self.epoch,
+            ledger: self.ledger.clone(),
+            limits: limits.into(),
+            turn: Cell::new(0),
+            writing: RefCell::default(),
+        }
+    }
+
+    /// The limit with the counters that it had, or with new ones.
+    fn limit(&self, policy: &Policy, open: &[Limit]) -> Limit {
+        let before = open.iter().find(|limit| limit.policy.name == policy.name && limit.policy.per == policy.per);
+        let most = if policy.per == Per::Address { MOST_ADDRESSES } else { MOST_KNOWN };
+        let tallies = match (policy.measure, before.map(|limit| limit.tallies.clone())) {
+            (Measure::Rate(rate), Some(Tallies::Rate(_, table))) => Tallies::Rate(rate, table),
+            (Measure::Rate(rate), _) => Tallies::Rate(rate, Arc::new(Table::new(most))),
+            (Measure::Quota(quota), Some(Tallies::Quota(was, table))) if was.period == quota.period => {
+                Tallies::Quota(quota, table)
+            }
+            (Measure::Quota(quota), _) => Tallies::Quota(quota, Arc::new(self.loaded(policy, &quota, most))),
+            (Measure::Concurrency(own), Some(Tallies::Concurrency(_, table))) => Tallies::Concurrency(own, table),
+            (Measure::Concurrency(own), _) => Tallies::Concurrency(own, Arc::new(Table::new(most))),
+        };
+        Limit { policy: Arc::new(policy.clone()), tallies, described: fields::described(policy) }
+    }
+
+    /// A table with what the ledger held of this limit. A figure of another kind of window means nothing here.
+    fn loaded(&self, policy: &Policy, quota: &Quota, most: usize) -> Table<Spending> {
+        let table = Table::new(most);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (own, rest) = mem::take(&mut *loaded)
+            .into_iter()
+            .partition(|entry| entry.limit == policy.name && entry.window.period == quota.period);
+        *loaded = rest;
+        for LedgerEntry { key: text, window, spent, .. } in own {
+            if let Some((key, shard)) = self.keys.named(&text) {
+                table.lock(shard).put(key, Spending::loaded(text, window, spent));
+            }
+        }
+        table
+    }
+
+    /// Where the quotas of an account stand: those that count by account, in the order of their names.
+    pub fn usage(&self, account: &Account, now: UnixTime) -> Vec<Usage> {
+        let key = self.keys.key(&Party::Account(&account.id.0));
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let quotas = open.iter().filter(|limit| limit.policy.per == Per::Account);
+        quotas
+            .filter_map(|limit| Some((limit, limit.tallies.quota()?)))
+            .map(|(limit, (quota, table))| {
+                let mut counters = table.lock(key.shard());
+                let spending = counters.get(key).filter(|spending| !spending.is_over(now));
+                let (window, spent) = spending
+                    .map_or_else(|| (quota.period.window(now), 0), |spending| (spending.window, spending.spent));
+                Usage { limit: limit.policy.name.clone(), window, spent, quota: quota.of(account.quota()) }
+            })
+            .collect()
+    }
+
+    /// Has the true figures written down, once nobody is served any more. Waits for the disk.
+    pub fn settle(&self, now: UnixTime) {
+        let Some(ledger) = &self.ledger else { return };
+        let mut entries = Vec::new();
+        for limit in self.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let Some((_, table)) = limit.tallies.quota() else { continue };
+            for shard in 0..SHARDS {
+                let counters = table.lock(shard);
+                let unsettled = counters.all().filter(|it| it.is_unsettled() && !it.is_over(now));
+                entries.extend(unsettled.map(|spending| spending.entry(&limit.policy.name, spending.spent)));
+            }
+        }
+        if !entries.is_empty() {
+            ledger.settle(entries);
+        }
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// An instant as counters see it.
+    pub(super) fn moment(&self, now: Instant, unix: UnixTime) -> Moment {
+        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
+        Moment { nanos: u64::try_from(nanos).unwrap_or(u64::MAX), unix }
+    }
+
+    pub(super) fn limit(&self, id: PolicyId) -> &Limit {
+        &self.limits[id.0]
+    }
+
+    pub(super) fn key(&self, party: &Party<'_>) -> Key {
+        self.keys.key(party)
+    }
+
+    /// What a caller is told of these limits.
+    pub(super) fn fields(&self, standings: &Standings<'_>) -> Fields {
+        self.writing.borrow_mut().fields(standings.iter().flatten())
+    }
+
+    /// Forgets what does not matter any more: a part of it each time, so that nobody waits for long.
+    pub fn sweep(&self, now: Instant, unix: UnixTime) {
+        if self.limits.is_empty() {
+            return;
+        }
+        let (now, shard) = (self.moment(now, unix), self.turn.get());
+        self.turn.set((shard + 1) % SHARDS);
+        for limit in &self.limits {
+            match &limit.tallies {
+                Tallies::Rate(rate, table) => table.sweep(shard, |bucket| bucket.is_idle(rate, now)),
+                Tallies::Quota(_, table) => table.sweep(shard, |spending| spending.is_over(unix)),
+                Tallies::Concurrency(_, table) => table.sweep(shard, |under_way| under_way.is_idle()),
+            }
+        }
+    }
+}
+
+impl Tallies {
+    fn quota(&self) -> Option<(&Quota, &Arc<Table<Spending>>)> {
+        match self {
+            Self::Quota(quota, table) => Some((quota, table)),
+            Self::Rate(..) | Self::Concurrency(..) => None,
+        }
+    }
+}
+
+/// The name of whom a new counter counts.
+pub(super) fn name(party: &Party<'_>, settled: Key, shard: usize) -> Box<str> {
+    if settled == Key::CROWD { others(shard) } else { party.to_string().into() }
+}

@@ -1,0 +1,191 @@
+//! Counters by caller, shared by all workers: in shards with a lock each, bounded, and swept.
+//!
+//! A table that is full of counters that still matter takes in no more of them, and forgets none: whoever could push
+//! others out could reset their limits. Newcomers then share one counter in each shard, the crowd's, so that all of them
+//! together are let through no more often than [`SHARDS`] callers.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::key::Key;
+
+/// Parts of a table; a power of two.
+pub(super) const SHARDS: usize = 64;
+
+/// How often a full shard is searched for counters that do not matter any more, in nanoseconds.
+const SEARCH: u64 = 1_000_000_000;
+
+/// Counters of one limit.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    shards: Box<[Shard<T>]>,
+    /// The most counters of a shard, the crowd's not counted.
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Shard<T> {
+    counters: Mutex<Counters<T>>,
+    /// Wakes those who wait for the ledger.
+    written: Arc<Notify>,
+}
+
+/// The counters of one shard.
+#[derive(Debug)]
+pub(super) struct Counters<T> {
+    by_key: HashMap<Key, T, BuildHasherDefault<Uniform>>,
+    searched: Option<u64>,
+}
+
+impl<T> Table<T> {
+    /// Room for `most` counters.
+    pub(super) fn new(most: usize) -> Self {
+        let shard = || Shard {
+            counters: Mutex::new(Counters { by_key: HashMap::default(), searched: None }),
+            written: Arc::default(),
+        };
+        Self { shards: (0..SHARDS).map(|_| shard()).collect(), most: (most / SHARDS).max(1) }
+    }
+
+    /// The counters of a shard, for this thread alone.
+    pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Counters<T>> {
+        // Every change of a counter is a single step: what a panic leaves behind is whole.
+        self.shards[shard].counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most counters of a shard.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Who waits in this shard for the ledger.
+    pub(super) fn written(&self, shard: usize) -> &Arc<Notify> {
+        &self.shards[shard].written
+    }
+
+    /// Forgets what does not matter any more in one shard.
+    pub(super) fn sweep(&self, shard: usize, idle: impl Fn(&T) -> bool) {
+        self.lock(shard).sweep(idle);
+    }
+}
+
+impl<T> Counters<T> {
+    /// The counter of this key.
+    pub(super) fn get(&mut self, key: Key) -> Option<&mut T> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// The counter of a key that was settled under the same lock.
+    pub(super) fn settled(&mut self, key: Key) -> &mut T {
+        self.by_key.get_mut(&key).expect("it was settled, and nothing was swept since")
+    }
+
+    /// Puts a counter there.
+    pub(super) fn put(&mut self, key: Key, counter: T) {
+        self.by_key.insert(key, counter);
+    }
+
+    /// The key under which `key` is counted: its own, or the crowd's where there is no room for one more. The counter is
+    /// there from then on.
+    pub(super) fn settle(
+        &mut self,
+        key: Key,
+        (most, now): (usize, u64),
+        idle: impl Fn(&T) -> bool,
+        new: impl FnOnce(Key) -> T,
+    ) -> Key {
+        if self.by_key.contains_key(&key) {
+            return key;
+        }
+        let full =
+            |counters: &Self| counters.by_key.len() - usize::from(counters.by_key.contains_key(&Key::CROWD)) >= most;
+        if full(self) && self.searched.is_none_or(|at| now.saturating_sub(at) >= SEARCH) {
+            self.searched = Some(now);
+            self.sweep(idle);
+        }
+        let settled = if full(self) { Key::CROWD } else { key };
+        self.by_key.entry(settled).or_insert_with(|| new(settled));
+        settled
+    }
+
+    fn sweep(&mut self, idle: impl Fn(&T) -> bool) {
+        self.by_key.retain(|_, counter| !idle(counter));
+        if self.by_key.capacity() > 64 && self.by_key.len() < self.by_key.capacity() / 8 {
+            self.by_key.shrink_to(self.by_key.len() * 2);
+        }
+    }
+
+    /// Every counter.
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.by_key.values()
+    }
+}
+
+/// Takes a key as it is: it is the outcome of a keyed hash already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::key::{Keys, Party};
+
+    #[test]
+    fn a_full_table_forgets_nobody_and_grows_no_further() {
+        let (keys, table) = (Keys::default(), Table::new(SHARDS * 4));
+        let names: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+        let here: Vec<Key> =
+            names.iter().map(|name| keys.key(&Party::User(name))).filter(|key| key.shard() == 0).collect();
+        assert!(here.len() > 50);
+        let mut counters = table.lock(0);
+        // Every counter that is there was used; nothing is idle.
+        for (now, key) in here.iter().enumerate() {
+            let settled = counters.settle(*key, (table.most(), now as u64), |used| *used == 0, |_| 0);
+            assert_eq!(settled == *key, now < 4);
+            *counters.settled(settled) += 1;
+        }
+        assert_eq!(counters.all().count(), 5);
+        assert_eq!(*counters.settled(Key::CROWD), here.len() - 4);
+        assert!(here[..4].iter().all(|key| counters.get(*key) == Some(&mut 1)));
+        // Once one of them rests there is room again: searched for at most once a second.
+        *counters.settled(here[0]) = 0;
+        let late = here[10];
+        for (now, expected) in [(SEARCH - 1, Key::CROWD), (SEARCH * 2, late), (SEARCH * 2, late)] {
+            assert_eq!(counters.settle(late, (table.most(), now), |used| *used == 0, |_| 1), expected, "{now}");
+        }
+        assert!(here[1..4].iter().all(|key| counters.get(*key) == Some(&mut 1)));
+        assert_eq!(counters.settle(here[0], (table.most(), SEARCH * 9), |used| *used == 0, |_| 0), Key::CROWD);
+    }
+
+    #[test]
+    fn a_swept_table_gives_its_memory_back() {
+        let (keys, table) = (Keys::default(), Table::new(1 << 20));
+        let mut counters = table.lock(0);
+        for number in 0..5000 {
+            let key = keys.key(&Party::User(&number.to_string()));
+            counters.settle(key, (table.most(), 0), |_| false, |_| number);
+        }
+        assert!(counters.by_key.capacity() >= 5000);
+        counters.sweep(|number| *number > 10);
+        assert!(counters.all().count() == 11 && counters.by_key.capacity() < 500);
+    }
+}

@@ -1,0 +1,147 @@
+//! All limits of a request are looked at, and then all are taken from or none.
+
+use std::time::Duration;
+
+use super::Asked;
+use super::concurrency::Lease;
+use super::fields::Fields;
+use super::held::{Ask, Held};
+use super::key::Caller;
+use super::limits::{Gate, Limit};
+use super::policy::{MOST_OF_A_ROUTE, Measure, Policy};
+use super::tally::{Moment, Standing, Verdict};
+use super::waiting::Waiting;
+use crate::refusal::{Cause, Refusal};
+
+/// When it is worth trying again where the ledger does not answer.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+/// Why nothing was taken.
+pub(super) enum Short {
+    /// There is no room.
+    Refused(Refusal),
+    /// There is, once it is written down.
+    Unwritten(Waiting),
+}
+
+/// The limits of one request, locked in the order of their names.
+type AllHeld<'g> = [Option<Held<'g>>; MOST_OF_A_ROUTE];
+
+/// Where each of them stands.
+pub(super) type Standings<'g> = [Option<(&'g Limit, Standing)>; MOST_OF_A_ROUTE];
+
+/// Takes from every limit, or from none. What is locked stays so for some hundred nanoseconds.
+pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Result<(Fields, Lease), Short> {
+    let now = gate.moment(asked.now.0, asked.now.1);
+    let mut held: AllHeld<'_> = [const { None }; MOST_OF_A_ROUTE];
+    for (place, id) in held.iter_mut().zip(asked.limits) {
+        *place = Some(Held::lock(gate.limit(*id), gate, caller, now));
+    }
+    let looked = Looked::at(&mut held, now);
+    let (mut lease, mut asks) = (Lease::default(), Vec::<Ask>::new());
+    let mut standings: Standings<'_> = [None; MOST_OF_A_ROUTE];
+    for (place, held) in held.iter_mut().flatten().enumerate() {
+        let taken = looked.is_free() && !looked.is_full(place);
+        let (standing, ask) = held.conclude(taken, &mut lease, now);
+        standings[place] = Some((held.limit, standing));
+        asks.extend(ask);
+    }
+    drop(held);
+    // Only now: the ledger may answer at once, and a log may be slow.
+    for ask in asks {
+        ask.submit(gate);
+    }
+    looked.tell(&standings, caller);
+    let fields = || gate.fields(&standings);
+    match looked {
+        Looked { refused: Some((cause, retry)), .. } => Err(Short::Refused(refusal(cause, retry, fields()))),
+        Looked { waiting: Some(_), failed: true, .. } if asked.waited => Err(Short::Refused(unwritten())),
+        Looked { waiting: Some(waiting), .. } => Err(Short::Unwritten(waiting)),
+        Looked { waiting: None, .. } => Ok((fields(), lease)),
+    }
+}
+
+fn refusal(cause: Cause, retry: Duration, fields: Fields) -> Refusal {
+    let mut refusal = Refusal::new(cause, "a limit of the route has no room").retry_after(retry);
+    fields.add_to_refusal(&mut refusal.fields);
+    refusal
+}
+
+/// A quota that cannot be written down cannot be kept: nothing is let through on it.
+pub fn unwritten() -> Refusal {
+    Refusal::new(Cause::Overloaded, "the quota could not be written down").retry_after(LEDGER_RETRY)
+}
+
+/// What looking at the limits of a request has shown.
+#[derive(Default)]
+struct Looked {
+    /// A bit for each limit that has no room.
+    full: u8,
+    /// What to say, if one of those bites: whoever comes back then finds room in all of them.
+    refused: Option<(Cause, Duration)>,
+    waiting: Option<Waiting>,
+    /// Whether what is waited for has just failed.
+    failed: bool,
+}
+
+const _: () = assert!(MOST_OF_A_ROUTE <= u8::BITS as usize, "a bit for each limit of a route");
+
+impl Looked {
+    fn at(held: &mut AllHeld<'_>, now: Moment) -> Self {
+        let mut looked = Self::default();
+        for (place, held) in held.iter_mut().flatten().enumerate() {
+            match (held.check(now), held.limit.policy.log_only) {
+                // What only watches makes nobody wait: it counts on, and is written down when it can be.
+                (Verdict::Room, _) | (Verdict::Unwritten { .. }, true) => {}
+                (Verdict::Full(_), true) => looked.full |= 1 << place,
+                (Verdict::Full(retry), false) => {
+                    looked.full |= 1 << place;
+                    if looked.refused.is_none_or(|(_, longest)| longest < retry) {
+                        looked.refused = Some((cause(&held.limit.policy), retry));
+                    }
+                }
+                (Verdict::Unwritten { failed }, false) => {
+                    looked.failed |= failed;
+                    looked.waiting = looked.waiting.take().or_else(|| held.written().map(Waiting::new));
+                }
+            }
+        }
+        looked
+    }
+
+    fn is_full(&self, place: usize) -> bool {
+        self.full & (1 << place) != 0
+    }
+
+    /// Whether the request passes.
+    fn is_free(&self) -> bool {
+        self.refused.is_none() && self.waiting.is_none()
+    }
+
+    /// Tells the operator which limits had no room for whom, and aloud where that has no other effect.
+    fn tell(&self, standings: &Standings<'_>, caller: &Caller<'_>) {
+        if self.full == 0 {
+            return;
+        }
+        for (place, (limit, _)) in standings.iter().flatten().enumerate() {
+            let policy = &limit.policy;
+            let (limit, party) = (&*policy.name, caller.party(policy.per));
+            if !self.is_full(place) {
+                continue;
+            }
+            if policy.log_only {
+                tracing::info!(limit, %party, route = caller.route, "would have been refused");
+            } else {
+                tracing::debug!(limit, %party, route = caller.route, "no room");
+            }
+        }
+    }
+}
+
+fn cause(policy: &Policy) -> Cause {
+    match policy.measure {
+        Measure::Rate(_) => Cause::RateExceeded,
+        Measure::Quota(_) => Cause::QuotaExceeded,
+        Measure::Concurrency(_) => Cause::ConcurrencyExceeded,
+    }
+}
