@@ -176,7 +176,7 @@ mod tests {
                 found("share.a", Some("248527"), Some("all")),
             ),
             (r#"{"token": "share.a", "api": "web.example"}"#, found("share.a", None, None)),
-            ("\t{\"token\"\n:\r\"a\",\"camid\":\"07\"} ", found("a", Some("07"), None)),
+            (r#" { "token"  : "a" ,"camid":"07"} "#, found("a", Some("07"), None)),
             (r#"{"access":["watch"],"x":["live","play",""],"token":"a"}"#, found("a", None, Some("watch"))),
             (r#"{"access":"live play","token":"a","camid":0}"#, found("a", Some("0"), Some("live play"))),
         ] {
@@ -191,6 +191,8 @@ mod tests {
             (r#"{"token":"\u0061"}"#, Some(found("a", None, None))),
             (r#"{"\u0074oken":"a"}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":{}}"#, Some(found("a", None, None))),
+            ("\t{\"token\"\n:\r\"a\"}", Some(found("a", None, None))),
+            ("{\"token\":\"a\n\"}", None),
             (r#"{"token":"a","x":null,"camid":null}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":-1,"y":1e3,"z":1.5}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":"é"}"#, Some(found("a", None, None))),
