@@ -65,6 +65,10 @@ enum Value {
 
 /// Whether each byte stands for itself: ASCII without control characters and backslashes, so that a string ends at the next
 /// quote. Without a branch for each byte, several are looked at in one instruction.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, and then it is one byte after the other"
+)]
 fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |plain, &byte| plain & (0x20..0x80).contains(&byte) & (byte != b'\\'))
 }
