@@ -20,6 +20,11 @@ use vidgate::scheme::Scene;
 use vidgate::scheme::jwt::Verified;
 use vidgate::store::Purpose;
 
+/// The allocator of the binary.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CONFIG: &str = r#"
 [listener.http]
 address = "127.0.0.1:0"

@@ -1,6 +1,7 @@
 //! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
 //! comes back is tidied. Each step takes the receipt of the one before.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -288,7 +289,7 @@ impl Answer for Gateway {
         body: Incoming,
         connection: Rc<Connection>,
         in_flight: InFlight,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Infallible> {
         let id = self.request_ids.choose(&parts.headers, &connection, &self.world.trusted_proxies);
         let answer = {
             let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
@@ -299,7 +300,7 @@ impl Answer for Gateway {
             })
             .await
         };
-        answer.map(|body| body.holding(in_flight))
+        Ok(answer.map(|body| body.holding(in_flight)))
     }
 
     fn listener(&self, id: ListenerId) -> &Listener {

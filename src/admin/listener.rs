@@ -130,7 +130,7 @@ impl Answer for Desk {
         body: Incoming,
         connection: Rc<Connection>,
         in_flight: InFlight,
-    ) -> Response<Held> {
+    ) -> Result<Response<Held>, Infallible> {
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let identified = auth::identify(&connection, &parts.headers, &self.tokens, self.clock.unix());
         let (actor, response) = match identified {
@@ -149,7 +149,7 @@ impl Answer for Desk {
         let status = response.status().as_u16();
         tracing::info!(actor, %method, path = told(&path), status, "admin");
         in_flight.awaits_caller();
-        response.map(|body| Held { body, _in_flight: in_flight })
+        Ok(response.map(|body| Held { body, _in_flight: in_flight }))
     }
 
     fn listener(&self, _: ListenerId) -> &Listener {

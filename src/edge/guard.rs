@@ -29,16 +29,26 @@ pub fn inspect<'a>(parts: &'a Parts, connection: &Connection) -> Result<&'a str,
     if parts.headers.len() > MOST_FIELDS {
         return Err(Refusal::new(Cause::HeadTooLarge, "more fields than a request may have"));
     }
+    // One look at the names says which questions there are at all: most requests raise none.
+    let (mut framed, mut expects) = (false, false);
+    for name in parts.headers.keys() {
+        framed |= [&TRANSFER_ENCODING, &CONTENT_LENGTH, &UPGRADE].contains(&name) || UNDERSCORED.contains(name);
+        expects |= *name == EXPECT;
+    }
     if parts.version == Version::HTTP_2 {
         no_connection_fields(&parts.headers)?;
-    } else {
+    } else if framed {
         one_coding(&parts.headers, parts.version)?;
     }
-    one_length(&parts.headers)?;
-    no_upgrade_with_body(&parts.headers)?;
+    if framed {
+        one_length(&parts.headers)?;
+        no_upgrade_with_body(&parts.headers)?;
+    }
     origin_form(parts)?;
     let host = one_host(parts)?;
-    if parts.headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if expects
+        && parts.headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         return Err(Refusal::new(Cause::ExpectationFailed, "an expectation other than 100-continue"));
     }
     if !names_the_connection(host, connection) {
@@ -250,7 +260,11 @@ struct Authority<'a> {
 
 impl<'a> Authority<'a> {
     fn parse(text: &'a str) -> Option<Self> {
-        let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let end = if text.starts_with('[') {
+            text.find(']')? + 1
+        } else {
+            text.bytes().position(|byte| byte == b':').unwrap_or(text.len())
+        };
         let (host, rest) = text.split_at(end);
         if !is_host(host) {
             return None;
@@ -276,10 +290,16 @@ pub(crate) fn is_host(host: &str) -> bool {
         return literal.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     let name = host.strip_suffix('.').unwrap_or(host);
-    host.len() <= 255
-        && name.split('.').all(|label| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        })
+    // How long the label is so far: none is empty.
+    let mut label = 0;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label > 0 => label = 0,
+            b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => label += 1,
+            _ => return false,
+        }
+    }
+    label > 0 && host.len() <= 255
 }
 
 /// Whether two names are one: without case, one trailing dot off.

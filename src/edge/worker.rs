@@ -41,14 +41,15 @@ pub trait Answer: 'static {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
 
-    /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand.
+    /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand; and the future is just
+    /// what hyper asks for, since wrapping it once more would copy it once more.
     fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
         body: Incoming,
         connection: Rc<Connection>,
         in_flight: InFlight,
-    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
 
     /// The listener that a connection came in by.
     fn listener(&self, id: ListenerId) -> &Listener;
@@ -188,8 +189,7 @@ fn service<A: Answer>(
     let stage = Rc::clone(stage);
     service_fn(move |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
-        let answering = Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin());
-        async move { Ok(answering.await) }
+        Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin())
     })
 }
 

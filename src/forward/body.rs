@@ -14,6 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::stage::InFlight;
 use crate::forward::headers;
+use crate::forward::http1::Decoder;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
 use crate::limit::Lease;
@@ -48,11 +49,10 @@ impl Body {
 
     /// An upstream's answer on its way through.
     pub(super) fn relayed(mut relayed: Relayed) -> Self {
-        let content = if relayed.incoming.is_end_stream() {
-            relayed.give_back();
-            Content::Whole(None)
-        } else {
-            Content::Relayed(relayed)
+        // Most answers are here already: then nobody has to wait for more, and the connection is free at once.
+        let content = match relayed.whole() {
+            Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            None => Content::Relayed(relayed),
         };
         Self { content, in_flight: None, lease: Lease::default() }
     }
@@ -113,14 +113,14 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
-            Content::Relayed(relayed) => relayed.incoming.is_end_stream(),
+            Content::Relayed(relayed) => relayed.decoder.is_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Relayed(relayed) => relayed.incoming.size_hint(),
+            Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
@@ -129,7 +129,7 @@ impl HttpBody for Body {
 /// before, the connection is closed with it.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) incoming: Incoming,
+    pub(super) decoder: Decoder,
     pub(super) lent: Option<Lent>,
     pub(super) upload: Rc<Upload>,
     pub(super) idle: Duration,
@@ -139,12 +139,17 @@ pub(super) struct Relayed {
 impl Drop for Relayed {
     fn drop(&mut self) {
         self.upload.answering.set(false);
+        if let Some(lent) = self.lent.take() {
+            lent.connection().borrow_mut().answer_ended(false);
+        }
     }
 }
 
 impl Relayed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+        // Asked once more behind its end.
+        let Some(lent) = &self.lent else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = lent.connection().borrow_mut().poll_body(context, &mut self.decoder) else {
             if !self.waiting {
                 self.waiting = true;
                 self.upload.await_piece(Some(self.idle));
@@ -161,7 +166,7 @@ impl Relayed {
         let last = match &frame {
             None => true,
             // Nobody asks again after trailers.
-            Some(Ok(frame)) => frame.is_trailers() || self.incoming.is_end_stream(),
+            Some(Ok(frame)) => frame.is_trailers() || self.decoder.is_ended(),
             Some(Err(_)) => false,
         };
         if last {
@@ -170,12 +175,17 @@ impl Relayed {
         Poll::Ready(frame.map(|frame| frame.map(without_forbidden_trailers).map_err(Into::into)))
     }
 
+    /// The whole answer, if all of it is here; its connection is given back then.
+    fn whole(&mut self) -> Option<Bytes> {
+        let bytes = self.lent.as_ref()?.connection().borrow_mut().whole(&mut self.decoder)?;
+        self.give_back();
+        Some(bytes)
+    }
+
     /// Gives the connection back, if both directions have ended on it.
     fn give_back(&mut self) {
-        if let Some(lent) = self.lent.take()
-            && self.upload.ended.get()
-        {
-            lent.give_back();
+        if let Some(lent) = self.lent.take() {
+            lent.give_back(self.upload.ended.get());
         }
     }
 }
@@ -243,7 +253,7 @@ impl Upload {
         self.failed.get()
     }
 
-    fn fail(&self, cause: Cause) -> BodyError {
+    pub(super) fn fail(&self, cause: Cause) -> BodyError {
         self.failed.set(Some(cause));
         cause.name().into()
     }
@@ -311,7 +321,7 @@ impl Outgoing {
             Payload::Streamed(_) => Source::Whole(None),
             Payload::Whole(bytes) => Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
         };
-        // Nothing more is read of the caller for what is whole; and hyper takes its only piece along with the head.
+        // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
         upload.ended.set(matches!(source, Source::Whole(_)));
         Self { source, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
     }

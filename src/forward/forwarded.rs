@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HOST, VIA};
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::edge::connection::Connection;
+use crate::forward::http1::{field, line};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -21,55 +22,50 @@ pub(super) struct Origin<'a> {
     pub(super) trusted: bool,
 }
 
-/// Writes the fields.
-pub(super) fn write(headers: &mut HeaderMap, origin: Origin<'_>) {
-    let proto = if origin.secure { "https" } else { "http" };
-    let host = headers.get(HOST).cloned();
-    let peer = origin.connection.peer_header.clone();
-    let element = element(origin.connection, host.as_ref());
+/// Whether [`write`] answers for a field that a trusted proxy may send: then it is not passed on as it came.
+pub(super) fn continues(name: &HeaderName) -> bool {
+    *name == FORWARDED || *name == X_FORWARDED_FOR
+}
+
+/// Writes the fields. What an untrusted caller says of them is not passed on; a trusted proxy's `X-Forwarded-Proto` and
+/// `-Host` are.
+pub(super) fn write(text: &mut Vec<u8>, headers: &HeaderMap, host: Option<&HeaderValue>, origin: Origin<'_>) {
+    let peer = &origin.connection.peer_header;
+    let element = element(origin.connection, host);
+    let said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
     if origin.trusted {
-        continue_list(headers, X_FORWARDED_FOR, &peer);
-        if let Some(element) = &element {
-            continue_list(headers, FORWARDED, element);
-        }
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
-        if let Some(host) = host {
-            headers.entry(X_FORWARDED_HOST).or_insert(host);
-        }
+        continue_list(text, headers, &X_FORWARDED_FOR, Some(peer));
+        continue_list(text, headers, &FORWARDED, element.as_ref());
     } else {
-        headers.insert(X_FORWARDED_FOR, peer);
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        set(headers, X_FORWARDED_HOST, host);
-        set(headers, FORWARDED, element);
+        field(text, &X_FORWARDED_FOR, peer);
+        if let Some(element) = &element {
+            field(text, &FORWARDED, element);
+        }
     }
-    headers.append(VIA, HeaderValue::from_static(via(origin.version)));
+    if !said(&X_FORWARDED_PROTO) {
+        line(text, X_FORWARDED_PROTO.as_str(), if origin.secure { b"https" } else { b"http" });
+    }
+    if let Some(host) = host
+        && !said(&X_FORWARDED_HOST)
+    {
+        field(text, &X_FORWARDED_HOST, host);
+    }
+    text.extend_from_slice(via(origin.version));
 }
 
-fn via(received: Version) -> &'static str {
+fn via(received: Version) -> &'static [u8] {
     match received {
-        Version::HTTP_2 => "2.0 vidgate",
-        Version::HTTP_10 => "1.0 vidgate",
-        _ => "1.1 vidgate",
+        Version::HTTP_2 => b"via: 2.0 vidgate\r\n",
+        Version::HTTP_10 => b"via: 1.0 vidgate\r\n",
+        _ => b"via: 1.1 vidgate\r\n",
     }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
-}
-
-/// Adds to a list field, joining what stood in several lines.
-fn continue_list(headers: &mut HeaderMap, name: HeaderName, hop: &HeaderValue) {
-    let mut list = Vec::new();
-    for value in headers.get_all(&name) {
-        list.extend_from_slice(value.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(hop.as_bytes());
-    if let Ok(list) = HeaderValue::from_bytes(&list) {
-        headers.insert(name, list);
+/// Writes a list field with this hop at its end, joining what stood in several lines.
+fn continue_list(text: &mut Vec<u8>, headers: &HeaderMap, name: &HeaderName, hop: Option<&HeaderValue>) {
+    let elements: Vec<_> = headers.get_all(name).iter().chain(hop).map(HeaderValue::as_bytes).collect();
+    if !elements.is_empty() {
+        line(text, name.as_str(), &elements.join(&b", "[..]));
     }
 }
 

@@ -1,10 +1,10 @@
-//! Which header fields of a caller go on to an upstream. Everything here takes away: what vidgate adds is added after, so
+//! Which header fields of a caller go on to an upstream. Everything here keeps back: what vidgate adds is added after, so
 //! that a caller cannot name it in `Connection` and have it removed again (threats A4, A5, A16, A32, A36).
 
 use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
-    EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
+    EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use percent_encoding::percent_decode_str;
 
@@ -36,85 +36,103 @@ static END_TO_END: [HeaderName; 11] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Takes out what a caller may not pass on: what was meant for its connection, what could pass for a word of vidgate,
-/// what would change the method or the target, and names with an underscore. Most requests hold little of it: one look
-/// at the names says which of these are needed at all.
-pub(super) fn strip_request(headers: &mut HeaderMap, declared: &[HeaderName], trusted: bool) {
-    let (mut hop, mut origin, mut said, mut underscored) = (false, false, false, false);
-    for name in headers.keys() {
+/// Which fields of a caller go on. Asked of each by itself, so that no map is changed.
+#[derive(Debug)]
+pub(super) struct Filter<'a> {
+    /// Names with an underscore that may pass.
+    declared: &'a [HeaderName],
+    /// Whether the caller is a trusted proxy.
+    trusted: bool,
+    /// Where a credential may stand that stays here.
+    places: &'a [HeaderName],
+    /// What the hop before has named in `Connection`.
+    named: Vec<&'a str>,
+}
+
+impl<'a> Filter<'a> {
+    /// For the fields of one request.
+    pub(super) fn new(
+        headers: &'a HeaderMap,
+        declared: &'a [HeaderName],
+        trusted: bool,
+        places: &'a [HeaderName],
+    ) -> Self {
+        let usual = ["keep-alive", "close"];
+        let named = words(headers, &CONNECTION).filter(|word| !usual.contains(word)).collect();
+        Self { declared, trusted, places, named }
+    }
+
+    /// Whether a field goes on: not what was meant for the caller's connection, what could pass for a word of vidgate,
+    /// what would change the method or the target, a credential, or a name with an underscore.
+    pub(super) fn passes(&self, name: &HeaderName) -> bool {
         let text = name.as_str();
-        hop |= concerns_hop(text);
-        origin |= is_about_origin(text);
-        said |= text.starts_with('x');
-        underscored |= text.contains('_');
+        let underscored = text.contains('_');
+        !(is_hop_by_hop(text)
+            || !self.trusted && is_about_origin(text)
+            || text.starts_with('x') && (is_identity(name) || is_override(name))
+            || underscored && !self.declared.contains(name)
+            || self.places.contains(name)
+            || self.is_named(name))
     }
-    if origin && !trusted {
-        strip(headers, |name| is_about_origin(name.as_str()));
+
+    fn is_named(&self, name: &HeaderName) -> bool {
+        self.named.iter().any(|word| word.eq_ignore_ascii_case(name.as_str())) && may_be_named(name)
     }
-    if hop {
-        strip_hop_by_hop(headers);
-    }
-    if said || underscored {
-        strip_identity(headers);
-        strip_overrides(headers);
-    }
-    if underscored {
-        strip_underscored(headers, declared);
-    }
+}
+
+/// Whether `TE` has the word `trailers`, which stays where it was: it is a wish of the caller that a proxy which passes
+/// trailers on can grant.
+pub(super) fn wants_trailers(te: &HeaderValue) -> bool {
+    te.to_str().is_ok_and(|text| text.split(',').any(|word| word.trim_ascii().eq_ignore_ascii_case("trailers")))
+}
+
+/// The names that a request announces as trailers.
+pub(super) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
+    words(headers, &TRAILER).filter_map(|word| HeaderName::try_from(word).ok()).collect()
 }
 
 /// Takes out what an upstream meant for its own connection.
 pub fn strip_answer(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| concerns_hop(name.as_str())) {
+    if headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         strip_hop_by_hop(headers);
     }
 }
 
-fn concerns_hop(name: &str) -> bool {
-    name.starts_with("proxy") || HOP_BY_HOP.iter().any(|own| own.as_str() == name)
+/// Whether a field concerns one connection only. `Proxy` by itself becomes the `HTTP_PROXY` of a CGI program.
+fn is_hop_by_hop(name: &str) -> bool {
+    // Asked of every field in both directions: as a pattern, it costs little more than looking at the length.
+    match name {
+        "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" | "http2-settings" | "expect" => true,
+        _ => name.strip_prefix("proxy").is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
+    }
 }
 
-/// Takes out what was meant for this connection alone. Of `TE`, the word `trailers` stays where it was: it is a wish of
-/// the caller that a proxy which passes trailers on can grant.
+fn may_be_named(name: &HeaderName) -> bool {
+    !END_TO_END.contains(name) && !is_forwarding(name)
+}
+
+/// Takes out what was meant for this connection alone.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let usual = |value: &HeaderValue| value == "keep-alive" || value == "close";
-    let mut concerned = headers.iter().filter(|(name, _)| concerns_hop(name.as_str()));
+    let mut concerned = headers.iter().filter(|(name, _)| is_hop_by_hop(name.as_str()));
     if concerned.all(|(name, value)| *name == CONNECTION && usual(value)) {
         headers.remove(CONNECTION);
         return;
     }
-    let trailers = words(headers, &TE).any(|word| word.eq_ignore_ascii_case("trailers"));
+    let trailers = headers.get_all(TE).iter().any(wants_trailers);
     // Looked up as text first, so that `keep-alive` and `close`, the usual words, cost no allocation.
     let named: Vec<HeaderName> = words(headers, &CONNECTION)
         .filter(|word| headers.contains_key(*word))
         .filter_map(|word| HeaderName::try_from(word).ok())
-        .filter(|name| !HOP_BY_HOP.contains(name) && !END_TO_END.contains(name) && !is_forwarding(name))
+        .filter(|name| !HOP_BY_HOP.contains(name) && may_be_named(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
-    // `Proxy` by itself becomes the `HTTP_PROXY` of a CGI program.
-    strip(headers, |name| {
-        name.as_str().strip_prefix("proxy").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    });
+    strip(headers, |name| is_hop_by_hop(name.as_str()));
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-}
-
-/// Takes out names with an underscore that no scheme of the route declares: many upstreams cannot tell `_` from `-`.
-fn strip_underscored(headers: &mut HeaderMap, declared: &[HeaderName]) {
-    strip(headers, |name| name.as_str().contains('_') && !declared.contains(name));
-}
-
-/// Takes out every field that could pass for a word of vidgate on who the caller is, in all spellings.
-fn strip_identity(headers: &mut HeaderMap) {
-    strip(headers, is_identity);
-}
-
-/// Takes out what would have the upstream see another method or target than the one that was decided on.
-fn strip_overrides(headers: &mut HeaderMap) {
-    strip(headers, is_override);
 }
 
 /// A query without the parameters of these names, the rest byte for byte; nothing if there is none of them. Names are
@@ -277,10 +295,25 @@ mod tests {
         lines.join(" | ")
     }
 
-    fn after(lines: &str, strip: impl Fn(&mut HeaderMap)) -> String {
-        let mut headers = headers(lines);
-        strip(&mut headers);
-        left(&headers)
+    /// What passes of a request, with `TE` as it is written.
+    fn after(lines: &str, declared: &[HeaderName], trusted: bool, places: &[HeaderName]) -> String {
+        let headers = headers(lines);
+        let filter = Filter::new(&headers, declared, trusted, places);
+        let passed = headers.iter().filter(|(name, _)| filter.passes(name));
+        let mut passed: HeaderMap = passed.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if headers.get_all(TE).iter().any(wants_trailers) {
+            passed.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        left(&passed)
+    }
+
+    /// What passes of a request and of an answer alike; a trusted proxy's, so that only hops matter.
+    fn behind_a_hop(lines: &str) -> String {
+        let mut answer = headers(lines);
+        strip_answer(&mut answer);
+        let request = after(lines, &[], true, &[]);
+        assert_eq!(left(&answer), request, "{lines}");
+        request
     }
 
     #[test]
@@ -300,8 +333,14 @@ mod tests {
             ("TE: gzip | Connection: TE", ""),
             ("Connection: \u{e9}, X-A | X-A: 1", "x-a: 1"),
         ] {
-            assert_eq!(after(received, strip_hop_by_hop), expected, "{received}");
+            assert_eq!(behind_a_hop(received), expected, "{received}");
         }
+    }
+
+    #[test]
+    fn every_field_of_a_hop_is_known_by_its_name() {
+        assert!(HOP_BY_HOP.iter().all(|name| is_hop_by_hop(name.as_str())));
+        assert!(END_TO_END.iter().all(|name| !is_hop_by_hop(name.as_str())));
     }
 
     #[test]
@@ -320,7 +359,7 @@ mod tests {
             "x-request-id: r",
         ] {
             let name = kept.split(':').next().unwrap().to_ascii_uppercase();
-            assert_eq!(after(&format!("{kept} | Connection: close, {name}"), strip_hop_by_hop), kept);
+            assert_eq!(behind_a_hop(&format!("{kept} | Connection: close, {name}")), kept);
         }
     }
 
@@ -328,11 +367,8 @@ mod tests {
     fn a_name_with_an_underscore_goes_on_only_if_it_is_declared() {
         let declared = [HeaderName::from_static("api_key")];
         let received = "Api_Key: 1 | API_KEY: 2 | X_Forwarded_For: 3 | api-key: 4 | _: 5";
-        assert_eq!(
-            after(received, |headers| strip_underscored(headers, &declared)),
-            "api-key: 4 | api_key: 1 | api_key: 2"
-        );
-        assert_eq!(after(received, |headers| strip_underscored(headers, &[])), "api-key: 4");
+        assert_eq!(after(received, &declared, false, &[]), "api-key: 4 | api_key: 1 | api_key: 2");
+        assert_eq!(after(received, &[], false, &[]), "api-key: 4");
     }
 
     #[test]
@@ -347,17 +383,37 @@ mod tests {
             "X-Vidgate-Anything: 1",
             "X-Vidgate: 1",
         ] {
-            assert_eq!(after(forged, strip_identity), "", "{forged}");
+            // Not even where it is declared, or a trusted proxy says it.
+            let declared: Vec<_> = headers(forged).keys().cloned().collect();
+            assert_eq!(after(forged, &declared, true, &[]), "", "{forged}");
         }
-        assert_eq!(after("X-Vid: 1 | Y-X-Vidgate-Subject: 2", strip_identity), "x-vid: 1 | y-x-vidgate-subject: 2");
+        assert_eq!(after("X-Vid: 1 | Y-X-Vidgate-Subject: 2", &[], false, &[]), "x-vid: 1 | y-x-vidgate-subject: 2");
     }
 
     #[test]
     fn neither_method_nor_target_can_be_overridden() {
         let forged = "X-HTTP-Method-Override: DELETE | X-HTTP-Method: PUT | X-Method-Override: PUT | X_HTTP_Method: PUT \
                       | X-Original-URL: /b | X-Original-URI: /b | X-Original-Method: PUT | X_Rewrite_URL: /b";
-        assert_eq!(after(forged, strip_overrides), "");
-        assert_eq!(after("X-HTTP-Methods: a", strip_overrides), "x-http-methods: a");
+        let declared: Vec<_> = headers(forged).keys().cloned().collect();
+        assert_eq!(after(forged, &declared, true, &[]), "");
+        assert_eq!(after("X-HTTP-Methods: a", &[], false, &[]), "x-http-methods: a");
+    }
+
+    #[test]
+    fn where_a_request_comes_from_is_a_trusted_proxys_word_alone() {
+        let said = "x-forwarded-for: 1 | x-forwarded-port: 2 | x-real-ip: 3 | cf-connecting-ip: 4";
+        let mut lines: Vec<_> = said.split(" | ").collect();
+        lines.sort_unstable();
+        assert_eq!(after(said, &[], true, &[]), lines.join(" | "));
+        assert_eq!(after(said, &[], false, &[]), "");
+    }
+
+    #[test]
+    fn a_credential_stays_where_its_place_is_named() {
+        let places = [AUTHORIZATION, HeaderName::from_static("x-key")];
+        let said = "authorization: A b | x-key: 1 | X-Key: 2 | x-keys: 3";
+        assert_eq!(after(said, &[], false, &places), "x-keys: 3");
+        assert_eq!(after(said, &[], false, &[]), "authorization: A b | x-key: 1 | x-key: 2 | x-keys: 3");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Who the caller is, told to the upstream in header fields that no caller can set: they are always stripped first.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
+use crate::forward::http1::{field, line};
 use crate::limit::Admission;
 
 /// Who speaks.
@@ -13,17 +14,17 @@ pub const SCHEME: HeaderName = HeaderName::from_static("x-vidgate-scheme");
 /// What it may do, where it is limited.
 pub const SCOPES: HeaderName = HeaderName::from_static("x-vidgate-scopes");
 
-/// Writes the identity. The caller's own copies are gone by now.
-pub(super) fn write(headers: &mut HeaderMap, admission: &Admission) {
+/// Writes the identity. The caller's own copies are not passed on.
+pub(super) fn write(text: &mut Vec<u8>, admission: &Admission) {
     let principal = admission.principal();
-    headers.insert(SUBJECT, principal.subject_header());
-    headers.insert(SCHEME, HeaderValue::from_static(principal.scheme()));
+    field(text, &SUBJECT, &principal.subject_header());
+    line(text, SCHEME.as_str(), principal.scheme().as_bytes());
     if let Some(account) = principal.account() {
-        headers.insert(ACCOUNT, account.header.clone());
+        field(text, &ACCOUNT, &account.header);
     }
     if let Some(scopes) = principal.scopes()
         && let Ok(scopes) = HeaderValue::try_from(scopes.0.join(" "))
     {
-        headers.insert(SCOPES, scopes);
+        field(text, &SCOPES, &scopes);
     }
 }

@@ -13,12 +13,29 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct LastWord<T> {
     socket: T,
     left: bool,
+    /// Whether it took a byte of what is being sent.
+    took: bool,
 }
 
 impl<T> LastWord<T> {
     /// Nobody has left yet.
     pub(super) fn new(socket: T) -> Self {
-        Self { socket, left: false }
+        Self { socket, left: false, took: false }
+    }
+
+    /// Something new is sent from here on.
+    pub(super) fn begin(&mut self) {
+        self.took = false;
+    }
+
+    /// Whether the other end took a byte since the beginning.
+    pub(super) fn took(&self) -> bool {
+        self.took
+    }
+
+    /// Whether the other end took no byte since the beginning, and takes none any more.
+    pub(super) fn took_nothing(&self) -> bool {
+        self.left && !self.took
     }
 
     /// Passes on what became of a write of `length` bytes, unless the other end has left.
@@ -27,6 +44,14 @@ impl<T> LastWord<T> {
             Poll::Ready(Err(error)) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
                 self.left = true;
                 Poll::Ready(Ok(length))
+            }
+            Poll::Ready(Ok(1..)) => {
+                self.took = true;
+                written
+            }
+            Poll::Ready(Err(_)) => {
+                self.left = true;
+                written
             }
             Poll::Ready(_) | Poll::Pending => written,
         }
@@ -94,6 +119,7 @@ mod tests {
             let (mut other, _) = listener.accept().await.unwrap();
             let mut socket = LastWord::new(socket);
             socket.write_all(b"never read").await.unwrap();
+            assert!(!socket.took_nothing());
             other.readable().await.unwrap();
             other.write_all(b"no").await.unwrap();
             // With bytes unread this is a reset, and every write fails from now on.
@@ -101,6 +127,10 @@ mod tests {
             while !socket.left {
                 socket.write_all(b"more").await.unwrap();
             }
+            assert!(!socket.took_nothing(), "some of it was taken before");
+            socket.begin();
+            socket.write_all(b"again").await.unwrap();
+            assert!(socket.took_nothing());
             socket.flush().await.unwrap();
             let mut heard = [0; 2];
             socket.read_exact(&mut heard).await.unwrap();

@@ -5,6 +5,7 @@ mod body;
 mod connect;
 mod forwarded;
 mod headers;
+mod http1;
 pub mod identity;
 mod last_word;
 mod pace;
@@ -14,23 +15,23 @@ pub mod tls;
 pub mod upstream;
 mod whole;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::Response;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
 pub use self::headers::strip_answer;
+use self::http1::{Failure, Head, Sending};
 use self::pool::{Lent, Pool};
+use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::upstream::{Upstream, UpstreamId};
 pub use self::whole::Gatherer;
@@ -91,13 +92,13 @@ impl Forwarder {
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
         let door = &self.doors[id.0];
         let turn = door.next(self.deadlines.now());
-        let mut request = request::prepare(*parts, body, way, passage, admission)?;
-        request::address(&mut request, way.upstream, &way.upstream.endpoints[turn]);
-        let mut request = Some(request);
+        let mut errand = Errand::new(parts, way, passage, admission, &body)?;
+        let mut sending = Sending::new(body, &upload);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);
-            match attempt(lent, &mut request, &upload).await {
-                Ok((answer, lent)) => return relay(answer, lent, upload, timeouts.idle),
+            let endpoint = &way.upstream.endpoints[turn];
+            match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
+                Ok(head) => return Ok(relay(head, lent, sending, upload, timeouts.idle)),
                 // The upstream had closed it before it took anything: nothing was sent, so the request may be sent
                 // once more, on a connection of its own.
                 Err(Failure::NeverSent) if upload.failure().is_none() => {}
@@ -106,11 +107,9 @@ impl Forwarder {
         }
         // Boxed: rare, and large; a request that finds a connection does not carry its size.
         let (lent, turn) = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
-        if let Some(request) = &mut request {
-            request::address(request, way.upstream, &way.upstream.endpoints[turn]);
-        }
-        match attempt(lent, &mut request, &upload).await {
-            Ok((answer, lent)) => relay(answer, lent, upload, timeouts.idle),
+        let endpoint = &way.upstream.endpoints[turn];
+        match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
+            Ok(head) => Ok(relay(head, lent, sending, upload, timeouts.idle)),
             Err(failure) => Err(failure.refusal(&upload)),
         }
     }
@@ -133,7 +132,9 @@ impl Forwarder {
                 Poll::Pending => opening.as_mut().poll(context).map(Some),
             });
             match opened.await {
-                Some(Ok(sender)) => return Ok((Lent::new(sender, &door.pools[turn]), turn)),
+                Some(Ok(connection)) => {
+                    return Ok((Lent::new(Rc::new(RefCell::new(connection)), &door.pools[turn]), turn));
+                }
                 Some(Err(error)) => {
                     tracing::warn!(upstream = %upstream.name, endpoint = turn, %error, "no connection to the upstream");
                     door.rest[turn].set(Some(self.deadlines.now() + REST));
@@ -160,16 +161,6 @@ impl Door {
     }
 }
 
-/// Why an attempt brought no answer.
-enum Failure {
-    /// The upstream has not seen a byte of it, and the request is back where it was.
-    NeverSent,
-    /// It may have seen some.
-    Sent(&'static str),
-    /// Somebody took too long.
-    Late,
-}
-
 impl Failure {
     fn refusal(self, upload: &Upload) -> Refusal {
         let (cause, detail) = match (self, upload.failure()) {
@@ -182,43 +173,6 @@ impl Failure {
     }
 }
 
-/// Sends the request on one connection. It is taken only when it is sent, and put back if it never was.
-async fn attempt(
-    mut lent: Lent,
-    request: &mut Option<Request<Outgoing>>,
-    upload: &Upload,
-) -> Result<(Response<Incoming>, Lent), Failure> {
-    upload.await_response();
-    let ready = poll_fn(|context| match lent.sender().poll_ready(context) {
-        Poll::Ready(ready) => Poll::Ready(Some(ready.is_ok())),
-        Poll::Pending => upload.deadline.poll(context).map(|()| None),
-    });
-    match ready.await {
-        None => return Err(Failure::Late),
-        Some(false) => return Err(Failure::NeverSent),
-        Some(true) => {}
-    }
-    let taken = request.take().expect("a request is sent once, or put back");
-    let mut sending = pin!(lent.sender().try_send_request(taken));
-    let answered = poll_fn(|context| match sending.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => upload.deadline.poll(context).map(|()| None),
-    });
-    match answered.await {
-        None => Err(Failure::Late),
-        Some(Ok(answer)) => Ok((answer, lent)),
-        Some(Err(mut error)) => {
-            *request = error.take_message();
-            Err(match error.error() {
-                _ if request.is_some() => Failure::NeverSent,
-                error if error.is_parse() => Failure::Sent("the upstream's answer is not HTTP"),
-                error if error.is_incomplete_message() => Failure::Sent("the upstream broke off before its answer"),
-                _ => Failure::Sent("the connection to the upstream broke"),
-            })
-        }
-    }
-}
-
 impl Refusal {
     /// Ends the connection if the request's body was not read to its end.
     fn closing_if(self, upload: &Upload) -> Self {
@@ -226,39 +180,18 @@ impl Refusal {
     }
 }
 
-fn relay(
-    answer: Response<Incoming>,
-    lent: Lent,
-    upload: Rc<Upload>,
-    idle: Duration,
-) -> Result<Response<Body>, Refusal> {
+/// Hands the answer on. Its version is each hop's own: an upstream's HTTP/1.0 would cost the caller chunks and its
+/// connection.
+fn relay(head: Head, lent: Lent, sending: Sending, upload: Rc<Upload>, idle: Duration) -> Response<Body> {
     upload.answered();
-    let (mut parts, incoming) = answer.into_parts();
-    // The version is each hop's own: an upstream's HTTP/1.0 would cost the caller chunks and its connection.
-    parts.version = Version::HTTP_11;
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Refusal::new(Cause::UpstreamFailed, "the upstream switched protocols unasked").closing_if(&upload));
+    http1::go_on(lent.connection(), sending);
+    let Head { status, reason, fields, decoder, .. } = head;
+    let relayed = Relayed { decoder, lent: Some(lent), upload, idle, waiting: false };
+    let mut answer = Response::new(Body::relayed(relayed));
+    *answer.status_mut() = status;
+    *answer.headers_mut() = fields;
+    if let Some(reason) = reason {
+        answer.extensions_mut().insert(reason);
     }
-    if !is_framed_once(&parts.headers) {
-        return Err(
-            Refusal::new(Cause::UpstreamFailed, "the upstream's answer has a doubtful framing").closing_if(&upload)
-        );
-    }
-    let relayed = Relayed { incoming, lent: Some(lent), upload, idle, waiting: false };
-    Ok(Response::from_parts(parts, Body::relayed(relayed)))
-}
-
-/// Whether there is at most one framing, and one that everybody reads alike: a number, or `chunked` by itself. Whichever
-/// of two we believe, somebody behind us may believe the other; and a coding below `chunked` would be taken for content,
-/// since `Transfer-Encoding` ends here.
-fn is_framed_once(headers: &HeaderMap) -> bool {
-    let mut framings = headers.get_all(CONTENT_LENGTH).iter().chain(headers.get_all(TRANSFER_ENCODING));
-    let Some(framing) = framings.next() else { return true };
-    let framing = framing.as_bytes();
-    let good = if headers.contains_key(CONTENT_LENGTH) {
-        !framing.is_empty() && framing.iter().all(u8::is_ascii_digit)
-    } else {
-        framing.eq_ignore_ascii_case(b"chunked")
-    };
-    good && framings.next().is_none()
+    answer
 }

@@ -1,14 +1,11 @@
 //! A worker's own connections to one endpoint: the last one used is the first one taken, so that the rest can age.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-
 use crate::deadline::Deadlines;
-use crate::forward::body::Outgoing;
+use crate::forward::http1::Connection;
 
 /// Idle connections to one endpoint.
 #[derive(Debug)]
@@ -19,15 +16,10 @@ pub(super) struct Pool {
     most: usize,
 }
 
+#[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Outgoing>,
+    connection: Rc<RefCell<Connection>>,
     since: Instant,
-}
-
-impl fmt::Debug for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idle").field("since", &self.since).finish_non_exhaustive()
-    }
 }
 
 impl Pool {
@@ -36,18 +28,18 @@ impl Pool {
         Rc::new(Self { deadlines, idle: RefCell::default(), keep, most })
     }
 
-    /// Takes the connection that was used last and is still open.
-    pub(super) fn take(&self) -> Option<SendRequest<Outgoing>> {
+    /// Takes the connection that was used last and is still open. Nobody watches them: each is asked when it is due.
+    pub(super) fn take(&self) -> Option<Rc<RefCell<Connection>>> {
         let mut idle = self.idle.borrow_mut();
         let now = self.deadlines.now();
-        while let Some(Idle { sender, since }) = idle.pop() {
+        while let Some(Idle { connection, since }) = idle.pop() {
             if now.saturating_duration_since(since) >= self.keep {
                 // Everything below it is older still.
                 idle.clear();
                 return None;
             }
-            if !sender.is_closed() {
-                return Some(sender);
+            if connection.borrow_mut().is_open() {
+                return Some(connection);
             }
         }
         None
@@ -56,43 +48,47 @@ impl Pool {
     /// Drops what has aged or was closed by the upstream.
     pub(super) fn sweep(&self) {
         let now = self.deadlines.now();
-        self.idle
-            .borrow_mut()
-            .retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < self.keep);
+        self.idle.borrow_mut().retain(|idle| {
+            now.saturating_duration_since(idle.since) < self.keep && idle.connection.borrow_mut().is_open()
+        });
     }
 
-    fn give_back(&self, sender: SendRequest<Outgoing>) {
+    fn give_back(&self, connection: Rc<RefCell<Connection>>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.most && !sender.is_closed() {
-            idle.push(Idle { sender, since: self.deadlines.now() });
+        if idle.len() < self.most {
+            connection.borrow_mut().rest();
+            idle.push(Idle { connection, since: self.deadlines.now() });
         }
     }
 }
 
-/// A connection on loan to one request.
+/// A connection on loan to one request. Dropped before its answer has ended, it is closed.
+#[derive(Debug)]
 pub(super) struct Lent {
-    sender: SendRequest<Outgoing>,
+    connection: Rc<RefCell<Connection>>,
     pool: Rc<Pool>,
 }
 
 impl Lent {
-    pub(super) fn new(sender: SendRequest<Outgoing>, pool: &Rc<Pool>) -> Self {
-        Self { sender, pool: Rc::clone(pool) }
+    pub(super) fn new(connection: Rc<RefCell<Connection>>, pool: &Rc<Pool>) -> Self {
+        Self { connection, pool: Rc::clone(pool) }
     }
 
     /// The connection.
-    pub(super) fn sender(&mut self) -> &mut SendRequest<Outgoing> {
-        &mut self.sender
+    pub(super) fn connection(&self) -> &Rc<RefCell<Connection>> {
+        &self.connection
     }
 
-    /// Puts it back; to be called only when both directions have ended on it.
-    pub(super) fn give_back(self) {
-        self.pool.give_back(self.sender);
-    }
-}
-
-impl fmt::Debug for Lent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lent")
+    /// The answer has ended: puts the connection back, if it may be used again. `taken` says that nothing more comes from
+    /// the caller.
+    pub(super) fn give_back(self, taken: bool) {
+        let reusable = {
+            let mut connection = self.connection.borrow_mut();
+            connection.answer_ended(true);
+            connection.is_reusable()
+        };
+        if reusable && taken {
+            self.pool.give_back(self.connection);
+        }
     }
 }

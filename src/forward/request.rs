@@ -1,14 +1,18 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRAILER, TRANSFER_ENCODING};
+use std::io::Write as _;
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use hyper::body::Body as _;
 
 use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
+use crate::forward::headers::Filter;
+use crate::forward::http1::{Encoding, digits, field, line};
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
@@ -17,9 +21,6 @@ use crate::scheme::Places;
 
 /// The request id, towards the upstream and the caller.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The most fields that vidgate adds to a request.
-const ADDED: usize = 12;
 
 /// How a route sends its requests.
 #[derive(Clone, Copy, Debug)]
@@ -53,93 +54,6 @@ pub struct Passage<'a> {
     pub id: &'a HeaderValue,
 }
 
-/// Turns a received request into the one that is sent.
-pub(super) fn prepare(
-    parts: Parts,
-    body: Outgoing,
-    way: Way<'_>,
-    passage: &Passage<'_>,
-    admission: &Admission,
-) -> Result<Request<Outgoing>, Refusal> {
-    let Parts { method, uri, version, headers: mut fields, .. } = parts;
-    if version == Version::HTTP_2 {
-        as_http1(&mut fields, &uri);
-    }
-    // The order matters. What the hop before named in `Connection` goes first, so that it cannot name what is added
-    // below; then what no caller may say of themselves; only then is anything added.
-    headers::strip_request(&mut fields, way.underscored, passage.trusted);
-    let query = replace_credential(&mut fields, uri.query(), way);
-    let target = target(uri, passage.path.as_deref(), query.as_deref())?;
-    let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted: passage.trusted };
-    // Room for all that is added below, so that the map grows once.
-    fields.reserve(ADDED);
-    forwarded::write(&mut fields, origin);
-    identity::write(&mut fields, admission);
-    fields.insert(REQUEST_ID, passage.id.clone());
-    if let Some(length) = body.whole_length() {
-        // Whatever its framing was on the way here. Its trailers are gone, and are no longer announced.
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        fields.remove(TRAILER);
-    }
-    frame(&mut fields, &method, body.is_end_stream());
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = target;
-    *request.headers_mut() = fields;
-    Ok(request)
-}
-
-/// Says how the body is framed where the fields do not: hyper takes the methods that rarely have one (GET, DELETE, …) to
-/// have none, and RFC 9110 §8.6 wants a length of 0 said where a body would be expected.
-fn frame(fields: &mut HeaderMap, method: &Method, empty: bool) {
-    if fields.contains_key(CONTENT_LENGTH) {
-        return;
-    }
-    if !empty {
-        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    } else if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-}
-
-/// Names the endpoint in `Host` where the upstream asks for it. May be said again for another endpoint.
-pub(super) fn address(request: &mut Request<Outgoing>, upstream: &Upstream, endpoint: &Endpoint) {
-    let host = match upstream.host {
-        HostPolicy::Preserve if request.headers().contains_key(HOST) => return,
-        HostPolicy::Preserve | HostPolicy::Endpoint => endpoint.authority.clone(),
-    };
-    request.headers_mut().insert(HOST, host);
-}
-
-/// What HTTP/2 says otherwise: the host in `:authority`, and cookies in several fields (RFC 9113 §8.2.3).
-fn as_http1(fields: &mut HeaderMap, uri: &Uri) {
-    if let Some(authority) = uri.authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        fields.insert(HOST, host);
-    }
-    if fields.get_all(COOKIE).iter().nth(1).is_some() {
-        let crumbs: Vec<_> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-            fields.insert(COOKIE, cookie);
-        }
-    }
-}
-
-/// Takes the caller's credential out of every place, or leaves it; says the query where that changed it.
-fn replace_credential(fields: &mut HeaderMap, query: Option<&str>, way: Way<'_>) -> Option<String> {
-    if way.credential == CredentialPolicy::Keep {
-        return None;
-    }
-    let query = without_credential(fields, query, way.places);
-    if way.credential == CredentialPolicy::Translate
-        && let Some((name, value)) = &way.upstream.credential
-    {
-        fields.insert(name, value.clone());
-    }
-    query
-}
-
 /// Takes the caller's credential out of every place; says the query where that changed it.
 pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &Places) -> Option<String> {
     for name in &places.headers {
@@ -148,20 +62,178 @@ pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &
     headers::strip_query(query?, &places.query)
 }
 
-/// The target in origin form: the canonical path, and the query without the credential.
-fn target(uri: Uri, path: Option<&str>, query: Option<&str>) -> Result<Uri, Refusal> {
-    if path.is_none() && query.is_none() && uri.authority().is_none() {
-        return Ok(uri);
+/// A received request, to be said to an upstream as often as it takes.
+#[derive(Debug)]
+pub(super) struct Errand<'a> {
+    parts: Box<Parts>,
+    way: Way<'a>,
+    passage: &'a Passage<'a>,
+    admission: &'a Admission,
+    /// The query, where it is another without the credential.
+    query: Option<String>,
+    /// How long the body is; `None` is not known before its end.
+    length: Option<u64>,
+    /// Who says that length.
+    said: Said,
+}
+
+/// Who says how long a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Caller,
+    /// The body was read to its end before, whatever its framing was on the way here. Its trailers are gone, and are no
+    /// longer announced.
+    House,
+    Nobody,
+}
+
+impl<'a> Errand<'a> {
+    /// Settles what is the same for every endpoint.
+    pub(super) fn new(
+        parts: Box<Parts>,
+        way: Way<'a>,
+        passage: &'a Passage<'a>,
+        admission: &'a Admission,
+        body: &Outgoing,
+    ) -> Result<Self, Refusal> {
+        let keeps = way.credential == CredentialPolicy::Keep;
+        let query =
+            parts.uri.query().filter(|_| !keeps).and_then(|query| headers::strip_query(query, &way.places.query));
+        let empty = body.is_end_stream();
+        let (length, said) = match (body.whole_length(), parts.headers.get(CONTENT_LENGTH)) {
+            (Some(length), _) => (Some(length as u64), Said::House),
+            (None, Some(said)) => {
+                let length = digits(said.as_bytes()).filter(|length| !empty || *length == 0);
+                let length = length.ok_or_else(|| Refusal::malformed("a length that is none, or of no body"))?;
+                (Some(length), Said::Caller)
+            }
+            (None, None) => (empty.then_some(0), Said::Nobody),
+        };
+        let errand = Self { parts, way, passage, admission, query, length, said };
+        // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
+        let (path, query) = errand.target();
+        if !path.starts_with('/')
+            || !path.bytes().chain(query.unwrap_or("").bytes()).all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(Refusal::new(Cause::Internal, "the target to be sent is none").closing());
+        }
+        Ok(errand)
     }
-    let path = path.unwrap_or_else(|| uri.path());
-    // A query that was empty from the start keeps its question mark; one that became empty does not.
-    let query = query.map_or_else(|| uri.query(), |rest| Some(rest).filter(|rest| !rest.is_empty()));
-    let mut target = String::with_capacity(path.len() + 1 + query.map_or(0, str::len));
-    target.push_str(path);
-    if let Some(query) = query {
-        target.push('?');
-        target.push_str(query);
+
+    /// Writes the whole head, its empty line included.
+    pub(super) fn write(&self, endpoint: &Endpoint, text: &mut Vec<u8>) {
+        let Parts { method, uri, version, headers, .. } = &*self.parts;
+        let Self { way, passage, .. } = self;
+        let (path, query) = self.target();
+        for part in [method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        let host = match uri.authority().filter(|_| *version == Version::HTTP_2) {
+            // HTTP/2 says the host in `:authority` (RFC 9113 §8.3.1).
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => headers.get(HOST).cloned(),
+        };
+        field(text, &HOST, self.host(host.as_ref(), endpoint));
+        self.pass_on(text);
+        // Only behind what the caller says, so that nothing of it can be named in `Connection` and taken away again.
+        let (version, trusted) = (*version, passage.trusted);
+        let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted };
+        forwarded::write(text, headers, host.as_ref(), origin);
+        identity::write(text, self.admission);
+        if way.credential == CredentialPolicy::Translate
+            && let Some((name, value)) = &way.upstream.credential
+        {
+            field(text, name, value);
+        }
+        field(text, &REQUEST_ID, passage.id);
+        self.frame(text);
+        text.extend_from_slice(b"\r\n");
     }
-    // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
-    target.try_into().map_err(|_| Refusal::new(Cause::Internal, "the target to be sent is none").closing())
+
+    /// Writes the caller's own fields, without those that are written anew.
+    fn pass_on(&self, text: &mut Vec<u8>) {
+        let (headers, way) = (&self.parts.headers, &self.way);
+        let places = if way.credential == CredentialPolicy::Keep { &[][..] } else { &way.places.headers };
+        let translated = way.upstream.credential.as_ref().filter(|_| way.credential == CredentialPolicy::Translate);
+        let filter = Filter::new(headers, way.underscored, self.passage.trusted, places);
+        let (mut crumbs, mut trailers) = (false, false);
+        for (name, value) in headers {
+            if *name == CONTENT_LENGTH {
+                // Whatever else is said of it: the body follows it.
+                if self.said == Said::Caller {
+                    field(text, name, value);
+                }
+            } else if *name == TE {
+                trailers |= headers::wants_trailers(value);
+            } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
+                // Written anew.
+            } else if *name == TRAILER && self.said == Said::House {
+                // There are none.
+            } else if !filter.passes(name) || translated.is_some_and(|(own, _)| own == name) {
+                // Kept back.
+            } else if *name == COOKIE && self.parts.version == Version::HTTP_2 {
+                // HTTP/2 may say them in several fields (RFC 9113 §8.2.3).
+                if !std::mem::replace(&mut crumbs, true) {
+                    let crumbs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+                    line(text, COOKIE.as_str(), &crumbs.join(&b"; "[..]));
+                }
+            } else {
+                field(text, name, value);
+            }
+        }
+        if trailers {
+            text.extend_from_slice(b"te: trailers\r\n");
+        }
+    }
+
+    /// Says how the body is framed where the caller's own field does not. RFC 9110 §8.6 wants a length of 0 said where a
+    /// body would be expected.
+    fn frame(&self, text: &mut Vec<u8>) {
+        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method);
+        match (self.length, self.said) {
+            (None, _) => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            (Some(length), Said::House) => {
+                write!(text, "content-length: {length}\r\n").expect("memory takes every write");
+            }
+            (Some(_), Said::Nobody) if expected => text.extend_from_slice(b"content-length: 0\r\n"),
+            (Some(_), Said::Nobody | Said::Caller) => {}
+        }
+    }
+
+    /// The `Host` that the upstream asks for.
+    fn host<'h>(&self, received: Option<&'h HeaderValue>, endpoint: &'h Endpoint) -> &'h HeaderValue {
+        match (self.way.upstream.host, received) {
+            (HostPolicy::Preserve, Some(host)) => host,
+            (HostPolicy::Preserve | HostPolicy::Endpoint, _) => &endpoint.authority,
+        }
+    }
+
+    /// Path and query in origin form: the canonical path, and the query without the credential.
+    fn target(&self) -> (&str, Option<&str>) {
+        let path = self.passage.path.as_deref().unwrap_or_else(|| self.parts.uri.path());
+        // A query that was empty from the start keeps its question mark; one that became empty does not.
+        let query = match &self.query {
+            Some(rest) => Some(rest.as_str()).filter(|rest| !rest.is_empty()),
+            None => self.parts.uri.query(),
+        };
+        (path, query)
+    }
+
+    /// What the body is put into.
+    pub(super) fn encoding(&self) -> Encoding {
+        match self.length {
+            Some(length) => Encoding::Length(length),
+            None => Encoding::Chunked(headers::announced_trailers(&self.parts.headers)),
+        }
+    }
+
+    /// Whether only the head of the answer comes.
+    pub(super) fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
+    }
+
+    /// The map of the fields: not needed again once the request is on its way.
+    pub(super) fn fields(&mut self) -> &mut HeaderMap {
+        &mut self.parts.headers
+    }
 }

@@ -2,6 +2,7 @@
 //! what a token means is the business of the scheme that owns the word.
 
 use http::header::AUTHORIZATION;
+use memchr::memchr;
 
 use crate::edge::head::Head;
 use crate::refusal::Reason;
@@ -49,7 +50,7 @@ fn field<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Rejection> {
 
 /// Whether an intermediary has joined two fields with a comma (RFC 9110 §5.3), which it must not do with this one.
 fn joined(field: &[u8]) -> bool {
-    if !field.contains(&b',') {
+    if memchr(b',', field).is_none() {
         return false;
     }
     let (mut quoted, mut escaped) = (false, false);

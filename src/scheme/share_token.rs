@@ -36,12 +36,7 @@ impl Form {
         }
         let mut parts = text.split(|&byte| byte == b'.');
         let (word, payload, time, mac) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if word != b"share"
-            || payload.is_empty()
-            || !payload.iter().all(|&byte| is_base64url(byte))
-            || !is_mac(mac)
-            || parts.next().is_some()
-        {
+        if word != b"share" || payload.is_empty() || !is_base64url(payload) || !is_mac(mac) || parts.next().is_some() {
             return None;
         }
         let t = time.iter().position(|&byte| byte == b't')?;
@@ -62,11 +57,19 @@ impl Form {
 /// Whether this is how 20 bytes are written: the last character has two bits to spare, which are zero.
 fn is_mac(text: &[u8]) -> bool {
     let Some((last, rest)) = text.split_last() else { return false };
-    text.len() == MAC_TEXT && rest.iter().all(|&byte| is_base64url(byte)) && b"AEIMQUYcgkosw048".contains(last)
+    text.len() == MAC_TEXT && is_base64url(rest) && b"AEIMQUYcgkosw048".contains(last)
 }
 
-fn is_base64url(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+/// RFC 4648 §5. Without a branch for each byte, several are looked at in one instruction.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, and then it is one byte after the other"
+)]
+fn is_base64url(text: &[u8]) -> bool {
+    let own = |byte: u8| {
+        ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10) | (byte == b'-') | (byte == b'_')
+    };
+    text.iter().fold(true, |good, &byte| good & own(byte))
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -167,6 +170,8 @@ mod tests {
     fn another_form_is_not_a_share_token() {
         for (what, from, to) in [
             ("another word", "share.", "Share."),
+            ("a letter beyond ASCII in the payload", "eyJz", "ey\u{e9}z"),
+            ("a bracket in the payload", "eyJz", "ey[z"),
             ("no word", "share.", ""),
             ("no payload", "eyJzaSI6IDIzNTYzOX0", ""),
             ("a payload of another alphabet", "eyJz", "ey+z"),

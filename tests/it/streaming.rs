@@ -180,6 +180,32 @@ fn an_upstream_that_answers_early_and_reads_on_loses_nothing() {
 }
 
 #[test]
+fn an_early_answer_on_a_kept_connection_goes_on_beside_its_upload() {
+    let played = Played::start();
+    let gateway = TestGateway::open(&played.upstream);
+    let mut wire = gateway.connect();
+    wire.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (mut peer, _) = played.next_head();
+    peer.say(OK);
+    assert_eq!(wire.answer().text(), "ok");
+    for _ in 0..2 {
+        wire.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+        assert_eq!(peer.head().target, "/2");
+        assert_eq!(peer.take_text(5), "hello");
+        peer.say("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n");
+        assert_eq!(wire.head().status, 200);
+        peer.say("half");
+        assert_eq!(wire.take(4), b"half");
+        wire.send("world");
+        assert_eq!(peer.take_text(5), "world");
+        // Both have ended: the connection is good for the next one.
+        peer.say("done");
+        assert_eq!(wire.take(4), b"done");
+    }
+    assert!(played.is_left_alone());
+}
+
+#[test]
 fn a_caller_who_leaves_takes_the_request_back() {
     for (what, request, answer) in [
         ("before the head", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),

@@ -1,6 +1,8 @@
 //! The JSON of an access token as VXG writes it, read in one pass: a flat object of plain strings and whole numbers.
 //! Anything else is left to `outer`, which reads the whole of JSON: this one never decides that a token is wrong.
 
+use memchr::memchr;
+
 use super::{LONGEST_CLAIM, Parts, Span};
 
 /// More digits might not fit into 64 bits.
@@ -8,6 +10,9 @@ const MOST_DIGITS: usize = 19;
 
 /// Where the parts of a token stand in `json`. `None`: it is not as plain as that, or something is missing.
 pub(super) fn read(json: &[u8]) -> Option<Parts> {
+    if !is_plain(json) {
+        return None;
+    }
     let mut reader = Reader { text: json, at: 0 };
     let (mut token, mut camera, mut access) = (None, None, None);
     reader.symbol(b'{')?;
@@ -58,16 +63,15 @@ enum Value {
     Words,
 }
 
-/// What stands in a string for itself: ASCII but for control characters, quotes and backslashes.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x80 {
-        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    plain
-};
+/// Whether each byte stands for itself: ASCII without control characters and backslashes, so that a string ends at the next
+/// quote. Without a branch for each byte, several are looked at in one instruction.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, and then it is one byte after the other"
+)]
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, &byte| plain & (0x20..0x80).contains(&byte) & (byte != b'\\'))
+}
 
 struct Reader<'a> {
     text: &'a [u8],
@@ -75,12 +79,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The next byte that is no white space (RFC 8259 §2).
+    /// The next byte that is no white space (RFC 8259 §2); of that, only blanks are plain.
     fn next(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.get(self.at)?;
             self.at += 1;
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            if byte != b' ' {
                 return Some(byte);
             }
         }
@@ -96,11 +100,10 @@ impl Reader<'_> {
 
     /// The rest of a string whose first quote was read.
     fn string(&mut self) -> Option<Span> {
-        let rest = &self.text[self.at..];
-        let length = rest.iter().position(|&byte| !PLAIN[usize::from(byte)])?;
+        let length = memchr(b'"', &self.text[self.at..])?;
         let found = Span { from: self.at, to: self.at + length };
         self.at = found.to + 1;
-        (rest[length] == b'"').then_some(found)
+        Some(found)
     }
 
     fn value(&mut self) -> Option<Value> {
@@ -177,7 +180,7 @@ mod tests {
                 found("share.a", Some("248527"), Some("all")),
             ),
             (r#"{"token": "share.a", "api": "web.example"}"#, found("share.a", None, None)),
-            ("\t{\"token\"\n:\r\"a\",\"camid\":\"07\"} ", found("a", Some("07"), None)),
+            (r#" { "token"  : "a" ,"camid":"07"} "#, found("a", Some("07"), None)),
             (r#"{"access":["watch"],"x":["live","play",""],"token":"a"}"#, found("a", None, Some("watch"))),
             (r#"{"access":"live play","token":"a","camid":0}"#, found("a", Some("0"), Some("live play"))),
         ] {
@@ -192,6 +195,8 @@ mod tests {
             (r#"{"token":"\u0061"}"#, Some(found("a", None, None))),
             (r#"{"\u0074oken":"a"}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":{}}"#, Some(found("a", None, None))),
+            ("\t{\"token\"\n:\r\"a\"}", Some(found("a", None, None))),
+            ("{\"token\":\"a\n\"}", None),
             (r#"{"token":"a","x":null,"camid":null}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":-1,"y":1e3,"z":1.5}"#, Some(found("a", None, None))),
             (r#"{"token":"a","x":"é"}"#, Some(found("a", None, None))),
