@@ -66,14 +66,19 @@ quota = "100000/hour"
 per = "account"
 "#;
 
-struct Ground {
-    gateway: TestGateway,
-    upstream: Upstream,
+pub struct Ground {
+    pub gateway: TestGateway,
+    pub upstream: Upstream,
     _folder: tempfile::TempDir,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same with more routes.
+    pub fn with(more: &str) -> Self {
         let (folder, key, upstream) = (tempfile::tempdir().expect("a folder"), MasterKey::random(), Upstream::start());
         std::fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
         let settings = Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 };
@@ -91,14 +96,14 @@ impl Ground {
         }
         drop(store);
         let toml = format!(
-            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{ROUTES}",
+            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{ROUTES}{more}",
             upstream.address()
         );
         Self { gateway: TestGateway::start_in(&toml, folder.path(), 2), upstream, _folder: folder }
     }
 
     /// Asks with an `Authorization` field.
-    fn ask(&self, method: &str, target: &str, authorization: &str, body: Option<&Value>) -> Answer {
+    pub fn ask(&self, method: &str, target: &str, authorization: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string);
         let typed = body.as_ref().map_or_else(String::new, |body| {
             format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
@@ -108,7 +113,7 @@ impl Ground {
     }
 
     /// Asks as `acme`, and says the status and the body.
-    fn acme(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    pub fn acme(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
         read(&self.ask(method, target, "LKey acme", (!body.is_null()).then_some(body)))
     }
 
@@ -140,7 +145,7 @@ fn outer(token: &Value) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-const CHANNELS: &str = "/api/v3/channels/";
+pub const CHANNELS: &str = "/api/v3/channels/";
 
 #[test]
 fn a_camera_lives_from_post_to_delete_and_its_tokens_open_the_upstream() {
