@@ -19,6 +19,7 @@ const ROUTES: &str = r#"
 [scheme.camera.acc]
 [scheme.api.basic]
 tls_only = false
+[scheme.page.key]
 
 [store]
 path = "vidgate.redb"
@@ -56,7 +57,8 @@ dialect = "vxg"
 [[route]]
 name = "usage"
 path = "/account/usage"
-authenticate = "api"
+authenticate = "api or page or camera"
+scope = { read = ["client", "all"] }
 endpoint = "usage"
 limits = ["hourly"]
 dialect = "message"
@@ -402,13 +404,19 @@ fn customers_see_their_own_terms_and_nobody_elses() {
     );
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET,HEAD")));
     assert_eq!(ground.ask("GET", "/account/usage", "Basic bm9ib2R5Onh4", None).status, 401);
+    // What is public, and what the customer hands out, shows nothing of the customer.
+    let mut page = ground.gateway.connect();
+    assert_eq!(page.ask("GET /account/usage?apiKey=acme-api HTTP/1.1\r\nHost: a\r\n\r\n").status, 403);
+    let (_, camera) = ground.acme("POST", CHANNELS, &json!({}));
+    let token = format!("Acc {}", camera["access_tokens"]["all"].as_str().expect("a token"));
+    assert_eq!(ground.ask("GET", "/account/usage", &token, None).status, 403);
 }
 
 #[test]
 fn a_route_to_an_endpoint_is_checked_at_the_start() {
     let check = |route: &str| {
         let toml = format!(
-            "[listener.public]\naddress = \"127.0.0.1:0\"\n[scheme.license.lkey]\n[scheme.office.ip]\nnetworks = \
+            "[listener.public]\naddress = \"127.0.0.1:0\"\n[scheme.license.lkey]\n[scheme.page.key]\n[scheme.office.ip]\nnetworks = \
              [\"10.0.0.0/8\"]\n[upstream.api]\nendpoints = [\"http://127.0.0.1:1\"]\n[[route]]\nname = \"one\"\n\
              path = \"/\"\n{route}\n"
         );
@@ -423,6 +431,10 @@ fn a_route_to_an_endpoint_is_checked_at_the_start() {
         ("authenticate = \"license\"\nendpoint = \"usage\"\nnot_implemented = true", "a route leads to one place"),
         ("authenticate = \"open\"\nendpoint = \"usage\"", "is for callers who are proven"),
         ("authenticate = \"office\"\nendpoint = \"usage\"", "ask for a scheme that proves an account"),
+        (
+            "authenticate = \"page\"\nscope = { read = [\"client\"] }\nendpoint = \"usage\"",
+            "ask for a scheme that proves an account",
+        ),
         ("authenticate = \"license\"\nendpoint = \"vxg_users\"", "ask for a scheme that proves `mtls`"),
         ("authenticate = \"license\"\nendpoint = \"usage\"\ncredential = \"keep\"", "leave `credential` out"),
     ] {

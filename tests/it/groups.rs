@@ -53,7 +53,10 @@ fn a_groups_token_opens_v5_for_its_members_until_it_is_changed() {
     let token = &group["token"];
     assert_eq!(ground.status(all, "SI", token), 200);
     assert_eq!(ground.upstream.only().header("x-vidgate-account"), Some("acme"));
-    assert_eq!((ground.status(&member(&inside), "SI", token), ground.status(&member(&outside), "SI", token)), (200, 403));
+    assert_eq!(
+        (ground.status(&member(&inside), "SI", token), ground.status(&member(&outside), "SI", token)),
+        (200, 403)
+    );
     // A group's token is no camera's, nor the other way round; and neither is a licence key.
     assert_eq!(ground.status("/api/v4/live/watch/", "Acc", token), 401);
     assert_eq!(ground.status(all, "SI", &inside["access_tokens"]["all"]), 401);
@@ -61,7 +64,10 @@ fn a_groups_token_opens_v5_for_its_members_until_it_is_changed() {
 
     // Who comes into the group, and who leaves it, does so for the next request.
     assert_eq!(ground.acme("PUT", &one, &json!({ "channels": [outside["id"]] })).0, 200);
-    assert_eq!((ground.status(&member(&inside), "SI", token), ground.status(&member(&outside), "SI", token)), (403, 200));
+    assert_eq!(
+        (ground.status(&member(&inside), "SI", token), ground.status(&member(&outside), "SI", token)),
+        (403, 200)
+    );
 
     let (_, changed) = ground.acme("PUT", &one, &json!({ "token": null }));
     assert_eq!((ground.status(all, "SI", token), ground.status(all, "SI", &changed["token"])), (401, 200));
