@@ -23,6 +23,7 @@ mod house;
 mod http2;
 mod identity;
 mod leaks;
+mod leases;
 mod limits;
 mod lines;
 mod log;
