@@ -41,6 +41,20 @@ impl Caller {
         Err(Refusal::new(Cause::PermissionDenied, "the endpoint is for callers with another credential"))
     }
 
+    /// Refuses whoever comes with what an account hands out or publishes: the token of a camera or a group, or an identifier
+    /// that stands in pages of its own.
+    pub(super) fn must_be_the_customer(&self) -> Result<(), Refusal> {
+        let handed_out = |kind| [Kind::CameraToken, Kind::GroupToken].contains(&kind);
+        let mut kinds = self.principal.credentials().iter().map(|record| record.kind());
+        if self.principal.scheme() == "key" || kinds.all(handed_out) {
+            return Err(Refusal::new(
+                Cause::PermissionDenied,
+                "the endpoint is for customers, with a credential of theirs",
+            ));
+        }
+        Ok(())
+    }
+
     /// The caller for the audit trail: `license_key:main`, `certificate:ops`.
     pub(super) fn actor(&self) -> Actor {
         let subject = self.principal.subject();

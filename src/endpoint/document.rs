@@ -217,8 +217,8 @@ fn instant(text: &str) -> Option<UnixTime> {
 }
 
 /// Refuses a body that is not plain JSON by its own account: a page of somebody else could have a browser send any other
-/// kind with a client certificate of its user.
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+/// kind, or none, with a client certificate of its user.
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let wrong = || Refusal::new(Cause::UnsupportedMediaType, "the body is not JSON by its own account");
     let mut declared = headers.get_all(CONTENT_TYPE).iter();
     let (Some(first), None) = (declared.next(), declared.next()) else { return Err(wrong()) };

@@ -40,7 +40,7 @@ pub struct Entry {
     pub about: &'static str,
     /// Whether it works on the store.
     pub store: bool,
-    /// The kinds of schemes of which a route that leads here asks for one; empty: any that proves an account.
+    /// The kinds of schemes of which a route that leads here asks for one; empty: any that proves a customer.
     pub schemes: &'static [&'static str],
     /// Builds its router, for one worker.
     pub build: fn(&Kit) -> Router,

@@ -68,7 +68,9 @@ impl Stage {
         let mut request = Request::new(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().unwrap();
-        request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        if body.is_some() {
+            request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        }
         request.extensions_mut().insert(self.caller(kind, text));
         let entry = Entry::of_name(endpoint).expect("the endpoint exists");
         let router = self.endpoints.router(entry).unwrap().clone();

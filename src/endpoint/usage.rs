@@ -24,6 +24,7 @@ pub(super) const ENDPOINT: Entry = Entry {
 /// `GET` at whatever path the route has. `quota` is what was agreed upon with the account; `quotas` is where each limit of
 /// the gateway stands for it, this request included if the route counts it.
 async fn show(State(kit): State<Kit>, Extension(caller): Extension<Caller>) -> Result<Response, Refusal> {
+    caller.must_be_the_customer()?;
     let account = caller.account()?;
     let terms = account.terms();
     let terms = terms.as_deref();

@@ -14,7 +14,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, Given};
+use super::document::{Document, Given, check_type};
 use super::house::{House, conflict, refusal};
 use super::page::Query;
 use super::vxg::{id, new_id};
@@ -116,6 +116,8 @@ struct Asked {
 
 impl Asked {
     fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
+        // Also where there is no body: a browser would send that from anywhere.
+        check_type(headers)?;
         let mut document = Document::read(headers, body)?;
         let suid = document.id("suid", 256)?;
         let usrc = document.text("usrc", 1024)?;

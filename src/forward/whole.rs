@@ -1,10 +1,11 @@
 //! Bodies of requests that are read whole before anything is done with them: bounded in size, in pace, and in how many
-//! bytes a worker gathers at once.
+//! bytes of them a worker holds at once, from the first byte until nobody needs the body any more.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -16,26 +17,38 @@ use crate::edge::stage::InFlight;
 use crate::forward::pace::Pace;
 use crate::refusal::{Cause, Refusal};
 
-/// The most bytes of unfinished bodies that a worker holds.
+/// The most bytes of such bodies that a worker holds.
 const ROOM: u64 = 64 << 20;
 
 /// Gathers bodies on one worker.
 #[derive(Debug)]
 pub struct Gatherer {
     deadlines: Rc<Deadlines>,
-    room: Cell<u64>,
+    room: Arc<AtomicU64>,
 }
 
-/// Bytes that were taken of the room, until the body is whole or given up.
-struct Held<'a> {
-    room: &'a Cell<u64>,
+/// Bytes that were taken of the room.
+struct Held {
+    room: Arc<AtomicU64>,
     bytes: u64,
+}
+
+/// A whole body, which gives its room back when the last one who has it lets it go.
+struct Gathered {
+    body: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Gathered {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 impl Gatherer {
     /// Nothing gathered yet.
     pub fn new(deadlines: &Rc<Deadlines>) -> Self {
-        Self { deadlines: Rc::clone(deadlines), room: Cell::new(ROOM) }
+        Self { deadlines: Rc::clone(deadlines), room: Arc::new(AtomicU64::new(ROOM)) }
     }
 
     /// The whole of a body of at most `most` bytes; `piece` is how long the caller may take for each piece. Trailers are
@@ -55,7 +68,7 @@ impl Gatherer {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }
         let mut pace = Pace::new(&self.deadlines, piece, in_flight);
-        let mut held = Held { room: &self.room, bytes: 0 };
+        let mut held = Held { room: Arc::clone(&self.room), bytes: 0 };
         let mut whole = BytesMut::new();
         while let Some(frame) = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
@@ -77,11 +90,11 @@ impl Gatherer {
             }
             held.take(length)?;
             if whole.is_empty() && body.is_end_stream() {
-                return Ok(data);
+                return Ok(held.with(data));
             }
             whole.extend_from_slice(&data);
         }
-        Ok(whole.freeze())
+        Ok(held.with(whole.freeze()))
     }
 }
 
@@ -89,18 +102,23 @@ fn late() -> Refusal {
     Refusal::new(Cause::BodyTimeout, "the body came too slowly")
 }
 
-impl Held<'_> {
+impl Held {
     fn take(&mut self, bytes: u64) -> Result<(), Refusal> {
-        let full = || Refusal::new(Cause::Overloaded, "too many bodies are being read").closing();
-        self.room.set(self.room.get().checked_sub(bytes).ok_or_else(full)?);
+        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
+        taken.map_err(|_| Refusal::new(Cause::Overloaded, "too many bodies are being held").closing())?;
         self.bytes += bytes;
         Ok(())
     }
+
+    /// The whole body, together with its room.
+    fn with(self, body: Bytes) -> Bytes {
+        if body.is_empty() { body } else { Bytes::from_owner(Gathered { body, _held: self }) }
+    }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.room.set(self.room.get() + self.bytes);
+        self.room.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -109,13 +127,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_that_was_taken_is_given_back() {
-        let room = Cell::new(10);
-        let mut held = Held { room: &room, bytes: 0 };
-        held.take(6).unwrap();
-        assert_eq!(held.take(5).unwrap_err().cause, Cause::Overloaded);
-        assert_eq!(room.get(), 4);
-        drop(held);
-        assert_eq!(room.get(), 10);
+    fn a_body_has_its_room_until_the_last_one_lets_it_go() {
+        let room = Arc::new(AtomicU64::new(10));
+        let held = || Held { room: Arc::clone(&room), bytes: 0 };
+        let mut first = held();
+        first.take(6).unwrap();
+        let mut second = held();
+        assert_eq!(second.take(5).unwrap_err().cause, Cause::Overloaded);
+        second.take(1).unwrap();
+        assert_eq!(room.load(Ordering::Relaxed), 3);
+        drop(second);
+        let body = first.with(Bytes::from_static(b"sixsix"));
+        let part = body.slice(2..3);
+        drop(body);
+        assert_eq!((&part[..], room.load(Ordering::Relaxed)), (&b"x"[..], 4));
+        drop(part);
+        assert_eq!(room.load(Ordering::Relaxed), 10);
     }
 }

@@ -57,7 +57,8 @@ impl Bucket {
 
     /// Whether one more fits. Brings the level up to now.
     pub(super) fn check(&mut self, rate: &Rate, now: Moment) -> Verdict {
-        self.level = self.level(rate, now);
+        // Never above the brim, also where it was filled under another rate: nobody waits longer than this one takes.
+        self.level = self.level(rate, now).min(rate.brim());
         // Two workers may look at the clock in one order and come here in the other.
         self.at = self.at.max(now.nanos);
         match (self.level + rate.cost()).checked_sub(rate.brim()) {
@@ -145,6 +146,15 @@ mod tests {
         assert_eq!(ask(&mut bucket, &rate, 5_000_000_000), Verdict::Room);
         assert_eq!(ask(&mut bucket, &rate, 4_999_999_000), Verdict::Full(Duration::from_secs(1)));
         assert_eq!(ask(&mut bucket, &rate, 6_000_000_000), Verdict::Room);
+    }
+
+    #[test]
+    fn a_bucket_that_was_full_under_a_slower_rate_is_full_under_this_one_and_no_more() {
+        let (slow, fast) = (rate(1, Duration::from_hours(1), 5), rate(10, Duration::from_secs(1), 5));
+        let mut bucket = Bucket::default();
+        while ask(&mut bucket, &slow, 0) == Verdict::Room {}
+        assert_eq!(ask(&mut bucket, &fast, 0), Verdict::Full(Duration::from_millis(100)));
+        assert_eq!(ask(&mut bucket, &fast, 100_000_000), Verdict::Room);
     }
 
     #[test]

@@ -372,7 +372,9 @@ impl Ledger for Book {
             window: *window,
             spent: *spent,
         };
-        entries.map(entry).collect()
+        let mut entries: Vec<_> = entries.map(entry).collect();
+        entries.sort_by_key(|entry| entry.window.end);
+        entries
     }
 
     fn settle(&self, entries: Vec<LedgerEntry>) {
@@ -448,4 +450,15 @@ fn a_death_costs_a_block_and_a_good_end_nothing() {
     // Of the hour before, nothing is left.
     clock.advance(Duration::from_hours(1));
     assert_eq!(begin().limits.usage(account, clock.unix())[0].spent, 0);
+}
+
+#[test]
+fn a_clock_that_was_ahead_before_a_restart_forgives_nothing_of_the_present_window() {
+    let (register, book) = (register(), Arc::new(Book::new(Mood::Prompt)));
+    for (start, spent) in [(NOON.0, 10), (NOON.0 + 2 * 3600, 1)] {
+        let window = Period::Hour.window(UnixTime(start));
+        book.put(LedgerEntry { limit: "hourly".into(), key: "account:a".into(), window, spent });
+    }
+    let scene = Scene::new(&[quota("hourly", 10, Per::Account)], Some(book));
+    assert_eq!(refused(scene.ask(&caller(&register, "a"))).cause, Cause::QuotaExceeded);
 }

@@ -33,7 +33,7 @@ pub trait Guard: fmt::Debug {
     /// Hears what came of one credential.
     fn saw(&self, mark: Option<Mark>, outcome: Result<(), Reason>);
 
-    /// Hears whether the request as a whole was proven. A wrong credential counts where nothing else proved the caller,
-    /// and once for each request; one wrong credential too many is refused here as such.
+    /// Hears whether the request as a whole was proven. A wrong credential counts once for each request; where something
+    /// else proved the caller, for its identifier alone. One wrong credential too many is refused here as such.
     fn settle(&self, proven: bool) -> Result<(), Refusal>;
 }

@@ -19,6 +19,7 @@ const ROUTES: &str = r#"
 [scheme.camera.acc]
 [scheme.api.basic]
 tls_only = false
+[scheme.page.key]
 
 [store]
 path = "vidgate.redb"
@@ -56,7 +57,8 @@ dialect = "vxg"
 [[route]]
 name = "usage"
 path = "/account/usage"
-authenticate = "api"
+authenticate = "api or page or camera"
+scope = { read = ["client", "all"] }
 endpoint = "usage"
 limits = ["hourly"]
 dialect = "message"
@@ -66,14 +68,19 @@ quota = "100000/hour"
 per = "account"
 "#;
 
-struct Ground {
-    gateway: TestGateway,
-    upstream: Upstream,
+pub struct Ground {
+    pub gateway: TestGateway,
+    pub upstream: Upstream,
     _folder: tempfile::TempDir,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same with more routes.
+    pub fn with(more: &str) -> Self {
         let (folder, key, upstream) = (tempfile::tempdir().expect("a folder"), MasterKey::random(), Upstream::start());
         std::fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
         let settings = Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 };
@@ -91,14 +98,14 @@ impl Ground {
         }
         drop(store);
         let toml = format!(
-            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{ROUTES}",
+            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{ROUTES}{more}",
             upstream.address()
         );
         Self { gateway: TestGateway::start_in(&toml, folder.path(), 2), upstream, _folder: folder }
     }
 
     /// Asks with an `Authorization` field.
-    fn ask(&self, method: &str, target: &str, authorization: &str, body: Option<&Value>) -> Answer {
+    pub fn ask(&self, method: &str, target: &str, authorization: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string);
         let typed = body.as_ref().map_or_else(String::new, |body| {
             format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
@@ -108,7 +115,7 @@ impl Ground {
     }
 
     /// Asks as `acme`, and says the status and the body.
-    fn acme(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    pub fn acme(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
         read(&self.ask(method, target, "LKey acme", (!body.is_null()).then_some(body)))
     }
 
@@ -140,7 +147,7 @@ fn outer(token: &Value) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-const CHANNELS: &str = "/api/v3/channels/";
+pub const CHANNELS: &str = "/api/v3/channels/";
 
 #[test]
 fn a_camera_lives_from_post_to_delete_and_its_tokens_open_the_upstream() {
@@ -397,13 +404,19 @@ fn customers_see_their_own_terms_and_nobody_elses() {
     );
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET,HEAD")));
     assert_eq!(ground.ask("GET", "/account/usage", "Basic bm9ib2R5Onh4", None).status, 401);
+    // What is public, and what the customer hands out, shows nothing of the customer.
+    let mut page = ground.gateway.connect();
+    assert_eq!(page.ask("GET /account/usage?apiKey=acme-api HTTP/1.1\r\nHost: a\r\n\r\n").status, 403);
+    let (_, camera) = ground.acme("POST", CHANNELS, &json!({}));
+    let token = format!("Acc {}", camera["access_tokens"]["all"].as_str().expect("a token"));
+    assert_eq!(ground.ask("GET", "/account/usage", &token, None).status, 403);
 }
 
 #[test]
 fn a_route_to_an_endpoint_is_checked_at_the_start() {
     let check = |route: &str| {
         let toml = format!(
-            "[listener.public]\naddress = \"127.0.0.1:0\"\n[scheme.license.lkey]\n[scheme.office.ip]\nnetworks = \
+            "[listener.public]\naddress = \"127.0.0.1:0\"\n[scheme.license.lkey]\n[scheme.page.key]\n[scheme.office.ip]\nnetworks = \
              [\"10.0.0.0/8\"]\n[upstream.api]\nendpoints = [\"http://127.0.0.1:1\"]\n[[route]]\nname = \"one\"\n\
              path = \"/\"\n{route}\n"
         );
@@ -418,6 +431,10 @@ fn a_route_to_an_endpoint_is_checked_at_the_start() {
         ("authenticate = \"license\"\nendpoint = \"usage\"\nnot_implemented = true", "a route leads to one place"),
         ("authenticate = \"open\"\nendpoint = \"usage\"", "is for callers who are proven"),
         ("authenticate = \"office\"\nendpoint = \"usage\"", "ask for a scheme that proves an account"),
+        (
+            "authenticate = \"page\"\nscope = { read = [\"client\"] }\nendpoint = \"usage\"",
+            "ask for a scheme that proves an account",
+        ),
         ("authenticate = \"license\"\nendpoint = \"vxg_users\"", "ask for a scheme that proves `mtls`"),
         ("authenticate = \"license\"\nendpoint = \"usage\"\ncredential = \"keep\"", "leave `credential` out"),
     ] {

@@ -172,6 +172,10 @@ fn what_another_credential_proves_is_no_failure() {
     for _ in 0..5 {
         assert_eq!(house.ask(&proven, HERE, WRONG).status, 200);
     }
+    assert_eq!(house.status(HERE, OTHER), 200, "the address is let in");
+    assert_eq!(house.status(HERE, RIGHT), 429, "and the identifier was guessed at often enough");
+    assert_eq!(house.ask(&proven, HERE, RIGHT).header("ratelimit"), None);
+    house.wait(1);
     assert_eq!(house.status(HERE, RIGHT), 200);
     // Two wrong ones in one request are one failure.
     let wrong = format!("/either?token={}", INNER.replace("4NuL", "5NuL"));

@@ -21,7 +21,7 @@ const CLIENTS: usize = 4;
 const TOKEN: &str = "a-token-for-the-tests";
 
 /// Below the ports that connections take for themselves, so that a gateway gets its own again after it was killed.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 20_000 + u16::try_from(std::process::id() % 9000).expect("a port");
     loop {
@@ -33,14 +33,20 @@ fn free_port() -> u16 {
 }
 
 /// A configuration, a store and its master key in a folder.
-struct House {
+pub struct House {
     folder: TempDir,
     admin: SocketAddr,
-    public: SocketAddr,
+    pub public: SocketAddr,
+    /// Lines at the end of the configuration: the route's, and tables after it.
+    more: &'static str,
 }
 
 impl House {
     fn new(upstream: &Upstream) -> Self {
+        Self::with(upstream, "")
+    }
+
+    pub fn with(upstream: &Upstream, more: &'static str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let key = MasterKey::random();
         let settings = Settings { path: folder.path().join("store.redb"), cache: 1 << 20 };
@@ -48,7 +54,7 @@ impl House {
         fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
         fs::write(folder.path().join("token"), TOKEN).expect("written");
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let house = Self { folder, admin: at(free_port()), public: at(free_port()) };
+        let house = Self { folder, admin: at(free_port()), public: at(free_port()), more };
         house.write("vidgate.toml", house.admin, house.public, upstream);
         house
     }
@@ -73,8 +79,10 @@ name = "all"
 path = "/{{*rest}}"
 authenticate = "license"
 forward = "api"
+{}
 "#,
-            upstream.address()
+            upstream.address(),
+            self.more
         );
         fs::write(self.folder.path().join(name), text).expect("written");
     }
@@ -91,7 +99,7 @@ forward = "api"
     }
 
     /// A gateway that takes requests and changes.
-    fn start(&self) -> Gateway {
+    pub fn start(&self) -> Gateway {
         Gateway::of(self.command("serve --config vidgate.toml").spawn().expect("it starts"), self)
     }
 
@@ -113,7 +121,7 @@ forward = "api"
         said
     }
 
-    fn admin(&self) -> Caller {
+    pub fn admin(&self) -> Caller {
         Caller::new(self.admin, &format!("Bearer {TOKEN}"))
     }
 
@@ -131,7 +139,7 @@ forward = "api"
 }
 
 /// A running gateway; killed when it goes.
-struct Gateway(Child);
+pub struct Gateway(Child);
 
 impl Gateway {
     fn of(mut child: Child, house: &House) -> Self {
@@ -147,7 +155,7 @@ impl Gateway {
     }
 
     /// `kill -9`.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.end();
     }
 
@@ -166,19 +174,19 @@ impl Drop for Gateway {
 }
 
 /// A caller over one connection, who is left without an answer when the gateway is killed.
-struct Caller {
+pub struct Caller {
     address: SocketAddr,
     authorization: String,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Caller {
-    fn new(address: SocketAddr, authorization: &str) -> Self {
+    pub fn new(address: SocketAddr, authorization: &str) -> Self {
         Self { address, authorization: authorization.to_owned(), stream: None }
     }
 
     /// The status and the JSON of the answer; `None` if there was none.
-    fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+    pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\

@@ -37,7 +37,12 @@ fn proven(written: &Placed<Answered>, route: &Route, file: &File, report: &mut R
     let kinds: Vec<Option<&str>> = tables.map(|named| Some(named.table.as_ref()?.kind.kind)).collect();
     // A scheme whose own table is wrong, or that is not there, was reported already.
     let known = kinds.iter().all(Option::is_some) && kinds.len() == names.len();
-    let asks = |kind: &str| if entry.schemes.is_empty() { kind != "ip" } else { entry.schemes.contains(&kind) };
+    // An address proves nobody; the others say whose something is, and are handed out or public.
+    let proves_no_customer = ["ip", "key", "acc", "si"];
+    let asks = |kind: &str| match entry.schemes {
+        [] => !proves_no_customer.contains(&kind),
+        schemes => schemes.contains(&kind),
+    };
     if names.contains("open") || known && !kinds.iter().flatten().any(|kind| asks(kind)) {
         let whom = if entry.schemes.is_empty() {
             "an account".to_owned()

@@ -197,3 +197,13 @@ fn another_path_or_method_is_refused_in_words_of_the_house() {
     assert_eq!(stage.users(Method::GET, "acme/keys/", None).unwrap_err().cause, Cause::NotFound);
     assert_eq!(stage.users(Method::PATCH, "acme/", None).unwrap_err().cause, Cause::MethodNotAllowed);
 }
+
+#[test]
+fn a_request_that_any_page_could_send_with_the_certificate_makes_nothing() {
+    let stage = Stage::new();
+    let users = || stage.users(Method::GET, "", None).unwrap().body["meta"]["total_count"].clone();
+    let before = users();
+    assert_eq!(stage.users(Method::POST, "", None).unwrap_err().cause, Cause::UnsupportedMediaType);
+    assert_eq!(users(), before);
+    assert_eq!(stage.users(Method::POST, "", Some(json!({}))).unwrap().status, StatusCode::CREATED);
+}

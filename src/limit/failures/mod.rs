@@ -9,8 +9,10 @@
 //! Never for an identifier alone: identifiers are public, and a stranger elsewhere must not lock their owner out. Unknown
 //! identifiers count as known ones do, so that the guard tells nobody which there are.
 //!
-//! What counts is a guess: [`Reason::Unknown`], [`Reason::Mismatch`] and [`Reason::Leaked`], once for each request, and not
-//! where another credential proved the caller. A credential that is right and not valid now, or none at all, is no guess.
+//! What counts is a guess: [`Reason::Unknown`], [`Reason::Mismatch`] and [`Reason::Leaked`], once for each request. A
+//! credential that is right and not valid now, or none at all, is no guess. Where another credential proved the caller, a
+//! guess counts for its identifier alone: a stale one beside it keeps no address out, and nobody guesses at somebody
+//! else's for ever because they have one of their own, or know what is public.
 //!
 //! A success takes back what was counted for this identifier, at its network and at its address; what was tried on others
 //! from there stays. The rest is forgotten after a quiet time as long as the longest refusal.
@@ -277,16 +279,22 @@ impl Watch<'_> {
 
     /// Counts one failure for the address and one for each identifier; for how long too many there were already.
     fn fail(&self) -> Option<Millis> {
-        let (Failures { policy, .. }, Seen { addresses, identifiers, .. }) = (self.failures, &*self.failures.seen);
+        let (Failures { policy, .. }, Seen { addresses, .. }) = (self.failures, &*self.failures.seen);
         let now = self.failures.now();
         let mut wrong = self.marks(Outcome::Wrong);
         // Where more was tried in the same request, the success of one must not take it all back.
         let blamed = wrong.next().filter(|_| wrong.next().is_none() && !self.nameless.get());
         let fate = addresses.fail(Address::of(self.address), blamed, policy, now);
         self.failures.tell("address", Address::of(self.address).0, fate);
-        let mut left = too_many(fate);
+        too_many(fate).max(self.fail_identifiers())
+    }
+
+    /// Counts one failure for each identifier alone; for how long too many there were already.
+    fn fail_identifiers(&self) -> Option<Millis> {
+        let (Failures { policy, .. }, now) = (self.failures, self.failures.now());
+        let mut left = None;
         for mark in self.marks(Outcome::Wrong) {
-            let fate = identifiers.fail(self.pair(mark), None, policy, now);
+            let fate = self.failures.seen.identifiers.fail(self.pair(mark), None, policy, now);
             self.failures.tell("identifier", network(self.address), fate);
             left = left.max(too_many(fate));
         }
@@ -349,6 +357,7 @@ impl Guard for Watch<'_> {
     fn settle(&self, proven: bool) -> Result<(), Refusal> {
         if proven {
             self.succeed();
+            self.fail_identifiers();
             return Ok(());
         }
         let guessed = self.nameless.get() || self.marks(Outcome::Wrong).next().is_some();

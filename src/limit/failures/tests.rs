@@ -181,13 +181,31 @@ fn only_a_guess_counts_and_once_for_each_request() {
         }
     }
     assert_eq!(house.all(), []);
-    // Where something else proves the caller, what was wrong beside it does not count.
-    assert_eq!(house.asks(OFFICE, &[(Some("a"), Err(Reason::Mismatch)), (None, Ok(()))]), Told::Proven);
+    // Where something else proves the caller, what was wrong beside it does not count for the address.
+    assert_eq!(house.asks(OFFICE, &[(None, Err(Reason::Mismatch)), (None, Ok(()))]), Told::Proven);
     assert_eq!(house.all(), []);
     for reason in [Reason::Unknown, Reason::Mismatch, Reason::Leaked] {
         assert_eq!(house.asks(OFFICE, &[(Some("a"), Err(reason)), (None, Err(reason))]), Told::Wrong);
     }
     assert_eq!(house.all().iter().map(|held| held.failures).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn who_is_proven_by_another_credential_guesses_no_more_often_than_others() {
+    let house = House::new(&settings());
+    let beside = [(Some("victim"), Err(Reason::Mismatch)), (None, Ok(()))];
+    for _ in 0..20 {
+        assert_eq!(house.asks(OFFICE, &beside), Told::Proven);
+    }
+    // The identifier is held off, in this network, and was not looked at any more; the address is not.
+    let counted: Vec<_> = house.all().into_iter().map(|held| (held.network, held.failures)).collect();
+    assert_eq!(counted, [("203.0.113.0/24".to_owned(), 3)]);
+    assert_eq!(house.asks(OFFICE, &[(Some("victim"), Ok(()))]), Told::Held { left: 1000, looked: false });
+    assert_eq!(house.proves(OFFICE, "own"), Told::Proven);
+    // Its own success takes back what was counted of it, and nothing else.
+    house.wait(1000);
+    assert_eq!(house.asks(OFFICE, &[(Some("victim"), Err(Reason::Mismatch)), (Some("own"), Ok(()))]), Told::Proven);
+    assert_eq!(house.asks(OFFICE, &[(Some("victim"), Ok(()))]), Told::Held { left: 2000, looked: false });
 }
 
 #[test]
