@@ -32,6 +32,7 @@ mod pki;
 mod placement;
 mod plan;
 mod pool;
+mod second_credential;
 mod secrecy;
 mod securevideo;
 mod sizes;
