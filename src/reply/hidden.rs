@@ -67,8 +67,8 @@ impl<'a> Hidden<'a> {
             let lower = || percent_decode_str(name).map(|byte| byte.to_ascii_lowercase());
             names.iter().any(|own| lower().eq(own.bytes().map(|byte| byte.to_ascii_lowercase())))
         };
-        let named = query.split('&').filter_map(|pair| pair.split_once('='));
-        named
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
             .filter(move |(name, _)| is_listed(name))
             .take(MOST)
             .flat_map(|(_, value)| [value.as_bytes().into(), percent_decode(value.as_bytes()).into()])

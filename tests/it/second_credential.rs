@@ -18,12 +18,17 @@ fn house(upstream: &Upstream) -> TestGateway {
         + &route("any", "license or camera", "keep")
         + &route("both", "license and camera", "keep")
         + &route("page", "api or page", "keep")
-        + &route("taken", "license or camera", "remove");
+        + &route("taken", "license or camera", "remove")
+        + &route("client", "page", "remove")
+        + &route("here", "here", "remove")
+        + &route("kept", "here", "keep");
     let rest = format!(
         r#"
 [scheme.camera.acc]
 [scheme.license.lkey]
 [scheme.page.key]
+[scheme.here.ip]
+networks = ["127.0.0.1"]
 [scheme.api.basic]
 tls_only = false
 
@@ -86,4 +91,17 @@ fn a_second_field_of_vxgs_is_refused_wherever_it_comes() {
         }
     }
     assert!(upstream.seen().iter().all(|request| request.header("authorization2").is_none()));
+}
+
+#[test]
+fn where_credentials_are_removed_so_is_one_that_nobody_asked_for() {
+    let upstream = Upstream::start();
+    let gateway = house(&upstream);
+    for (path, query, goes_on) in
+        [("client", format!("apiKey={ID}"), false), ("here", String::new(), false), ("kept", String::new(), true)]
+    {
+        let request = format!("GET /{path}/x?{query} HTTP/1.1\r\nHost: a\r\nAuthorization: SkyVR session\r\n\r\n");
+        assert_eq!(gateway.connect().ask(request).status, 200, "{path}");
+        assert_eq!(upstream.seen().last().expect("it came").header("authorization").is_some(), goes_on, "{path}");
+    }
 }
