@@ -161,6 +161,9 @@ impl Gateway {
         let (directory, now) = (&*self.world.directory, self.clock.unix());
         let scene = Scene { directory, verified: &self.verified, guard, now };
         let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
+        if route.destination.keeps_credentials() {
+            route.authenticate.one_caller(&principal, head, &Preface::EMPTY, &scene)?;
+        }
         let permit = authorize::permit(principal, &route.rules, head, &scene)?;
         if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
@@ -190,7 +193,7 @@ impl Gateway {
         answer: Response<Body>,
         route: &Route,
         id: &HeaderValue,
-        hidden: Option<Hidden>,
+        hidden: Option<Hidden<'_>>,
     ) -> Response<Body> {
         let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
         let patience = self.deadlines.register();

@@ -94,6 +94,13 @@ pub enum Destination {
     NotImplemented,
 }
 
+impl Destination {
+    /// Whether the caller's credential goes on as it came.
+    pub fn keeps_credentials(&self) -> bool {
+        matches!(self, Self::Upstream { credential: CredentialPolicy::Keep, .. })
+    }
+}
+
 impl World {
     /// Finds the route; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>) -> Result<&Route, Refusal> {

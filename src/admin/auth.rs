@@ -117,7 +117,8 @@ mod tests {
     fn certificate(subject: &str, not_after: i64, verdict: Result<i64, Doubt>) -> Tls {
         let (common_name, not_before) = (None, 0);
         let subject = subject.into();
-        let certificate = ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, verdict };
+        let certificate =
+            ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, verdict, revoked: false };
         Tls { client_certificate: Some(certificate), ..Tls::default() }
     }
 

@@ -4,6 +4,7 @@
 
 mod failure;
 mod grammar;
+mod one_caller;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Expression {
     challenges: Vec<HeaderValue>,
     /// Whether one of its schemes asks for secrets in the query to be refused.
     watches_for_leaks: bool,
+    /// The names in the query under which one of its schemes looks for a credential.
+    parameters: Vec<Box<str>>,
 }
 
 /// A scheme by the name that the configuration gives it.
@@ -48,7 +51,9 @@ impl Expression {
         }
         let certificates = tree.certificates().into_iter().cloned().collect();
         let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
-        Ok(Self { tree, certificates, challenges, watches_for_leaks })
+        let mut places = Places::default();
+        tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters: places.query })
     }
 
     /// Every place where one of its schemes looks for a credential.
@@ -101,6 +106,7 @@ impl Expression {
             api_client = holder.id(),
             "the secret of an API client stood in a query, where others can read it: it should be rotated"
         );
+        scene.guard.into_iter().for_each(|guard| guard.saw(None, Err(Reason::Leaked)));
         Err(self.unproven(Reason::Leaked, "the query holds the secret of an API client"))
     }
 

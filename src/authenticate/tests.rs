@@ -178,6 +178,32 @@ fn a_second_authorization_is_refused_whatever_else_is_proven() {
     }
 }
 
+#[test]
+fn where_credentials_go_on_header_and_query_hold_what_proved_the_caller_and_nothing_else() {
+    let (register, verified) = (register(), Verified::new(8));
+    let scene = Scene { directory: &register, verified: &verified, guard: None, now: UnixTime(1_700_000_000) };
+    let sky = || request(HERE, "", CAMERA).header("authorization", "SkyVR key-of-acme");
+    for (what, expression, request, good) in [
+        ("one, in the query", "camera", request(HERE, "", CAMERA), true),
+        ("one, in the header", "license or camera", request(HERE, "key-of-acme", ""), true),
+        ("two that are asked for", "license and camera", request(HERE, "key-of-acme", CAMERA), true),
+        ("a header that nobody reads", "camera", request(HERE, "key-of-acme", CAMERA), false),
+        ("a word that nobody serves", "license or camera", sky(), false),
+        ("a header that is wrong", "license or camera", request(HERE, "key-off", CAMERA), false),
+        ("a query that is wrong", "license or camera", request(HERE, "key-of-acme", STRANGE_CAMERA), false),
+        ("a query that nobody needed", "license or camera", request(HERE, "key-of-acme", CAMERA), false),
+        ("no credential in the query", "camera or license", request(HERE, "key-of-acme", ""), true),
+        ("an address, and a wrong header", "office or license", request(HERE, "wrong", ""), true),
+        ("an address, and two", "office or camera", request(HERE, "key-of-acme", CAMERA), false),
+    ] {
+        let expression = Expression::parse(expression, &schemes()).unwrap();
+        let principal = expression.identify(&request.head(), &Preface::EMPTY, &scene).unwrap();
+        let told = expression.one_caller(&principal, &request.head(), &Preface::EMPTY, &scene);
+        assert_eq!(told.is_ok(), good, "{what}: {told:?}");
+        assert!(told.is_ok() || told.unwrap_err().cause == Cause::Credential(Reason::Ambiguous), "{what}");
+    }
+}
+
 /// The same with the certificate that `ops` believes, or with another.
 fn over_tls(request: Request, file: &str) -> Request {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/mtls").join(file);

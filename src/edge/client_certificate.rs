@@ -2,6 +2,7 @@
 //! request comes. The handshake has proven that the client holds its key, and nothing more; chain, validity and
 //! revocation are judged here, so that a refusal can be worded as HTTP instead of a broken handshake.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct ClientCertificate {
     /// and the last second for which that was said: another certificate of the chain, or the list that does not name it,
     /// may end before it does.
     pub verdict: Result<i64, Doubt>,
+    /// Whether a list of its issuer names it, be that list over by now or not: who was taken back stays so.
+    pub revoked: bool,
 }
 
 /// Why a certificate is not believed.
@@ -82,9 +85,9 @@ impl ClientCertificate {
         Ok(())
     }
 
-    /// Whether its authority has taken it back.
-    pub fn is_revoked(&self) -> bool {
-        self.verdict == Err(REVOKED)
+    /// Whether its authority has not taken it back. Says nothing of one that nobody could have.
+    pub fn not_revoked(&self) -> Result<(), Doubt> {
+        if self.revoked || self.verdict == Err(REVOKED) { Err(REVOKED) } else { Ok(()) }
     }
 }
 
@@ -110,6 +113,14 @@ pub struct RevocationList {
     pub issuer: String,
     /// When it is over, that second included.
     pub next_update: i64,
+    /// The serial numbers on it, as DER has them.
+    revoked: HashSet<Box<[u8]>>,
+}
+
+impl RevocationList {
+    fn names(&self, certificate: &X509Certificate<'_>) -> bool {
+        self.issuer_der == certificate.issuer().as_raw() && self.revoked.contains(certificate.raw_serial())
+    }
 }
 
 impl Judge {
@@ -130,6 +141,7 @@ impl Judge {
                 not_before: certificate.validity().not_before.timestamp(),
                 not_after: certificate.validity().not_after.timestamp(),
                 verdict: self.verdict(leaf, intermediates, now),
+                revoked: self.lists.iter().any(|list| list.names(&certificate)),
             },
             // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
             Ok(_) | Err(_) => ClientCertificate {
@@ -139,6 +151,7 @@ impl Judge {
                 not_before: i64::MAX,
                 not_after: i64::MIN,
                 verdict: Err(UNREADABLE),
+                revoked: false,
             },
         }
     }
@@ -254,6 +267,7 @@ fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
         issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
         // RFC 5280 §5.1.2.5: it is always there.
         next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
+        revoked: list.iter_revoked_certificates().map(|entry| entry.raw_serial().into()).collect(),
     })
 }
 

@@ -1,10 +1,13 @@
 //! Secrets of one request, so that an upstream which repeats them in a report of its own does not bring them into the
 //! log: what the caller has shown to prove who they are, and what was put in its place.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderValue, Uri};
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::scheme::Places;
 
@@ -17,19 +20,19 @@ const STARS: &[u8] = b"***";
 
 /// Where the secrets of a request are found, should they be needed: sharing its bytes, not copying them.
 #[derive(Debug)]
-pub struct Hidden {
+pub struct Hidden<'a> {
     fields: [Option<HeaderValue>; MOST],
-    /// For its query.
-    uri: Option<Uri>,
+    /// For its query, and under which names secrets stand there.
+    query: Option<(Uri, &'a [Box<str>])>,
 }
 
-impl Hidden {
+impl<'a> Hidden<'a> {
     /// The secrets in these places of a request.
-    pub fn of(parts: &Parts, places: &Places) -> Self {
+    pub fn of(parts: &Parts, places: &'a Places) -> Self {
         let mut found = places.headers.iter().flat_map(|name| parts.headers.get_all(name)).cloned();
         let fields = [(); MOST].map(|()| found.next());
-        let uri = (!places.query.is_empty()).then(|| parts.uri.clone());
-        Self { fields, uri }
+        let query = (!places.query.is_empty()).then(|| (parts.uri.clone(), &*places.query));
+        Self { fields, query }
     }
 
     /// One more.
@@ -40,23 +43,44 @@ impl Hidden {
         self
     }
 
-    /// Puts stars over every secret in `text`, whether it stands there as it was sent or, where that was base64, as it
-    /// was meant.
+    /// Puts stars over every secret in `text`, whether it stands there as it was sent or, where that was percent-encoded,
+    /// base64 or folded, as it was meant.
     pub fn cover(&self, text: Vec<u8>) -> Vec<u8> {
-        let words = self.fields.iter().flatten().flat_map(|field| field.as_bytes().split(|byte| *byte == b' '));
-        let query = self.uri.as_ref().and_then(Uri::query).unwrap_or_default();
-        let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.as_bytes()));
         let mut secrets: Vec<Vec<u8>> = Vec::new();
-        for word in words.chain(values) {
+        for word in self.fields.iter().flatten().flat_map(words).chain(self.values()) {
             // An identifier with its secret, or a token in a token.
-            let meant = STANDARD.decode(word).unwrap_or_default();
+            let meant = STANDARD.decode(&word).unwrap_or_default();
             let parts = meant.split(|byte| matches!(byte, b':' | b'"'));
-            secrets.extend(parts.chain([word]).filter(|part| part.len() >= SHORTEST).map(<[u8]>::to_vec));
+            secrets.extend(parts.chain([&*word]).filter(|part| part.len() >= SHORTEST).map(<[u8]>::to_vec));
         }
         // The longest first: a short one may be part of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
         secrets.iter().fold(text, |text, secret| cover(text, secret))
     }
+
+    /// What stands in the query under the names of credentials, as it was sent and decoded.
+    fn values(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let (query, names) =
+            self.query.as_ref().map_or(("", &[][..]), |(uri, names)| (uri.query().unwrap_or(""), names));
+        let is_listed = |name: &str| {
+            let lower = || percent_decode_str(name).map(|byte| byte.to_ascii_lowercase());
+            names.iter().any(|own| lower().eq(own.bytes().map(|byte| byte.to_ascii_lowercase())))
+        };
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(move |(name, _)| is_listed(name))
+            .take(MOST)
+            .flat_map(|(_, value)| [value.as_bytes().into(), percent_decode(value.as_bytes()).into()])
+    }
+}
+
+/// The words of a field, and what stands behind the first in one piece: blanks inside are of a folded one.
+fn words(field: &HeaderValue) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let behind = field.as_bytes().iter().copied().skip_while(move |byte| !blank(byte));
+    let unfolded: Vec<u8> = behind.filter(move |byte| !blank(byte)).collect();
+    field.as_bytes().split(blank).map(Cow::Borrowed).chain([Cow::Owned(unfolded)])
 }
 
 fn cover(mut text: Vec<u8>, secret: &[u8]) -> Vec<u8> {
@@ -80,7 +104,8 @@ mod tests {
     fn a_secret_is_covered_as_it_was_sent_and_as_it_was_meant() {
         // vendors 2.3
         let basic = "Basic OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJjMQ==";
-        let request = Request::get("/user?token=share.eyJ9.abc&x=1").header(AUTHORIZATION, basic).body(()).unwrap();
+        let request =
+            Request::get("/user?token=share.eyJ9.abc&x=12345678").header(AUTHORIZATION, basic).body(()).unwrap();
         let places = Places { query: vec!["token".into()], ..Places::authorization() };
         let hidden = Hidden::of(&request.into_parts().0, &places);
         let hidden = hidden.and(Some(&HeaderValue::from_static("LKey own-license-key")));
@@ -91,9 +116,22 @@ mod tests {
             ("?token=share.eyJ9.abc&x=1".to_owned(), "?token=***&x=1"),
             ("own-license-key own-license-key".to_owned(), "*** ***"),
             ("Basic".to_owned(), "Basic"),
+            ("?x=12345678".to_owned(), "?x=12345678"),
         ] {
             assert_eq!(hidden.cover(text.into_bytes()), covered.as_bytes());
         }
         assert_eq!(hidden.cover(Vec::new()), b"");
+    }
+
+    #[test]
+    fn a_secret_is_covered_whole_where_it_was_folded_or_percent_encoded() {
+        // The blank is where a MIME encoder folds (vendors 2.3, 4).
+        let folded = "Basic  OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJj\tMQ==";
+        let request = Request::get("/user?%54oken=share%2EeyJ9%2Eabc").header(AUTHORIZATION, folded).body(()).unwrap();
+        let places = Places { query: vec!["token".into()], ..Places::authorization() };
+        let hidden = Hidden::of(&request.into_parts().0, &places);
+        for text in ["99176b1d244c484ed65dd792abc1", "share.eyJ9.abc", "share%2EeyJ9%2Eabc"] {
+            assert_eq!(hidden.cover(text.into()), b"***", "{text}");
+        }
     }
 }

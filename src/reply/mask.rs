@@ -30,7 +30,7 @@ pub fn is_failure(answer: &Response<Body>) -> bool {
 pub async fn mask(
     answer: Response<Body>,
     (route, request_id): (&str, &HeaderValue),
-    hidden: Hidden,
+    hidden: Hidden<'_>,
     patience: &Deadline,
 ) -> Refusal {
     let (parts, body) = answer.into_parts();

@@ -1,7 +1,7 @@
 //! The one `Authorization` field: a word and a token. Two of them are never settled by taking the first or the last;
 //! what a token means is the business of the scheme that owns the word.
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
 use memchr::memchr;
 
 use crate::edge::head::Head;
@@ -10,6 +10,9 @@ use crate::scheme::Rejection;
 
 /// The longest token that anyone looks into.
 pub(super) const LONGEST: usize = 8 * 1024;
+
+/// Where VXG's clients name a second account (vendors 1.1). Nobody serves it, and no upstream is to act upon it.
+static SECOND: HeaderName = HeaderName::from_static("authorization2");
 
 const TWO: Rejection = Rejection { reason: Reason::Ambiguous, detail: "more than one credential in Authorization" };
 const EMPTY: Rejection =
@@ -34,8 +37,16 @@ pub(super) fn token<'a>(head: &Head<'a>, word: &str) -> Result<Option<&'a [u8]>,
     }
 }
 
+/// The word of the field, if there is one and only one.
+pub(crate) fn word<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    field(head).ok()??.split(|&byte| is_blank(byte)).next().filter(|word| !word.is_empty())
+}
+
 /// Refuses a request with two `Authorization` credentials, whichever schemes they are of.
 pub(crate) fn at_most_one(head: &Head<'_>) -> Result<(), Rejection> {
+    if head.headers().contains_key(&SECOND) {
+        return Err(TWO);
+    }
     field(head).map(|_| ())
 }
 

@@ -35,7 +35,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::authorization::at_most_one;
+pub(crate) use self::authorization::{at_most_one, word};
 pub use self::guard::{Guard, Identifier, Mark};
 pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};

@@ -22,6 +22,10 @@ pub(super) fn find<const N: usize>(
 ) -> Result<Option<Buffer<N>>, Rejection> {
     let mut found: Option<Buffer<N>> = None;
     for pair in query.unwrap_or_default().split('&') {
+        // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
+        if pair.split(';').skip(1).any(|part| is_named(percent_decode_str(name(part)))) {
+            return Err(TWO);
+        }
         let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
         // Names are compared after decoding, as an upstream would: `%74oken` names the same.
         if !is_named(percent_decode_str(own)) {
@@ -35,6 +39,10 @@ pub(super) fn find<const N: usize>(
         }
     }
     Ok(found)
+}
+
+fn name(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -55,6 +63,10 @@ mod tests {
             (Some("token=x%2ey&token=x.y"), Ok(Some("x.y"))),
             (Some("token=x&token=y"), Err(Reason::Ambiguous)),
             (Some("token=x&tok%65n="), Err(Reason::Ambiguous)),
+            (Some("token=x;tok%65n=x"), Err(Reason::Ambiguous)),
+            (Some("a=b;c=d;token=x"), Err(Reason::Ambiguous)),
+            (Some("token=x&a=b;token"), Err(Reason::Ambiguous)),
+            (Some("token=x;y&a=;tokens=z"), Ok(Some("x;y"))),
             (Some("token=0123456789abcdefg"), Err(Reason::Malformed)),
         ] {
             let read = value::<16>(query, "token");

@@ -157,3 +157,17 @@ fn an_identifier_alone_opens_what_is_for_pages_and_nothing_else() {
         assert_eq!(received.header("x-vidgate-subject"), Some(format!("api_client:{ID}").as_str()));
     }
 }
+
+#[test]
+fn a_leak_is_counted_by_the_failure_guard() {
+    let upstream = Upstream::start();
+    let route = "[[route]]\nname = \"guarded\"\npath = \"/guarded\"\nauthenticate = \"api\"\nforward = \"api\"\n\
+                 limits = [\"guard\"]\n[limit.guard]\nfailures = 2\n[scheme.api.basic]\ntls_only = false\n";
+    let account = format!("[[account]]\nid = \"clinic\"\napi_client = [{{ id = \"{ID}\", secret = \"{SECRET}\" }}]\n");
+    let gateway = TestGateway::alone(&format!("{}{route}{account}", open(&upstream, "")));
+    let ask = |query: &str| {
+        gateway.connect().ask(format!("GET /guarded?{query} HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", good())).status
+    };
+    assert_eq!([ask("x=1"), ask(&format!("x={SECRET}")), ask(&format!("y={SECRET}"))], [200, 401, 401]);
+    assert_eq!(ask("x=1"), 429);
+}

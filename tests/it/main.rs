@@ -37,6 +37,7 @@ mod plan;
 mod pool;
 mod quotas;
 mod recipes;
+mod second_credential;
 mod secrecy;
 mod securevideo;
 mod sign;

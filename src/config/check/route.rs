@@ -17,7 +17,7 @@ use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
 use crate::limit::Policy;
 use crate::route::{Case, HostPattern, Pattern, Table};
-use crate::scheme::Examine;
+use crate::scheme::{Examine, Places};
 use crate::world::{self, Destination, RouteId};
 
 /// A route, and what its table needs to know of it.
@@ -91,7 +91,11 @@ fn checked(
     }
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
     let guard = super::guard::of_route(route, file, report);
-    let places = authenticate.places();
+    let mut places = authenticate.places();
+    if !authenticate.is_open() {
+        // Nobody reads it here, and it is no less a credential for that: where they are removed, so is this one.
+        places.join(Places::authorization());
+    }
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
         meant: world::Route {
@@ -291,7 +295,7 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
         let Some(table) = named.table.as_ref().filter(|table| table.tls.is_none()) else { continue };
         let local = table.address.value.parse().is_ok_and(|bound: std::net::SocketAddr| bound.ip().is_loopback());
         let asked = routes.iter().flatten().any(|route| {
-            let places = &route.meant.places;
+            let places = route.meant.authenticate.places();
             route.listeners.contains(&at) && !(places.headers.is_empty() && places.query.is_empty())
         });
         if asked && !local {
