@@ -60,7 +60,7 @@ pub struct Route {
     pub rules: Rules,
     /// Where it goes.
     pub destination: Destination,
-    /// Every place where a scheme of this route would look for its credential.
+    /// Every place where a scheme of this route would look for its credential, and `Authorization` unless anyone may pass.
     pub places: Places,
     /// Header names with an underscore that a scheme of this route declares; all others are dropped.
     pub underscored: Vec<HeaderName>,

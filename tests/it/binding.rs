@@ -85,7 +85,11 @@ master_key = { file = "master.key" }
 [[account]]
 id = "declared"
 license_key = [{ id = "declared", key = "declared-key" }]
-camera = [{ id = "80" }, { id = "81", disabled = true }]
+camera = [
+    { id = "80" }, { id = "81", disabled = true },
+    { id = "82", expires = "2020-01-01T00:00:00Z" }, { id = "83", not_before = "2100-01-01T00:00:00Z" },
+    { id = "84", not_before = "2020-01-01T00:00:00Z", expires = "2100-01-01T00:00:00Z" },
+]
 "#;
     open(upstream, "").replace("path = \"/{*rest}\"", "path = \"/open/{*rest}\"") + &routes + more
 }
@@ -106,6 +110,9 @@ fn a_camera_in_the_path_is_the_tokens_or_one_of_the_accounts() {
         ("/api/v2/cameras/77/", &key, 403),
         ("/api/v2/cameras/80/", declared, 200),
         ("/api/v2/cameras/81/", declared, 403),
+        ("/api/v2/cameras/82/", declared, 403),
+        ("/api/v2/cameras/83/", declared, 403),
+        ("/api/v2/cameras/84/", declared, 200),
         ("/api/v2/cameras/248527/", declared, 403),
         ("/loose/cam-248527.jpg", &acc, 200),
         ("/loose/cam-4.jpg", &acc, 403),
@@ -122,6 +129,7 @@ fn a_camera_in_the_path_is_the_tokens_or_one_of_the_accounts() {
         "/api/v2/cameras/248527/",
         "/api/v2/cameras/4/",
         "/api/v2/cameras/80/",
+        "/api/v2/cameras/84/",
         "/loose/cam-248527.jpg",
         "/loose/cam-77.jpg",
     ];

@@ -180,6 +180,8 @@ impl Register<'_> {
             return None;
         }
         let account = self.account();
+        let Moments { disabled, not_before, expires } = written.moments();
+        let (not_before, expires) = (not_before.map(|moment| moment.value.0), expires.map(|moment| moment.value.0));
         if let Some(first) = self.cameras.get(written.id.value.as_str()) {
             let first = &mut self.declared.cameras[*first];
             if first.account != account {
@@ -188,13 +190,23 @@ impl Register<'_> {
                 return None;
             }
             // Its entries differ in what their tokens may do: it is off where all of them are.
-            first.disabled &= written.disabled;
+            first.disabled &= disabled;
+            // `None` is the earliest beginning, and the latest end.
+            first.not_before = first.not_before.min(not_before);
+            first.expires = first.expires.zip(expires).map(|(own, its)| own.max(its));
             return Some(Arc::clone(&first.id));
         }
         let id: Arc<str> = written.id.value.as_str().into();
-        let (place, disabled) = (written.id.place.clone(), written.disabled);
+        let place = written.id.place.clone();
         self.cameras.insert(Arc::clone(&id), self.declared.cameras.len());
-        self.declared.cameras.push(DeclaredCamera { id: Arc::clone(&id), account, disabled, place });
+        self.declared.cameras.push(DeclaredCamera {
+            id: Arc::clone(&id),
+            account,
+            disabled,
+            not_before,
+            expires,
+            place,
+        });
         Some(id)
     }
 

@@ -36,6 +36,10 @@ pub(super) struct DeclaredCamera {
     /// The place of its account among the accounts.
     pub(super) account: usize,
     pub(super) disabled: bool,
+    /// From the first moment of any of its entries.
+    pub(super) not_before: Option<UnixTime>,
+    /// To the last one.
+    pub(super) expires: Option<UnixTime>,
     pub(super) place: Range<usize>,
 }
 
@@ -83,9 +87,9 @@ impl Declared {
             let parent = parent.and_then(|parent| index.account(&parent));
             account.stand(Standing { parent, disabled, terms });
         }
-        for DeclaredCamera { id, account, disabled, .. } in self.cameras {
-            let camera = Camera::new(Arc::clone(&accounts[account]));
-            index.cameras().put(&id, Camera { disabled, ..camera });
+        for DeclaredCamera { id, account, disabled, not_before, expires, .. } in self.cameras {
+            let account = Arc::clone(&accounts[account]);
+            index.cameras().put(&id, Camera { account, disabled, not_before, expires });
         }
         for credential in self.credentials {
             let (kind, place) = (credential.kind, credential.text_place.clone());
