@@ -71,7 +71,9 @@ fn a_killed_process_forgets_nothing_that_was_spent_and_a_block_at_most_is_lost()
                 gateway.kill();
             } else {
                 // The last one is left to go on until nothing is left.
-                spending.into_iter().for_each(|client| client.join().expect("no client fails"));
+                for client in spending {
+                    client.join().expect("no client fails");
+                }
                 assert_eq!(spent(&mut admin), QUOTA);
             }
         });
