@@ -1,6 +1,6 @@
 //! What the house answers itself. An endpoint is an axum router behind a route like any upstream: the same limits, logs
 //! and envelope. It gets the canonical path, the query and the fields without the caller's credential, the whole body,
-//! and the [`Caller`] as its one extension; what it does not do is a [`Refusal`], worded in the route's dialect.
+//! and the `Caller` as its one extension; what it does not do is a [`Refusal`], worded in the route's dialect.
 //!
 //! An endpoint is one file, and one line in [`ENDPOINTS`].
 

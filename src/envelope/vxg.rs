@@ -37,7 +37,8 @@ fn error_type(cause: Cause) -> &'static str {
     match cause {
         Cause::Credential(Reason::Contradicted | Reason::Insecure)
         | Cause::AddressRefused
-        | Cause::PermissionDenied => "access_deny",
+        | Cause::PermissionDenied
+        | Cause::AllotmentReached => "access_deny",
         Cause::Credential(
             Reason::Missing
             | Reason::Malformed
@@ -59,11 +60,9 @@ fn error_type(cause: Cause) -> &'static str {
         | Cause::InvalidContent
         | Cause::Conflict
         | Cause::MalformedBody => "bad_request",
-        Cause::AllotmentReached
-        | Cause::RateExceeded
-        | Cause::QuotaExceeded
-        | Cause::ConcurrencyExceeded
-        | Cause::TooManyFailures => "limit_reached",
+        Cause::RateExceeded | Cause::QuotaExceeded | Cause::ConcurrencyExceeded | Cause::TooManyFailures => {
+            "limit_reached"
+        }
         Cause::NotImplemented => "not_implemented",
         Cause::NotFound => "not_found",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
@@ -104,7 +103,7 @@ mod tests {
         unsupported_media_type 415 {"status":415,"errorType":"bad_request","errorDetail":"The body of the request is of a type that is not taken here."}
         invalid_content 400 {"status":400,"errorType":"bad_request","errorDetail":"The content of the request is not what is asked for."}
         conflict 409 {"status":409,"errorType":"bad_request","errorDetail":"The request does not go together with what is there."}
-        allotment_reached 403 {"status":403,"errorType":"limit_reached","errorDetail":"The account has all that it may have."}
+        allotment_reached 403 {"status":403,"errorType":"access_deny","errorDetail":"The account has all that it may have."}
         rate_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"Too many requests. Please slow down."}
         quota_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"The quota of requests is used up. Please come back when it begins anew."}
         concurrency_exceeded 429 {"status":429,"errorType":"limit_reached","errorDetail":"Too many requests at the same time. Please wait for one to end."}

@@ -90,7 +90,7 @@ fn a_camera_more_than_the_account_may_have_is_refused() {
     assert_eq!(add("/api/v2/cameras/").0, 201);
     for path in [CHANNELS, "/api/v2/cameras/"] {
         let (status, refused) = add(path);
-        assert_eq!((status, &refused["status"], &refused["errorType"]), (403, &json!(403), &json!("limit_reached")));
+        assert_eq!((status, &refused["status"], &refused["errorType"]), (403, &json!(403), &json!("access_deny")));
     }
     // Nothing of what was refused is left behind, and another account is as free as before.
     assert_eq!(ground.acme("GET", CHANNELS, &Value::Null).1["meta"]["total_count"], 2);
