@@ -227,6 +227,7 @@ mod tests {
     fn a_connection_that_was_closed_meanwhile_is_opened_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let (close, closed) = std::sync::mpsc::channel();
         let server = thread::spawn(move || {
             let mut heads = Vec::new();
             for _ in 0..2 {
@@ -237,6 +238,8 @@ mod tests {
                 reader.read_exact(&mut body).unwrap();
                 assert_eq!(&body, br#"{"a":1}"#);
                 socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"b\": 2}").unwrap();
+                drop((reader, socket));
+                close.send(()).unwrap();
             }
             heads
         });
@@ -245,6 +248,8 @@ mod tests {
         for _ in 0..2 {
             let answer = remote.call(Call::post(&["accounts"]).json(json!({ "a": 1 }))).unwrap();
             assert_eq!(answer, json!({ "b": 2 }));
+            // "Meanwhile": before the next one is asked.
+            closed.recv().unwrap();
         }
         for head in server.join().unwrap() {
             assert!(head.starts_with("POST /v1/accounts HTTP/1.1\r\n"), "{head}");
