@@ -111,7 +111,13 @@ fn believe(loaded: &Loaded, name: &str, times: u64) {
     let head = Head::new(&parts, &connection, &world.trusted_proxies, 8192).expect("a head");
     let route = world.routes.iter().find(|route| *route.name == *name).expect("a route");
     let verified = Verified::new(1);
-    let scene = Scene { directory: &*world.directory, verified: &verified, guard: None, now: UnixTime(1_700_000_000) };
+    let scene = Scene {
+        directory: &*world.directory,
+        verified: &verified,
+        guard: None,
+        app: None,
+        now: UnixTime(1_700_000_000),
+    };
     for _ in 0..times {
         let principal = route.authenticate.identify(black_box(&head), &Preface::EMPTY, &scene);
         black_box(principal).expect("it is believed");

@@ -11,8 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
+use percent_encoding::percent_decode_str;
 
 use crate::authorize::{self, content};
 use crate::clock::Clock;
@@ -21,7 +22,7 @@ use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::guard;
 use crate::edge::head::Head;
 use crate::edge::listener::Listener;
-use crate::edge::preface::Preface;
+use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
@@ -29,8 +30,9 @@ use crate::envelope::{self, Dialect};
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
+use crate::record::{Attributes, Kind};
 use crate::refusal::{Cause, Refusal};
-use crate::reply::{self, Hidden, mask};
+use crate::reply::{self, Hidden, cors, mask};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Scene};
 use crate::telemetry::access::{Entry, RequestIds};
@@ -51,6 +53,8 @@ pub struct Gateway {
     forwarder: Forwarder,
     endpoints: Endpoints,
     gatherer: Gatherer,
+    /// Forms of callers who are not proven yet have room of their own.
+    doorstep: Gatherer,
     verified: Verified,
     gate: Gate,
     guards: Opened,
@@ -69,20 +73,35 @@ impl Gateway {
         deadlines: &Rc<Deadlines>,
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
-        let (endpoints, gatherer) = (Endpoints::new(kit), Gatherer::new(deadlines));
+        let endpoints = Endpoints::new(kit);
+        let (gatherer, doorstep) = (Gatherer::new(deadlines), Gatherer::new(deadlines));
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let deadlines = Rc::clone(deadlines);
-        Self { world, forwarder, endpoints, gatherer, verified, gate, guards, deadlines, request_ids, clock }
+        Self { world, forwarder, endpoints, gatherer, doorstep, verified, gate, guards, deadlines, request_ids, clock }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
     async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
-        let mut patience = None;
-        let (route, admission, passage) = loop {
-            match self.decide(&parts, &body, arrival, patience.is_some(), &mut entry) {
-                Ok(Decision::Send(route, admission, passage)) => break (route, admission, passage),
+        let mut manner = Manner::default();
+        let (mut body, mut form, mut patience) = (Payload::Streamed(body), None, None);
+        let (errand, admission, passage) = loop {
+            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some() };
+            match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
+                Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
+                Ok(Decision::Preflight(answer)) => {
+                    entry.answered(answer.status());
+                    return manner.finish(reply::tidy(answer, id.clone()));
+                }
+                // Read whole, and decided anew: only now is it known what stands in it.
+                Ok(Decision::Read(route, announced)) => match self.read_form(route, body, announced, arrival).await {
+                    Ok(read) => {
+                        body = Payload::Whole(read.body().clone());
+                        form = Some(read);
+                    }
+                    Err(refusal) => return refuse(refusal, route.dialect, id, (entry, manner)),
+                },
                 Ok(Decision::Pong) => {
                     let answer = reply::pong(id);
                     entry.answered(answer.status());
@@ -91,22 +110,34 @@ impl Gateway {
                 // Decided anew afterwards: much may have changed while the disk was waited for.
                 Ok(Decision::Wait(route, waiting)) => {
                     if !waiting.before(patience.get_or_insert_with(|| self.ledger_deadline())).await {
-                        return refuse(&limit::unwritten(), route.dialect, id, entry);
+                        return refuse(limit::unwritten(), route.dialect, id, (entry, manner));
                     }
                 }
-                Err((refusal, dialect)) => return refuse(&refusal, dialect, id, entry),
+                Err((refusal, dialect)) => return refuse(refusal, dialect, id, (entry, manner)),
             }
         };
+        let route = errand.route;
         let hidden = route.mask_errors.then(|| Hidden::of(&parts, &route.places));
-        match self.send(route, (parts, body), &passage, &admission).await {
+        let sent = match form {
+            // Only after it was looked into: what stays here is taken out of it.
+            Some(form) if !route.destination.keeps_credentials() => {
+                form.without(&route.places.form).map(Payload::Whole)
+            }
+            Some(_) | None => Ok(body),
+        };
+        let answer = match sent {
+            Ok(body) => self.send(errand, (parts, body), &passage, &admission).await,
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
             Ok(answer) => {
                 let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
                 let mut answer = reply::tidy(answer, id.clone());
                 let lease = admission.answered(answer.headers_mut());
-                answer.map(|body| body.leased(lease))
+                manner.finish(answer.map(|body| body.leased(lease)))
             }
-            Err(refusal) => refuse(&admission.refused(refusal), route.dialect, id, entry),
+            Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
     }
 
@@ -120,9 +151,9 @@ impl Gateway {
     fn decide<'a>(
         &'a self,
         parts: &Parts,
-        body: &Incoming,
+        seen: Seen<'_>,
         Arrival { connection, id, in_flight }: Arrival<'a>,
-        waited: bool,
+        manner: &mut Manner,
         entry: &mut Entry<'a>,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = &*self.world;
@@ -137,10 +168,24 @@ impl Gateway {
         entry.head(&head);
         let route = world.select(&head).map_err(|refusal| (refusal, before))?;
         entry.route(&route.name);
-        let outcome = self.admit(route, &head, body, waited).map_err(|refusal| (refusal, route.dialect))?;
-        let admission = match outcome {
-            Outcome::Admitted(admission) => admission,
-            Outcome::Unwritten(waiting) => return Ok(Decision::Wait(route, waiting)),
+        let app = route.app.as_ref().and_then(|place| place.find(head.path()));
+        let app = app.map(|text| percent_decode_str(text).decode_utf8_lossy());
+        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
+        let scene = Scene {
+            directory: &*world.directory,
+            verified: &self.verified,
+            guard: watch.as_ref().map(|watch| watch as &dyn scheme::Guard),
+            app: app.as_deref(),
+            now: self.clock.unix(),
+        };
+        if let Some(preflight) = manner.of(route, &head, &scene) {
+            return Ok(Decision::Preflight(preflight));
+        }
+        let outcome = self.admit(route, &head, seen, &scene).map_err(|refusal| (refusal, route.dialect))?;
+        let (admission, errand) = match outcome {
+            Step::Read(announced) => return Ok(Decision::Read(route, announced)),
+            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
+            Step::Decided(Outcome::Admitted(admission), operation) => (admission, Errand { route, operation }),
         };
         entry.principal(admission.principal());
         let passage = Passage {
@@ -151,21 +196,23 @@ impl Gateway {
             in_flight,
             id,
         };
-        Ok(Decision::Send(route, admission, passage))
+        Ok(Decision::Send(errand, admission, passage))
     }
 
     /// From the caller's word to the receipt that lets a request out.
-    fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming, waited: bool) -> Result<Outcome, Refusal> {
-        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
-        let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
-        let (directory, now) = (&*self.world.directory, self.clock.unix());
-        let scene = Scene { directory, verified: &self.verified, guard, now };
-        let principal = route.authenticate.identify(head, &Preface::EMPTY, &scene)?;
-        if route.destination.keeps_credentials() {
-            route.authenticate.one_caller(&principal, head, &Preface::EMPTY, &scene)?;
+    fn admit(&self, route: &Route, head: &Head<'_>, seen: Seen<'_>, scene: &Scene<'_>) -> Result<Step, Refusal> {
+        let Seen { body, form, waited } = seen;
+        if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
+            return before_the_form(route, head, (body, most), scene).map(Step::Read);
         }
-        let permit = authorize::permit(principal, &route.rules, head, &scene)?;
-        if route.max_body.is_some_and(|most| body.size_hint().lower() > most) {
+        let empty = Preface::EMPTY;
+        let form = form.unwrap_or(&empty);
+        let principal = route.authenticate.identify(head, form, scene)?;
+        if route.destination.keeps_credentials() {
+            route.authenticate.one_caller(&principal, head, form, scene)?;
+        }
+        let permit = authorize::permit(principal, &route.rules, (head, form), scene)?;
+        if route.max_body.is_some_and(|most| least(body) > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }
         if route.content.is_some() && !is_empty(body) {
@@ -173,11 +220,31 @@ impl Gateway {
         }
         let (address, now) = (head.client_ip(), (self.clock.now(), scene.now));
         let asked = Asked { limits: &route.limits, route: &route.name, address, now, waited };
+        let operation = permit.operation().map(Into::into);
         let outcome = limit::admit(permit, &self.gate, &asked)?;
         if let Outcome::Admitted(admission) = &outcome {
             admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
         }
-        Ok(outcome)
+        Ok(Step::Decided(outcome, operation))
+    }
+
+    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own.
+    async fn read_form(
+        &self,
+        route: &Route,
+        body: Payload,
+        announced: Announced,
+        Arrival { connection, in_flight, .. }: Arrival<'_>,
+    ) -> Result<Preface, Refusal> {
+        let piece = self.world.listeners[connection.listener.0].limits.body;
+        let gatherer = if route.authenticate.reads_forms() { &self.doorstep } else { &self.gatherer };
+        let whole = match body {
+            Payload::Streamed(body) => {
+                Box::pin(gatherer.collect(body, route.form.unwrap_or(0), piece, in_flight)).await?
+            }
+            Payload::Whole(whole) => whole,
+        };
+        Preface::read(announced, whole)
     }
 
     /// A defect costs its own request an answer, and nobody else anything.
@@ -208,26 +275,29 @@ impl Gateway {
 
     async fn send(
         &self,
-        route: &Route,
-        (parts, body): (Box<Parts>, Incoming),
+        Errand { route, operation }: Errand<'_>,
+        (mut parts, body): (Box<Parts>, Payload),
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
         let piece = self.world.listeners[passage.connection.listener.0].limits.body;
-        let (id, credential) = match route.destination {
-            Destination::Upstream { id, credential } => (id, credential),
-            Destination::Endpoint(entry) => {
+        let inner =
+            route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));
+        let (id, credential) = match (inner, &route.destination) {
+            (None, &Destination::Upstream { id, credential }) => (id, credential),
+            (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => {
                 let visit = Visit {
                     gatherer: &self.gatherer,
                     places: &route.places,
                     max_body: route.max_body,
                     piece,
+                    operation,
                     deadline: self.deadlines.register(),
                 };
                 // Boxed: rare, and large; a request that goes upstream does not carry its size.
                 return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
             }
-            Destination::NotImplemented => {
+            (_, Destination::NotImplemented) => {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
             }
         };
@@ -238,20 +308,47 @@ impl Gateway {
             underscored: &route.underscored,
             max_body: route.max_body,
         };
-        let payload = if route.content == Some(content::Rule::CheckedJson) && !is_empty(&body) {
-            let most = route.max_body.unwrap_or(CHECKED_BODY);
-            // Boxed: a request that is not looked into does not carry its size.
-            let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
-            // Chunks without a byte in them are no body either.
-            if !whole.is_empty() {
-                content::Rule::check_text(&whole)?;
+        let payload = match body {
+            Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
+                let most = route.max_body.unwrap_or(CHECKED_BODY);
+                // Boxed: a request that is not looked into does not carry its size.
+                let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
+                // Chunks without a byte in them are no body either.
+                if !whole.is_empty() {
+                    content::Rule::check_text(&whole)?;
+                }
+                Payload::Whole(whole)
             }
-            Payload::Whole(whole)
-        } else {
-            Payload::Streamed(body)
+            body => body,
         };
-        self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await
+        let Some(wall) = &route.wall else {
+            return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;
+        };
+        wall.prepare(&mut parts);
+        let answer = self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await?;
+        let shown = admission.principal().app().map(|app| app.wall).unwrap_or_default();
+        // Boxed: rare, and large.
+        Box::pin(wall.filter(answer, shown, &self.deadlines.register())).await
     }
+}
+
+/// What can be settled of a request before its form is read: nobody's body is held who could not be let in anyhow.
+fn before_the_form(
+    route: &Route,
+    head: &Head<'_>,
+    (body, most): (&Payload, u64),
+    scene: &Scene<'_>,
+) -> Result<Announced, Refusal> {
+    if route.authenticate.reads_forms() {
+        scene.guard.map_or(Ok(()), scheme::Guard::enter)?;
+    } else {
+        let principal = route.authenticate.identify(head, &Preface::EMPTY, scene)?;
+        route.rules.network.check(&principal, head)?;
+    }
+    if least(body) > most.min(route.max_body.unwrap_or(u64::MAX)) {
+        return Err(Refusal::new(Cause::BodyTooLarge, "the announced form is too large").closing());
+    }
+    Announced::of(head.headers())
 }
 
 /// How a request arrived.
@@ -262,10 +359,66 @@ struct Arrival<'a> {
     id: &'a HeaderValue,
 }
 
+/// What a decision may know of the body.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    body: &'a Payload,
+    /// The form in it, where that was read.
+    form: Option<&'a Preface>,
+    /// Whether the request has waited for its quota to be written down.
+    waited: bool,
+}
+
+/// Where a request goes that was let in.
+struct Errand<'a> {
+    route: &'a Route,
+    /// The operation that was permitted, where the route asks for one.
+    operation: Option<Box<str>>,
+}
+
+/// How far a decision came.
+enum Step {
+    /// The form must be read.
+    Read(Announced),
+    /// All the way, for this operation.
+    Decided(Outcome, Option<Box<str>>),
+}
+
+/// What every answer to a request carries, be it a refusal or not.
+#[derive(Default)]
+struct Manner {
+    grant: Option<cors::Grant>,
+    /// Refusals have status 200.
+    legacy_200: bool,
+}
+
+impl Manner {
+    /// Learns it of a route; a preflight is answered with nothing else.
+    fn of(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) -> Option<Response<Body>> {
+        if let Some(app) = scene.app.and_then(|app| scene.directory.look_up(Kind::App, app.as_bytes())) {
+            self.legacy_200 = matches!(&app.attributes, Attributes::App(app) if app.legacy_200);
+        }
+        let cors = route.cors.as_ref()?;
+        self.grant = cors.grant(head, scene);
+        cors.preflight(head, self.grant.as_ref())
+    }
+
+    fn finish(self, mut answer: Response<Body>) -> Response<Body> {
+        if let Some(grant) = self.grant {
+            grant.stamp(answer.headers_mut());
+        }
+        answer
+    }
+}
+
 /// What is to be done with a request that is not refused.
 enum Decision<'a> {
-    /// It goes to the route's upstream.
-    Send(&'a Route, Admission, Passage<'a>),
+    /// It goes to the route's upstream, or to an endpoint.
+    Send(Errand<'a>, Admission, Passage<'a>),
+    /// It goes nowhere: a browser asks what it may.
+    Preflight(Response<Body>),
+    /// It is decided anew once its form was read.
+    Read(&'a Route, Announced),
     /// It goes there once its quota is written down.
     Wait(&'a Route, Waiting),
     /// It asks after the house itself.
@@ -273,14 +426,33 @@ enum Decision<'a> {
 }
 
 /// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
-fn is_empty(body: &Incoming) -> bool {
-    body.is_end_stream() || body.size_hint().exact() == Some(0)
+fn is_empty(body: &Payload) -> bool {
+    match body {
+        Payload::Streamed(body) => body.is_end_stream() || body.size_hint().exact() == Some(0),
+        Payload::Whole(body) => body.is_empty(),
+    }
 }
 
-fn refuse(refusal: &Refusal, dialect: &Dialect, id: &HeaderValue, mut entry: Entry<'_>) -> Response<Body> {
-    let answer = envelope::render(dialect, refusal, id).map(Body::whole);
-    entry.refused(refusal, answer.status());
-    answer
+/// How many bytes a body has at least.
+fn least(body: &Payload) -> u64 {
+    match body {
+        Payload::Streamed(body) => body.size_hint().lower(),
+        Payload::Whole(body) => body.len() as u64,
+    }
+}
+
+fn refuse(
+    mut refusal: Refusal,
+    dialect: &Dialect,
+    id: &HeaderValue,
+    (mut entry, manner): (Entry<'_>, Manner),
+) -> Response<Body> {
+    if manner.legacy_200 {
+        refusal.status = Some(StatusCode::OK);
+    }
+    let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
+    entry.refused(&refusal, answer.status());
+    manner.finish(answer)
 }
 
 impl Answer for Gateway {

@@ -14,6 +14,8 @@ pub struct Refusal {
     pub detail: &'static str,
     /// The status that an upstream has chosen, where that one stays; else the wording chooses it.
     pub status: Option<StatusCode>,
+    /// The number by which the API knows what is wrong, where an endpoint says one.
+    pub code: Option<u16>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
     /// What to present instead (401), one field each.
@@ -56,6 +58,16 @@ pub enum Cause {
     AddressRefused,
     /// Proven, but not this.
     PermissionDenied,
+    /// The page that asks is not one of an authorised host.
+    OriginRefused,
+    /// No operation is named where the route asks for one.
+    OperationMissing,
+    /// Nobody here knows the operation.
+    OperationUnknown,
+    /// What is to be exchanged for a token is not good (RFC 6749 §5.2).
+    GrantRefused,
+    /// Tokens are given for something else (RFC 6749 §5.2).
+    GrantUnsupported,
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The body is of another media type than the route takes.
@@ -111,6 +123,8 @@ pub enum Reason {
     Expired,
     /// It will be good later.
     NotYetValid,
+    /// It would be good for longer than such credentials may be.
+    LivesTooLong,
     /// An operator has switched it off.
     Disabled,
     /// It is good, but says something else than what is on record, or than another credential beside it.
@@ -132,6 +146,7 @@ impl Refusal {
             cause,
             detail,
             status: None,
+            code: None,
             retry_after: None,
             challenges: Vec::new(),
             said: None,
@@ -186,6 +201,11 @@ impl Cause {
             Self::Credential(reason) => reason.name(),
             Self::AddressRefused => "address_refused",
             Self::PermissionDenied => "permission_denied",
+            Self::OriginRefused => "origin_refused",
+            Self::OperationMissing => "operation_missing",
+            Self::OperationUnknown => "operation_unknown",
+            Self::GrantRefused => "grant_refused",
+            Self::GrantUnsupported => "grant_unsupported",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidContent => "invalid_content",
@@ -219,6 +239,7 @@ impl Reason {
             Self::Mismatch => "credential_mismatch",
             Self::Expired => "credential_expired",
             Self::NotYetValid => "credential_not_yet_valid",
+            Self::LivesTooLong => "credential_lives_too_long",
             Self::Disabled => "credential_disabled",
             Self::Contradicted => "credential_contradicted",
         }

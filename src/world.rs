@@ -14,7 +14,8 @@ use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::limit::failures::{self, GuardId};
 use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
-use crate::route::Table;
+use crate::reply::{cors, wall};
+use crate::route::{Parameter, Table};
 use crate::scheme::Places;
 use crate::store::Index;
 
@@ -64,6 +65,16 @@ pub struct Route {
     pub places: Places,
     /// Header names with an underscore that a scheme of this route declares; all others are dropped.
     pub underscored: Vec<HeaderName>,
+    /// Which app a request is for, where the route says so.
+    pub app: Option<AppPlace>,
+    /// The largest form that is looked into, in bytes; `None`: no room looks into bodies.
+    pub form: Option<u64>,
+    /// The endpoint that answers its operations in the place of the upstream.
+    pub inner: Option<&'static Entry>,
+    /// What browsers are told.
+    pub cors: Option<cors::Rule>,
+    /// How listings are filtered on their way back.
+    pub wall: Option<wall::Rule>,
     /// How its refusals are worded.
     pub dialect: &'static Dialect,
     /// The largest body it takes, in bytes.
@@ -76,6 +87,25 @@ pub struct Route {
     pub limits: Vec<PolicyId>,
     /// Who counts the wrong credentials that come here.
     pub guard: Option<GuardId>,
+}
+
+/// Where it stands which app a request is for.
+#[derive(Debug)]
+pub enum AppPlace {
+    /// In the path.
+    Path(Parameter),
+    /// Every request is for this one.
+    Fixed(Box<str>),
+}
+
+impl AppPlace {
+    /// The app that a request with this canonical path is for: its id or its public key, as it stands there.
+    pub fn find<'a>(&'a self, path: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Path(parameter) => parameter.text(path),
+            Self::Fixed(id) => Some(id),
+        }
+    }
 }
 
 /// Where a request goes that was let in.

@@ -30,6 +30,8 @@ pub struct Expression {
     watches_for_leaks: bool,
     /// The names in the query under which one of its schemes looks for a credential.
     parameters: Vec<Box<str>>,
+    /// Whether one of its schemes looks for a credential in forms.
+    reads_forms: bool,
 }
 
 /// A scheme by the name that the configuration gives it.
@@ -53,7 +55,8 @@ impl Expression {
         let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
         let mut places = Places::default();
         tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters: places.query })
+        let reads_forms = !places.form.is_empty();
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters: places.query, reads_forms })
     }
 
     /// Every place where one of its schemes looks for a credential.
@@ -61,6 +64,12 @@ impl Expression {
         let mut places = Places::default();
         self.tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
         places
+    }
+
+    /// Whether one of its schemes looks for a credential in forms, so that the head of a request with a body does not
+    /// settle who is calling.
+    pub fn reads_forms(&self) -> bool {
+        self.reads_forms
     }
 
     /// Whether anyone may pass.

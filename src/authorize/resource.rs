@@ -49,7 +49,7 @@ impl Rule {
                 Attributes::Camera(own) if **own == *id => {}
                 Attributes::Camera(_) => return Err(refuse("the token is for another camera")),
                 Attributes::Group(group) => of_group(group, record, &id, scene)?,
-                Attributes::None | Attributes::Proofs(_) | Attributes::PublicKey(_) => {
+                Attributes::None | Attributes::Proofs(_) | Attributes::PublicKey(_) | Attributes::App(_) => {
                     if self.binds == Binds::Everyone && record.kind() != Kind::AdminCertificate {
                         of_account(principal, &id, scene)?;
                     }

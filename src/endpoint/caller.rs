@@ -12,12 +12,18 @@ use crate::store::Actor;
 pub(super) struct Caller {
     principal: Arc<Principal>,
     host: Arc<str>,
+    operation: Option<Arc<str>>,
 }
 
 impl Caller {
-    /// This caller, who asked this host (as it was written, with its port).
-    pub(super) fn new(principal: Principal, host: &str) -> Self {
-        Self { principal: Arc::new(principal), host: host.into() }
+    /// This caller, who asked this host (as it was written, with its port) for this operation.
+    pub(super) fn new(principal: Principal, host: &str, operation: Option<&str>) -> Self {
+        Self { principal: Arc::new(principal), host: host.into(), operation: operation.map(Into::into) }
+    }
+
+    /// The operation that was permitted, where the route asks for one.
+    pub(super) fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
     }
 
     /// The host that was asked, with its port.

@@ -42,6 +42,9 @@ pub struct Entry {
     pub store: bool,
     /// The kinds of schemes of which a route that leads here asks for one; empty: any that proves a customer.
     pub schemes: &'static [&'static str],
+    /// The operations that it answers on a route that names them (`operation`) and forwards all others; empty: it answers
+    /// whole routes.
+    pub operations: &'static [&'static str],
     /// Builds its router, for one worker.
     pub build: fn(&Kit) -> Router,
 }

@@ -11,12 +11,11 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::{Caller, Endpoints, Entry};
 use crate::deadline::Deadline;
-use crate::forward::{Body, Gatherer, Passage, without_credential};
+use crate::forward::{Body, Gatherer, Passage, Payload, without_credential};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Places;
@@ -39,6 +38,8 @@ pub struct Visit<'a> {
     pub max_body: Option<u64>,
     /// How long the caller may take for each piece of the body.
     pub piece: Duration,
+    /// The operation that was permitted, where the route asks for one.
+    pub operation: Option<Box<str>>,
     /// Runs while the endpoint works.
     pub deadline: Deadline,
 }
@@ -48,14 +49,17 @@ impl Endpoints {
     pub async fn answer(
         &self,
         entry: &'static Entry,
-        (parts, body): (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, Payload),
         visit: Visit<'_>,
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
         let most = visit.max_body.unwrap_or(MOST);
-        let bytes = visit.gatherer.collect(body, most, visit.piece, passage.in_flight).await?;
-        let request = request(*parts, bytes, visit.places, passage, admission)?;
+        let bytes = match body {
+            Payload::Streamed(body) => visit.gatherer.collect(body, most, visit.piece, passage.in_flight).await?,
+            Payload::Whole(bytes) => bytes,
+        };
+        let request = request(*parts, bytes, &visit, passage, admission)?;
         let router = self.router(entry).ok_or(Refusal::new(Cause::Internal, "the endpoint was not built"))?;
         let mut answering = pin!(router.clone().call(request));
         visit.deadline.arm(PATIENCE);
@@ -75,15 +79,15 @@ impl Endpoints {
 fn request(
     parts: Parts,
     body: Bytes,
-    places: &Places,
+    visit: &Visit<'_>,
     passage: &Passage<'_>,
     admission: &Admission,
 ) -> Result<Request<Inner>, Refusal> {
     let Parts { method, uri, mut headers, .. } = parts;
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = uri.authority().map(http::uri::Authority::as_str).or(named).unwrap_or_default();
-    let caller = Caller::new(admission.principal().clone(), host);
-    let rest = without_credential(&mut headers, uri.query(), places);
+    let caller = Caller::new(admission.principal().clone(), host, visit.operation.as_deref());
+    let rest = without_credential(&mut headers, uri.query(), visit.places);
     let path = passage.path.as_deref().unwrap_or_else(|| uri.path());
     let query = rest.as_deref().or(uri.query()).filter(|query| !query.is_empty());
     let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));

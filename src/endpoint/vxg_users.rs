@@ -30,6 +30,7 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "VXG's super-admin API: accounts and their licence keys",
     store: true,
     schemes: &["mtls"],
+    operations: &[],
     build,
 };
 

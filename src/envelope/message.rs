@@ -48,6 +48,7 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
             | Reason::Mismatch
             | Reason::Expired
             | Reason::NotYetValid
+            | Reason::LivesTooLong
             | Reason::Disabled,
         ) => "Authorization has been denied for this request.",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => {
@@ -57,6 +58,11 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
         Cause::Internal => "An error has occurred.",
         Cause::Credential(Reason::Contradicted | Reason::Insecure)
         | Cause::PermissionDenied
+        | Cause::OriginRefused
+        | Cause::OperationMissing
+        | Cause::OperationUnknown
+        | Cause::GrantRefused
+        | Cause::GrantUnsupported
         | Cause::NotImplemented
         | Cause::UnsupportedMediaType
         | Cause::InvalidContent

@@ -78,12 +78,18 @@ fn status(refusal: &Refusal) -> StatusCode {
         return status;
     }
     match refusal.cause {
-        Cause::MalformedRequest | Cause::MalformedBody | Cause::InvalidContent => StatusCode::BAD_REQUEST,
+        Cause::MalformedRequest
+        | Cause::MalformedBody
+        | Cause::InvalidContent
+        | Cause::OperationMissing
+        | Cause::GrantRefused
+        | Cause::GrantUnsupported => StatusCode::BAD_REQUEST,
         // Proven, but contradicting itself: presenting something else of the same kind would not help.
         // TLS must come first; asking for credentials would have them sent in clear again.
         Cause::Credential(Reason::Contradicted | Reason::Insecure)
         | Cause::AddressRefused
         | Cause::PermissionDenied
+        | Cause::OriginRefused
         | Cause::AllotmentReached => StatusCode::FORBIDDEN,
         Cause::Credential(
             Reason::Missing
@@ -94,9 +100,10 @@ fn status(refusal: &Refusal) -> StatusCode {
             | Reason::Mismatch
             | Reason::Expired
             | Reason::NotYetValid
+            | Reason::LivesTooLong
             | Reason::Disabled,
         ) => StatusCode::UNAUTHORIZED,
-        Cause::NotFound => StatusCode::NOT_FOUND,
+        Cause::NotFound | Cause::OperationUnknown => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Cause::Conflict => StatusCode::CONFLICT,
@@ -146,9 +153,15 @@ fn sentence(cause: Cause) -> &'static str {
             | Reason::Mismatch
             | Reason::Expired
             | Reason::NotYetValid
+            | Reason::LivesTooLong
             | Reason::Disabled,
         ) => "Please present a valid credential.",
         Cause::AddressRefused => "This is not permitted from your address.",
+        Cause::OriginRefused => "This is not permitted from this page.",
+        Cause::OperationMissing => "The request names no operation.",
+        Cause::OperationUnknown => "There is no such operation.",
+        Cause::GrantRefused => "What was presented is not good for a token.",
+        Cause::GrantUnsupported => "Tokens are not given for this.",
         Cause::BodyTooLarge => "The body of the request is too large.",
         Cause::MalformedBody => "The body of the request could not be read.",
         Cause::UnsupportedMediaType => "The body of the request is of a type that is not taken here.",
@@ -198,12 +211,18 @@ pub(crate) mod tests {
                 Reason::Unknown => Cause::Credential(Reason::Mismatch),
                 Reason::Mismatch => Cause::Credential(Reason::Expired),
                 Reason::Expired => Cause::Credential(Reason::NotYetValid),
-                Reason::NotYetValid => Cause::Credential(Reason::Disabled),
+                Reason::NotYetValid => Cause::Credential(Reason::LivesTooLong),
+                Reason::LivesTooLong => Cause::Credential(Reason::Disabled),
                 Reason::Disabled => Cause::Credential(Reason::Contradicted),
                 Reason::Contradicted => Cause::AddressRefused,
             },
             Cause::AddressRefused => Cause::PermissionDenied,
-            Cause::PermissionDenied => Cause::BodyTooLarge,
+            Cause::PermissionDenied => Cause::OriginRefused,
+            Cause::OriginRefused => Cause::OperationMissing,
+            Cause::OperationMissing => Cause::OperationUnknown,
+            Cause::OperationUnknown => Cause::GrantRefused,
+            Cause::GrantRefused => Cause::GrantUnsupported,
+            Cause::GrantUnsupported => Cause::BodyTooLarge,
             Cause::BodyTooLarge => Cause::UnsupportedMediaType,
             Cause::UnsupportedMediaType => Cause::InvalidContent,
             Cause::InvalidContent => Cause::Conflict,

@@ -38,6 +38,7 @@ fn error_type(cause: Cause) -> &'static str {
         Cause::Credential(Reason::Contradicted | Reason::Insecure)
         | Cause::AddressRefused
         | Cause::PermissionDenied
+        | Cause::OriginRefused
         | Cause::AllotmentReached => "access_deny",
         Cause::Credential(
             Reason::Missing
@@ -48,6 +49,7 @@ fn error_type(cause: Cause) -> &'static str {
             | Reason::Mismatch
             | Reason::Expired
             | Reason::NotYetValid
+            | Reason::LivesTooLong
             | Reason::Disabled,
         ) => "invalid_auth",
         Cause::MalformedRequest
@@ -59,12 +61,15 @@ fn error_type(cause: Cause) -> &'static str {
         | Cause::UnsupportedMediaType
         | Cause::InvalidContent
         | Cause::Conflict
+        | Cause::OperationMissing
+        | Cause::GrantRefused
+        | Cause::GrantUnsupported
         | Cause::MalformedBody => "bad_request",
         Cause::RateExceeded | Cause::QuotaExceeded | Cause::ConcurrencyExceeded | Cause::TooManyFailures => {
             "limit_reached"
         }
         Cause::NotImplemented => "not_implemented",
-        Cause::NotFound => "not_found",
+        Cause::NotFound | Cause::OperationUnknown => "not_found",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
         Cause::BodyTimeout | Cause::UpstreamTimeout => "timeout",
         Cause::Overloaded | Cause::UpstreamUnreachable | Cause::UpstreamFailed => "service_unavailable",

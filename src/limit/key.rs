@@ -75,7 +75,11 @@ impl<'a> Caller<'a> {
     fn camera(&self) -> Option<Party<'a>> {
         self.principal.credentials().iter().find_map(|record| match &record.attributes {
             Attributes::Camera(camera) => Some(Party::Camera(&record.account.id.0, camera)),
-            Attributes::None | Attributes::Proofs(_) | Attributes::Group(_) | Attributes::PublicKey(_) => None,
+            Attributes::None
+            | Attributes::Proofs(_)
+            | Attributes::Group(_)
+            | Attributes::PublicKey(_)
+            | Attributes::App(_) => None,
         })
     }
 

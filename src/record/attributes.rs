@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Digest, Members};
+use super::{App, Digest, Members};
 use crate::clock::UnixTime;
 
 /// What only one kind of credential has.
@@ -19,6 +19,8 @@ pub enum Attributes {
     Group(Box<Group>),
     /// The key that verifies what the service account signs.
     PublicKey(Box<PublicKey>),
+    /// What an app signs with, and what it asks for.
+    App(Box<App>),
 }
 
 /// A group of cameras.

@@ -2,8 +2,10 @@
 //! business of `store/`; believing a credential that of `scheme/`.
 
 mod account;
+mod app;
 mod attributes;
 mod camera;
+mod hosts;
 mod kind;
 #[cfg(test)]
 mod tests;
@@ -17,8 +19,10 @@ use http::HeaderValue;
 use subtle::{Choice, ConstantTimeEq};
 
 pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Quota, Standing, Terms};
+pub use self::app::{App, Signer, Wall};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
 pub use self::camera::{Holding, Members};
+pub use self::hosts::Hosts;
 pub use self::kind::Kind;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
@@ -209,7 +213,11 @@ impl Record {
     pub fn proofs(&self) -> &[Proof] {
         match &self.attributes {
             Attributes::Proofs(proofs) => proofs,
-            Attributes::None | Attributes::Camera(_) | Attributes::Group(_) | Attributes::PublicKey(_) => &[],
+            Attributes::None
+            | Attributes::Camera(_)
+            | Attributes::Group(_)
+            | Attributes::PublicKey(_)
+            | Attributes::App(_) => &[],
         }
     }
 

@@ -1,7 +1,9 @@
 //! What an upstream's answer becomes on its way to the caller.
 
+pub mod cors;
 mod hidden;
 pub mod mask;
+pub mod wall;
 
 pub use self::hidden::Hidden;
 use bytes::Bytes;

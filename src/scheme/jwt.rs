@@ -143,7 +143,7 @@ impl Jwt {
         let lifetime = claims.expires.checked_sub(claims.issued).filter(|lifetime| *lifetime > 0);
         let lifetime = lifetime.ok_or(malformed("`exp` is not after `iat`"))?;
         if lifetime > self.max_lifetime {
-            return Err(malformed("the token lives longer than `max_lifetime`"));
+            return Err(Rejection::new(Reason::LivesTooLong, "the token lives longer than `max_lifetime`"));
         }
         let latest = now.0.saturating_add(self.leeway);
         if claims.issued > latest || claims.not_before.is_some_and(|from| from > latest) {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn ask(scheme: &Jwt, token: &str, register: &Register, verified: &Verified, now: u64) -> Result<String, Reason> {
-        let scene = Scene { directory: register, verified, guard: None, now: UnixTime(now) };
+        let scene = Scene { directory: register, verified, guard: None, app: None, now: UnixTime(now) };
         let request = request(token);
         let preface = Preface::EMPTY;
         let credential = scheme.read(&request.head(), &preface).unwrap().unwrap();

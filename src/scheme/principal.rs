@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::record::{Account, Record, Scopes};
+use crate::record::{Account, App, Attributes, Record, Scopes};
 
 /// A proven caller. Nobody outside can make one or make more of one:
 ///
@@ -105,6 +105,23 @@ impl Principal {
     /// A caller known by a certificate that no record is about. It speaks for no account.
     pub(super) fn of_certificate(scheme: &'static str, subject: HeaderValue) -> Self {
         Self { speaker: Speaker::Certificate(subject), ..Self::ambient(scheme, HeaderValue::from_static("")) }
+    }
+
+    /// An app that asks for no proof here: its switch is off.
+    pub(super) fn waived(record: Arc<Record>) -> Self {
+        Self::of_record("waived", record)
+    }
+
+    /// The app that speaks, where an app does.
+    pub fn app(&self) -> Option<&App> {
+        self.credentials.iter().find_map(|record| match &record.attributes {
+            Attributes::App(app) => Some(&**app),
+            Attributes::None
+            | Attributes::Proofs(_)
+            | Attributes::Camera(_)
+            | Attributes::Group(_)
+            | Attributes::PublicKey(_) => None,
+        })
     }
 
     /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.

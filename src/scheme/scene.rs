@@ -15,6 +15,8 @@ pub struct Scene<'a> {
     pub verified: &'a Verified,
     /// Who counts the wrong credentials of this request, where the route asks for it.
     pub guard: Option<&'a dyn Guard>,
+    /// The app that the request is for (its id or its public key), where the route says so.
+    pub app: Option<&'a str>,
     /// The instant.
     pub now: UnixTime,
 }

@@ -236,6 +236,6 @@ pub(crate) fn examine(
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
-    let scene = Scene { directory: register, verified: &verified, guard: None, now: UnixTime(now) };
+    let scene = Scene { directory: register, verified: &verified, guard: None, app: None, now: UnixTime(now) };
     scheme.examine(&request.head(), &Preface::EMPTY, &scene)
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod app;
 mod binding;
 mod certificate;
 mod declared;
@@ -10,6 +11,7 @@ mod endpoint;
 mod guard;
 mod limit;
 mod listener;
+mod operation;
 mod route;
 mod scheme;
 mod store;

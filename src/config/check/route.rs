@@ -13,6 +13,7 @@ use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::edge::guard;
+use crate::endpoint::Entry;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
 use crate::limit::Policy;
@@ -32,6 +33,9 @@ pub(super) struct Checked {
     methods: Vec<Method>,
     case: Case,
 }
+
+/// The largest form that is looked into where the route says nothing, in bytes.
+const MAX_FORM: u64 = 64 << 10;
 
 /// What a route takes where it lists no methods.
 const METHODS: [Method; 7] =
@@ -75,6 +79,8 @@ fn checked(
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
+    let (origin, cors) = super::app::origin(route, report);
+    let operation = super::operation::operation(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
         && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
@@ -96,15 +102,23 @@ fn checked(
         // Nobody reads it here, and it is no less a credential for that: where they are removed, so is this one.
         places.join(Places::authorization());
     }
+    let looks_into_forms = authenticate.reads_forms()
+        || origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
+        || operation.is_some();
     let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
     Some(Checked {
         meant: world::Route {
             name: route.name.value.as_str().into(),
             authenticate,
-            rules: rules(route, camera),
+            rules: Rules { origin, operation, ..rules(route, camera) },
             destination: destination?,
             places,
             underscored,
+            app: super::app::place(route, report),
+            form: looks_into_forms.then(|| route.max_form.map_or(MAX_FORM, |most| most.0)),
+            inner: inner(route),
+            cors,
+            wall: super::app::wall(route),
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),
@@ -129,13 +143,14 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
         report.error(written.place.clone(), invalid);
         return None;
     }
-    if let (Some(written), true) = (&route.endpoint, route.forward.is_some() || nowhere.is_some()) {
+    let beside = route.endpoint.as_ref().filter(|written| written.value.0.operations.is_empty() || nowhere.is_some());
+    if let (Some(written), true) = (beside, route.forward.is_some() || nowhere.is_some()) {
         let invalid = Invalid::new("a route leads to one place: an endpoint of the house is one by itself")
             .hint("leave `forward` and `not_implemented` out");
         report.error(written.place.clone(), invalid);
         return None;
     }
-    if let Some(written) = &route.endpoint {
+    if let (Some(written), None) = (&route.endpoint, &route.forward) {
         return Some(endpoint::destination(written, route, file, report));
     }
     if nowhere.is_some() {
@@ -156,6 +171,11 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
         report.error(written.place.clone(), invalid);
     }
     Some(Destination::Upstream { id: UpstreamId(at), credential })
+}
+
+/// The endpoint that answers some operations of a route which forwards the others.
+fn inner(route: &Route) -> Option<&'static Entry> {
+    route.endpoint.as_ref().filter(|_| route.forward.is_some()).map(|written| written.value.0)
 }
 
 fn policy(route: &Route) -> Option<CredentialPolicy> {
@@ -240,7 +260,7 @@ fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<
 fn rules(route: &Route, camera: Option<resource::Rule>) -> Rules {
     let anywhere = route.account_addresses == Some(false);
     let network = if anywhere { network::Rule::Anywhere } else { network::Rule::Listed };
-    Rules { scope: rule(route.scope.as_ref()), camera, network }
+    Rules { scope: rule(route.scope.as_ref()), camera, network, ..Rules::default() }
 }
 
 fn rule(written: Option<&Scope>) -> scope::Rule {

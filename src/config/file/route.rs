@@ -42,10 +42,22 @@ pub(in crate::config) struct Route {
     /// Where the id of the camera stands that a request is for. A token of a camera or a group then reaches no other, and
     /// an account only its own and those of accounts below it. Default: a token is good on every path of the route.
     pub(in crate::config) camera: Option<Placed<Camera>>,
+    /// Which app a request is for (CameraTag). Default: the one whose key its signature names.
+    pub(in crate::config) app: Option<Placed<App>>,
+    /// Whose pages may ask. Default: anyone's.
+    pub(in crate::config) origin: Option<Placed<Origin>>,
+    /// Where the name of the operation stands that a request is for, and who may do which (Voximplant). In the place of
+    /// `scope`.
+    pub(in crate::config) operation: Option<Placed<Operation>>,
+    /// Whether it is a public listing of assets, filtered as its app says (CameraTag).
+    pub(in crate::config) wall: Option<Placed<Wall>>,
     /// The limits that hold here, by name. Default: none.
     pub(in crate::config) limits: Option<Placed<Vec<Placed<String>>>>,
     /// The largest body that it takes. Default: any.
     pub(in crate::config) max_body: Option<Size>,
+    /// The largest form that is looked into, where a scheme, `origin` or `operation` reads forms; a larger one is refused.
+    /// Default: 64 KiB.
+    pub(in crate::config) max_form: Option<Size>,
     /// What its bodies are. Default: anything.
     pub(in crate::config) content: Option<Placed<Content>>,
     /// Whether callers come from where their account says. Default: true.
@@ -123,6 +135,65 @@ pub(in crate::config) enum Bound {
     Everyone,
     /// Tokens alone: which account has which cameras is known to the upstream.
     Tokens,
+}
+
+/// Which app a request is for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct App {
+    /// The name of a part of the path, `app` for `{app}`: it holds the id of an app, or its public key.
+    pub(in crate::config) path: Option<Placed<String>>,
+    /// This one, whatever the path.
+    pub(in crate::config) id: Option<Placed<String>>,
+}
+
+/// Whose pages may ask.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Origin {
+    /// The authorised hosts; each stands for its subdomains too. Default: those of the app.
+    pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
+    /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:
+    /// `referer`.
+    #[serde(default = "page_parameters")]
+    pub(in crate::config) parameters: Vec<String>,
+    /// Whether a request that says nothing of a page is refused where hosts are listed. Default: true.
+    #[serde(default = "yes")]
+    pub(in crate::config) required: bool,
+    /// Whether browsers are told that such pages may read answers (CORS) and show them in frames. Default: false.
+    #[serde(default)]
+    pub(in crate::config) cross_origin: bool,
+}
+
+fn page_parameters() -> Vec<String> {
+    vec!["referer".into()]
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where the name of the operation stands.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Operation {
+    /// The name of a part of the path, `method` for `{method}`.
+    pub(in crate::config) path: Option<Placed<String>>,
+    /// The name of the parameter in the query and in forms. Default: `cmd`.
+    #[serde(default = "command")]
+    pub(in crate::config) parameter: String,
+}
+
+fn command() -> String {
+    "cmd".into()
+}
+
+/// How a public listing is filtered.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Wall {
+    /// The largest listing that is looked through; a larger one is withheld. Default: 4 MiB.
+    pub(in crate::config) max_answer: Option<Size>,
 }
 
 /// Scopes of which a limited credential needs one.

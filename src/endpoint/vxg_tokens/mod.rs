@@ -32,6 +32,7 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "VXG's admin API: cameras, groups and their access tokens",
     store: true,
     schemes: &["lkey"],
+    operations: &[],
     build,
 };
 

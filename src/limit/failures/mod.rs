@@ -243,6 +243,7 @@ fn is_guess(reason: Reason) -> bool {
         | Reason::Insecure
         | Reason::Expired
         | Reason::NotYetValid
+        | Reason::LivesTooLong
         | Reason::Disabled
         | Reason::Contradicted => false,
     }

@@ -173,6 +173,7 @@ fn only_a_guess_counts_and_once_for_each_request() {
         Reason::Insecure,
         Reason::Expired,
         Reason::NotYetValid,
+        Reason::LivesTooLong,
         Reason::Disabled,
         Reason::Contradicted,
     ] {

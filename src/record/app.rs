@@ -1,0 +1,102 @@
+//! Apps that sign what is published and played (CameraTag): what the corridor knows of one.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::Hosts;
+use crate::clock::UnixTime;
+use crate::secret::Secret;
+
+/// An app, as the corridor sees it.
+#[derive(Debug)]
+pub struct App {
+    /// The key by which pages name it; public.
+    pub public_key: Box<str>,
+    /// What it signs with. Two while the secret is being rotated.
+    pub signers: Box<[Signer]>,
+    /// Whose pages may use it. Empty: any.
+    pub hosts: Hosts,
+    /// Whether publishing must be signed.
+    pub publish: bool,
+    /// Whether playing must be signed.
+    pub playback: bool,
+    /// Whether the old generation of signatures, over the expiration alone, is taken too.
+    pub expiration_only: bool,
+    /// Which assets a public listing may show.
+    pub wall: Wall,
+    /// Whether refusals are sent with status 200, as old clients of the API expect.
+    pub legacy_200: bool,
+    /// Whether browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+    pub cross_origin: bool,
+}
+
+/// Which assets a public listing may show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wall {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those that were approved or featured.
+    WhiteList,
+    /// All but those that were rejected.
+    BlackList,
+}
+
+/// A secret that signs, ready to be used: its HMAC-SHA1 (RFC 2104) with the key taken in.
+#[derive(Clone)]
+pub struct Signer {
+    keyed: Hmac<Sha1>,
+    /// Good before then.
+    expires: Option<UnixTime>,
+}
+
+impl Signer {
+    /// Signs with `secret` until `expires`.
+    pub fn new(secret: &Secret, expires: Option<UnixTime>) -> Self {
+        let keyed = Hmac::new_from_slice(secret.expose()).expect("HMAC takes a key of any length");
+        Self { keyed, expires }
+    }
+
+    /// Whether `tag` is the signature of `message`: all 20 bytes, in constant time.
+    pub fn signed(&self, message: &[u8], tag: &[u8; 20]) -> Choice {
+        let own = self.keyed.clone().chain_update(message).finalize().into_bytes();
+        own.as_slice().ct_eq(tag)
+    }
+
+    /// Whether it is good at `now`.
+    pub fn is_good(&self, now: UnixTime) -> bool {
+        self.expires.is_none_or(|end| now < end)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_what_the_vendor_computes() {
+        // vendors 3.3
+        let signer = Signer::new(&Secret::new(b"ct-secret-0001".to_vec()), Some(UnixTime(100)));
+        let message = br#"{"api_key":"123-456-789","expiration":4102444800}"#;
+        let tag: [u8; 20] =
+            data_encoding::HEXLOWER.decode(b"a6278a4184545200a08454ae33b31533b5ccfadf").unwrap().try_into().unwrap();
+        assert!(bool::from(signer.signed(message, &tag)));
+        assert!(!bool::from(signer.signed(&message[1..], &tag)));
+        let mut other = tag;
+        other[19] ^= 1;
+        assert!(!bool::from(signer.signed(message, &other)));
+        assert!(signer.is_good(UnixTime(99)) && !signer.is_good(UnixTime(100)));
+        assert_eq!(format!("{signer:?}"), "Signer(***)");
+    }
+}
