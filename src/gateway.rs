@@ -27,11 +27,13 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
+use crate::forward::key_sets;
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
+use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
 use crate::record::{Attributes, Kind};
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Reason, Refusal};
 use crate::reply::{self, Hidden, cors, mask};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Scene};
@@ -85,9 +87,9 @@ impl Gateway {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
         let mut manner = Manner::default();
-        let (mut body, mut form, mut patience) = (Payload::Streamed(body), None, None);
+        let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
-            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some() };
+            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some(), fetched };
             match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
@@ -106,6 +108,11 @@ impl Gateway {
                     let answer = reply::pong(id);
                     entry.answered(answer.status());
                     return answer;
+                }
+                // Decided anew, once: the key may be among those that come.
+                Ok(Decision::Fetch(keys, attempt)) => {
+                    fetched = true;
+                    self.fetched(keys, attempt).await;
                 }
                 // Decided anew afterwards: much may have changed while the disk was waited for.
                 Ok(Decision::Wait(route, waiting)) => {
@@ -139,6 +146,17 @@ impl Gateway {
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
+    }
+
+    /// Waits for the keys of an issuer, as long as fetching them may take.
+    async fn fetched(&self, keys: &KeySet, attempt: u64) {
+        let deadline = self.deadlines.register();
+        deadline.arm(key_sets::PATIENCE);
+        poll_fn(|context| match keys.poll_ended(attempt, context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => deadline.poll(context),
+        })
+        .await;
     }
 
     fn ledger_deadline(&self) -> Deadline {
@@ -181,7 +199,17 @@ impl Gateway {
         if let Some(preflight) = manner.of(route, &head, &scene) {
             return Ok(Decision::Preflight(preflight));
         }
-        let outcome = self.admit(route, &head, seen, &scene).map_err(|refusal| (refusal, route.dialect))?;
+        let outcome = match self.admit(route, &head, seen, &scene) {
+            Ok(outcome) => outcome,
+            Err(refusal) => {
+                let unknown = Cause::Credential(Reason::Unknown);
+                let awaits = !seen.fetched && [unknown, Cause::Credential(Reason::Unsettled)].contains(&refusal.cause);
+                if let Some((keys, attempt)) = route.authenticate.awaited().filter(|_| awaits) {
+                    return Ok(Decision::Fetch(keys, attempt));
+                }
+                return Err((refusal, route.dialect));
+            }
+        };
         let (admission, errand) = match outcome {
             Step::Read(announced) => return Ok(Decision::Read(route, announced)),
             Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
@@ -201,7 +229,7 @@ impl Gateway {
 
     /// From the caller's word to the receipt that lets a request out.
     fn admit(&self, route: &Route, head: &Head<'_>, seen: Seen<'_>, scene: &Scene<'_>) -> Result<Step, Refusal> {
-        let Seen { body, form, waited } = seen;
+        let Seen { body, form, waited, .. } = seen;
         if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
             return before_the_form(route, head, (body, most), scene).map(Step::Read);
         }
@@ -367,6 +395,8 @@ struct Seen<'a> {
     form: Option<&'a Preface>,
     /// Whether the request has waited for its quota to be written down.
     waited: bool,
+    /// And whether for the keys of an issuer.
+    fetched: bool,
 }
 
 /// Where a request goes that was let in.
@@ -417,6 +447,8 @@ enum Decision<'a> {
     Send(Errand<'a>, Admission, Passage<'a>),
     /// It goes nowhere: a browser asks what it may.
     Preflight(Response<Body>),
+    /// It is decided anew once these keys were fetched.
+    Fetch(&'a KeySet, u64),
     /// It is decided anew once its form was read.
     Read(&'a Route, Announced),
     /// It goes there once its quota is written down.

@@ -25,6 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
+use crate::forward::key_sets;
 use crate::gateway::Gateway;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -103,8 +104,10 @@ impl Server {
             (Some(_) | None, _) => None,
         };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
-        let stop = accepting.clone();
+        let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
+            // They end with the runtime.
+            key_sets.into_iter().for_each(|keys| drop(control.spawn(key_sets::keep(keys))));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());

@@ -11,6 +11,7 @@ use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::key_set::KeySet;
 use crate::limit::failures::{self, GuardId};
 use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
@@ -40,6 +41,8 @@ pub struct World {
     pub limits: Vec<Policy>,
     /// The failure guards. `GuardId` counts in this list.
     pub guards: Vec<failures::Settings>,
+    /// The keys of foreign issuers, to be kept fresh.
+    pub key_sets: Vec<Arc<KeySet>>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.

@@ -56,7 +56,7 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
         }
         Cause::NotFound => "No HTTP resource was found that matches the request.",
         Cause::Internal => "An error has occurred.",
-        Cause::Credential(Reason::Contradicted | Reason::Insecure)
+        Cause::Credential(Reason::Contradicted | Reason::Insecure | Reason::Unsettled)
         | Cause::PermissionDenied
         | Cause::OriginRefused
         | Cause::OperationMissing

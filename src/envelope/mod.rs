@@ -119,7 +119,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Cause::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Cause::MethodNotImplemented | Cause::NotImplemented => StatusCode::NOT_IMPLEMENTED,
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => StatusCode::BAD_GATEWAY,
-        Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Cause::Credential(Reason::Unsettled) | Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         Cause::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -173,7 +173,9 @@ fn sentence(cause: Cause) -> &'static str {
         Cause::ConcurrencyExceeded => "Too many requests at the same time. Please wait for one to end.",
         Cause::TooManyFailures => "Too many failed attempts. Please try again later.",
         Cause::BodyTimeout => "The body of the request did not arrive in time.",
-        Cause::Overloaded => "The service is busy. Please try again in a moment.",
+        Cause::Credential(Reason::Unsettled) | Cause::Overloaded => {
+            "The service is busy. Please try again in a moment."
+        }
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => {
             "The service behind this address did not answer properly."
         }
@@ -208,7 +210,8 @@ pub(crate) mod tests {
                 Reason::Ambiguous => Cause::Credential(Reason::Insecure),
                 Reason::Insecure => Cause::Credential(Reason::Leaked),
                 Reason::Leaked => Cause::Credential(Reason::Unknown),
-                Reason::Unknown => Cause::Credential(Reason::Mismatch),
+                Reason::Unknown => Cause::Credential(Reason::Unsettled),
+                Reason::Unsettled => Cause::Credential(Reason::Mismatch),
                 Reason::Mismatch => Cause::Credential(Reason::Expired),
                 Reason::Expired => Cause::Credential(Reason::NotYetValid),
                 Reason::NotYetValid => Cause::Credential(Reason::LivesTooLong),

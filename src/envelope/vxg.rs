@@ -72,7 +72,10 @@ fn error_type(cause: Cause) -> &'static str {
         Cause::NotFound | Cause::OperationUnknown => "not_found",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
         Cause::BodyTimeout | Cause::UpstreamTimeout => "timeout",
-        Cause::Overloaded | Cause::UpstreamUnreachable | Cause::UpstreamFailed => "service_unavailable",
+        Cause::Credential(Reason::Unsettled)
+        | Cause::Overloaded
+        | Cause::UpstreamUnreachable
+        | Cause::UpstreamFailed => "service_unavailable",
         Cause::Internal => "server_error",
     }
 }
