@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
@@ -135,10 +135,10 @@ impl Destination {
 }
 
 impl World {
-    /// Finds the route; says 404 or 405 where there is none.
-    pub fn select(&self, head: &crate::edge::head::Head<'_>) -> Result<&Route, Refusal> {
+    /// Finds the route of a request with this method; says 404 or 405 where there is none.
+    pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
         let table = &self.tables[head.connection().listener.0];
-        let id = table.select(head.host(), head.path(), head.method())?;
+        let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
     }
 
