@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -185,7 +186,9 @@ impl Gateway {
         let (admission, errand) = match outcome {
             Step::Read(announced) => return Ok(Decision::Read(route, announced)),
             Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
-            Step::Decided(Outcome::Admitted(admission), operation) => (admission, Errand { route, operation }),
+            Step::Decided(Outcome::Admitted(admission), operation) => {
+                (admission, Errand { route, operation, address: head.client_ip() })
+            }
         };
         entry.principal(admission.principal());
         let passage = Passage {
@@ -275,7 +278,7 @@ impl Gateway {
 
     async fn send(
         &self,
-        Errand { route, operation }: Errand<'_>,
+        Errand { route, operation, address }: Errand<'_>,
         (mut parts, body): (Box<Parts>, Payload),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -292,6 +295,7 @@ impl Gateway {
                     max_body: route.max_body,
                     piece,
                     operation,
+                    door: route.guard.map(|id| self.guards[id.0].door(address)),
                     deadline: self.deadlines.register(),
                 };
                 // Boxed: rare, and large; a request that goes upstream does not carry its size.
@@ -374,6 +378,8 @@ struct Errand<'a> {
     route: &'a Route,
     /// The operation that was permitted, where the route asks for one.
     operation: Option<Box<str>>,
+    /// Who asks.
+    address: IpAddr,
 }
 
 /// How far a decision came.
