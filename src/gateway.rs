@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -228,7 +229,7 @@ impl Gateway {
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
-        let errand = Errand { route, operation, wall };
+        let errand = Errand { route, operation, wall, address: head.client_ip() };
         entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
@@ -340,7 +341,7 @@ impl Gateway {
 
     async fn send(
         &self,
-        Errand { route, operation, wall }: Errand<'_>,
+        Errand { route, operation, wall, address }: Errand<'_>,
         (mut parts, body): (Box<Parts>, Payload),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -357,6 +358,7 @@ impl Gateway {
                     max_body: route.max_body,
                     piece,
                     operation,
+                    door: route.guard.map(|id| self.guards[id.0].door(address)),
                     deadline: self.deadlines.register(),
                 };
                 // Boxed: rare, and large; a request that goes upstream does not carry its size.
@@ -456,6 +458,8 @@ struct Errand<'a> {
     operation: Option<Box<str>>,
     /// How the answer is filtered, and what it may show, where it is a public listing.
     wall: Option<(&'a wall::Rule, Wall)>,
+    /// Who asks.
+    address: IpAddr,
 }
 
 /// How far a decision came.

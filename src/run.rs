@@ -81,6 +81,7 @@ impl Server {
         let limits = Limits::new(ledger, &options.clock);
         let outfit = Arc::clone(&world.token_outfit);
         let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
+        let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
         let mut seats = Vec::new();

@@ -37,6 +37,8 @@ pub struct World {
     pub trusted_proxies: TrustedProxies,
     /// What endpoints of the house were told.
     pub token_outfit: Arc<endpoint::TokenOutfit>,
+    /// What the endpoint `token` was told, if users get tokens.
+    pub login: Option<endpoint::token::Outfit>,
     /// How much of it may be done, by name. `PolicyId` counts in this list; the counters live elsewhere, and longer.
     pub limits: Vec<Policy>,
     /// The failure guards. `GuardId` counts in this list.

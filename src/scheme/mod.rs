@@ -18,6 +18,7 @@ pub mod key;
 pub(crate) mod leak;
 pub mod lkey;
 pub mod mtls;
+pub mod opaque;
 mod open;
 mod principal;
 mod query;
@@ -281,6 +282,7 @@ pub const KINDS: &[KindEntry] = &[
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<opaque::Opaque>("opaque", "Token that was issued to a user", "Authorization: Bearer <token>"),
     entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];
