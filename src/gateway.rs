@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
 use crate::authorize::{self, content};
 use crate::clock::Clock;
@@ -22,6 +22,7 @@ use crate::edge::guard;
 use crate::edge::head::Head;
 use crate::edge::listener::Listener;
 use crate::edge::preface::Preface;
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
@@ -76,7 +77,7 @@ impl Gateway {
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
+    async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
         let mut patience = None;
@@ -120,7 +121,7 @@ impl Gateway {
     fn decide<'a>(
         &'a self,
         parts: &Parts,
-        body: &Incoming,
+        body: &RequestBody,
         Arrival { connection, id, in_flight }: Arrival<'a>,
         waited: bool,
         entry: &mut Entry<'a>,
@@ -155,7 +156,7 @@ impl Gateway {
     }
 
     /// From the caller's word to the receipt that lets a request out.
-    fn admit(&self, route: &Route, head: &Head<'_>, body: &Incoming, waited: bool) -> Result<Outcome, Refusal> {
+    fn admit(&self, route: &Route, head: &Head<'_>, body: &RequestBody, waited: bool) -> Result<Outcome, Refusal> {
         let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
         let (directory, now) = (&*self.world.directory, self.clock.unix());
@@ -209,7 +210,7 @@ impl Gateway {
     async fn send(
         &self,
         route: &Route,
-        (parts, body): (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, RequestBody),
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
@@ -273,7 +274,7 @@ enum Decision<'a> {
 }
 
 /// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
-fn is_empty(body: &Incoming) -> bool {
+fn is_empty(body: &RequestBody) -> bool {
     body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
@@ -289,7 +290,7 @@ impl Answer for Gateway {
     async fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
-        body: Incoming,
+        body: RequestBody,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> Result<Response<Body>, Infallible> {

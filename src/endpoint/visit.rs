@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::{Caller, Endpoints, Entry};
 use crate::deadline::Deadline;
+use crate::edge::request_body::RequestBody;
 use crate::forward::{Body, Gatherer, Passage, without_credential};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
@@ -48,7 +48,7 @@ impl Endpoints {
     pub async fn answer(
         &self,
         entry: &'static Entry,
-        (parts, body): (Box<Parts>, Incoming),
+        (parts, body): (Box<Parts>, RequestBody),
         visit: Visit<'_>,
         passage: &Passage<'_>,
         admission: &Admission,
