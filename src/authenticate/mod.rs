@@ -63,11 +63,6 @@ impl Expression {
         places
     }
 
-    /// Whether anyone may pass.
-    pub fn is_open(&self) -> bool {
-        matches!(self.tree, Tree::Open)
-    }
-
     /// The names of its schemes, in the order of the text.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.tree.leaves().into_iter().map(|leaf| &*leaf.name)
