@@ -54,6 +54,7 @@ mod targets;
 mod time;
 mod tls;
 mod translation;
+mod unread;
 mod upstream;
 mod vectors;
 mod wire;
