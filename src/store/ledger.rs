@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use redb::{ReadOnlyTable, ReadTransaction, TableError};
 
 use super::Store;
+use super::batch::{Job, Reservation};
 use super::shelf::{Desk, Shelf};
-use super::writer::{Job, Reservation};
 use crate::clock::UnixTime;
 use crate::limit::ledger::{Ledger, LedgerEntry};
 use crate::limit::window::{Period, Window};
