@@ -147,7 +147,7 @@ fn a_change_that_is_refused_takes_no_reservation_with_it() {
     let now = house.clock.unix();
     // The writer is held up, so that all of it comes into one transaction.
     let (go, wait) = mpsc::channel::<()>();
-    house.store.send(writer::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
+    house.store.send(batch::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
     let first = reserve(&house.store, entry("a", Period::Hour, now, 10));
     let (say, said) = mpsc::channel();
     let operations = vec![create(Resource::Camera, json!({ "id": "c", "account": "nobody" }))];
