@@ -20,8 +20,8 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     is_named: impl Fn(PercentDecode<'_>) -> bool,
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    let mut found: Option<Buffer<N>> = None;
-    for pair in query.unwrap_or_default().split('&') {
+    let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
+    for pair in query.split('&') {
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
         if pair.split(';').skip(1).any(|part| is_named(percent_decode_str(name(part)))) {
             return Err(TWO);
