@@ -28,10 +28,8 @@ pub struct Expression {
     challenges: Vec<HeaderValue>,
     /// Whether one of its schemes asks for secrets in the query to be refused.
     watches_for_leaks: bool,
-    /// The names in the query under which one of its schemes looks for a credential.
-    parameters: Vec<Box<str>>,
-    /// Whether one of its schemes looks for a credential in forms.
-    reads_forms: bool,
+    /// Every place where one of its schemes looks for a credential.
+    places: Places,
 }
 
 /// A scheme by the name that the configuration gives it.
@@ -55,21 +53,18 @@ impl Expression {
         let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
         let mut places = Places::default();
         tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        let reads_forms = !places.form.is_empty();
-        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters: places.query, reads_forms })
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, places })
     }
 
     /// Every place where one of its schemes looks for a credential.
     pub fn places(&self) -> Places {
-        let mut places = Places::default();
-        self.tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        places
+        self.places.clone()
     }
 
     /// Whether one of its schemes looks for a credential in forms, so that the head of a request with a body does not
     /// settle who is calling.
     pub fn reads_forms(&self) -> bool {
-        self.reads_forms
+        !self.places.form.is_empty()
     }
 
     /// Whether anyone may pass.

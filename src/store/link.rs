@@ -36,8 +36,7 @@ pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
         })?;
     }
     for (kind, text) in entry.body.public_handles(&entry.id) {
-        let fault =
-            || Fault::new(public_field(entry.resource()), format!("another {} has it", entry.resource().words()));
+        let fault = || Fault::new(public_field(entry, text), format!("another {} has it", entry.resource().words()));
         take(desk, Shelf::Handles, &public_handle_key(kind, text), &key, fault)?;
     }
     for version in &entry.versions {
@@ -212,9 +211,10 @@ pub(super) fn scope(entry: &Entry) -> &str {
     entry.common.account.as_deref().unwrap_or_default()
 }
 
-/// The key of the document by which an entry is found in public.
-fn public_field(resource: Resource) -> &'static str {
-    match resource {
+/// The key of the document under which an entry has this text, by which it is found in public.
+fn public_field(entry: &Entry, text: &str) -> &'static str {
+    match entry.resource() {
+        Resource::ApiClient if text != entry.id => "aliases",
         Resource::User => "login",
         Resource::App => "public_key",
         Resource::AdminCertificate => "sha256",

@@ -316,7 +316,7 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
         let local = table.address.value.parse().is_ok_and(|bound: std::net::SocketAddr| bound.ip().is_loopback());
         let asked = routes.iter().flatten().any(|route| {
             let places = route.meant.authenticate.places();
-            route.listeners.contains(&at) && !(places.headers.is_empty() && places.query.is_empty())
+            route.listeners.contains(&at) && places != Places::default()
         });
         if asked && !local {
             let invalid = Invalid::new("credentials cross the network in clear on this listener")
