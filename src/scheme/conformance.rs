@@ -302,7 +302,7 @@ fn a_credential_says_where_it_stands() {
             }
             let mut headers = case.headers.iter();
             assert!(
-                headers.all(|(name, _)| places.headers.iter().any(|own| own.as_str() == name)),
+                headers.all(|(name, _)| places.headers.iter().any(|own| own.as_str().eq_ignore_ascii_case(name))),
                 "{kind}: {}",
                 case.what
             );
