@@ -41,6 +41,22 @@ pub(super) fn find<const N: usize>(
     Ok(found)
 }
 
+/// Whether `name` is called so, upper and lower case alike.
+pub(super) fn is(own: &str, name: &PercentDecode<'_>) -> bool {
+    name.clone().map(|byte| byte.to_ascii_lowercase()).eq(own.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+/// Whether `name` is one of these, upper and lower case alike.
+pub(super) fn names(all: &[Box<str>], name: &PercentDecode<'_>) -> bool {
+    all.iter().any(|own| is(own, name))
+}
+
+/// Whether anybody could find a value of `name`.
+pub(super) fn holds(query: Option<&str>, own: &str) -> bool {
+    let mut parts = query.unwrap_or_default().split(['&', ';']);
+    parts.any(|part| is(own, &percent_decode_str(name(part))))
+}
+
 fn name(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
