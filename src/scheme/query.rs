@@ -20,6 +20,27 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     is_named: impl Fn(PercentDecode<'_>) -> bool,
 ) -> Result<Option<Buffer<N>>, Rejection> {
+    find_read(query, is_named, |text| Buffer::collect(percent_decode(text.as_bytes())))
+}
+
+/// The same, with values as forms write them: `+` is a blank.
+pub(super) fn find_as_form<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+) -> Result<Option<Buffer<N>>, Rejection> {
+    find_read(query, is_named, |text| {
+        if text.contains('+') {
+            return Buffer::collect(percent_decode(text.replace('+', " ").as_bytes()));
+        }
+        Buffer::collect(percent_decode(text.as_bytes()))
+    })
+}
+
+fn find_read<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    read: impl Fn(&str) -> Result<Buffer<N>, Full>,
+) -> Result<Option<Buffer<N>>, Rejection> {
     let mut found: Option<Buffer<N>> = None;
     for pair in query.unwrap_or_default().split('&') {
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
@@ -31,7 +52,7 @@ pub(super) fn find<const N: usize>(
         if !is_named(percent_decode_str(own)) {
             continue;
         }
-        let value = Buffer::collect(percent_decode(text.as_bytes())).map_err(|Full| TOO_LONG)?;
+        let value = read(text).map_err(|Full| TOO_LONG)?;
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(TWO),
             Some(_) => {}

@@ -44,7 +44,8 @@ pub(super) fn origin(route: &file::Route, report: &mut Report) -> (Option<origin
     (Some(origin::Rule { hosts, parameters, required: *required }), cors)
 }
 
-fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
+/// A list of authorised hosts.
+pub(super) fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
         Ok(list) => Some(list),
         Err(invalid) => {

@@ -105,6 +105,9 @@ impl State {
                 | Resource::BearerToken => None,
             };
             found.extend(public.map(|key| (key, id.clone())));
+            if *resource == Resource::App {
+                found.insert((Kind::App, id.clone()), id.clone());
+            }
             let Some(rule) = resource.secret() else { continue };
             let group = (*resource == Resource::Token && !document["group"].is_null()).then_some(Kind::GroupToken);
             let Some(kind) = group.or(rule.found_as) else { continue };
