@@ -145,12 +145,11 @@ impl Expression {
 /// help (vendors 3.2).
 fn nowhere(refusal: Refusal, scene: &Scene<'_>) -> Refusal {
     let there = scene.app.is_none_or(|app| scene.directory.look_up(Kind::App, app.as_bytes()).is_some());
-    match refusal.cause {
-        Cause::Credential(reason) if !there && reason != Reason::Leaked => {
-            Refusal { challenges: Vec::new(), cause: Cause::NotFound, ..refusal }
-        }
-        _ => refusal,
+    let unproven = matches!(refusal.cause, Cause::Credential(reason) if reason != Reason::Leaked);
+    if there || !unproven {
+        return refusal;
     }
+    Refusal { challenges: Vec::new(), cause: Cause::NotFound, ..refusal }
 }
 
 /// Another certificate takes another connection.

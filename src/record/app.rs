@@ -15,6 +15,7 @@ use crate::secret::Secret;
 
 /// An app, as the corridor sees it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the switches of the vendor's app, each on its own")]
 pub struct App {
     /// The key by which pages name it; public.
     pub public_key: Box<str>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::record::{Account, App, Attributes, Record, Scopes};
+use crate::record::{Account, App, Record, Scopes};
 
 /// A proven caller. Nobody outside can make one or make more of one:
 ///
@@ -114,14 +114,7 @@ impl Principal {
 
     /// The app that speaks, where an app does.
     pub fn app(&self) -> Option<&App> {
-        self.credentials.iter().find_map(|record| match &record.attributes {
-            Attributes::App(app) => Some(&**app),
-            Attributes::None
-            | Attributes::Proofs(_)
-            | Attributes::Camera(_)
-            | Attributes::Group(_)
-            | Attributes::PublicKey(_) => None,
-        })
+        self.credentials.iter().find_map(|record| record.attributes.app())
     }
 
     /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.

@@ -95,4 +95,19 @@ mod tests {
             assert_eq!(read.map_err(|rejection| rejection.reason), expected, "{query:?}");
         }
     }
+
+    #[test]
+    fn a_plus_is_a_blank_where_values_are_those_of_a_form() {
+        for (query, expected) in [
+            ("token=a+b%20c%2Bd", "a b c+d"),
+            ("token=+", " "),
+            ("token=a+b&token=a%20b", "a b"),
+            ("token=a%20b", "a b"),
+            ("token=0123456789abcde+", "0123456789abcde "),
+        ] {
+            let read = find_as_form::<16>(Some(query), |own| own.eq("token".bytes())).unwrap().unwrap();
+            assert_eq!(str::from_utf8(read.bytes()).unwrap(), expected, "{query}");
+        }
+        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), |own| own.eq("token".bytes())).is_err());
+    }
 }

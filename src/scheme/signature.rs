@@ -4,6 +4,7 @@
 //! app it is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use percent_encoding::PercentDecode;
@@ -14,7 +15,7 @@ use crate::clock::UnixTime;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
-use crate::record::{App, Attributes, Kind, Record, Scopes, Signer};
+use crate::record::{App, Kind, Scopes, Signer};
 use crate::refusal::Reason;
 use crate::scheme::buffer::{Buffer, Full};
 use crate::scheme::json::Json;
@@ -78,7 +79,7 @@ pub struct Signature {
     right: Right,
     scopes: Scopes,
     message: Vec<Box<str>>,
-    signature: [Box<str>; 1],
+    tag: [Box<str>; 1],
     expiration: [Box<str>; 1],
     /// In seconds.
     max_lifetime: Option<u64>,
@@ -142,7 +143,7 @@ impl Scheme for Signature {
             right,
             scopes: [right.scope()].into_iter().collect(),
             message: names,
-            signature: [signature],
+            tag: [signature],
             expiration: [expiration],
             max_lifetime,
             nobody: Signer::new(&Secret::new(Vec::new()), None),
@@ -151,13 +152,13 @@ impl Scheme for Signature {
 
     fn places(&self) -> Places {
         let names: Vec<Box<str>> =
-            self.message.iter().chain(&self.signature).chain(&self.expiration).map(Clone::clone).collect();
+            self.message.iter().chain(&self.tag).chain(&self.expiration).map(Clone::clone).collect();
         Places { query: names.clone(), form: names, ..Places::default() }
     }
 
     fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Credential>, Rejection> {
         let message = find(&self.message, head, preface);
-        let tag = find::<LONGEST_SIGNATURE>(&self.signature, head, preface);
+        let tag = find::<LONGEST_SIGNATURE>(&self.tag, head, preface);
         let expiration = find(&self.expiration, head, preface);
         if let (Ok(None), Ok(None), Ok(None)) = (&message, &tag, &expiration) {
             return Ok(None);
@@ -173,7 +174,9 @@ impl Scheme for Signature {
 
     fn unpresented(&self, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection> {
         let record = scene.app.and_then(|app| scene.directory.look_up(Kind::App, app.as_bytes()));
-        let Some(record) = record.filter(|record| app(record).is_some_and(|app| !self.right.is_signed(app))) else {
+        let Some(record) =
+            record.filter(|record| record.attributes.app().is_some_and(|app| !self.right.is_signed(app)))
+        else {
             return Ok(None);
         };
         usable(&record, scene)?;
@@ -190,15 +193,15 @@ impl Signature {
             // Not believed yet: it chooses the key, and the key says whether it was true.
             (None, Some(message)) => {
                 named = api_key(message.bytes());
-                named.as_ref().map(|text| text.as_bytes())
+                named.as_ref().map(String::as_bytes)
             }
             (None, None) => None,
         };
         let record = who.and_then(|who| scene.directory.look_up(Kind::App, who));
-        let Some((record, app)) = record.as_ref().and_then(|record| Some((record, app(record)?))) else {
+        let Some((record, app)) = record.as_ref().and_then(|record| Some((record, record.attributes.app()?))) else {
             let over = signed.message.as_ref().map_or(&[][..], Buffer::bytes);
             // The work of a wrong signature, for whoever measures.
-            let _ = self.nobody.signed(over, &signed.tag);
+            std::hint::black_box(self.nobody.signed(over, &signed.tag));
             return Err(STRANGER);
         };
         let end = match &signed.message {
@@ -215,7 +218,7 @@ impl Signature {
             ));
         }
         usable(record, scene)?;
-        Ok(Principal::of_record("signature", std::sync::Arc::clone(record)).limited_to(&self.scopes))
+        Ok(Principal::of_record("signature", Arc::clone(record)).limited_to(&self.scopes))
     }
 }
 
@@ -233,17 +236,6 @@ impl Right {
             Self::Publish => app.publish,
             Self::Playback => app.playback,
         }
-    }
-}
-
-fn app(record: &Record) -> Option<&App> {
-    match &record.attributes {
-        Attributes::App(app) => Some(app),
-        Attributes::None
-        | Attributes::Proofs(_)
-        | Attributes::Camera(_)
-        | Attributes::Group(_)
-        | Attributes::PublicKey(_) => None,
     }
 }
 

@@ -104,7 +104,7 @@ fn house(upstream: &Upstream) -> TestGateway {
 
 /// As it stands in a query or a form.
 fn coded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |coded, byte| coded + &format!("%{byte:02X}"))
 }
 
 fn signed(text: &str, tag: &str) -> String {
@@ -268,7 +268,7 @@ fn a_change_of_a_stored_app_holds_for_the_next_request() {
     apply(store, Operation::Rotate { resource: Resource::App, id: "APP".to_owned(), document, revision: None });
     let second = signed(TEXT, "8021ec80bffcded8ac41b1adbbff262a1beaaaa5");
     assert_eq!((status(&row), status(&second)), (200, 200));
-    gateway.advance(std::time::Duration::from_secs(3600));
+    gateway.advance(std::time::Duration::from_hours(1));
     assert_eq!((status(&row), status(&second)), (401, 200));
     apply(store, Operation::Delete { resource: Resource::App, id: "APP".to_owned(), revision: None });
     assert_eq!(status(&second), 404);

@@ -12,7 +12,7 @@ use crate::cli::operator::Trouble;
 use crate::cli::{Configuration, manage};
 use crate::clock::UnixTime;
 use crate::config;
-use crate::record::{self, Attributes, Directory, Kind, Signer};
+use crate::record::{self, Directory, Kind, Signer};
 use crate::secret::Secret;
 use crate::store::Purpose;
 
@@ -105,10 +105,7 @@ impl Who {
         let loaded =
             config::load(configuration, Purpose::Look).map_err(|report| Trouble::Configuration(report.render(true)))?;
         let record = loaded.world.directory.look_up(Kind::App, app.as_bytes());
-        let found = record.as_ref().and_then(|record| match &record.attributes {
-            Attributes::App(app) => Some(app),
-            _ => None,
-        });
+        let found = record.as_ref().and_then(|record| record.attributes.app());
         let file = configuration.display();
         let Some(found) = found else {
             let store = "nor of its store, unless a gateway has that open";

@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{Hosts, Wall};
+use crate::record::{Attributes, Hosts, Wall};
 use crate::scheme::stage::{self, Register, Request, kit};
 
 // vendors 3.3, row 1.
