@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
@@ -11,6 +11,7 @@ use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::key_set::KeySet;
 use crate::limit::failures::{self, GuardId};
 use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
@@ -36,10 +37,14 @@ pub struct World {
     pub trusted_proxies: TrustedProxies,
     /// What endpoints of the house were told.
     pub token_outfit: Arc<endpoint::TokenOutfit>,
+    /// What the endpoint `token` was told, if users get tokens.
+    pub login: Option<endpoint::token::Outfit>,
     /// How much of it may be done, by name. `PolicyId` counts in this list; the counters live elsewhere, and longer.
     pub limits: Vec<Policy>,
     /// The failure guards. `GuardId` counts in this list.
     pub guards: Vec<failures::Settings>,
+    /// The keys of foreign issuers, to be kept fresh.
+    pub key_sets: Vec<Arc<KeySet>>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -132,10 +137,10 @@ impl Destination {
 }
 
 impl World {
-    /// Finds the route; says 404 or 405 where there is none.
-    pub fn select(&self, head: &crate::edge::head::Head<'_>) -> Result<&Route, Refusal> {
+    /// Finds the route of a request with this method; says 404 or 405 where there is none.
+    pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
         let table = &self.tables[head.connection().listener.0];
-        let id = table.select(head.host(), head.path(), head.method())?;
+        let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::limit::failures::Door;
 use crate::record::{Account, Kind};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Principal;
@@ -13,12 +14,23 @@ pub(super) struct Caller {
     principal: Arc<Principal>,
     host: Arc<str>,
     operation: Option<Arc<str>>,
+    door: Option<Door>,
 }
 
 impl Caller {
     /// This caller, who asked this host (as it was written, with its port) for this operation.
     pub(super) fn new(principal: Principal, host: &str, operation: Option<&str>) -> Self {
-        Self { principal: Arc::new(principal), host: host.into(), operation: operation.map(Into::into) }
+        Self { principal: Arc::new(principal), host: host.into(), operation: operation.map(Into::into), door: None }
+    }
+
+    /// The same, who is watched by the route's guard against guessing.
+    pub(super) fn watched(self, door: Option<Door>) -> Self {
+        Self { door, ..self }
+    }
+
+    /// The route's guard against guessing, if it has one.
+    pub(super) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
     }
 
     /// The operation that was permitted, where the route asks for one.

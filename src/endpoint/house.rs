@@ -1,10 +1,11 @@
 //! What endpoints work on: the store, asked beside the worker, so that no request waits for another one's disk.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{vxg, vxg_tokens};
+use super::{token, vxg, vxg_tokens};
 use crate::clock::Clock;
 use crate::limit::Limits;
 use crate::limit::usage::Usage;
@@ -24,13 +25,21 @@ pub struct Kit {
     clock: Clock,
     questions: Arc<Semaphore>,
     tokens: Arc<vxg_tokens::Outfit>,
+    desk: Option<token::Desk>,
     limits: Arc<Limits>,
 }
 
 impl Kit {
     /// For a gateway with this store and these counters.
     pub fn new(store: Option<Store>, clock: Clock, tokens: Arc<vxg_tokens::Outfit>, limits: Arc<Limits>) -> Self {
-        Self { store, clock, questions: Arc::new(Semaphore::new(MOST_QUESTIONS)), tokens, limits }
+        Self { store, clock, questions: Arc::new(Semaphore::new(MOST_QUESTIONS)), tokens, desk: None, limits }
+    }
+
+    /// The same where users get tokens: starts the threads that prove them.
+    pub fn issuing(self, outfit: Option<token::Outfit>) -> io::Result<Self> {
+        let (Some(outfit), Some(store)) = (outfit, &self.store) else { return Ok(self) };
+        let desk = token::Desk::open(outfit, store.index(), self.clock.clone())?;
+        Ok(Self { desk: Some(desk), ..self })
     }
 
     /// Where the quotas of an account stand.
@@ -46,6 +55,11 @@ impl Kit {
     /// What `vxg_tokens` was told.
     pub(super) fn tokens(&self) -> &Arc<vxg_tokens::Outfit> {
         &self.tokens
+    }
+
+    /// Who proves users for `token`.
+    pub(super) fn desk(&self) -> Option<&token::Desk> {
+        self.desk.as_ref()
     }
 
     /// The house over the store. An endpoint that needs one is built only where there is one.

@@ -12,6 +12,7 @@ mod page;
 mod stage;
 #[cfg(test)]
 mod tests;
+pub mod token;
 mod usage;
 mod visit;
 mod vxg;
@@ -42,6 +43,11 @@ pub struct Entry {
     pub store: bool,
     /// The kinds of schemes of which a route that leads here asks for one; empty: any that proves a customer.
     pub schemes: &'static [&'static str],
+    /// Whether it proves its callers itself: a route to it may let in anyone, and must have something that slows down who
+    /// guesses.
+    pub proves: bool,
+    /// The largest body that it takes, in bytes, where the route takes more.
+    pub max_body: Option<u64>,
     /// The operations that it answers on a route that names them (`operation`) and forwards all others; empty: it answers
     /// whole routes.
     pub operations: &'static [&'static str],
@@ -50,7 +56,7 @@ pub struct Entry {
 }
 
 /// Every endpoint there is.
-pub static ENDPOINTS: &[Entry] = &[vxg_users::ENDPOINT, vxg_tokens::ENDPOINT, usage::ENDPOINT];
+pub static ENDPOINTS: &[Entry] = &[vxg_users::ENDPOINT, vxg_tokens::ENDPOINT, usage::ENDPOINT, token::ENDPOINT];
 
 impl Entry {
     /// The endpoint of this name.
@@ -71,6 +77,8 @@ impl fmt::Debug for Entry {
 pub struct Settings {
     /// Of `vxg_tokens`.
     pub vxg_tokens: vxg_tokens::Settings,
+    /// Of `token`.
+    pub token: token::Settings,
 }
 
 /// A worker's routers, in the order of [`ENDPOINTS`].

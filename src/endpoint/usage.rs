@@ -18,6 +18,8 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "A customer's own quota and address list",
     store: false,
     schemes: &[],
+    proves: false,
+    max_body: None,
     operations: &[],
     build: |kit| Router::new().route("/", get(show)).route("/{*path}", get(show)).with_state(kit.clone()),
 };

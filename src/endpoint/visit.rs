@@ -17,6 +17,7 @@ use super::{Caller, Endpoints, Entry};
 use crate::deadline::Deadline;
 use crate::forward::{Body, Gatherer, Passage, Payload, without_credential};
 use crate::limit::Admission;
+use crate::limit::failures::Door;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Places;
 
@@ -40,6 +41,8 @@ pub struct Visit<'a> {
     pub piece: Duration,
     /// The operation that was permitted, where the route asks for one.
     pub operation: Option<Box<str>>,
+    /// The route's guard against guessing, if it has one.
+    pub door: Option<Door>,
     /// Runs while the endpoint works.
     pub deadline: Deadline,
 }
@@ -54,7 +57,7 @@ impl Endpoints {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
-        let most = visit.max_body.unwrap_or(MOST);
+        let most = visit.max_body.unwrap_or(MOST).min(entry.max_body.unwrap_or(u64::MAX));
         let bytes = match body {
             Payload::Streamed(body) => visit.gatherer.collect(body, most, visit.piece, passage.in_flight).await?,
             Payload::Whole(bytes) => bytes,
@@ -87,6 +90,7 @@ fn request(
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = uri.authority().map(http::uri::Authority::as_str).or(named).unwrap_or_default();
     let caller = Caller::new(admission.principal().clone(), host, visit.operation.as_deref());
+    let caller = caller.watched(visit.door.clone());
     let rest = without_credential(&mut headers, uri.query(), visit.places);
     let path = passage.path.as_deref().unwrap_or_else(|| uri.path());
     let query = rest.as_deref().or(uri.query()).filter(|query| !query.is_empty());

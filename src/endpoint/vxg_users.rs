@@ -30,6 +30,8 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "VXG's super-admin API: accounts and their licence keys",
     store: true,
     schemes: &["mtls"],
+    proves: false,
+    max_body: None,
     operations: &[],
     build,
 };

@@ -84,9 +84,18 @@ impl<'a> Caller<'a> {
     }
 
     fn user(&self) -> Option<Party<'a>> {
-        let mut users =
-            self.principal.credentials().iter().filter(|it| [Kind::User, Kind::UserKey].contains(&it.kind()));
-        users.next().map(|record| Party::User(record.id()))
+        self.principal.credentials().iter().find_map(|record| match record.kind() {
+            Kind::User | Kind::UserKey => Some(Party::User(record.id())),
+            // It is one of many that one user may have, and speaks by that one's name.
+            Kind::BearerToken => record.subject().strip_prefix("user:").map(Party::User),
+            Kind::LicenseKey
+            | Kind::ApiClient
+            | Kind::CameraToken
+            | Kind::GroupToken
+            | Kind::ServiceAccountKey
+            | Kind::App
+            | Kind::AdminCertificate => None,
+        })
     }
 
     fn network(&self) -> Party<'a> {

@@ -10,6 +10,7 @@ mod buffer;
 mod conformance;
 mod guard;
 pub mod ip;
+pub mod issuer;
 mod jose;
 pub(crate) mod json;
 pub mod jwt;
@@ -17,6 +18,7 @@ pub mod key;
 pub(crate) mod leak;
 pub mod lkey;
 pub mod mtls;
+pub mod opaque;
 mod open;
 mod principal;
 mod query;
@@ -30,6 +32,7 @@ mod verified;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -44,6 +47,7 @@ pub use self::scene::Scene;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
+use crate::key_set::KeySet;
 use crate::record::Record;
 use crate::refusal::Reason;
 use crate::secret::{Secret, SecretSource};
@@ -95,6 +99,11 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
         false
     }
 
+    /// The keys of a foreign issuer, where it believes one: somebody else keeps them fresh.
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        None
+    }
+
     /// Whether requests that give away the secret of an API client in the query are refused where it is used, whoever
     /// sends them and whatever else proves them.
     fn watches_for_leaks(&self) -> bool {
@@ -120,6 +129,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
     /// See [`Scheme::by_certificate`].
     fn by_certificate(&self) -> bool {
         false
+    }
+
+    /// See [`Scheme::key_set`].
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        None
     }
 
     /// See [`Scheme::watches_for_leaks`].
@@ -157,6 +171,10 @@ impl<S: Scheme> Examine for S {
 
     fn by_certificate(&self) -> bool {
         Scheme::by_certificate(self)
+    }
+
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        Scheme::key_set(self)
     }
 
     fn watches_for_leaks(&self) -> bool {
@@ -276,6 +294,7 @@ pub const KINDS: &[KindEntry] = &[
         "CameraTag signature of what is published or played",
         "?signature=<hex>&signature_json=<json>, or in a form",
     ),
+    entry::<opaque::Opaque>("opaque", "Token that was issued to a user", "Authorization: Bearer <token>"),
     entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),
 ];

@@ -293,7 +293,7 @@ fn by_text(app: &App, message: &[u8], tag: &[u8; 20], now: UnixTime) -> Result<u
     match json.member("expiration") {
         Some(Json::Integer(end)) => Ok(*end),
         Some(Json::Text(text)) => seconds(text.as_bytes()),
-        Some(Json::Object(_) | Json::Other) | None => Err(NO_END),
+        Some(Json::Object(_) | Json::List(_) | Json::Other) | None => Err(NO_END),
     }
 }
 

@@ -44,6 +44,7 @@ mod backup;
 pub mod export;
 mod given;
 mod hosted;
+mod issue;
 mod pour;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -75,7 +76,7 @@ pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
 pub use self::view::Slice;
 use self::writer::{Job, Writer};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::secret::Secret;
 
 /// Who asks for a change, as the audit trail has it: `token:alice`, `certificate:ops`, `local:0`.
@@ -135,6 +136,15 @@ pub enum Operation {
         /// The revision that it must have, if that matters.
         revision: Option<u64>,
     },
+    /// Makes a token for a user who has logged in; the oldest of theirs go where there would be too many.
+    Issue {
+        /// The id of the user.
+        user: String,
+        /// Until when it is good.
+        expires: UnixTime,
+        /// How many tokens the user has at most, this one among them.
+        most: usize,
+    },
     /// Takes an entry away.
     Delete {
         /// Of which resource.
@@ -153,6 +163,7 @@ impl fmt::Debug for Operation {
             Self::Create { resource, .. } => write!(f, "Create({resource})"),
             Self::Change { resource, id, .. } => write!(f, "Change({resource} {id:?})"),
             Self::Rotate { resource, id, .. } => write!(f, "Rotate({resource} {id:?})"),
+            Self::Issue { user, .. } => write!(f, "Issue({user:?})"),
             Self::Delete { resource, id, .. } => write!(f, "Delete({resource} {id:?})"),
         }
     }

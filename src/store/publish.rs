@@ -41,6 +41,8 @@ pub(super) struct Above {
     not_before: Option<UnixTime>,
     expires: Option<UnixTime>,
     cameras: Option<Members>,
+    /// What a user may do; empty is not limited.
+    roles: Vec<String>,
 }
 
 impl Above {
@@ -60,7 +62,8 @@ impl Above {
             | Body::App(_)
             | Body::AdminCertificate(_) => None,
         };
-        Self { disabled, not_before, expires, cameras }
+        let roles = if let Body::User(user) = &entry.body { user.roles.clone() } else { Vec::new() };
+        Self { disabled, not_before, expires, cameras, roles }
     }
 }
 
@@ -196,7 +199,10 @@ impl Publisher {
                 details.subject = format!("{}:{target}", kind.speaker());
                 details.scopes = Some(self.scopes(&token.scopes));
             }
-            Body::BearerToken(token) => details.subject = format!("{}:{}", Kind::User.speaker(), token.user),
+            Body::BearerToken(token) => {
+                details.subject = format!("{}:{}", Kind::User.speaker(), token.user);
+                details.scopes = (!above.roles.is_empty()).then(|| self.scopes(&above.roles));
+            }
             Body::Account(_)
             | Body::LicenseKey(_)
             | Body::ApiClient(_)

@@ -70,6 +70,7 @@ pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstan
             let before = find(desk, resource, &id, revision)?;
             super::rotate::rotate(desk, before, document, at)
         }
+        Operation::Issue { user, expires, most } => super::issue::issue(desk, &user, expires, most, at),
         Operation::Delete { resource, id, revision } => {
             let before = find(desk, resource, &id, revision)?;
             delete(desk, before, at)
@@ -88,7 +89,7 @@ fn find(desk: &Desk<'_>, resource: Resource, id: &str, revision: Option<u64>) ->
     }
 }
 
-fn create(
+pub(super) fn create(
     desk: &mut Desk<'_>,
     resource: Resource,
     document: Map<String, Value>,
@@ -249,7 +250,7 @@ fn dependents(desk: &Desk<'_>, entry: &Entry) -> Result<Vec<Effect>, Stop> {
 }
 
 /// What needs an entry, at most `most` of them.
-fn needing(desk: &Desk<'_>, entry: &Entry, most: usize) -> Result<Vec<(Resource, String)>, redb::Error> {
+pub(super) fn needing(desk: &Desk<'_>, entry: &Entry, most: usize) -> Result<Vec<(Resource, String)>, redb::Error> {
     let prefix = need_key(&entry_key(entry.resource(), &entry.id), None);
     let keys = desk.keys_under(Shelf::Needs, &prefix, most)?;
     let by = |key: &Vec<u8>| of_entry_key(&key[prefix.len()..]).map(|(resource, id)| (resource, id.to_owned()));
@@ -280,7 +281,7 @@ fn delete(desk: &mut Desk<'_>, entry: Entry, at: &Circumstances<'_>) -> Result<W
     Ok(Worked { entry, made: None, effects, deals })
 }
 
-fn take_away(
+pub(super) fn take_away(
     desk: &mut Desk<'_>,
     entry: Entry,
     effects: &mut Vec<Effect>,

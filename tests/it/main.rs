@@ -23,6 +23,7 @@ mod groups;
 mod house;
 mod http2;
 mod identity;
+mod issuer;
 mod leaks;
 mod leases;
 mod limits;

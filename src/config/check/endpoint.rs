@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::login;
 use crate::config::file::{Answered, File, Placed, Route};
 use crate::config::report::Report;
 use crate::config::source::Source;
@@ -23,7 +24,11 @@ pub(super) fn destination(written: &Placed<Answered>, route: &Route, file: &File
         let invalid = Invalid::new("an endpoint of the house never gets the credential").hint("leave `credential` out");
         report.error(credential.place.clone(), invalid);
     }
-    proven(written, route, file, report);
+    if entry.proves {
+        login::held_back(written, route, file, report);
+    } else {
+        proven(written, route, file, report);
+    }
     Destination::Endpoint(entry)
 }
 

@@ -183,7 +183,7 @@ fn counts_somebody(
     }
     let (what, instead) = match per {
         Per::Camera => ("camera", "write per = \"credential\", or name a scheme that proves one: acc"),
-        Per::User => ("user", "write per = \"credential\""),
+        Per::User => ("user", "write per = \"credential\", or name a scheme that proves one: opaque"),
         Per::Account | Per::Credential | Per::Address | Per::Route => {
             ("account or credential", "write per = \"address\" or per = \"route\"")
         }
@@ -198,8 +198,7 @@ fn proves(kind: &str, per: Per) -> bool {
     match per {
         Per::Account | Per::Credential => kind != "ip",
         Per::Camera => kind == "acc",
-        // No scheme reads the credentials of users yet.
-        Per::User => false,
+        Per::User => kind == "opaque",
         Per::Address | Per::Route => true,
     }
 }

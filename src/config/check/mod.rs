@@ -11,6 +11,7 @@ mod endpoint;
 mod guard;
 mod limit;
 mod listener;
+mod login;
 mod operation;
 mod route;
 mod scheme;
@@ -65,6 +66,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
+    let login = login::login(file.endpoint.as_ref(), source, report);
     let limits = limit::policies(&file, report);
     let guards = guard::guards(&file, report);
     let routes = route::routes(&file, &schemes, &limits, report);
@@ -90,8 +92,10 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             tables,
             trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
             token_outfit: Arc::new(token_outfit),
+            login,
             limits,
             guards,
+            key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             access_log: file.log.access.unwrap_or(true),
         },

@@ -79,7 +79,7 @@ fn checked(
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
-    let (origin, cors) = super::app::origin(route, report);
+    let (origin, cors) = super::app::origin(route, methods.as_deref().unwrap_or_default(), file, report);
     let operation = super::operation::operation(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
@@ -118,7 +118,7 @@ fn checked(
             form: looks_into_forms.then(|| route.max_form.map_or(MAX_FORM, |most| most.0)),
             inner: inner(route),
             cors,
-            wall: super::app::wall(route),
+            wall: super::app::wall(route, file, report),
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),
@@ -316,7 +316,9 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
         let local = table.address.value.parse().is_ok_and(|bound: std::net::SocketAddr| bound.ip().is_loopback());
         let asked = routes.iter().flatten().any(|route| {
             let places = route.meant.authenticate.places();
-            route.listeners.contains(&at) && !(places.headers.is_empty() && places.query.is_empty())
+            // An endpoint that proves callers itself gets what proves them, and gives tokens.
+            let proves = matches!(route.meant.destination, Destination::Endpoint(entry) if entry.proves);
+            route.listeners.contains(&at) && (proves || !(places.headers.is_empty() && places.query.is_empty()))
         });
         if asked && !local {
             let invalid = Invalid::new("credentials cross the network in clear on this listener")

@@ -155,18 +155,13 @@ pub(in crate::config) struct Origin {
     pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
     /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:
     /// `referer`.
-    #[serde(default = "page_parameters")]
-    pub(in crate::config) parameters: Vec<String>,
+    pub(in crate::config) parameters: Option<Placed<Vec<Placed<String>>>>,
     /// Whether a request that says nothing of a page is refused where hosts are listed. Default: true.
     #[serde(default = "yes")]
     pub(in crate::config) required: bool,
-    /// Whether browsers are told that such pages may read answers (CORS) and show them in frames. Default: false.
-    #[serde(default)]
-    pub(in crate::config) cross_origin: bool,
-}
-
-fn page_parameters() -> Vec<String> {
-    vec!["referer".into()]
+    /// Beside `hosts`: whether browsers are told that such pages may read answers (CORS) and show them in frames. Where the
+    /// hosts are those of the app, the app says it. Default: false.
+    pub(in crate::config) cross_origin: Option<Placed<bool>>,
 }
 
 fn yes() -> bool {

@@ -32,6 +32,8 @@ pub(super) const ENDPOINT: Entry = Entry {
     about: "VXG's admin API: cameras, groups and their access tokens",
     store: true,
     schemes: &["lkey"],
+    proves: false,
+    max_body: None,
     operations: &[],
     build,
 };

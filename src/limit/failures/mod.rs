@@ -18,6 +18,7 @@
 //! from there stays. The rest is forgotten after a quiet time as long as the longest refusal.
 
 mod counters;
+mod door;
 mod held;
 mod registry;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use self::counters::{Counter, Counters, Fate, Millis};
+pub use self::door::Door;
 pub use self::held::{Held, Which};
 pub use self::registry::{GuardId, Guards, Opened};
 use crate::clock::Clock;
@@ -238,6 +240,7 @@ fn is_guess(reason: Reason) -> bool {
     match reason {
         Reason::Unknown | Reason::Mismatch | Reason::Leaked => true,
         Reason::Missing
+        | Reason::Unsettled
         | Reason::Malformed
         | Reason::Ambiguous
         | Reason::Insecure

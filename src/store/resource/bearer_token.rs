@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attributes, Owner, Reference, Resource, SecretRule};
 use crate::record::Kind;
+use crate::scheme::opaque;
 use crate::secret::Secret;
 use crate::store::key_text::{self, Prefix};
 
@@ -38,10 +39,8 @@ impl Attributes for BearerToken {
 }
 
 fn check(token: &Secret) -> Result<Option<Secret>, &'static str> {
-    // RFC 6750 §2.1
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    if (16..=4096).contains(&token.expose().len()) && token.expose().iter().all(plain) {
+    if (16..=4096).contains(&token.expose().len()) && opaque::presentable(token.expose()) {
         return Ok(None);
     }
-    Err("a bearer token is 16 to 4096 letters, digits and `-._~+/=`")
+    Err("a bearer token is 16 to 4096 letters, digits and `-._~+/=`, and does not look like a JWT")
 }

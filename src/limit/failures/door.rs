@@ -1,0 +1,43 @@
+//! A guard at the door of an endpoint that proves its callers itself: asked before a secret is looked at, and told what
+//! came of it, without holding on to anything in between.
+
+use std::net::IpAddr;
+
+use super::Failures;
+use crate::refusal::{Reason, Refusal};
+use crate::scheme::{Guard, Identifier};
+
+/// A guard, and the address that it guards against.
+#[derive(Clone, Debug)]
+pub struct Door {
+    failures: Failures,
+    address: IpAddr,
+}
+
+impl Failures {
+    /// The door for callers at this address.
+    pub fn door(&self, address: IpAddr) -> Door {
+        Door { failures: self.clone(), address }
+    }
+}
+
+impl Door {
+    /// Refuses a caller of whom nothing is to be looked at: from this address, or for this identifier from its network.
+    pub fn ask(&self, identifier: Identifier<'_>) -> Result<(), Refusal> {
+        let watch = self.failures.watch(self.address);
+        watch.enter()?;
+        match watch.admits(identifier) {
+            Some(_) => Ok(()),
+            None => watch.settle(false),
+        }
+    }
+
+    /// Hears whether the identified was there. One wrong secret too many is refused here as such.
+    pub fn tell(&self, identifier: Identifier<'_>, proven: bool) -> Result<(), Refusal> {
+        let watch = self.failures.watch(self.address);
+        // What is held off by now was looked at before: it counts for the address.
+        let mark = watch.admits(identifier);
+        watch.saw(mark, if proven { Ok(()) } else { Err(Reason::Mismatch) });
+        watch.settle(proven)
+    }
+}
