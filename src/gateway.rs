@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
 
 use crate::authorize::{self, content};
@@ -25,6 +25,7 @@ use crate::edge::guard;
 use crate::edge::head::Head;
 use crate::edge::listener::Listener;
 use crate::edge::preface::{Announced, Preface};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
@@ -102,7 +103,7 @@ impl Gateway {
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
+    async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
         let mut manner = Manner::default();
@@ -547,7 +548,7 @@ impl Answer for Gateway {
     async fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
-        body: Incoming,
+        body: RequestBody,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> Result<Response<Body>, Infallible> {

@@ -78,7 +78,7 @@ impl Server {
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
         let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
-        let limits = Limits::new(ledger, &options.clock);
+        let limits = Limits::new(ledger, &options.clock).map_err(io::Error::other)?;
         let outfit = Arc::clone(&world.token_outfit);
         let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
         let kit = kit.issuing(world.login.clone())?;

@@ -87,11 +87,6 @@ impl Expression {
         self.key_sets.iter().find_map(|keys| Some((keys, keys.attempt()?)))
     }
 
-    /// Whether anyone may pass.
-    pub fn is_open(&self) -> bool {
-        matches!(self.tree, Tree::Open)
-    }
-
     /// The names of its schemes, in the order of the text.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.tree.leaves().into_iter().map(|leaf| &*leaf.name)

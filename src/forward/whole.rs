@@ -10,9 +10,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Frame, Incoming};
+use hyper::body::{Body as _, Frame};
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::Body;
 use crate::forward::pace::Pace;
@@ -56,7 +57,7 @@ impl Gatherer {
     /// dropped. Every refusal ends the connection, since some of the body may not have been read.
     pub async fn collect(
         &self,
-        mut body: Incoming,
+        mut body: RequestBody,
         most: u64,
         piece: Duration,
         in_flight: &InFlight,

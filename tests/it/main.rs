@@ -55,6 +55,7 @@ mod targets;
 mod time;
 mod tls;
 mod translation;
+mod unread;
 mod upstream;
 mod vectors;
 mod wire;

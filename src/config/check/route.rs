@@ -98,10 +98,9 @@ fn checked(
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
-    if !authenticate.is_open() {
-        // Nobody reads it here, and it is no less a credential for that: where they are removed, so is this one.
-        places.join(Places::authorization());
-    }
+    // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
+    // scheme of the house serves reaches no upstream by way of an open route either.
+    places.join(Places::authorization());
     let looks_into_forms = authenticate.reads_forms()
         || origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
         || operation.is_some();

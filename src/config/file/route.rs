@@ -32,7 +32,7 @@ pub(in crate::config) struct Route {
     pub(in crate::config) endpoint: Option<Placed<Answered>>,
     /// In the place of `forward`: whether it is not there yet, so that whoever may use it hears 501. Default: false.
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
-    /// What becomes of the caller's credential. Default: `remove`.
+    /// What becomes of the caller's credential, and of any `Authorization`, also where the route is open. Default: `remove`.
     pub(in crate::config) credential: Option<Placed<Credential>>,
     /// How its refusals are worded. Default: `problem`.
     #[serde(default)]
