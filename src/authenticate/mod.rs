@@ -17,6 +17,7 @@ use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::key_set::KeySet;
+use crate::record::Kind;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one, leak};
 
@@ -88,11 +89,13 @@ impl Expression {
     /// Proves who is calling, or says why not. A guard of the scene is asked first, before anything is read, and told
     /// last; what it refuses is refused.
     pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
-        let Some(guard) = scene.guard else { return self.proven(head, preface, scene) };
+        let Some(guard) = scene.guard else {
+            return self.proven(head, preface, scene).map_err(|refusal| nowhere(refusal, scene));
+        };
         guard.enter()?;
         let proven = self.proven(head, preface, scene);
         guard.settle(proven.is_ok())?;
-        proven
+        proven.map_err(|refusal| nowhere(refusal, scene))
     }
 
     fn proven(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
@@ -143,6 +146,17 @@ impl Expression {
         }
         Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
     }
+}
+
+/// What somebody hears who has proven nothing, for an app that does not exist: apps are public, and no credential would
+/// help (vendors 3.2).
+fn nowhere(refusal: Refusal, scene: &Scene<'_>) -> Refusal {
+    let there = scene.app.is_none_or(|app| scene.directory.look_up(Kind::App, app.as_bytes()).is_some());
+    let unproven = matches!(refusal.cause, Cause::Credential(reason) if reason != Reason::Leaked);
+    if there || !unproven {
+        return refusal;
+    }
+    Refusal { challenges: Vec::new(), cause: Cause::NotFound, ..refusal }
 }
 
 /// Another certificate takes another connection.

@@ -9,10 +9,12 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use crate::clock::UnixTime;
+use crate::edge::preface::{Announced, Preface};
 use crate::edge::tls::noted_of;
-use crate::record::{Attributes, Group, Kind, PublicKey};
+use crate::record::{App, Attributes, Group, Hosts, Kind, PublicKey, Signer, Wall};
 use crate::scheme::stage::{self, Register, Request};
 use crate::scheme::{Examine, KINDS, Principal, Rejection};
+use crate::secret::Secret;
 
 /// A file of vectors.
 #[derive(Deserialize)]
@@ -58,11 +60,45 @@ struct RecordOnFile {
     secret: Option<String>,
     /// A file beside this one.
     public_key: Option<String>,
+    app: Option<AppOnFile>,
     scopes: Option<Vec<String>>,
     #[serde(default)]
     disabled: bool,
     not_before: Option<u64>,
     expires: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppOnFile {
+    public_key: String,
+    /// What it signs with, and until when.
+    secrets: Vec<(String, Option<u64>)>,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    playback: bool,
+    #[serde(default)]
+    expiration_only: bool,
+}
+
+impl AppOnFile {
+    fn app(&self) -> App {
+        let signer = |(secret, expires): &(String, Option<u64>)| {
+            Signer::new(&Secret::new(secret.clone().into_bytes()), expires.map(UnixTime))
+        };
+        App {
+            public_key: self.public_key.as_str().into(),
+            signers: self.secrets.iter().map(signer).collect(),
+            hosts: Hosts::default(),
+            publish: self.publish,
+            playback: self.playback,
+            expiration_only: self.expiration_only,
+            wall: Wall::None,
+            legacy_200: false,
+            cross_origin: false,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,6 +119,8 @@ struct Case {
     /// A form in the body, URL-encoded.
     #[serde(default)]
     form: String,
+    /// The app that the route says it is for.
+    app: Option<String>,
     /// Whether the credential of another kind stands beside it.
     #[serde(default)]
     mixed: bool,
@@ -151,6 +189,10 @@ impl RecordOnFile {
             record.not_before = self.not_before.map(UnixTime);
             record.expires = self.expires.map(UnixTime);
             record.scopes = self.scopes.as_ref().map(|scopes| scopes.iter().collect());
+            if let Some(app) = &self.app {
+                record.attributes = Attributes::App(Box::new(app.app()));
+                return;
+            }
             record.attributes = match (&self.camera, &self.secret, &self.public_key) {
                 (Some(camera), None, None) => Attributes::Camera(camera.as_str().into()),
                 (None, Some(secret), None) => Attributes::Proofs(stage::proofs([(secret, None)])),
@@ -197,6 +239,12 @@ impl Case {
         }
         request
     }
+
+    fn examine(&self, scheme: &dyn Examine, kind: &str, vectors: &Vectors) -> Result<Option<Principal>, Rejection> {
+        let form = Preface::read(Announced::UrlEncoded, self.form.clone().into()).unwrap();
+        let (request, register) = (self.request(kind, vectors), vectors.register(kind));
+        stage::examine_form(scheme, (&request, &form), (&register, self.app.as_deref()), self.now)
+    }
 }
 
 fn told(answer: &Result<Option<Principal>, Rejection>) -> String {
@@ -228,7 +276,7 @@ fn each(mut visit: impl FnMut(&'static str, &Vectors, &Case, &dyn Examine)) {
 #[test]
 fn every_vector_is_answered_as_it_says() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
+        let answer = case.examine(scheme, kind, vectors);
         assert_eq!(told(&answer), case.expect, "{kind}: {}: {answer:?}", case.what);
     });
 }
@@ -271,7 +319,7 @@ fn the_credential_of_another_kind_is_not_mine() {
 #[test]
 fn debug_shows_no_secret() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
+        let answer = case.examine(scheme, kind, vectors);
         let shown = format!("{scheme:?} {answer:?}");
         for secret in &vectors.secrets {
             assert!(!shown.contains(secret.as_str()), "{kind}: {}: {secret} in {shown}", case.what);

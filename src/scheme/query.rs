@@ -20,6 +20,27 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     is_named: impl Fn(PercentDecode<'_>) -> bool,
 ) -> Result<Option<Buffer<N>>, Rejection> {
+    find_read(query, is_named, |text| Buffer::collect(percent_decode(text.as_bytes())))
+}
+
+/// The same, with values as forms write them: `+` is a blank.
+pub(super) fn find_as_form<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+) -> Result<Option<Buffer<N>>, Rejection> {
+    find_read(query, is_named, |text| {
+        if text.contains('+') {
+            return Buffer::collect(percent_decode(text.replace('+', " ").as_bytes()));
+        }
+        Buffer::collect(percent_decode(text.as_bytes()))
+    })
+}
+
+fn find_read<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    read: impl Fn(&str) -> Result<Buffer<N>, Full>,
+) -> Result<Option<Buffer<N>>, Rejection> {
     let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
     for pair in query.split('&') {
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
@@ -31,7 +52,7 @@ pub(super) fn find<const N: usize>(
         if !is_named(percent_decode_str(own)) {
             continue;
         }
-        let value = Buffer::collect(percent_decode(text.as_bytes())).map_err(|Full| TOO_LONG)?;
+        let value = read(text).map_err(|Full| TOO_LONG)?;
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(TWO),
             Some(_) => {}
@@ -89,5 +110,20 @@ mod tests {
             let read = read.as_ref().map(|found| found.as_ref().map(|value| str::from_utf8(value.bytes()).unwrap()));
             assert_eq!(read.map_err(|rejection| rejection.reason), expected, "{query:?}");
         }
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_where_values_are_those_of_a_form() {
+        for (query, expected) in [
+            ("token=a+b%20c%2Bd", "a b c+d"),
+            ("token=+", " "),
+            ("token=a+b&token=a%20b", "a b"),
+            ("token=a%20b", "a b"),
+            ("token=0123456789abcde+", "0123456789abcde "),
+        ] {
+            let read = find_as_form::<16>(Some(query), |own| own.eq("token".bytes())).unwrap().unwrap();
+            assert_eq!(str::from_utf8(read.bytes()).unwrap(), expected, "{query}");
+        }
+        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), |own| own.eq("token".bytes())).is_err());
     }
 }

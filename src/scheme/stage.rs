@@ -248,7 +248,17 @@ pub(crate) fn examine(
     register: &Register,
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
+    examine_form(scheme, (request, &request.preface), (register, None), now)
+}
+
+/// The same with a form, on a route that says which app it is for.
+pub(crate) fn examine_form(
+    scheme: &dyn Examine,
+    (request, form): (&Request, &Preface),
+    (register, app): (&Register, Option<&str>),
+    now: u64,
+) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
-    let scene = Scene { directory: register, verified: &verified, guard: None, app: None, now: UnixTime(now) };
-    scheme.examine(&request.head(), &request.preface, &scene)
+    let scene = Scene { directory: register, verified: &verified, guard: None, app, now: UnixTime(now) };
+    scheme.examine(&request.head(), form, &scene)
 }

@@ -198,8 +198,9 @@ impl Writer {
 
     /// Lets everyone see changes that are on disk.
     pub(super) fn publish(&self, publications: Vec<Publication>) {
+        let keys = self.keys.load_full();
         for Publication { effect, above } in publications {
-            if let Err(damaged) = self.publisher.show(&effect, &above) {
+            if let Err(damaged) = self.publisher.show(&keys, &effect, &above) {
                 // What cannot be shown is not believed: an entry that makes no record opens nothing.
                 tracing::error!(%damaged, "an entry on file cannot be used");
             }

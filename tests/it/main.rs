@@ -6,6 +6,7 @@
 mod abandoned;
 mod binding;
 mod bodies;
+mod cameratag;
 mod cli_store;
 mod counters;
 mod credentials;

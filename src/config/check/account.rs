@@ -1,11 +1,13 @@
 //! `[[account]]`, as meant: who exists, and by which keys and tokens they are known.
 
+mod app;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::declared::{Credential, Declared, DeclaredAccount, DeclaredCamera};
+use super::declared::{self, Credential, Declared, DeclaredAccount, DeclaredCamera};
 use super::terms::terms;
 use super::{plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
@@ -135,6 +137,7 @@ impl Register<'_> {
             self.tokens(Kind::GroupToken, &tokens, &group.moments(), || Attributes::Group(Box::new(meant.clone())));
         }
         written.service_account.iter().for_each(|service| self.service_account(service));
+        written.app.iter().for_each(|app| self.app(app));
         written.admin_certificate.iter().for_each(|certificate| self.admin_certificate(certificate));
     }
 
@@ -359,19 +362,8 @@ impl Register<'_> {
             }
             Entry::Occupied(first) => {
                 let first = &self.declared.credentials[*first.get()];
-                let what = match kind {
-                    Kind::AdminCertificate => "certificate",
-                    Kind::ApiClient => "identifier",
-                    Kind::LicenseKey
-                    | Kind::CameraToken
-                    | Kind::GroupToken
-                    | Kind::ServiceAccountKey
-                    | Kind::User
-                    | Kind::UserKey
-                    | Kind::BearerToken
-                    | Kind::App => "secret",
-                };
-                let invalid = Invalid::new(format!("the {} `{}` has the same {what}", kind.speaker(), first.id));
+                let (who, what) = (kind.speaker(), declared::known_by(kind));
+                let invalid = Invalid::new(format!("the {who} `{}` has the same {what}", first.id));
                 self.report.conflict(place.clone(), invalid, first.text_place.clone(), "the first");
             }
         }

@@ -193,6 +193,21 @@ impl Credential {
         }
     }
 
+    /// The same credential, found by another text, with what only its kind has.
+    pub(super) fn twin(&self, attributes: Attributes) -> Self {
+        Self {
+            id: Arc::clone(&self.id),
+            id_place: self.id_place.clone(),
+            subject: self.subject.clone(),
+            scopes: self.scopes.clone(),
+            attributes,
+            secret: self.secret.clone(),
+            text: self.text.clone(),
+            text_place: self.text_place.clone(),
+            ..*self
+        }
+    }
+
     fn details(self, account: Arc<Account>, index: &Index) -> Details {
         let proof = self.secret.map(|secret| index.proof(secret.expose(), None));
         Details {
@@ -207,6 +222,22 @@ impl Credential {
             scopes: self.scopes,
             attributes: proof.map_or(self.attributes, |proof| Attributes::Proofs([proof].into())),
         }
+    }
+}
+
+/// What no two credentials of this kind share.
+pub(super) fn known_by(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AdminCertificate => "certificate",
+        Kind::App => "id or public key",
+        Kind::LicenseKey
+        | Kind::ApiClient
+        | Kind::CameraToken
+        | Kind::GroupToken
+        | Kind::ServiceAccountKey
+        | Kind::User
+        | Kind::UserKey
+        | Kind::BearerToken => "secret",
     }
 }
 

@@ -20,7 +20,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 
 pub(super) use self::account::{
-    Account, AdminCertificate, ApiClient, Camera as OwnCamera, LicenseKey, Moments, Quota, ServiceAccount,
+    Account, AdminCertificate, ApiClient, App as OwnApp, Camera as OwnCamera, LicenseKey, Moments, Quota,
+    ServiceAccount, Signatures,
 };
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
