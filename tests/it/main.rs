@@ -31,6 +31,7 @@ mod log;
 mod mtls;
 mod multiplexed;
 mod origin;
+mod pages;
 mod peer;
 mod pki;
 mod placement;
