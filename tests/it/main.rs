@@ -33,6 +33,7 @@ mod log;
 mod mtls;
 mod multiplexed;
 mod origin;
+mod pages;
 mod peer;
 mod pki;
 mod placement;

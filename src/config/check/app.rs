@@ -55,6 +55,11 @@ pub(super) fn origin(
             .hint("write cross_origin in the table of the app, or `hosts` beside it");
         report.error(flag.place.clone(), invalid);
     }
+    if let Some(hosts) = hosts.as_ref().filter(|hosts| hosts.value.is_empty()) {
+        let invalid = Invalid::new("a list without a host keeps no page out")
+            .hint("list hosts, or leave `origin` out to let every page ask");
+        report.error(hosts.place.clone(), invalid);
+    }
     let own = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
     let told = hosts.is_none() || cross_origin.as_ref().is_some_and(|flag| flag.value);
     let cors = told.then(|| cors::Rule { hosts: own.clone(), methods: list(methods) });
@@ -74,12 +79,6 @@ fn speaks_of_an_app(route: &file::Route, file: &File) -> bool {
 /// A list of authorised hosts.
 pub(super) fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
-        Ok(list) if list.is_empty() => {
-            let invalid = Invalid::new("a list without a host keeps no page out")
-                .hint("list hosts, or leave `origin` out to let every page ask");
-            report.error(hosts.place.clone(), invalid);
-            None
-        }
         Ok(list) => Some(list),
         Err(invalid) => {
             report.error(hosts.place.clone(), invalid);
