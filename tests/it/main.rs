@@ -30,6 +30,7 @@ mod lines;
 mod log;
 mod mtls;
 mod multiplexed;
+mod operations;
 mod origin;
 mod peer;
 mod pki;
