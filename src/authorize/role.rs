@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode;
 
 use crate::edge::head::Head;
-use crate::edge::preface::{Announced, Preface};
+use crate::edge::preface::{self, Preface};
 use crate::record::Kind;
 use crate::refusal::{Cause, Refusal};
 use crate::route::Parameter;
@@ -134,8 +134,8 @@ impl Rule {
     }
 
     fn no_refused(&self, head: &Head<'_>, preface: &Preface) -> Result<(), Refusal> {
-        let refused = |given: &Given<'_>| self.table.refused.iter().any(|name| given.naming(name).is_some());
-        if in_query(head).chain(in_form(head, preface)).any(|given| refused(&given)) {
+        let mut names = self.table.refused.iter();
+        if names.any(|name| in_query(head, name).next().is_some() || preface.values(name).next().is_some()) {
             return Err(Refusal::new(Cause::PermissionDenied, "a credential of a kind that is not taken here"));
         }
         Ok(())
@@ -145,8 +145,8 @@ impl Rule {
     fn name(&self, head: &Head<'_>, preface: &Preface) -> Result<Box<str>, Refusal> {
         let path = self.path.as_ref().and_then(|place| place.text(head.path()));
         let path = path.map(|text| Cow::from(percent_decode(text.as_bytes())));
-        let query = self.only(in_query(head))?;
-        let form = self.only(in_form(head, preface))?;
+        let query = self.in_query(head)?;
+        let form = self.in_form(preface)?.map(Cow::Borrowed);
         let mut names = [path, query, form].into_iter().flatten();
         let Some(name) = names.next().filter(|name| !name.is_empty()) else {
             return match names.next() {
@@ -163,21 +163,30 @@ impl Rule {
         }
     }
 
-    /// The value in one place. Two are refused even where they are equal: nobody knows how many an upstream reads.
-    fn only<'a>(&self, given: impl Iterator<Item = Given<'a>>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
-        let mut found = None;
-        for given in given {
-            let value = match given.naming(&self.parameter) {
-                None => continue,
-                Some(Naming::Exact) => given.value.ok_or_else(torn)?,
-                // To some readers this is the parameter, to others it is not.
-                Some(Naming::Alike) => return Err(torn()),
-            };
-            if found.replace(value.decoded()).is_some() {
-                return Err(torn());
-            }
+    /// The value in the query. Two are refused even where they are equal: nobody knows how many an upstream reads.
+    fn in_query<'a>(&self, head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
+        // To some readers `%u0063` is a letter.
+        if !every_escape_is_one(head.query().unwrap_or_default()) {
+            return Err(torn());
         }
-        Ok(found)
+        let mut given = in_query(head, &self.parameter);
+        match (given.next(), given.next()) {
+            (None, _) => Ok(None),
+            (Some(Given::Plain(value)), None) => Ok(Some(decoded(value))),
+            (Some(_), _) => Err(torn()),
+        }
+    }
+
+    /// The same in the form.
+    fn in_form<'a>(&'a self, preface: &'a Preface) -> Result<Option<&'a [u8]>, Refusal> {
+        let mut values = preface.values(&self.parameter);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (value, None) if preface.fields().any(|field| field.name.eq_ignore_ascii_case(&self.parameter)) => {
+                Ok(value)
+            }
+            (Some(_), _) => Err(torn()),
+        }
     }
 }
 
@@ -185,73 +194,40 @@ fn torn() -> Refusal {
     Refusal::new(Cause::InvalidContent, "two operations are named, or one in a way that can be read in two")
 }
 
-/// A parameter as it was given.
-struct Given<'a> {
-    name: Cow<'a, [u8]>,
-    /// `None`: some readers find it behind a semicolon, and others do not.
-    value: Option<Value<'a>>,
-}
-
-/// A value: encoded as in a query, or plain.
-enum Value<'a> {
-    Encoded(&'a str),
-    Plain(&'a [u8]),
-}
-
-impl<'a> Value<'a> {
-    fn decoded(self) -> Cow<'a, [u8]> {
-        match self {
-            Self::Encoded(text) => decoded(text),
-            Self::Plain(bytes) => Cow::Borrowed(bytes),
-        }
-    }
-}
-
-/// How a name is another.
-enum Naming {
-    /// But for upper and lower case.
-    Exact,
-    /// To some readers: `cmd[]`, ` cmd`.
+/// A parameter in the query that somebody would take for the one that is looked for.
+enum Given<'a> {
+    /// Everybody would, but for upper and lower case. Its value, encoded as it stands.
+    Plain(&'a str),
+    /// Only some would: it stands behind a semicolon, or is called `cmd[]`.
     Alike,
 }
 
-impl Given<'_> {
-    fn naming(&self, parameter: &str) -> Option<Naming> {
-        if self.name.eq_ignore_ascii_case(parameter.as_bytes()) {
-            return Some(Naming::Exact);
-        }
-        // PHP and its like drop blanks before a name, end it at a bracket or a zero byte, and write `_` for `.` and ` `.
-        let end = self.name.iter().position(|byte| matches!(byte, b'[' | 0)).unwrap_or(self.name.len());
-        let letter = |byte: &u8| if matches!(byte, b'.' | b' ') { b'_' } else { byte.to_ascii_lowercase() };
-        let own = self.name[..end].trim_ascii().iter().map(letter);
-        own.eq(parameter.bytes().map(|byte| byte.to_ascii_lowercase())).then_some(Naming::Alike)
-    }
-}
-
-fn in_query<'a>(head: &Head<'a>) -> impl Iterator<Item = Given<'a>> {
-    pairs(head.query().unwrap_or_default())
-}
-
-/// What the form has, and what a reader would find in it who ends pairs at a semicolon as well.
-fn in_form<'a>(head: &Head<'_>, preface: &'a Preface) -> impl Iterator<Item = Given<'a>> {
-    let is_text =
-        !preface.body().is_empty() && Announced::of(head.headers()).is_ok_and(|it| it == Announced::UrlEncoded);
-    let text = str::from_utf8(preface.body()).ok().filter(|_| is_text).unwrap_or_default();
-    let fields = preface
-        .fields()
-        .map(|field| Given { name: Cow::Borrowed(field.name.as_bytes()), value: Some(Value::Plain(&field.value)) });
-    fields.chain(pairs(text).filter(|given| given.value.is_none()))
-}
-
-fn pairs(text: &str) -> impl Iterator<Item = Given<'_>> {
-    text.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let hidden = pair.split(';').skip(1).map(|part| {
-            let name = part.split_once('=').map_or(part, |(name, _)| name);
-            Given { name: decoded(name), value: None }
-        });
-        std::iter::once(Given { name: decoded(name), value: Some(Value::Encoded(value)) }).chain(hidden)
+fn in_query<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Given<'a>> {
+    let pairs = head.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.flat_map(move |pair| {
+        let own = given(pair, name);
+        let hidden = pair.split(';').skip(1).filter_map(move |part| given(part, name)).map(|_| Given::Alike);
+        own.into_iter().chain(hidden)
     })
+}
+
+fn given<'a>(pair: &'a str, name: &str) -> Option<Given<'a>> {
+    let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let own = decoded(own);
+    if own.eq_ignore_ascii_case(name.as_bytes()) {
+        return Some(Given::Plain(value));
+    }
+    let own = String::from_utf8_lossy(&own);
+    // A reader in C ends a name at a zero byte.
+    let is_alike =
+        own.split('\0').next().is_some_and(|own| preface::reads_as(own.trim_start_matches('\u{feff}'), name));
+    is_alike.then_some(Given::Alike)
+}
+
+fn every_escape_is_one(text: &str) -> bool {
+    text.split('%')
+        .skip(1)
+        .all(|behind| behind.len() > 1 && behind.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// As forms are written: `+` is a blank.

@@ -304,6 +304,60 @@ fn the_operator_has_the_last_word() {
     }
 }
 
+/// A part of a form as the vendor's clients write it.
+fn part(name: &str, value: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+}
+
+fn multipart(house: &House, target: &str, parts: &[(&str, &str)], chunked: bool) -> Answer {
+    let parts: String = parts.iter().map(|(name, value)| part(name, value)).collect();
+    let body = parts + "--b--\r\n";
+    let (framing, body) = if chunked {
+        let (first, rest) = body.split_at(body.len() / 2);
+        let chunks = format!("{:x}\r\n{first}\r\n{:x}\r\n{rest}\r\n0\r\n\r\n", first.len(), rest.len());
+        ("Transfer-Encoding: chunked".to_owned(), chunks)
+    } else {
+        (format!("Content-Length: {}", body.len()), body)
+    };
+    house.ask(&format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\n{}Content-Type: multipart/form-data; boundary=b\r\n{framing}\r\n\r\n{body}",
+        bearer("exact-hour.jwt")
+    ))
+}
+
+/// Vendors 5.1: Node sends `cmd` as the first part, in chunks; .NET in a part and in the path.
+#[test]
+fn the_operation_is_found_in_a_multipart_form() {
+    let users: &[(&str, &str)] = &[("cmd", "GetUsers"), ("application_id", "4152784")];
+    let late: &[(&str, &str)] = &[("file_content", "a&cmd=DelApplication\n;cmd=x"), ("cmd", "GetUsers")];
+    let deletes: &[(&str, &str)] = &[("cmd", "DelApplication")];
+    let twice: &[(&str, &str)] = &[("cmd", "GetUsers"), ("cmd", "DelApplication")];
+    let spelled: &[(&str, &str)] = &[("cmd", "GetUsers"), ("CMD", "DelApplication")];
+    let key: &[(&str, &str)] = &[("cmd", "GetUsers"), ("api_key", "x")];
+    let session: &[(&str, &str)] = &[("cmd", "GetUsers"), ("session_id", "x")];
+    for (role, allowed) in [("Developer", 0), ("Payer", 100)] {
+        let house = House::start(&[role]);
+        for (what, target, parts, code) in [
+            ("node", "/platform_api", users, allowed),
+            (".net", "/platform_api/GetUsers/", users, allowed),
+            ("behind a file", "/platform_api", late, allowed),
+            ("the owner's", "/platform_api", deletes, 100),
+            ("path and part", "/platform_api/GetAccountInfo/", deletes, 101),
+            ("two parts", "/platform_api", twice, 101),
+            ("two spellings", "/platform_api", spelled, 101),
+            ("a session", "/platform_api", session, 100),
+        ] {
+            for chunked in [false, true] {
+                let ask = |house: &House| multipart(house, target, parts, chunked);
+                assert_eq!(house.code(what, ask), code, "{what} as {role}, chunked: {chunked}");
+            }
+        }
+    }
+    // Nothing is taken out of such a form, and a key in it must not go on.
+    let house = House::start(&["Developer"]);
+    assert_eq!(house.code("a key", |house| multipart(house, "/platform_api", key, false)), 101);
+}
+
 /// Vendors 5.4 (13).
 #[test]
 fn a_secure_object_asks_for_a_role_and_a_recording_for_none() {

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::edge::preface::Announced;
 use crate::record::{Attributes, PublicKey};
 use crate::refusal::Cause;
 use crate::scheme::stage::{self, Register, Request, passer_by};
@@ -35,16 +36,10 @@ fn rule(path: Option<&str>) -> Rule {
     Rule { path, parameter: "cmd".into(), table }
 }
 
-fn form(body: &str) -> Preface {
-    Preface::read(Announced::UrlEncoded, Bytes::copy_from_slice(body.as_bytes())).unwrap()
-}
-
 fn ask(rule: &Rule, principal: &Principal, target: &str, body: &str) -> Result<Box<str>, Cause> {
-    let mut request = Request::get(target);
-    if !body.is_empty() {
-        request = request.header("content-type", "application/x-www-form-urlencoded");
-    }
-    rule.check(principal, &request.head(), &form(body)).map_err(|refusal| refusal.cause)
+    let form = Preface::read(Announced::UrlEncoded, Bytes::copy_from_slice(body.as_bytes()));
+    let done = form.and_then(|form| rule.check(principal, &Request::get(target).head(), &form));
+    done.map_err(|refusal| refusal.cause)
 }
 
 #[test]
@@ -88,6 +83,12 @@ fn the_name_is_the_same_wherever_it_stands() {
         ("/platform_api/GetAccountInfo", "cmd%5B0=DelApplication", torn),
         ("/platform_api/GetAccountInfo", "+cmd=DelApplication", torn),
         ("/platform_api/GetAccountInfo", "cmd%00x=DelApplication", torn),
+        ("/platform_api/GetAccountInfo?cmd%5B%5D=GetAccountInfo", "", torn),
+        ("/platform_api/GetAccountInfo?cmd%00x=DelApplication", "", torn),
+        ("/platform_api/GetAccountInfo?%EF%BB%BFcmd=DelApplication", "", torn),
+        ("/platform_api/GetAccountInfo?%u0063md=DelApplication", "", torn),
+        ("/platform_api/GetAccountInfo?a=100%", "", torn),
+        ("/platform_api/GetAccountInfo?a=%e2%82%ac&cmdx=1&xcmd=2", "", Ok("GetAccountInfo")),
         // What is written as a value is one, whatever stands in it.
         ("/platform_api/AddScenario", "scenario_script=a%3Bcmd%3D1%26cmd%3D2", Ok("AddScenario")),
         ("/platform_api/AddScenario", "cmdx=1&xcmd=2&count=3", Ok("AddScenario")),
