@@ -25,6 +25,8 @@ pub struct Rules {
     pub origin: Option<origin::Rule>,
     /// Where the operation stands, and who may do which. In the place of `scope`, where it is there.
     pub operation: Option<role::Rule>,
+    /// Who may use it, whatever the operation. In the place of `scope`, where it is there.
+    pub holders: Option<role::Who>,
 }
 
 /// A proven caller who may do what they ask.
@@ -58,9 +60,13 @@ pub fn permit(
     if let Some(origin) = &rules.origin {
         origin.check(&principal, (head, preface), scene)?;
     }
-    let operation = match &rules.operation {
-        Some(operation) => Some(operation.check(&principal, head, preface)?),
-        None => {
+    let operation = match (&rules.operation, &rules.holders) {
+        (Some(operation), _) => Some(operation.check(&principal, head, preface)?),
+        (None, Some(holders)) => {
+            holders.check(&principal)?;
+            None
+        }
+        (None, None) => {
             rules.scope.check(&principal, head)?;
             None
         }

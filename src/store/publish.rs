@@ -203,6 +203,10 @@ impl Publisher {
                 details.subject = format!("{}:{}", Kind::User.speaker(), token.user);
                 details.scopes = (!above.roles.is_empty()).then(|| self.scopes(&above.roles));
             }
+            // Without a role it has no scopes: what that means is for the route to say.
+            Body::ServiceAccount(service) if !service.roles.is_empty() => {
+                details.scopes = Some(self.scopes(&service.roles));
+            }
             Body::Account(_)
             | Body::LicenseKey(_)
             | Body::ApiClient(_)

@@ -32,6 +32,7 @@ mod lines;
 mod log;
 mod mtls;
 mod multiplexed;
+mod operations;
 mod origin;
 mod pages;
 mod peer;

@@ -234,9 +234,24 @@ impl Register<'_> {
             Ok(key) => {
                 let Some(mut record) = record else { return };
                 record.attributes = Attributes::PublicKey(Box::new(key));
+                record.scopes = self.roles(written.roles.as_ref());
                 self.insert(record, named(&written.id), &written.id.place);
             }
         }
+    }
+
+    /// `None`: none. What that means is for the route to say.
+    fn roles(&mut self, written: Option<&Placed<Vec<String>>>) -> Option<Scopes> {
+        let written = written?;
+        let plain = |role: &String| {
+            (1..=128).contains(&role.len()) && role.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+        };
+        if written.value.is_empty() || !written.value.iter().all(plain) {
+            let invalid = Invalid::new("roles are words of visible ASCII without blanks and commas, and at least one")
+                .hint("write CallListManager for `Call list manager`; blanks, hyphens and case make no difference");
+            self.report.error(written.place.clone(), invalid);
+        }
+        Some(written.value.iter().collect())
     }
 
     fn admin_certificate(&mut self, written: &file::AdminCertificate) {

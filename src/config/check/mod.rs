@@ -70,6 +70,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let login = login::login(file.endpoint.as_ref(), source, report);
     let limits = limit::policies(&file, report);
     let guards = guard::guards(&file, report);
+    operation::tables(&file, report);
     let routes = route::routes(&file, &schemes, &limits, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);

@@ -80,7 +80,8 @@ fn checked(
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
     let (origin, cors) = super::app::origin(route, methods.as_deref().unwrap_or_default(), file, report);
-    let operation = super::operation::operation(route, report);
+    let operation = super::operation::operation(route, file, report);
+    let holders = super::operation::holders(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
         && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
@@ -101,6 +102,7 @@ fn checked(
     // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
     // scheme of the house serves reaches no upstream by way of an open route either.
     places.join(Places::authorization());
+    places.join(super::operation::places(route, file));
     let looks_into_forms = authenticate.reads_forms()
         || origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
         || operation.is_some();
@@ -109,7 +111,7 @@ fn checked(
         meant: world::Route {
             name: route.name.value.as_str().into(),
             authenticate,
-            rules: Rules { origin, operation, ..rules(route, camera) },
+            rules: Rules { origin, operation, holders, ..rules(route, camera) },
             destination: destination?,
             places,
             underscored,

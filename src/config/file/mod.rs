@@ -7,6 +7,7 @@ mod limit;
 mod listener;
 mod placed;
 mod read;
+mod roles;
 mod route;
 mod scheme;
 mod shape;
@@ -28,6 +29,7 @@ pub(super) use self::limit::Limit;
 pub(super) use self::listener::{KeyPair, Listener, Tls};
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
+pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Origin, Route, Scope};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
@@ -50,6 +52,7 @@ pub(super) struct File {
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
     pub(super) limits: Vec<Named<Limit>>,
+    pub(super) roles: Vec<Named<Roles>>,
     pub(super) accounts: Vec<Entry<Account>>,
     pub(super) routes: Vec<Entry<Route>>,
 }
@@ -101,6 +104,9 @@ struct Document {
     /// How much may be done, by name.
     #[serde(default)]
     limit: BTreeMap<String, Limit>,
+    /// Who may do which operation, by name.
+    #[serde(default)]
+    roles: BTreeMap<String, Roles>,
     /// Who exists, and with which credentials.
     #[serde(default)]
     account: Vec<Account>,

@@ -56,6 +56,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         upstreams: named(root.remove("upstream"), report, table),
         schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),
         limits: named(root.remove("limit"), report, table),
+        roles: named(root.remove("roles"), report, table),
         accounts: listed("account", "id", root.remove("account"), report, |_, value, report| account(value, report)),
         routes: listed("route", "name", root.remove("route"), report, table),
     })

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::placed::{Answered, Placed, Worded};
+use super::roles::Allowed;
 use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::Size;
@@ -49,6 +50,9 @@ pub(in crate::config) struct Route {
     /// Where the name of the operation stands that a request is for, and who may do which (Voximplant). In the place of
     /// `scope`.
     pub(in crate::config) operation: Option<Placed<Operation>>,
+    /// The roles of which a service account needs one here, whatever the operation; or `basic`, with a role or without. In
+    /// the place of `scope`.
+    pub(in crate::config) roles: Option<Placed<Allowed>>,
     /// Whether it is a public listing of assets, filtered as its app says (CameraTag).
     pub(in crate::config) wall: Option<Placed<Wall>>,
     /// The limits that hold here, by name. Default: none.
@@ -177,6 +181,9 @@ pub(in crate::config) struct Operation {
     /// The name of the parameter in the query and in forms. Default: `cmd`.
     #[serde(default = "command")]
     pub(in crate::config) parameter: String,
+    /// Who may do which: the name of a table under `[roles]`.
+    #[schemars(example = &"vox")]
+    pub(in crate::config) roles: Placed<String>,
 }
 
 fn command() -> String {
