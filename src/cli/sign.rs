@@ -1,6 +1,8 @@
 //! `vidgate sign`: a credential as its clients send it, as the header field and as a line for curl. It asks nobody: what
 //! it prints is only good if the gateway knows the credential.
 
+mod token;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,6 +39,11 @@ pub(super) enum Command {
         after_help = "Example: vidgate sign basic --id 8ded5a89 --secret-file secret.txt --url https://api.example/user"
     )]
     Basic(Basic),
+    /// The login of a Multicam user: the line that gets a token for the name and the key.
+    #[command(
+        after_help = "Example: vidgate sign token --user john@example.com --key-file john.key --public-key multicam.pub --url https://multicam.example/Token"
+    )]
+    Token(token::Login),
     /// A share token of VXG under a verification key: what `--token` takes.
     #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]
     Share(Share),
@@ -125,6 +132,7 @@ impl Command {
             Self::Acc(acc) => acc.sign(now),
             Self::Si(si) => si.sign(now),
             Self::Basic(basic) => basic.sign(),
+            Self::Token(login) => login.sign(),
             Self::Share(share) => share.sign(now),
         };
         match signed {
@@ -248,6 +256,7 @@ mod tests {
             Command::Acc(acc) => acc.sign(now),
             Command::Si(si) => si.sign(now),
             Command::Basic(basic) => basic.sign(),
+            Command::Token(login) => login.sign(),
             Command::Share(share) => share.sign(now),
         };
         signed.map(|text| text.to_string()).map_err(|_| "refused".to_owned())

@@ -52,6 +52,7 @@ mod streams;
 mod targets;
 mod time;
 mod tls;
+mod token;
 mod translation;
 mod upstream;
 mod vectors;

@@ -50,8 +50,8 @@ pub(super) fn login(written: Option<&Placed<Settings>>, source: &Source, report:
 pub(super) fn held_back(written: &Placed<Answered>, route: &Route, file: &File, report: &mut Report) {
     let Answered(entry) = written.value;
     if file.endpoint.as_ref().is_none_or(|told| told.value.token.keys.is_empty()) {
-        let invalid = Invalid::new(format!("the endpoint `{}` has no key that it could open anything with", entry.name))
-            .hint(
+        let invalid =
+            Invalid::new(format!("the endpoint `{}` has no key that it could open anything with", entry.name)).hint(
                 "make one: vidgate multicam key new multicam.key; then add [endpoint.token] with keys = [{ key = \
                  { file = \"multicam.key\" } }]",
             );

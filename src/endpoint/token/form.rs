@@ -96,7 +96,12 @@ mod tests {
             ("JSON", "application/json", "{\"grant_type\":\"password\"}", Err(Cause::InvalidContent)),
             ("no type", "", "grant_type=password", Err(Cause::InvalidContent)),
             ("in parts", "multipart/form-data; boundary=x", "--x--", Err(Cause::InvalidContent)),
-            ("twice the same", FORM, "grant_type=password&username=a&password=b&username=a", Err(Cause::InvalidContent)),
+            (
+                "twice the same",
+                FORM,
+                "grant_type=password&username=a&password=b&username=a",
+                Err(Cause::InvalidContent),
+            ),
             ("twice, in another case", FORM, "grant_type=password&Grant_Type=x", Err(Cause::InvalidContent)),
         ] {
             assert_eq!(ask(content_type, body), expected, "{what}");
