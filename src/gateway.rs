@@ -1,6 +1,7 @@
 //! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
 //! comes back is tidied. Each step takes the receipt of the one before.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use percent_encoding::percent_decode_str;
 
 use crate::authorize::{self, content};
@@ -24,16 +25,19 @@ use crate::edge::guard;
 use crate::edge::head::Head;
 use crate::edge::listener::Listener;
 use crate::edge::preface::{Announced, Preface};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints, Visit};
 use crate::envelope::{self, Dialect};
+use crate::forward::key_sets;
 use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
+use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
-use crate::record::{Attributes, Kind};
-use crate::refusal::{Cause, Refusal};
-use crate::reply::{self, Hidden, cors, mask};
+use crate::record::{App, Wall};
+use crate::refusal::{Cause, Reason, Refusal};
+use crate::reply::{self, Hidden, cors, mask, wall};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Scene};
 use crate::telemetry::access::{Entry, RequestIds};
@@ -43,6 +47,8 @@ use crate::world::{Destination, Route, World};
 const VERIFIED_TOKENS: usize = 10_000;
 /// How long a request waits for its quota to be written down.
 const LEDGER: Duration = Duration::from_secs(5);
+/// How long an upstream may take for the whole of a listing that is looked through.
+const LISTING: Duration = Duration::from_secs(30);
 
 /// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
 const CHECKED_BODY: u64 = 1 << 20;
@@ -56,6 +62,8 @@ pub struct Gateway {
     gatherer: Gatherer,
     /// Forms of callers who are not proven yet have room of their own.
     doorstep: Gatherer,
+    /// And so have listings that are looked through.
+    listings: Gatherer,
     verified: Verified,
     gate: Gate,
     guards: Opened,
@@ -75,20 +83,33 @@ impl Gateway {
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, deadlines);
         let endpoints = Endpoints::new(kit);
-        let (gatherer, doorstep) = (Gatherer::new(deadlines), Gatherer::new(deadlines));
+        let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let deadlines = Rc::clone(deadlines);
-        Self { world, forwarder, endpoints, gatherer, doorstep, verified, gate, guards, deadlines, request_ids, clock }
+        Self {
+            world,
+            forwarder,
+            endpoints,
+            gatherer,
+            doorstep,
+            listings,
+            verified,
+            gate,
+            guards,
+            deadlines,
+            request_ids,
+            clock,
+        }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(&self, parts: Box<Parts>, body: Incoming, arrival: Arrival<'_>) -> Response<Body> {
+    async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
         let mut manner = Manner::default();
-        let (mut body, mut form, mut patience) = (Payload::Streamed(body), None, None);
+        let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
-            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some() };
+            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some(), fetched };
             match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
@@ -107,6 +128,11 @@ impl Gateway {
                     let answer = reply::pong(id);
                     entry.answered(answer.status());
                     return answer;
+                }
+                // Decided anew, once: the key may be among those that come.
+                Ok(Decision::Fetch(keys, attempt)) => {
+                    fetched = true;
+                    self.fetched(keys, attempt).await;
                 }
                 // Decided anew afterwards: much may have changed while the disk was waited for.
                 Ok(Decision::Wait(route, waiting)) => {
@@ -142,6 +168,17 @@ impl Gateway {
         }
     }
 
+    /// Waits for the keys of an issuer, as long as fetching them may take.
+    async fn fetched(&self, keys: &KeySet, attempt: u64) {
+        let deadline = self.deadlines.register();
+        deadline.arm(key_sets::PATIENCE);
+        poll_fn(|context| match keys.poll_ended(attempt, context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => deadline.poll(context),
+        })
+        .await;
+    }
+
     fn ledger_deadline(&self) -> Deadline {
         let deadline = self.deadlines.register();
         deadline.arm(LEDGER);
@@ -167,29 +204,33 @@ impl Gateway {
         let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
         let head = head.map_err(|refusal| (refusal, before))?;
         entry.head(&head);
-        let route = world.select(&head).map_err(|refusal| (refusal, before))?;
-        entry.route(&route.name);
-        let app = route.app.as_ref().and_then(|place| place.find(head.path()));
-        let app = app.map(|text| percent_decode_str(text).decode_utf8_lossy());
-        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
-        let scene = Scene {
-            directory: &*world.directory,
-            verified: &self.verified,
-            guard: watch.as_ref().map(|watch| watch as &dyn scheme::Guard),
-            app: app.as_deref(),
-            now: self.clock.unix(),
-        };
-        if let Some(preflight) = manner.of(route, &head, &scene) {
-            return Ok(Decision::Preflight(preflight));
+        if let Some(answer) = self.preflight(&head, manner, entry) {
+            return answer;
         }
-        let outcome = self.admit(route, &head, seen, &scene).map_err(|refusal| (refusal, route.dialect))?;
-        let (admission, errand) = match outcome {
-            Step::Read(announced) => return Ok(Decision::Read(route, announced)),
-            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
-            Step::Decided(Outcome::Admitted(admission), operation) => {
-                (admission, Errand { route, operation, address: head.client_ip() })
+        let route = world.select(&head, head.method()).map_err(|refusal| (refusal, before))?;
+        entry.route(&route.name);
+        let app = named_app(route, &head);
+        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
+        let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
+        let scene = Scene { guard, ..self.scene(app.as_deref()) };
+        manner.learn(route, &head, &scene);
+        let outcome = match self.admit(route, &head, seen, &scene) {
+            Ok(outcome) => outcome,
+            Err(refusal) => {
+                let awaited = awaited(&refusal).then(|| route.authenticate.awaited()).flatten();
+                let Some((keys, attempt)) = awaited.filter(|_| !seen.fetched) else {
+                    return Err((refusal, route.dialect));
+                };
+                return Ok(Decision::Fetch(keys, attempt));
             }
         };
+        let (admission, operation) = match outcome {
+            Step::Read(announced) => return Ok(Decision::Read(route, announced)),
+            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
+            Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
+        };
+        let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
+        let errand = Errand { route, operation, wall, address: head.client_ip() };
         entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
@@ -202,9 +243,32 @@ impl Gateway {
         Ok(Decision::Send(errand, admission, passage))
     }
 
+    /// The answer to a browser that asks what a page may do. `None`: nobody asks that, or the route that it is about tells
+    /// browsers nothing; then it is a request like any other.
+    fn preflight<'a>(
+        &'a self,
+        head: &Head<'_>,
+        manner: &mut Manner,
+        entry: &mut Entry<'a>,
+    ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
+        let asked = cors::asked(head)?;
+        // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
+        let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
+        let route = select(&asked).or_else(|| select(head.method()))?;
+        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()));
+        let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
+        entry.route(&route.name);
+        Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
+    }
+
+    /// What is known besides a request for this app, at this instant.
+    fn scene<'s>(&'s self, app: Option<&'s str>) -> Scene<'s> {
+        Scene { directory: &*self.world.directory, verified: &self.verified, guard: None, app, now: self.clock.unix() }
+    }
+
     /// From the caller's word to the receipt that lets a request out.
     fn admit(&self, route: &Route, head: &Head<'_>, seen: Seen<'_>, scene: &Scene<'_>) -> Result<Step, Refusal> {
-        let Seen { body, form, waited } = seen;
+        let Seen { body, form, waited, .. } = seen;
         if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
             return before_the_form(route, head, (body, most), scene).map(Step::Read);
         }
@@ -278,7 +342,7 @@ impl Gateway {
 
     async fn send(
         &self,
-        Errand { route, operation, address }: Errand<'_>,
+        Errand { route, operation, wall, address }: Errand<'_>,
         (mut parts, body): (Box<Parts>, Payload),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -325,15 +389,28 @@ impl Gateway {
             }
             body => body,
         };
-        let Some(wall) = &route.wall else {
+        let Some((wall, shown)) = wall else {
             return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;
         };
         wall.prepare(&mut parts);
+        let method = parts.method.clone();
         let answer = self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await?;
-        let shown = admission.principal().app().map(|app| app.wall).unwrap_or_default();
+        let patience = self.deadlines.register();
+        patience.arm(LISTING);
         // Boxed: rare, and large.
-        Box::pin(wall.filter(answer, shown, &self.deadlines.register())).await
+        Box::pin(wall.filter(answer, (&method, shown), (&self.listings, &patience))).await
     }
+}
+
+/// Whether the keys of an issuer could turn a refusal into something else.
+fn awaited(refusal: &Refusal) -> bool {
+    [Reason::Unknown, Reason::Unsettled].map(Cause::Credential).contains(&refusal.cause)
+}
+
+/// The app that a route says a request is for, as it is written.
+fn named_app<'h>(route: &'h Route, head: &'h Head<'_>) -> Option<Cow<'h, str>> {
+    let place = route.app.as_ref()?;
+    place.find(head.path()).map(|text| percent_decode_str(text).decode_utf8_lossy())
 }
 
 /// What can be settled of a request before its form is read: nobody's body is held who could not be let in anyhow.
@@ -371,6 +448,8 @@ struct Seen<'a> {
     form: Option<&'a Preface>,
     /// Whether the request has waited for its quota to be written down.
     waited: bool,
+    /// And whether for the keys of an issuer.
+    fetched: bool,
 }
 
 /// Where a request goes that was let in.
@@ -378,6 +457,8 @@ struct Errand<'a> {
     route: &'a Route,
     /// The operation that was permitted, where the route asks for one.
     operation: Option<Box<str>>,
+    /// How the answer is filtered, and what it may show, where it is a public listing.
+    wall: Option<(&'a wall::Rule, Wall)>,
     /// Who asks.
     address: IpAddr,
 }
@@ -399,14 +480,12 @@ struct Manner {
 }
 
 impl Manner {
-    /// Learns it of a route; a preflight is answered with nothing else.
-    fn of(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) -> Option<Response<Body>> {
-        if let Some(app) = scene.app.and_then(|app| scene.directory.look_up(Kind::App, app.as_bytes())) {
-            self.legacy_200 = matches!(&app.attributes, Attributes::App(app) if app.legacy_200);
-        }
-        let cors = route.cors.as_ref()?;
-        self.grant = cors.grant(head, scene);
-        cors.preflight(head, self.grant.as_ref())
+    /// Learns it of a route, and of the app that the route says.
+    fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) {
+        let record = scene.named_app();
+        let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
+        self.legacy_200 = app.is_some_and(|app| app.legacy_200);
+        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app));
     }
 
     fn finish(self, mut answer: Response<Body>) -> Response<Body> {
@@ -423,6 +502,8 @@ enum Decision<'a> {
     Send(Errand<'a>, Admission, Passage<'a>),
     /// It goes nowhere: a browser asks what it may.
     Preflight(Response<Body>),
+    /// It is decided anew once these keys were fetched.
+    Fetch(&'a KeySet, u64),
     /// It is decided anew once its form was read.
     Read(&'a Route, Announced),
     /// It goes there once its quota is written down.
@@ -467,7 +548,7 @@ impl Answer for Gateway {
     async fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
-        body: Incoming,
+        body: RequestBody,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> Result<Response<Body>, Infallible> {

@@ -117,6 +117,8 @@ pub enum Reason {
     Leaked,
     /// Nobody has it.
     Unknown,
+    /// Nobody can say yet: what it is to be judged by is not there.
+    Unsettled,
     /// Somebody has the identifier, but not this secret or signature.
     Mismatch,
     /// It was good once.
@@ -236,6 +238,7 @@ impl Reason {
             Self::Insecure => "credential_insecure",
             Self::Leaked => "credential_leaked",
             Self::Unknown => "credential_unknown",
+            Self::Unsettled => "credential_unsettled",
             Self::Mismatch => "credential_mismatch",
             Self::Expired => "credential_expired",
             Self::NotYetValid => "credential_not_yet_valid",

@@ -25,6 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
+use crate::forward::key_sets;
 use crate::gateway::Gateway;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -77,7 +78,7 @@ impl Server {
         let store =
             loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
         let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
-        let limits = Limits::new(ledger, &options.clock);
+        let limits = Limits::new(ledger, &options.clock).map_err(io::Error::other)?;
         let outfit = Arc::clone(&world.token_outfit);
         let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
         let kit = kit.issuing(world.login.clone())?;
@@ -104,8 +105,10 @@ impl Server {
             (Some(_) | None, _) => None,
         };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
-        let stop = accepting.clone();
+        let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
+            // They end with the runtime.
+            key_sets.into_iter().for_each(|keys| drop(control.spawn(key_sets::keep(keys))));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());

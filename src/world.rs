@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
@@ -11,6 +11,7 @@ use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::key_set::KeySet;
 use crate::limit::failures::{self, GuardId};
 use crate::limit::{Policy, PolicyId};
 use crate::refusal::Refusal;
@@ -42,6 +43,8 @@ pub struct World {
     pub limits: Vec<Policy>,
     /// The failure guards. `GuardId` counts in this list.
     pub guards: Vec<failures::Settings>,
+    /// The keys of foreign issuers, to be kept fresh.
+    pub key_sets: Vec<Arc<KeySet>>,
     /// Who exists.
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
@@ -134,10 +137,10 @@ impl Destination {
 }
 
 impl World {
-    /// Finds the route; says 404 or 405 where there is none.
-    pub fn select(&self, head: &crate::edge::head::Head<'_>) -> Result<&Route, Refusal> {
+    /// Finds the route of a request with this method; says 404 or 405 where there is none.
+    pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
         let table = &self.tables[head.connection().listener.0];
-        let id = table.select(head.host(), head.path(), head.method())?;
+        let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
     }
 

@@ -17,7 +17,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Frame;
-use hyper::body::Incoming;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::spawn_local;
@@ -32,6 +31,7 @@ use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::listener::{self, Limits, Listener, Seat};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::tls::Acceptor;
 use crate::edge::worker::{self, Answer};
@@ -127,7 +127,7 @@ impl Answer for Desk {
     async fn answer(
         self: Rc<Self>,
         mut parts: Box<Parts>,
-        body: Incoming,
+        body: RequestBody,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> Result<Response<Held>, Infallible> {

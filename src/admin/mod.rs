@@ -41,6 +41,7 @@ use self::problem::{Problem, plain};
 use self::query::Query;
 use crate::clock::Clock;
 use crate::limit::failures::Guards;
+use crate::limit::ledger::Unreadable;
 use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
 
@@ -64,11 +65,11 @@ pub struct Counters {
 impl Counters {
     /// Those of a gateway that does not run: what quotas have spent stands in the store, and of wrong credentials nothing
     /// is known.
-    pub fn at_rest(store: &Store, clock: &Clock, policies: &[Policy]) -> Self {
-        let limits = Limits::new(Some(Arc::new(store.clone())), clock);
+    pub fn at_rest(store: &Store, clock: &Clock, policies: &[Policy]) -> Result<Self, Unreadable> {
+        let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Self { limits, guards: Guards::new(clock.clone()) }
+        Ok(Self { limits, guards: Guards::new(clock.clone()) })
     }
 }
 

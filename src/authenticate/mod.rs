@@ -7,6 +7,7 @@ mod grammar;
 mod one_caller;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -15,8 +16,12 @@ use self::grammar::Tree;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
+use crate::key_set::KeySet;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one, leak};
+
+/// When to come again where something is missing by which callers are judged.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// Who may use a route.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct Expression {
     parameters: Vec<Box<str>>,
     /// Whether one of its schemes looks for a credential in forms.
     reads_forms: bool,
+    /// The keys of foreign issuers that its schemes believe.
+    key_sets: Vec<Arc<KeySet>>,
 }
 
 /// A scheme by the name that the configuration gives it.
@@ -56,7 +63,9 @@ impl Expression {
         let mut places = Places::default();
         tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
         let reads_forms = !places.form.is_empty();
-        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters: places.query, reads_forms })
+        let key_sets = tree.leaves().into_iter().filter_map(|leaf| leaf.scheme.key_set().cloned()).collect();
+        let parameters = places.query;
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters, reads_forms, key_sets })
     }
 
     /// Every place where one of its schemes looks for a credential.
@@ -72,9 +81,9 @@ impl Expression {
         self.reads_forms
     }
 
-    /// Whether anyone may pass.
-    pub fn is_open(&self) -> bool {
-        matches!(self.tree, Tree::Open)
+    /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them.
+    pub fn awaited(&self) -> Option<(&Arc<KeySet>, u64)> {
+        self.key_sets.iter().find_map(|keys| Some((keys, keys.attempt()?)))
     }
 
     /// The names of its schemes, in the order of the text.
@@ -134,6 +143,10 @@ impl Expression {
     }
 
     fn unproven(&self, reason: Reason, detail: &'static str) -> Refusal {
+        if reason == Reason::Unsettled {
+            // Nothing is wrong with the caller: the same may be presented again.
+            return Refusal::new(Cause::Credential(reason), detail).retry_after(UNSETTLED);
+        }
         Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
     }
 }

@@ -279,11 +279,10 @@ fn what_two_credentials_prove_is_merged() {
 fn an_expression_knows_its_names_and_places() {
     let expression = Expression::parse("(office and camera) or license", &schemes()).unwrap();
     assert_eq!(expression.schemes().collect::<Vec<_>>(), ["office", "camera", "license"]);
-    assert!(!expression.is_open());
     let places = expression.places();
     assert_eq!((places.headers, places.query), (vec![http::header::AUTHORIZATION], vec!["token".into()]));
     let open = Expression::parse("open", &schemes()).unwrap();
-    assert!(open.is_open() && open.places() == Places::default() && open.schemes().next().is_none());
+    assert!(open.places() == Places::default() && open.schemes().next().is_none());
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn permit(
     // The address first: somebody elsewhere is not told what the credential could do.
     rules.network.check(&principal, head)?;
     if let Some(origin) = &rules.origin {
-        origin.check(&principal, head, preface)?;
+        origin.check(&principal, (head, preface), scene)?;
     }
     let operation = match &rules.operation {
         Some(operation) => Some(operation.check(&principal, head, preface)?),

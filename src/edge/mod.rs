@@ -11,6 +11,7 @@ pub mod listener;
 pub mod names;
 pub mod path;
 pub mod preface;
+pub mod request_body;
 pub mod stage;
 pub mod tls;
 pub mod worker;

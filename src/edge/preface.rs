@@ -1,22 +1,36 @@
 //! A whole form body, for rooms that must look into it, and replayed byte for byte: what stands in it is read in one way
 //! only, and what could be read in another is refused (design §3; threats A6).
+//!
+//! Both readers are our own. A library for forms is made to read as much as it can, and two of them read differently: what
+//! one passes over is where a second `cmd` or a second credential hides from the other. So whatever does not stand as the
+//! standards and the vendors' clients write it is refused, and what others would take for a field counts as one.
+
+mod announced;
+mod multipart;
+mod name;
+mod parameters;
+#[cfg(test)]
+mod tests;
+mod url_encoded;
+
+use std::fmt;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
 
+pub use self::announced::Announced;
 use crate::refusal::{Cause, Refusal};
 
 /// A form that was read before the decision.
-#[derive(Debug)]
 pub struct Preface {
     body: Bytes,
     kind: Announced,
     fields: Vec<Field>,
+    /// What only some readers would find: pairs that a semicolon parts.
+    hidden: Vec<Field>,
 }
 
 /// One field of a form.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Field {
     /// Its name, decoded.
     pub name: Box<str>,
@@ -24,70 +38,29 @@ pub struct Field {
     pub value: Bytes,
 }
 
-/// What the head of a request says that its form is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Announced {
-    /// There is none.
-    Nothing,
-    /// `application/x-www-form-urlencoded`
-    UrlEncoded,
-    /// `multipart/form-data` (RFC 7578) with this boundary.
-    Multipart(Box<str>),
-}
-
-impl Announced {
-    /// Reads it from the head of a request with a body. Refuses what is no form, what is coded, and what is announced
-    /// in two ways.
-    pub fn of(fields: &HeaderMap) -> Result<Self, Refusal> {
-        if fields.contains_key(CONTENT_ENCODING) {
-            return Err(unlooked("a form with a content coding"));
-        }
-        let mut types = fields.get_all(CONTENT_TYPE).iter();
-        match (types.next().map(HeaderValue::to_str), types.next()) {
-            (Some(Ok(only)), None) => Self::of_type(only),
-            _ => Err(unlooked("a body that is not announced as one form")),
-        }
-    }
-
-    fn of_type(text: &str) -> Result<Self, Refusal> {
-        let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
-        let essence = essence.trim_ascii();
-        if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Ok(Self::UrlEncoded);
-        }
-        if essence.eq_ignore_ascii_case("multipart/form-data") {
-            return boundary(parameters).map(|boundary| Self::Multipart(boundary.into()));
-        }
-        Err(unlooked("a body that is no form"))
-    }
-}
-
-fn unlooked(detail: &'static str) -> Refusal {
-    Refusal::new(Cause::UnsupportedMediaType, detail)
-}
-
-fn malformed(detail: &'static str) -> Refusal {
-    Refusal::new(Cause::InvalidContent, detail)
-}
-
-/// The one boundary of a form (RFC 2046 §5.1.1).
-fn boundary(parameters: &str) -> Result<&str, Refusal> {
-    let _ = parameters;
-    Err(unlooked("a multipart form"))
-}
+/// A field that not everybody would read as the same: its values differ, or only some readers find one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Differing;
 
 impl Preface {
     /// No form was looked into.
-    pub const EMPTY: Self = Self { body: Bytes::new(), kind: Announced::Nothing, fields: Vec::new() };
+    pub const EMPTY: Self =
+        Self { body: Bytes::new(), kind: Announced::Nothing, fields: Vec::new(), hidden: Vec::new() };
 
-    /// Reads a whole body as what its head has announced.
+    /// Reads a whole body as what its head has announced. Refuses what is not written as such a form is, or could be read
+    /// in two ways.
     pub fn read(kind: Announced, body: Bytes) -> Result<Self, Refusal> {
-        let fields = match &kind {
-            Announced::Nothing => Vec::new(),
-            Announced::UrlEncoded => url_encoded(&body)?,
-            Announced::Multipart(_) => return Err(malformed("a multipart form")),
+        let (fields, hidden) = match &kind {
+            Announced::Nothing => Default::default(),
+            Announced::UrlEncoded => url_encoded::read(&body)?,
+            Announced::Multipart(boundary) => (multipart::read(&body, boundary)?, Vec::new()),
         };
-        Ok(Self { body, kind, fields })
+        let form = Self { body, kind, fields, hidden };
+        // HTML gives a form this field to say how its text is coded, and some readers go by it.
+        if form.values("_charset_").any(|charset| !charset.eq_ignore_ascii_case(b"utf-8")) {
+            return Err(malformed("a form in another coding than UTF-8"));
+        }
+        Ok(form)
     }
 
     /// The body as it was received.
@@ -100,32 +73,66 @@ impl Preface {
         self.fields.iter()
     }
 
-    /// Every value of this field, in the order it was sent.
+    /// Every value that anybody could read as this field's: whether they know upper from lower case or not, take `name[]`
+    /// or `name[0]` for the name (PHP, Rails), or end a pair at a semicolon as well. Whoever decides by a field takes it
+    /// only where all of these agree.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |field| *field.name == *name).map(|field| &*field.value)
+        let all = self.fields.iter().chain(&self.hidden);
+        all.filter(move |field| name::reads_as(&field.name, name)).map(|field| &*field.value)
     }
 
-    /// The body without the fields of these names, compared without regard to case: the rest byte for byte. Refuses where
-    /// a multipart form has one.
+    /// The one value of a field, which everybody finds under this very name; the same value twice is one.
+    pub fn value<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Differing> {
+        let mut values = self.values(name);
+        let Some(first) = values.next() else { return Ok(None) };
+        let plain = self.fields.iter().any(|field| *field.name == *name);
+        if plain && values.all(|value| value == first) { Ok(Some(first)) } else { Err(Differing) }
+    }
+
+    /// The body without the fields that anybody could read as one of these names: the rest byte for byte. Refuses where a
+    /// multipart form has one, and where only some readers would find it.
     pub fn without(&self, names: &[Box<str>]) -> Result<Bytes, Refusal> {
-        let _ = (names, &self.kind);
-        Ok(self.body.clone())
+        let is_listed = |own: &str| names.iter().any(|name| name::reads_as(own, name));
+        if self.hidden.iter().any(|field| is_listed(&field.name)) {
+            return Err(malformed("a credential in a form behind a semicolon"));
+        }
+        if !self.fields.iter().any(|field| is_listed(&field.name)) {
+            return Ok(self.body.clone());
+        }
+        match self.kind {
+            Announced::UrlEncoded => Ok(url_encoded::without(&self.body, &is_listed)),
+            Announced::Nothing | Announced::Multipart(_) => {
+                Err(malformed("a credential in a multipart form, out of which nothing is taken"))
+            }
+        }
     }
 }
 
-fn url_encoded(body: &Bytes) -> Result<Vec<Field>, Refusal> {
-    let text = str::from_utf8(body).map_err(|_| malformed("a form that is not text"))?;
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = String::from_utf8(decoded(name)).map_err(|_| malformed("a name in the form is not text"))?;
-            Ok(Field { name: name.into_boxed_str(), value: decoded(value).into() })
-        })
-        .collect()
+// Any value may be a secret; what the fields are called is none.
+impl fmt::Debug for Preface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preface").field("kind", &self.kind).field("fields", &self.fields).finish_non_exhaustive()
+    }
 }
 
-/// As forms are written: `+` is a blank.
-fn decoded(text: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(&text.replace('+', " ")).collect()
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn unlooked(detail: &'static str) -> Refusal {
+    Refusal::new(Cause::UnsupportedMediaType, detail)
+}
+
+fn malformed(detail: &'static str) -> Refusal {
+    Refusal::new(Cause::InvalidContent, detail)
+}
+
+/// Finds a name sound: no reader ends it early, or takes something off its beginning.
+fn sound(name: String) -> Result<Box<str>, Refusal> {
+    if name.contains('\0') || name.starts_with('\u{feff}') {
+        return Err(malformed("a name in the form has NUL or a byte order mark"));
+    }
+    Ok(name.into_boxed_str())
 }

@@ -10,14 +10,14 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use crate::deadline::{Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::gather::Gather;
 use crate::edge::listener::{Accepted, Listener};
+use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
 use crate::edge::tls::Acceptor;
 
@@ -46,7 +47,7 @@ pub trait Answer: 'static {
     fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
-        body: Incoming,
+        body: RequestBody,
         connection: Rc<Connection>,
         in_flight: InFlight,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
@@ -64,6 +65,8 @@ struct Worker<A> {
     clock: Clock,
     deadlines: Rc<Deadlines>,
     draining: Cell<bool>,
+    /// Takes bodies whose rest nobody reads.
+    unread: UnboundedSender<Incoming>,
 }
 
 /// Serves arriving connections until there are no more and `drain` is called, and then until the last one has ended.
@@ -74,7 +77,8 @@ pub async fn serve<A: Answer>(
     deadlines: Rc<Deadlines>,
     drain: CancellationToken,
 ) {
-    let worker = Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false) });
+    let (unread, mut rests) = unbounded_channel();
+    let worker = Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), unread });
     let connections = TaskTracker::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -88,6 +92,9 @@ pub async fn serve<A: Answer>(
                     open = false;
                     connections.close();
                 }
+            }
+            Some(rest) = rests.recv() => {
+                connections.spawn_local(take_in(rest, worker.deadlines.register()));
             }
             _ = sweep.tick() => {
                 worker.deadlines.sweep();
@@ -185,10 +192,14 @@ fn service<A: Answer>(
     connection: Rc<Connection>,
     stage: &Rc<Stage>,
 ) -> impl Service<Request<Incoming>, Response = Response<A::Body>, Error = Infallible, Future: 'static> + 'static {
-    let answer = Rc::clone(&worker.answer);
+    let (answer, unread) = (Rc::clone(&worker.answer), worker.unread.clone());
     let stage = Rc::clone(stage);
     service_fn(move |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
+        let body = match parts.version {
+            Version::HTTP_2 => RequestBody::of_stream(body, &parts.headers, &unread),
+            _ => RequestBody::new(body),
+        };
         Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin())
     })
 }

@@ -46,7 +46,7 @@ impl Stage {
             Some(sample.store.clone()),
             sample.clock.clone(),
             Arc::new(outfit),
-            Limits::new(None, &sample.clock),
+            Limits::new(None, &sample.clock).unwrap(),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { endpoints: Endpoints::new(&kit), sample, runtime }

@@ -13,7 +13,8 @@ use crate::refusal::{Cause, Reason, Refusal};
 /// SecureVideo and other APIs built with ASP.NET.
 pub const DIALECT: Dialect = Dialect { name: "message", about: "SecureVideo (ASP.NET): one property, Message", word };
 
-static NO_CACHE: [(HeaderName, HeaderValue); 3] = [
+/// What ASP.NET puts on answers that nobody may keep.
+pub(super) static NO_CACHE: [(HeaderName, HeaderValue); 3] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (PRAGMA, HeaderValue::from_static("no-cache")),
     (EXPIRES, HeaderValue::from_static("-1")),
@@ -31,14 +32,21 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
 }
 
 fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
-    let message = match refusal.cause {
+    if refusal.cause == Cause::AddressRefused {
         // The vendor answers 412 with these words, and its customers look for both.
-        Cause::AddressRefused => {
-            return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address".into());
-        }
+        return (StatusCode::PRECONDITION_FAILED, "Request Must Be From a Whitelisted IP Address".into());
+    }
+    let message = web_api(refusal);
+    if refusal.cause == Cause::QuotaExceeded {
         // The vendor's words for 429, and then which quota it is.
-        Cause::QuotaExceeded => return (status(refusal), format!("Too many requests. {}", told(refusal)).into()),
-        // Web API's own sentence for a caller who is not proven.
+        return (status(refusal), format!("Too many requests. {message}").into());
+    }
+    (status(refusal), message.into())
+}
+
+/// Web API's own sentences, and ours where it has none.
+pub(super) fn web_api(refusal: &Refusal) -> &str {
+    match refusal.cause {
         Cause::Credential(
             Reason::Missing
             | Reason::Malformed
@@ -56,7 +64,8 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
         }
         Cause::NotFound => "No HTTP resource was found that matches the request.",
         Cause::Internal => "An error has occurred.",
-        Cause::Credential(Reason::Contradicted | Reason::Insecure)
+        Cause::Credential(Reason::Contradicted | Reason::Insecure | Reason::Unsettled)
+        | Cause::AddressRefused
         | Cause::PermissionDenied
         | Cause::OriginRefused
         | Cause::OperationMissing
@@ -69,6 +78,7 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
         | Cause::Conflict
         | Cause::AllotmentReached
         | Cause::RateExceeded
+        | Cause::QuotaExceeded
         | Cause::ConcurrencyExceeded
         | Cause::TooManyFailures
         | Cause::MalformedRequest
@@ -83,8 +93,7 @@ fn face(refusal: &Refusal) -> (StatusCode, Cow<'_, str>) {
         | Cause::UpstreamUnreachable
         | Cause::UpstreamFailed
         | Cause::UpstreamTimeout => told(refusal),
-    };
-    (status(refusal), message.into())
+    }
 }
 
 #[cfg(test)]
@@ -115,10 +124,16 @@ mod tests {
         credential_mismatch 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_expired 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_not_yet_valid 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_lives_too_long 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_disabled 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_contradicted 403 {\r\n  "Message": "The credential does not permit this."\r\n}
         address_refused 412 {\r\n  "Message": "Request Must Be From a Whitelisted IP Address"\r\n}
         permission_denied 403 {\r\n  "Message": "The credential does not permit this."\r\n}
+        origin_refused 403 {\r\n  "Message": "This is not permitted from this page."\r\n}
+        operation_missing 400 {\r\n  "Message": "The request names no operation."\r\n}
+        operation_unknown 404 {\r\n  "Message": "There is no such operation."\r\n}
+        grant_refused 400 {\r\n  "Message": "What was presented is not good for a token."\r\n}
+        grant_unsupported 400 {\r\n  "Message": "Tokens are not given for this."\r\n}
         body_too_large 413 {\r\n  "Message": "The body of the request is too large."\r\n}
         unsupported_media_type 415 {\r\n  "Message": "The body of the request is of a type that is not taken here."\r\n}
         invalid_content 400 {\r\n  "Message": "The content of the request is not what is asked for."\r\n}

@@ -2,8 +2,13 @@
 //! fields and a body that the clients of this API can read. Each dialect's match over the causes is exhaustive, so that a
 //! new way of saying no must be given a face in every one.
 
+pub mod cameratag;
 pub mod message;
+pub mod multicam;
+pub mod oauth;
 pub mod problem;
+pub mod voximplant;
+pub mod voximplant_http;
 pub mod vxg;
 pub mod vxg_admin;
 
@@ -38,7 +43,17 @@ pub struct Wording {
 }
 
 /// Every dialect there is; the first is the default.
-pub const DIALECTS: &[Dialect] = &[problem::DIALECT, vxg::DIALECT, vxg_admin::DIALECT, message::DIALECT];
+pub const DIALECTS: &[Dialect] = &[
+    problem::DIALECT,
+    vxg::DIALECT,
+    vxg_admin::DIALECT,
+    message::DIALECT,
+    cameratag::DIALECT,
+    multicam::DIALECT,
+    oauth::DIALECT,
+    voximplant::DIALECT,
+    voximplant_http::DIALECT,
+];
 
 /// A refusal may turn into an acceptance at any moment, and 404, 405, 414 and 501 are cacheable unless they say no.
 static NO_STORE: [(HeaderName, HeaderValue); 1] = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -119,7 +134,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Cause::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Cause::MethodNotImplemented | Cause::NotImplemented => StatusCode::NOT_IMPLEMENTED,
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => StatusCode::BAD_GATEWAY,
-        Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Cause::Credential(Reason::Unsettled) | Cause::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         Cause::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -173,7 +188,9 @@ fn sentence(cause: Cause) -> &'static str {
         Cause::ConcurrencyExceeded => "Too many requests at the same time. Please wait for one to end.",
         Cause::TooManyFailures => "Too many failed attempts. Please try again later.",
         Cause::BodyTimeout => "The body of the request did not arrive in time.",
-        Cause::Overloaded => "The service is busy. Please try again in a moment.",
+        Cause::Credential(Reason::Unsettled) | Cause::Overloaded => {
+            "The service is busy. Please try again in a moment."
+        }
         Cause::UpstreamUnreachable | Cause::UpstreamFailed => {
             "The service behind this address did not answer properly."
         }
@@ -208,7 +225,8 @@ pub(crate) mod tests {
                 Reason::Ambiguous => Cause::Credential(Reason::Insecure),
                 Reason::Insecure => Cause::Credential(Reason::Leaked),
                 Reason::Leaked => Cause::Credential(Reason::Unknown),
-                Reason::Unknown => Cause::Credential(Reason::Mismatch),
+                Reason::Unknown => Cause::Credential(Reason::Unsettled),
+                Reason::Unsettled => Cause::Credential(Reason::Mismatch),
                 Reason::Mismatch => Cause::Credential(Reason::Expired),
                 Reason::Expired => Cause::Credential(Reason::NotYetValid),
                 Reason::NotYetValid => Cause::Credential(Reason::LivesTooLong),
@@ -286,12 +304,16 @@ pub(crate) mod tests {
 
     #[test]
     fn only_an_unauthorized_answer_has_challenges() {
-        for (cause, expected) in [(Cause::Credential(Reason::Expired), 1), (Cause::Credential(Reason::Contradicted), 0)]
+        /// What these APIs answer to everybody who is not proven: CameraTag 403, Voximplant 200.
+        const NEVER_401: [&str; 3] = ["cameratag", "oauth", "voximplant"];
+        for (cause, unauthorized) in
+            [(Cause::Credential(Reason::Expired), true), (Cause::Credential(Reason::Contradicted), false)]
         {
             let mut refusal = Refusal::new(cause, "");
             refusal.challenges = vec![HeaderValue::from_static("Bearer")];
             for dialect in DIALECTS {
                 let response = render(dialect, &refusal, &HeaderValue::from_static("r-1"));
+                let expected = usize::from(unauthorized && !NEVER_401.contains(&dialect.name));
                 assert_eq!(response.headers().get_all(WWW_AUTHENTICATE).iter().count(), expected, "{}", dialect.name);
                 assert!(!response.headers().contains_key(CONNECTION));
             }
@@ -303,8 +325,15 @@ pub(crate) mod tests {
         for dialect in DIALECTS {
             let wording = (dialect.word)(&Refusal::content("`suid` is \"missing\""), "r-1");
             let body: serde_json::Value = serde_json::from_slice(&wording.body).unwrap();
-            let said = ["detail", "errorDetail", "Message"].iter().find_map(|name| body[name].as_str());
-            assert_eq!((wording.status.as_u16(), said), (400, Some("`suid` is \"missing\"")), "{}", dialect.name);
+            let places = ["/detail", "/errorDetail", "/Message", "/message", "/error/msg"];
+            let said = places.iter().find_map(|place| body.pointer(place)?.as_str());
+            let expected = match dialect.name {
+                // Nobody is told what was wrong with a grant.
+                "oauth" => (400, None),
+                "voximplant" => (200, Some("`suid` is \"missing\"")),
+                _ => (400, Some("`suid` is \"missing\"")),
+            };
+            assert_eq!((wording.status.as_u16(), said), expected, "{}", dialect.name);
         }
     }
 

@@ -62,10 +62,16 @@ mod tests {
         credential_mismatch 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_expired 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_not_yet_valid 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
+        credential_lives_too_long 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_disabled 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_contradicted 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The credential does not permit this.","request_id":"r-1"}
         address_refused 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"This is not permitted from your address.","request_id":"r-1"}
         permission_denied 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The credential does not permit this.","request_id":"r-1"}
+        origin_refused 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"This is not permitted from this page.","request_id":"r-1"}
+        operation_missing 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"The request names no operation.","request_id":"r-1"}
+        operation_unknown 404 {"type":"about:blank","title":"Not Found","status":404,"detail":"There is no such operation.","request_id":"r-1"}
+        grant_refused 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"What was presented is not good for a token.","request_id":"r-1"}
+        grant_unsupported 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"Tokens are not given for this.","request_id":"r-1"}
         body_too_large 413 {"type":"about:blank","title":"Payload Too Large","status":413,"detail":"The body of the request is too large.","request_id":"r-1"}
         unsupported_media_type 415 {"type":"about:blank","title":"Unsupported Media Type","status":415,"detail":"The body of the request is of a type that is not taken here.","request_id":"r-1"}
         invalid_content 400 {"type":"about:blank","title":"Bad Request","status":400,"detail":"The content of the request is not what is asked for.","request_id":"r-1"}

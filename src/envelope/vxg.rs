@@ -72,7 +72,10 @@ fn error_type(cause: Cause) -> &'static str {
         Cause::NotFound | Cause::OperationUnknown => "not_found",
         Cause::MethodNotAllowed | Cause::MethodNotImplemented => "method_not_allowed",
         Cause::BodyTimeout | Cause::UpstreamTimeout => "timeout",
-        Cause::Overloaded | Cause::UpstreamUnreachable | Cause::UpstreamFailed => "service_unavailable",
+        Cause::Credential(Reason::Unsettled)
+        | Cause::Overloaded
+        | Cause::UpstreamUnreachable
+        | Cause::UpstreamFailed => "service_unavailable",
         Cause::Internal => "server_error",
     }
 }
@@ -100,10 +103,16 @@ mod tests {
         credential_mismatch 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_expired 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_not_yet_valid 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_lives_too_long 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_disabled 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_contradicted 403 {"status":403,"errorType":"access_deny","errorDetail":"The credential does not permit this."}
         address_refused 403 {"status":403,"errorType":"access_deny","errorDetail":"This is not permitted from your address."}
         permission_denied 403 {"status":403,"errorType":"access_deny","errorDetail":"The credential does not permit this."}
+        origin_refused 403 {"status":403,"errorType":"access_deny","errorDetail":"This is not permitted from this page."}
+        operation_missing 400 {"status":400,"errorType":"bad_request","errorDetail":"The request names no operation."}
+        operation_unknown 404 {"status":404,"errorType":"not_found","errorDetail":"There is no such operation."}
+        grant_refused 400 {"status":400,"errorType":"bad_request","errorDetail":"What was presented is not good for a token."}
+        grant_unsupported 400 {"status":400,"errorType":"bad_request","errorDetail":"Tokens are not given for this."}
         body_too_large 413 {"status":413,"errorType":"bad_request","errorDetail":"The body of the request is too large."}
         unsupported_media_type 415 {"status":415,"errorType":"bad_request","errorDetail":"The body of the request is of a type that is not taken here."}
         invalid_content 400 {"status":400,"errorType":"bad_request","errorDetail":"The content of the request is not what is asked for."}

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::headers;
 use crate::forward::http1::Decoder;
@@ -285,7 +286,7 @@ impl fmt::Debug for Upload {
 #[derive(Debug)]
 pub enum Payload {
     /// As it comes from the caller.
-    Streamed(Incoming),
+    Streamed(RequestBody),
     /// Read to its end before.
     Whole(Bytes),
 }
@@ -300,7 +301,7 @@ pub(super) struct Outgoing {
 
 #[derive(Debug)]
 enum Source {
-    Streamed(Incoming, Pace),
+    Streamed(RequestBody, Pace),
     Whole(Option<Bytes>),
 }
 

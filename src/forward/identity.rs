@@ -22,6 +22,9 @@ pub(super) fn write(text: &mut Vec<u8>, admission: &Admission) {
     if let Some(account) = principal.account() {
         field(text, &ACCOUNT, &account.header);
     }
+    for (name, value) in principal.fields() {
+        field(text, name, value);
+    }
     if let Some(scopes) = principal.scopes()
         && let Ok(scopes) = HeaderValue::try_from(scopes.0.join(" "))
     {

@@ -7,6 +7,7 @@ mod forwarded;
 mod headers;
 mod http1;
 pub mod identity;
+pub mod key_sets;
 mod last_word;
 mod pace;
 mod pool;

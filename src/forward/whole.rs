@@ -1,5 +1,5 @@
-//! Bodies of requests that are read whole before anything is done with them: bounded in size, in pace, and in how many
-//! bytes of them a worker holds at once, from the first byte until nobody needs the body any more.
+//! Bodies that are read whole before anything is done with them: bounded in size, in pace, and in how many bytes of them
+//! a worker holds at once, from the first byte until nobody needs the body any more.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,10 +10,12 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Frame, Incoming};
+use hyper::body::{Body as _, Frame};
 
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
+use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
+use crate::forward::Body;
 use crate::forward::pace::Pace;
 use crate::refusal::{Cause, Refusal};
 
@@ -55,7 +57,7 @@ impl Gatherer {
     /// dropped. Every refusal ends the connection, since some of the body may not have been read.
     pub async fn collect(
         &self,
-        mut body: Incoming,
+        mut body: RequestBody,
         most: u64,
         piece: Duration,
         in_flight: &InFlight,
@@ -92,6 +94,36 @@ impl Gatherer {
             if whole.is_empty() && body.is_end_stream() {
                 return Ok(held.with(data));
             }
+            whole.extend_from_slice(&data);
+        }
+        Ok(held.with(whole.freeze()))
+    }
+
+    /// The whole of an upstream's answer of at most `most` bytes, if all of it is here before `patience` fires. Trailers are
+    /// dropped; the answer's connection ends with a refusal.
+    pub async fn take_in(&self, mut body: Body, most: u64, patience: &Deadline) -> Result<Bytes, Refusal> {
+        let too_large = || Refusal::new(Cause::UpstreamFailed, "the answer is too large to be looked through");
+        if body.size_hint().lower() > most {
+            return Err(too_large());
+        }
+        let mut held = Held { room: Arc::clone(&self.room), bytes: 0 };
+        let mut whole = BytesMut::new();
+        while let Some(frame) = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => {
+                ready!(patience.poll(context));
+                Poll::Ready(Err(Refusal::new(Cause::UpstreamTimeout, "the whole answer was not there in time")))
+            }
+        })
+        .await?
+        {
+            let frame = frame.map_err(|_| Refusal::new(Cause::UpstreamFailed, "the answer broke off"))?;
+            let data = Frame::into_data(frame).unwrap_or_default();
+            let length = data.len() as u64;
+            if length > most - held.bytes {
+                return Err(too_large());
+            }
+            held.take(length)?;
             whole.extend_from_slice(&data);
         }
         Ok(held.with(whole.freeze()))

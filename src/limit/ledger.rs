@@ -2,6 +2,7 @@
 //! Here stands what is asked of it; the store keeps it.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::window::Window;
 use crate::clock::UnixTime;
@@ -26,10 +27,16 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// once it is on disk, from any thread; `done(false)` where it is not, and then it may or may not be there.
     fn reserve(&self, entry: LedgerEntry, done: Box<dyn FnOnce(bool) + Send>);
 
-    /// What was written down, for windows that are not over at `now`. Called once, before the first reservation.
-    fn load(&self, now: UnixTime) -> Vec<LedgerEntry>;
+    /// What was written down, for windows that are not over at `now`. Called once, before the first reservation. A ledger
+    /// that cannot be read whole says so: what it forgot would be forgiven.
+    fn load(&self, now: UnixTime) -> Result<Vec<LedgerEntry>, Unreadable>;
 
     /// Writes down the true figures, which are lower than what was reserved, once nothing is spent any more. Waits for
-    /// the disk. What cannot be written stays as it was reserved.
-    fn settle(&self, entries: Vec<LedgerEntry>);
+    /// the disk, for `patience` at most, and says whether all of it is there. What is not stays as it was reserved.
+    fn settle(&self, entries: Vec<LedgerEntry>, patience: Duration) -> bool;
 }
+
+/// Why nobody knows what quotas have spent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what quotas have spent cannot be read: {0}")]
+pub struct Unreadable(pub String);

@@ -5,12 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::concurrency::{Concurrency, UnderWay};
 use super::fields::{self, Fields, Writing};
 use super::key::{Key, Keys, Party, Per, others};
-use super::ledger::{Ledger, LedgerEntry};
+use super::ledger::{Ledger, LedgerEntry, Unreadable};
 use super::policy::{Measure, Policy, PolicyId};
 use super::quota::{Quota, Spending};
 use super::rate::{Bucket, Rate};
@@ -25,6 +25,9 @@ use crate::record::Account;
 /// anybody can have many of.
 const MOST_KNOWN: usize = 1 << 20;
 const MOST_ADDRESSES: usize = 1 << 18;
+
+/// How long the true figures are waited for in the end.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// Every counter of the house, shared by all workers.
 pub struct Limits {
@@ -65,20 +68,21 @@ pub struct Gate {
 }
 
 impl Limits {
-    /// No counters yet but those that the ledger holds. Without one, quotas begin anew with every start.
-    pub fn new(ledger: Option<Arc<dyn Ledger>>, clock: &Clock) -> Arc<Self> {
+    /// No counters yet but those that the ledger holds. Without one, quotas begin anew with every start; with one that
+    /// cannot be read, there is no start.
+    pub fn new(ledger: Option<Arc<dyn Ledger>>, clock: &Clock) -> Result<Arc<Self>, Unreadable> {
         let now = clock.unix();
-        let mut loaded = ledger.as_ref().map(|ledger| ledger.load(now)).unwrap_or_default();
+        let mut loaded = ledger.as_ref().map(|ledger| ledger.load(now)).transpose()?.unwrap_or_default();
         // A clock that was ahead for a while leaves windows to come. Of several of one caller the last one counts: the
         // present one.
         loaded.sort_by_key(|entry| entry.window.holds(now));
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             keys: Keys::default(),
             epoch: clock.now(),
             ledger,
             loaded: Mutex::new(loaded),
             open: Mutex::default(),
-        })
+        }))
     }
 
     /// The limits of a configuration, for one worker. They stand in the order of `policies`, which is that of their names.
@@ -147,20 +151,26 @@ impl Limits {
             .collect()
     }
 
-    /// Has the true figures written down, once nobody is served any more. Waits for the disk.
+    /// Has the true figures written down, once nobody is served any more. Waits for the disk, but not for long: what is
+    /// not written is logged, limit by limit, and stays as it was reserved.
     pub fn settle(&self, now: UnixTime) {
         let Some(ledger) = &self.ledger else { return };
-        let mut entries = Vec::new();
+        let (mut entries, mut counted) = (Vec::new(), Vec::new());
         for limit in self.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let Some((_, table)) = limit.tallies.quota() else { continue };
+            let before = entries.len();
             for shard in 0..SHARDS {
                 let counters = table.lock(shard);
                 let unsettled = counters.all().filter(|it| it.is_unsettled() && !it.is_over(now));
                 entries.extend(unsettled.map(|spending| spending.entry(&limit.policy.name, spending.spent)));
             }
+            counted.push((limit.policy.name.clone(), entries.len() - before));
         }
-        if !entries.is_empty() {
-            ledger.settle(entries);
+        if entries.is_empty() || ledger.settle(entries, SETTLING) {
+            return;
+        }
+        for (limit, counters) in counted.into_iter().filter(|(_, counters)| *counters > 0) {
+            tracing::warn!(%limit, counters, "what was truly spent is not written down: it stays as it was reserved");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{mem, thread};
 
 use http::HeaderMap;
 
-use super::ledger::{Ledger, LedgerEntry};
+use super::ledger::{Ledger, LedgerEntry, Unreadable};
 use super::taking::{Short, take};
 use super::window::Period;
 use super::*;
@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn at(clock: &Clock, policies: &[Policy], ledger: Option<Arc<dyn Ledger>>) -> Self {
-        let limits = Limits::new(ledger, clock);
+        let limits = Limits::new(ledger, clock).unwrap();
         let ids = (0..policies.len()).map(PolicyId).collect();
         Self { gate: limits.open(policies), limits, clock: clock.clone(), ids }
     }
@@ -363,7 +363,7 @@ impl Ledger for Book {
         }
     }
 
-    fn load(&self, now: UnixTime) -> Vec<LedgerEntry> {
+    fn load(&self, now: UnixTime) -> Result<Vec<LedgerEntry>, Unreadable> {
         let written = self.written.lock().unwrap();
         let entries = written.iter().filter(|((.., window), _)| now < window.end);
         let entry = |((limit, key, window), spent): (&(Box<str>, Box<str>, _), &u64)| LedgerEntry {
@@ -374,13 +374,12 @@ impl Ledger for Book {
         };
         let mut entries: Vec<_> = entries.map(entry).collect();
         entries.sort_by_key(|entry| entry.window.end);
-        entries
+        Ok(entries)
     }
 
-    fn settle(&self, entries: Vec<LedgerEntry>) {
-        for entry in entries {
-            self.put(entry);
-        }
+    fn settle(&self, entries: Vec<LedgerEntry>, _: Duration) -> bool {
+        entries.into_iter().for_each(|entry| self.put(entry));
+        true
     }
 }
 

@@ -23,6 +23,16 @@ pub enum Attributes {
     App(Box<App>),
 }
 
+impl Attributes {
+    /// The app, where it is one.
+    pub fn app(&self) -> Option<&App> {
+        match self {
+            Self::App(app) => Some(app),
+            Self::None | Self::Proofs(_) | Self::Camera(_) | Self::Group(_) | Self::PublicKey(_) => None,
+        }
+    }
+}
+
 /// A group of cameras.
 #[derive(Clone, Debug)]
 pub struct Group {

@@ -22,7 +22,7 @@ pub use self::account::{Account, AccountId, DEEPEST_ACCOUNT, Quota, Standing, Te
 pub use self::app::{App, Signer, Wall};
 pub use self::attributes::{Attributes, Group, Proof, PublicKey, Scopes};
 pub use self::camera::{Holding, Members};
-pub use self::hosts::Hosts;
+pub use self::hosts::{Hosts, LONGEST_PAGE, Page};
 pub use self::kind::Kind;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;

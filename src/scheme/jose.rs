@@ -25,10 +25,12 @@ pub(super) struct Compact<'a> {
 }
 
 /// What a token says of itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Claims {
     /// `iss`, a number as its digits.
     pub(super) issuer: String,
+    /// All of them.
+    pub(super) all: Json,
     /// `iat`
     pub(super) issued: u64,
     /// `exp`
@@ -97,6 +99,7 @@ impl<'a> Compact<'a> {
             expires: time("exp").ok_or("`exp` is not an integer")?,
             not_before,
             has_audience: payload.member("aud").is_some(),
+            all: payload,
         })
     }
 }
@@ -112,7 +115,7 @@ fn issuer(value: &Json) -> Option<String> {
     match value {
         Json::Integer(number) => Some(number.to_string()),
         Json::Text(text) => Some(text.clone()),
-        Json::Object(_) | Json::Other => None,
+        Json::Object(_) | Json::List(_) | Json::Other => None,
     }
 }
 
@@ -204,8 +207,9 @@ mod tests {
 
     #[test]
     fn times_are_integers_and_the_issuer_is_a_number_or_a_text() {
-        let full = Claims { issuer: "1".into(), issued: 5, expires: 9, not_before: None, has_audience: false };
-        assert_eq!(claims(r#"{"iss":1,"iat":5,"exp":9}"#), Ok(full));
+        let full = claims(r#"{"iss":1,"iat":5,"exp":9}"#).unwrap();
+        assert_eq!((&*full.issuer, full.issued, full.expires), ("1", 5, 9));
+        assert!(full.not_before.is_none() && !full.has_audience);
         assert_eq!(claims(r#"{"iss":"1","iat":5,"exp":9}"#).unwrap().issuer, "1");
         assert_eq!(claims(r#"{"iss":1,"iat":5,"exp":9,"nbf":6}"#).unwrap().not_before, Some(6));
         assert!(claims(r#"{"iss":1,"iat":5,"exp":9,"aud":"x"}"#).unwrap().has_audience);

@@ -18,6 +18,8 @@ pub(super) enum Json {
     Text(String),
     /// An object.
     Object(Vec<(String, Json)>),
+    /// A list.
+    List(Vec<Json>),
     /// Everything else.
     Other,
 }
@@ -35,7 +37,7 @@ impl Json {
     pub(super) fn member(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.iter().find(|(own, _)| own == name).map(|(_, value)| value),
-            Self::Integer(_) | Self::Text(_) | Self::Other => None,
+            Self::Integer(_) | Self::Text(_) | Self::List(_) | Self::Other => None,
         }
     }
 
@@ -43,7 +45,7 @@ impl Json {
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Integer(_) | Self::Object(_) | Self::Other => None,
+            Self::Integer(_) | Self::Object(_) | Self::List(_) | Self::Other => None,
         }
     }
 
@@ -51,7 +53,7 @@ impl Json {
     pub(super) fn integer(&self) -> Option<u64> {
         match self {
             Self::Integer(number) => Some(*number),
-            Self::Text(_) | Self::Object(_) | Self::Other => None,
+            Self::Text(_) | Self::Object(_) | Self::List(_) | Self::Other => None,
         }
     }
 }
@@ -115,8 +117,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        while list.next_element::<Json>()?.is_some() {}
-        Ok(Json::Other)
+        let mut all = Vec::new();
+        while let Some(one) = list.next_element()? {
+            all.push(one);
+        }
+        Ok(Json::List(all))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
@@ -141,7 +146,8 @@ mod tests {
         assert_eq!(json.member("a").unwrap().text(), Some("b"));
         assert_eq!(json.member("n").unwrap().integer(), Some(7));
         assert_eq!(json.member("x"), None);
-        for other in ["f", "e", "m", "z", "l"] {
+        assert_eq!(json.member("l"), Some(&Json::List(vec![Json::Object(Vec::new())])));
+        for other in ["f", "e", "m", "z"] {
             assert_eq!(json.member(other), Some(&Json::Other), "{other}");
         }
     }

@@ -14,10 +14,12 @@ use crate::clock::UnixTime;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
+use crate::key_set::KeySet;
 use crate::record::{Account, Attributes, Kind, Record};
 use crate::refusal::Reason;
+use crate::scheme::issuer::{self, Issuer};
 use crate::scheme::jose::{self, Claims, Compact};
-use crate::scheme::verified::{Key, Remembered};
+use crate::scheme::verified::{Holder, Key, Remembered};
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
 use crate::units::Span;
 
@@ -35,6 +37,8 @@ pub struct Settings {
     /// How far the signer's clock may be ahead of ours. A token's end is never put off by it.
     #[serde(default = "leeway")]
     leeway: Span,
+    /// A foreign issuer, whose tokens are believed in the place of those of service accounts.
+    issuer: Option<issuer::Settings>,
 }
 
 fn max_lifetime() -> Span {
@@ -52,6 +56,7 @@ pub struct Jwt {
     leeway: u64,
     /// SHA-256 that has taken in the scheme's name and policy: tokens verified under another policy are not known here.
     policy: Sha256,
+    issuer: Option<Issuer>,
 }
 
 impl Scheme for Jwt {
@@ -73,7 +78,8 @@ impl Scheme for Jwt {
             policy.update(part.to_be_bytes());
         }
         policy.update(kit.name.as_bytes());
-        Ok(Self { max_lifetime, leeway, policy })
+        let issuer = settings.issuer.map(|own| Issuer::new(own, kit)).transpose()?;
+        Ok(Self { max_lifetime, leeway, policy, issuer })
     }
 
     fn places(&self) -> Places {
@@ -93,19 +99,23 @@ impl Scheme for Jwt {
     fn verify(&self, Token(token): Token<'_>, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         let key: Key = self.policy.clone().chain_update(token.expose()).finalize().into();
         if let Some(known) = scene.verified.recall(&key) {
-            if still_true(&known, scene) {
-                return Ok(Principal::of_record("jwt", known.record).speaking_for(known.account));
+            if self.still_true(&known, scene) {
+                return Ok(known.into_principal());
             }
             // The full check below says what has changed.
             scene.verified.forget(&key);
         }
         let proven = self.prove(&token, scene)?;
         scene.verified.remember(key, proven.clone());
-        Ok(Principal::of_record("jwt", proven.record).speaking_for(proven.account))
+        Ok(proven.into_principal())
     }
 
     fn challenge(&self) -> Option<HeaderValue> {
         Some(HeaderValue::from_static(WORD))
+    }
+
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        self.issuer.as_ref().map(Issuer::keys)
     }
 }
 
@@ -117,6 +127,9 @@ impl Jwt {
     /// Checks everything. Nothing is said of the claims of a token whose signature does not hold.
     fn prove(&self, token: &Compact<'_>, scene: &Scene<'_>) -> Result<Remembered, Rejection> {
         let key_id = token.key_id().map_err(malformed)?;
+        if let Some(issuer) = &self.issuer {
+            return self.prove_stranger(issuer, token, &key_id, scene);
+        }
         // A `kid` is public and names no person: that an unknown one costs no RSA is nothing worth hiding.
         let record = scene
             .directory
@@ -136,7 +149,39 @@ impl Jwt {
             return Err(Rejection::new(Reason::Contradicted, "the token is meant for an audience (`aud`)"));
         }
         let account = issuer(&claims, &record, scene)?;
-        Ok(Remembered { record, account, expires: UnixTime(claims.expires) })
+        Ok(Remembered { holder: Holder::OnFile { record, account }, expires: UnixTime(claims.expires) })
+    }
+
+    fn prove_stranger(
+        &self,
+        issuer: &Issuer,
+        token: &Compact<'_>,
+        key_id: &str,
+        scene: &Scene<'_>,
+    ) -> Result<Remembered, Rejection> {
+        let key = issuer.key(key_id, scene)?;
+        if !token.holds(&key.0) {
+            return Err(Rejection::new(Reason::Mismatch, "the signature does not hold"));
+        }
+        let claims = token.claims().map_err(malformed)?;
+        self.check_times(&claims, scene.now)?;
+        let stranger = issuer.admit(key, &claims, scene)?;
+        Ok(Remembered { holder: Holder::Stranger(Arc::new(stranger)), expires: UnixTime(claims.expires) })
+    }
+
+    /// Whether nothing that the proof rested on has changed: not the clock past the end, not the key, not the account.
+    fn still_true(&self, known: &Remembered, scene: &Scene<'_>) -> bool {
+        scene.now < known.expires
+            && match &known.holder {
+                Holder::OnFile { record, account } => {
+                    scene.directory.is_current(record)
+                        && usable(record, scene).is_ok()
+                        && (Arc::ptr_eq(account, &record.account) || still_speaks_for(account, record, scene))
+                }
+                Holder::Stranger(stranger) => {
+                    self.issuer.as_ref().is_some_and(|issuer| issuer.still_admits(stranger, scene))
+                }
+            }
     }
 
     fn check_times(&self, claims: &Claims, now: UnixTime) -> Result<(), Rejection> {
@@ -179,20 +224,20 @@ fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Acc
     }
 }
 
-/// Whether nothing that the proof rested on has changed: not the clock past the end, not the key, not the account.
-fn still_true(known: &Remembered, scene: &Scene<'_>) -> bool {
-    scene.now < known.expires
-        && scene.directory.is_current(&known.record)
-        && usable(&known.record, scene).is_ok()
-        && (Arc::ptr_eq(&known.account, &known.record.account) || still_speaks_for(known, scene))
+impl Remembered {
+    fn into_principal(self) -> Principal {
+        match self.holder {
+            Holder::OnFile { record, account } => Principal::of_record("jwt", record).speaking_for(account),
+            Holder::Stranger(stranger) => Principal::of_stranger("jwt", &stranger),
+        }
+    }
 }
 
 /// Whether the child that the token speaks for is still one, and on.
-fn still_speaks_for(known: &Remembered, scene: &Scene<'_>) -> bool {
-    let child = &known.account;
+fn still_speaks_for(child: &Arc<Account>, record: &Record, scene: &Scene<'_>) -> bool {
     // An account may have gone, and another one have come by its name.
     scene.directory.account(&child.id.0).is_some_and(|current| Arc::ptr_eq(&current, child))
-        && child.is_child_of(&known.record.account)
+        && child.is_child_of(&record.account)
         && !child.is_disabled()
 }
 
@@ -356,7 +401,7 @@ mod tests {
         let (register, verified) = (register(), Verified::new(8));
         assert!(ask(&scheme("a", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
         let strict = scheme("a", "max_lifetime = \"1m\"");
-        assert_eq!(ask(&strict, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::Malformed));
+        assert_eq!(ask(&strict, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::LivesTooLong));
         assert!(ask(&scheme("b", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
         assert_eq!(verified.len(), 2);
     }

@@ -10,6 +10,7 @@ mod buffer;
 mod conformance;
 mod guard;
 pub mod ip;
+pub mod issuer;
 mod jose;
 pub(crate) mod json;
 pub mod jwt;
@@ -30,6 +31,7 @@ mod verified;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -44,6 +46,7 @@ pub use self::scene::Scene;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
+use crate::key_set::KeySet;
 use crate::record::Record;
 use crate::refusal::Reason;
 use crate::secret::{Secret, SecretSource};
@@ -89,6 +92,11 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
         false
     }
 
+    /// The keys of a foreign issuer, where it believes one: somebody else keeps them fresh.
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        None
+    }
+
     /// Whether requests that give away the secret of an API client in the query are refused where it is used, whoever
     /// sends them and whatever else proves them.
     fn watches_for_leaks(&self) -> bool {
@@ -114,6 +122,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
     /// See [`Scheme::by_certificate`].
     fn by_certificate(&self) -> bool {
         false
+    }
+
+    /// See [`Scheme::key_set`].
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        None
     }
 
     /// See [`Scheme::watches_for_leaks`].
@@ -151,6 +164,10 @@ impl<S: Scheme> Examine for S {
 
     fn by_certificate(&self) -> bool {
         Scheme::by_certificate(self)
+    }
+
+    fn key_set(&self) -> Option<&Arc<KeySet>> {
+        Scheme::key_set(self)
     }
 
     fn watches_for_leaks(&self) -> bool {

@@ -3,9 +3,10 @@
 use std::mem;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
-use crate::record::{Account, App, Attributes, Record, Scopes};
+use crate::record::{Account, App, Record, Scopes};
+use crate::scheme::issuer::Stranger;
 
 /// A proven caller. Nobody outside can make one or make more of one:
 ///
@@ -21,6 +22,8 @@ pub struct Principal {
     scheme: &'static str,
     scopes: Option<Scopes>,
     credentials: Credentials,
+    /// What is told of them beside that.
+    fields: Option<Arc<[(HeaderName, HeaderValue)]>>,
 }
 
 /// Whose name a caller goes by.
@@ -30,6 +33,8 @@ enum Speaker {
     Credential(usize),
     /// A client certificate that is good without being on file.
     Certificate(HeaderValue),
+    /// The token of a foreign issuer.
+    Token(HeaderValue),
     /// A circumstance.
     Circumstance(HeaderValue),
 }
@@ -81,6 +86,7 @@ impl Principal {
             scheme,
             scopes: record.scopes.clone(),
             credentials: Credentials { first: Some(record), more: Vec::new() },
+            fields: None,
         }
     }
 
@@ -99,12 +105,29 @@ impl Principal {
     /// A caller known by a circumstance alone, such as an address.
     pub(super) fn ambient(scheme: &'static str, subject: HeaderValue) -> Self {
         let speaker = Speaker::Circumstance(subject);
-        Self { speaker, account: None, scheme, scopes: None, credentials: Credentials::default() }
+        Self { speaker, account: None, scheme, scopes: None, credentials: Credentials::default(), fields: None }
     }
 
     /// A caller known by a certificate that no record is about. It speaks for no account.
     pub(super) fn of_certificate(scheme: &'static str, subject: HeaderValue) -> Self {
         Self { speaker: Speaker::Certificate(subject), ..Self::ambient(scheme, HeaderValue::from_static("")) }
+    }
+
+    /// A caller whom a foreign issuer knows.
+    pub(super) fn of_stranger(scheme: &'static str, stranger: &Stranger) -> Self {
+        Self {
+            speaker: Speaker::Token(stranger.subject.clone()),
+            account: stranger.account.clone(),
+            scheme,
+            scopes: stranger.scopes.clone(),
+            credentials: Credentials::default(),
+            fields: Some(Arc::clone(&stranger.fields)),
+        }
+    }
+
+    /// What a token claims of the caller, for the upstream.
+    pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        self.fields.as_deref().unwrap_or_default()
     }
 
     /// An app that asks for no proof here: its switch is off.
@@ -114,21 +137,16 @@ impl Principal {
 
     /// The app that speaks, where an app does.
     pub fn app(&self) -> Option<&App> {
-        self.credentials.iter().find_map(|record| match &record.attributes {
-            Attributes::App(app) => Some(&**app),
-            Attributes::None
-            | Attributes::Proofs(_)
-            | Attributes::Camera(_)
-            | Attributes::Group(_)
-            | Attributes::PublicKey(_) => None,
-        })
+        self.credentials.iter().find_map(|record| record.attributes.app())
     }
 
     /// Who speaks, towards the upstream and the log: `camera:248527`, `license_key:main`, `address:office`.
     pub fn subject(&self) -> &str {
         match &self.speaker {
             Speaker::Credential(place) => self.credentials.nth(*place).subject(),
-            Speaker::Certificate(name) | Speaker::Circumstance(name) => name.to_str().unwrap_or_default(),
+            Speaker::Certificate(name) | Speaker::Token(name) | Speaker::Circumstance(name) => {
+                name.to_str().unwrap_or_default()
+            }
         }
     }
 
@@ -136,7 +154,7 @@ impl Principal {
     pub fn subject_header(&self) -> HeaderValue {
         match &self.speaker {
             Speaker::Credential(place) => self.credentials.nth(*place).subject_header(),
-            Speaker::Certificate(name) | Speaker::Circumstance(name) => name.clone(),
+            Speaker::Certificate(name) | Speaker::Token(name) | Speaker::Circumstance(name) => name.clone(),
         }
     }
 
@@ -144,7 +162,7 @@ impl Principal {
     pub fn speaker(&self) -> Option<&Record> {
         match &self.speaker {
             Speaker::Credential(place) => Some(self.credentials.nth(*place)),
-            Speaker::Certificate(_) | Speaker::Circumstance(_) => None,
+            Speaker::Certificate(_) | Speaker::Token(_) | Speaker::Circumstance(_) => None,
         }
     }
 
@@ -170,7 +188,7 @@ impl Principal {
 
     /// Whether a credential proved it, and not a circumstance alone.
     pub(crate) fn is_identified(&self) -> bool {
-        !self.credentials.is_empty() || matches!(self.speaker, Speaker::Certificate(_))
+        !self.credentials.is_empty() || matches!(self.speaker, Speaker::Certificate(_) | Speaker::Token(_))
     }
 
     /// One caller who was proven in two ways. `None`: the two speak for different accounts.
@@ -197,8 +215,9 @@ impl Principal {
             *place += self.credentials.len();
         }
         let credentials = mem::take(&mut self.credentials).join(mem::take(&mut other.credentials));
+        let fields = self.fields.take().or(other.fields.take());
         let speaker = if self_speaks { self } else { other };
-        Some(Self { scopes, credentials, ..speaker })
+        Some(Self { scopes, credentials, fields, ..speaker })
     }
 }
 

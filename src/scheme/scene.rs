@@ -1,10 +1,12 @@
 //! What a scheme may know besides the request: who exists, what was verified before, and what time it is. A borrowed
 //! snapshot, so that a decision is made at one instant, without I/O.
 
+use std::sync::Arc;
+
 use crate::clock::UnixTime;
-use crate::record::Directory;
-use crate::scheme::Guard;
+use crate::record::{Directory, Kind, Record};
 use crate::scheme::jwt::Verified;
+use crate::scheme::{Guard, usable};
 
 /// The instant at which a request is decided.
 #[derive(Clone, Copy)]
@@ -19,4 +21,12 @@ pub struct Scene<'a> {
     pub app: Option<&'a str>,
     /// The instant.
     pub now: UnixTime,
+}
+
+impl Scene<'_> {
+    /// The app that the route says the request is for, if it may be used now. Nobody is proven by that.
+    pub fn named_app(&self) -> Option<Arc<Record>> {
+        let record = self.directory.look_up(Kind::App, self.app?.as_bytes())?;
+        (record.attributes.app().is_some() && usable(&record, self).is_ok()).then_some(record)
+    }
 }

@@ -49,6 +49,11 @@ impl Request {
         self
     }
 
+    pub(crate) fn method(mut self, method: http::Method) -> Self {
+        self.parts.method = method;
+        self
+    }
+
     pub(crate) fn from(mut self, address: &str) -> Self {
         self.connection = connection(address);
         self

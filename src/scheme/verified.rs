@@ -9,6 +9,7 @@ use quick_cache::unsync::Cache;
 
 use crate::clock::UnixTime;
 use crate::record::{Account, Record};
+use crate::scheme::issuer::Stranger;
 
 /// The memory of one worker.
 pub struct Verified(RefCell<Cache<Key, Remembered>>);
@@ -19,12 +20,24 @@ pub(super) type Key = [u8; 32];
 /// What a verified token proved.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
-    /// The record as it was. A key that was replaced since then has another.
-    pub(super) record: Arc<Record>,
-    /// The account that the token speaks for, as it was.
-    pub(super) account: Arc<Account>,
+    /// Who.
+    pub(super) holder: Holder,
     /// When the token ends.
     pub(super) expires: UnixTime,
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug)]
+pub(super) enum Holder {
+    /// A service account's.
+    OnFile {
+        /// The record as it was. A key that was replaced since then has another.
+        record: Arc<Record>,
+        /// The account that the token speaks for, as it was.
+        account: Arc<Account>,
+    },
+    /// Somebody's whom a foreign issuer knows.
+    Stranger(Arc<Stranger>),
 }
 
 impl Verified {

@@ -3,14 +3,15 @@
 //! later, so that a clock that was set ahead for a while forgives nobody.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use redb::{ReadOnlyTable, ReadTransaction, TableError};
 
 use super::Store;
-use super::shelf::{Desk, Shelf};
+use super::shelf::{Damaged, Desk, Shelf, corrupt};
 use super::writer::{Job, Reservation};
 use crate::clock::UnixTime;
-use crate::limit::ledger::{Ledger, LedgerEntry};
+use crate::limit::ledger::{Ledger, LedgerEntry, Unreadable};
 use crate::limit::window::{Period, Window};
 
 /// How long a row is kept after the end of its window, in seconds.
@@ -25,24 +26,15 @@ impl Ledger for Store {
         self.send(Job::Reserve(Reservation::new(vec![entry], done)));
     }
 
-    fn load(&self, now: UnixTime) -> Vec<LedgerEntry> {
-        self.look(|look| rows(look, now)).unwrap_or_else(|refused| {
-            // Nothing can be reserved in a store that cannot be read: whoever asks is refused then.
-            tracing::error!(%refused, "what quotas have spent cannot be read");
-            Vec::new()
-        })
+    fn load(&self, now: UnixTime) -> Result<Vec<LedgerEntry>, Unreadable> {
+        self.look(|look| rows(look, now)).map_err(|refused| Unreadable(refused.to_string()))
     }
 
-    fn settle(&self, entries: Vec<LedgerEntry>) {
-        if entries.is_empty() {
-            return;
-        }
+    fn settle(&self, entries: Vec<LedgerEntry>, patience: Duration) -> bool {
         let (say, said) = mpsc::channel();
         let done = move |written| say.send(written).unwrap_or_default();
         self.send(Job::Reserve(Reservation::new(entries, Box::new(done))));
-        if said.recv() != Ok(true) {
-            tracing::warn!("quotas stay as they were reserved: what was truly spent of them is not written down");
-        }
+        said.recv_timeout(patience) == Ok(true)
     }
 }
 
@@ -81,11 +73,8 @@ fn rows(look: &ReadTransaction, now: UnixTime) -> Result<Vec<LedgerEntry>, redb:
     let mut entries = Vec::new();
     for row in table.range::<&[u8]>(from.as_slice()..)? {
         let (key, value) = row?;
-        let entry = entry(key.value(), value.value());
-        if entry.is_none() {
-            tracing::error!("a row of what quotas have spent cannot be read, and is passed over");
-        }
-        entries.extend(entry);
+        let entry = entry(key.value(), value.value()).ok_or(Damaged("a quota's figure is none"));
+        entries.push(entry.map_err(corrupt)?);
     }
     Ok(entries)
 }

@@ -109,7 +109,8 @@ fn a_trusted_proxys_word_is_kept_and_continued() {
 #[test]
 fn fields_of_one_connection_do_not_pass_towards_the_upstream() {
     let played = Played::start();
-    let gateway = TestGateway::open(&played.upstream);
+    // Where credentials are kept, so that it is seen who takes one out.
+    let gateway = TestGateway::start(&open(&played.upstream, "credential = \"keep\""));
     for (fields, expected) in [
         ("Keep-Alive: 5\r\nProxy-Connection: close\r\nProxy-Authorization: Basic QQ==\r\nProxy: x\r\n", &[][..]),
         ("Upgrade: websocket\r\nHTTP2-Settings: AAMA\r\n", &[]),

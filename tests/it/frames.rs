@@ -190,6 +190,23 @@ impl Frames {
         false
     }
 
+    /// Whether a stream has been reset, or is while the peer works off two signs of life: one follows what was sent before,
+    /// the other what that has led to.
+    pub fn is_reset(&mut self, stream: u32) -> bool {
+        let mut reset = false;
+        for _ in 0..2 {
+            self.frame(PING, 0, 0, &[7; 8]);
+            loop {
+                let (kind, flags, own, _) = self.read().expect("the connection goes on");
+                reset |= kind == RST_STREAM && own == stream;
+                if (kind, flags) == (PING, 1) {
+                    break;
+                }
+            }
+        }
+        reset
+    }
+
     /// Reads what becomes of a request.
     pub fn outcome(&mut self, stream: u32) -> Outcome {
         let (mut status, mut body) = (None, Vec::new());

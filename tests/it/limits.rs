@@ -8,9 +8,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use vidgate::clock::UnixTime;
-use vidgate::limit::ledger::{Ledger, LedgerEntry};
+use vidgate::clock::{Clock, UnixTime};
+use vidgate::config;
+use vidgate::limit::ledger::{Ledger, LedgerEntry, Unreadable};
 use vidgate::record::{Directory, Quota, Standing, Terms};
+use vidgate::run::{Options, Server};
+use vidgate::store::Purpose;
 
 use crate::house::{START, TestGateway};
 use crate::log::Log;
@@ -367,15 +370,16 @@ impl Ledger for Slow {
         self.0.lock().expect("no question panics").push((entry, done));
     }
 
-    fn load(&self, _: UnixTime) -> Vec<LedgerEntry> {
-        Vec::new()
+    fn load(&self, _: UnixTime) -> Result<Vec<LedgerEntry>, Unreadable> {
+        Ok(Vec::new())
     }
 
-    fn settle(&self, entries: Vec<LedgerEntry>) {
+    fn settle(&self, entries: Vec<LedgerEntry>, _: Duration) -> bool {
         let done: Done = Box::new(|_| {});
         let mut asked = self.0.lock().expect("no question panics");
         asked.clear();
         asked.extend(entries.into_iter().next().map(|entry| (entry, done)));
+        true
     }
 }
 
@@ -436,4 +440,47 @@ fn a_ledger_that_never_answers_keeps_nobody_for_long() {
     for caller in [ONE, TWO] {
         assert_eq!(ask(&mut gateway.connect(), caller).header("ratelimit"), Some("\"hourly\";r=99999;t=3595"));
     }
+}
+
+/// A ledger in which nothing can be settled, or not even read.
+#[derive(Debug)]
+struct Burnt {
+    readable: bool,
+}
+
+impl Ledger for Burnt {
+    fn reserve(&self, _: LedgerEntry, done: Done) {
+        done(true);
+    }
+
+    fn load(&self, _: UnixTime) -> Result<Vec<LedgerEntry>, Unreadable> {
+        if self.readable { Ok(Vec::new()) } else { Err(Unreadable("it burnt".to_owned())) }
+    }
+
+    fn settle(&self, entries: Vec<LedgerEntry>, patience: Duration) -> bool {
+        assert_eq!((entries.len(), patience), (1, Duration::from_secs(5)));
+        false
+    }
+}
+
+#[test]
+fn nobody_is_served_where_nobody_knows_what_was_spent() {
+    let toml = limited(&Upstream::start(), HOURLY, "limits = [\"hourly\"]");
+    let loaded = config::load_text("test.toml", &toml, Path::new("."), Purpose::Serve);
+    let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let options = Options { workers: 1, clock: Clock::manual(START) };
+    let refused = Server::start_with_ledger(loaded, &options, Some(Arc::new(Burnt { readable: false })));
+    let said = refused.expect_err("it does not start").to_string();
+    assert_eq!(said, "what quotas have spent cannot be read: it burnt");
+}
+
+#[test]
+fn what_cannot_be_settled_in_the_end_is_logged() {
+    let log = Log::shared();
+    let upstream = Upstream::start();
+    let toml = limited(&upstream, &HOURLY.replace("hourly", "unsettled"), "limits = [\"unsettled\"]");
+    let gateway = TestGateway::start_with_ledger(&toml, Arc::new(Burnt { readable: true }));
+    assert_eq!(ask(&mut gateway.connect(), ONE).status, 200);
+    assert!(gateway.drain());
+    log.await_line(&["WARN", "limit=unsettled", "counters=1"]);
 }

@@ -21,7 +21,9 @@ fn house(upstream: &Upstream) -> TestGateway {
         + &route("taken", "license or camera", "remove")
         + &route("client", "page", "remove")
         + &route("here", "here", "remove")
-        + &route("kept", "here", "keep");
+        + &route("kept", "here", "keep")
+        + &route("open", "open", "remove")
+        + &route("opened", "open", "keep");
     let rest = format!(
         r#"
 [scheme.camera.acc]
@@ -97,11 +99,20 @@ fn a_second_field_of_vxgs_is_refused_wherever_it_comes() {
 fn where_credentials_are_removed_so_is_one_that_nobody_asked_for() {
     let upstream = Upstream::start();
     let gateway = house(&upstream);
-    for (path, query, goes_on) in
-        [("client", format!("apiKey={ID}"), false), ("here", String::new(), false), ("kept", String::new(), true)]
-    {
-        let request = format!("GET /{path}/x?{query} HTTP/1.1\r\nHost: a\r\nAuthorization: SkyVR session\r\n\r\n");
-        assert_eq!(gateway.connect().ask(request).status, 200, "{path}");
-        assert_eq!(upstream.seen().last().expect("it came").header("authorization").is_some(), goes_on, "{path}");
+    let identifier = format!("apiKey={ID}");
+    for (path, query, goes_on) in [
+        ("client", identifier.as_str(), false),
+        ("here", "", false),
+        ("kept", "", true),
+        ("open", "", false),
+        ("opened", "", true),
+    ] {
+        for value in ["SkyVR session", "Lic 12345", "FB token", &format!("LKey {KEY}"), "anything", ""] {
+            let field = format!("AUTHORIZATION: {value}\r\n");
+            let answer = gateway.connect().ask(format!("GET /{path}/x?{query} HTTP/1.1\r\nHost: a\r\n{field}\r\n"));
+            assert_eq!(answer.status, 200, "{path}: {value}");
+            let received = upstream.seen().pop().expect("it came");
+            assert_eq!(received.header("authorization"), goes_on.then_some(value), "{path}");
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Door {
         let stop = CancellationToken::new();
         let (alive, ended) = channel();
         let (store, clock) = (house.store.clone(), house.clock.clone());
-        let counters = crate::admin::Counters::at_rest(&store, &clock, &[]);
+        let counters = crate::admin::Counters::at_rest(&store, &clock, &[]).unwrap();
         let address = listener::start(settings, (store, counters), clock, stop.clone(), alive).expect("a port is free");
         Self { house, address, stop, ended }
     }

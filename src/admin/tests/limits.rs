@@ -19,9 +19,9 @@ fn the_quotas_of_an_account_are_told_by_window() {
     let house = House::with_account();
     let window = Period::Hour.window(NOW);
     let entry = LedgerEntry { limit: "hourly".into(), key: "account:acme".into(), window, spent: 1000 };
-    house.store.settle(vec![entry]);
+    assert!(house.store.settle(vec![entry], Duration::MAX));
     // As at the next start.
-    let counters = crate::admin::Counters::at_rest(&house.store, &house.clock, &[hourly()]);
+    let counters = crate::admin::Counters::at_rest(&house.store, &house.clock, &[hourly()]).unwrap();
     let router = crate::admin::router(house.store.clone(), counters, house.clock.clone());
     let house = House { router, ..house };
     let told = house.get("/v1/usage?account=acme").expect(200);

@@ -45,7 +45,8 @@ impl Local {
 
     /// Manages a store that is open.
     fn over(store: Store, clock: Clock, policies: &[Policy]) -> Result<Self, Trouble> {
-        let counters = Counters::at_rest(&store, &clock, policies);
+        let counters =
+            Counters::at_rest(&store, &clock, policies).map_err(|unreadable| Trouble::plain(unreadable.to_string()))?;
         Ok(Self { router: admin::router(store, counters, clock), actor: actor(), runtime: runtime()? })
     }
 }

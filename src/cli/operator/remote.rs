@@ -282,7 +282,7 @@ mod tests {
         let tokens = vec![token("alice", "a-token-of-alice"), token("bob", "a-token-of-bobby")];
         let settings = Settings { address: "127.0.0.1:0".parse().unwrap(), tls: None, tokens };
         let stop = CancellationToken::new();
-        let counters = Counters::at_rest(&store, &Clock::system(), &[]);
+        let counters = Counters::at_rest(&store, &Clock::system(), &[]).unwrap();
         let address = listener::start(settings, (store, counters), Clock::system(), stop.clone(), ()).unwrap();
         let mut remote = Remote::reach(&admin(address), &Where::nowhere()).unwrap().expect("it listens");
         remote.call(Call::post(&["accounts"]).json(json!({ "id": "a/b" }))).unwrap();

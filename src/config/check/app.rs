@@ -1,8 +1,10 @@
 //! `app`, `origin` and `wall` of a `[[route]]`, as meant: which app a request is for, whose pages may ask, and what a
 //! public listing shows.
 
+use http::{HeaderValue, Method};
+
 use crate::authorize::origin;
-use crate::config::file::{self, Placed};
+use crate::config::file::{self, File, Placed};
 use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::record::Hosts;
@@ -34,18 +36,49 @@ pub(super) fn place(route: &file::Route, report: &mut Report) -> Option<AppPlace
     }
 }
 
-/// Whose pages may ask, and what browsers are told of it.
-pub(super) fn origin(route: &file::Route, report: &mut Report) -> (Option<origin::Rule>, Option<cors::Rule>) {
+/// Whose pages may ask, and what browsers are told of it. `methods` are those of the route.
+pub(super) fn origin(
+    route: &file::Route,
+    methods: &[Method],
+    file: &File,
+    report: &mut Report,
+) -> (Option<origin::Rule>, Option<cors::Rule>) {
     let Some(written) = &route.origin else { return (None, None) };
     let file::Origin { hosts, parameters, required, cross_origin } = &written.value;
-    let hosts = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
-    let cors = cross_origin.then(|| cors::Rule { hosts: hosts.clone() });
-    let parameters = parameters.iter().map(|name| name.as_str().into()).collect();
-    (Some(origin::Rule { hosts, parameters, required: *required }), cors)
+    if hosts.is_none() && !speaks_of_an_app(route, file) {
+        let invalid = Invalid::new("this says not whose pages may ask")
+            .hint("list hosts = [\"example.com\"], or say which app a request is for: app = { path = \"app\" }");
+        report.error(written.place.clone(), invalid);
+    }
+    if let (None, Some(flag)) = (hosts, cross_origin) {
+        let invalid = Invalid::new("the hosts are those of the app, and so is this")
+            .hint("write cross_origin in the table of the app, or `hosts` beside it");
+        report.error(flag.place.clone(), invalid);
+    }
+    let own = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
+    let told = hosts.is_none() || cross_origin.as_ref().is_some_and(|flag| flag.value);
+    let cors = told.then(|| cors::Rule { hosts: own.clone(), methods: list(methods) });
+    let parameters = match parameters {
+        Some(names) => names.value.iter().map(|name| parameter(name, report)).collect(),
+        None => vec!["referer".into()],
+    };
+    (Some(origin::Rule { hosts: own, parameters, required: *required }), cors)
+}
+
+/// Whether a request can be known to be for some app: the route says so, or a scheme does.
+fn speaks_of_an_app(route: &file::Route, file: &File) -> bool {
+    let words = route.authenticate.value.split(|letter: char| letter.is_whitespace() || matches!(letter, '(' | ')'));
+    route.app.is_some() || words.into_iter().any(|name| super::binding::is_of(&["signature"], name, file))
 }
 
 fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
+        Ok(list) if list.is_empty() => {
+            let invalid = Invalid::new("a list without a host keeps no page out")
+                .hint("list hosts, or leave `origin` out to let every page ask");
+            report.error(hosts.place.clone(), invalid);
+            None
+        }
         Ok(list) => Some(list),
         Err(invalid) => {
             report.error(hosts.place.clone(), invalid);
@@ -54,8 +87,30 @@ fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts>
     }
 }
 
+fn parameter(name: &Placed<String>, report: &mut Report) -> Box<str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.value.is_empty() || name.value.len() > 64 || !name.value.bytes().all(plain) {
+        let invalid = Invalid::new("a name of a parameter is 1 to 64 letters, digits, `_`, `-` and `.` here");
+        report.error(name.place.clone(), invalid);
+    }
+    name.value.as_str().into()
+}
+
+fn list(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(names.join(", ")).expect("methods are tokens, and tokens are visible ASCII")
+}
+
 /// How listings are filtered.
-pub(super) fn wall(route: &file::Route) -> Option<wall::Rule> {
+pub(super) fn wall(route: &file::Route, file: &File, report: &mut Report) -> Option<wall::Rule> {
     let written = route.wall.as_ref()?;
+    if route.forward.is_none() {
+        let invalid = Invalid::new("only what an upstream lists is filtered").hint("leave `wall` out");
+        report.error(written.place.clone(), invalid);
+    } else if !speaks_of_an_app(route, file) {
+        let invalid = Invalid::new("this says not whose listing it is")
+            .hint("say which app a request is for: app = { path = \"app\" }");
+        report.error(written.place.clone(), invalid);
+    }
     Some(wall::Rule { max_answer: written.value.max_answer.map_or(MAX_ANSWER, |most| most.0) })
 }

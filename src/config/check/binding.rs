@@ -90,7 +90,7 @@ pub(super) fn reads_tokens(name: &str, file: &File) -> bool {
 }
 
 /// Whether the scheme of this name is of one of these kinds.
-fn is_of(kinds: &[&str], name: &str, file: &File) -> bool {
+pub(super) fn is_of(kinds: &[&str], name: &str, file: &File) -> bool {
     let mut tables = file.schemes.iter().filter(|scheme| scheme.name.value == name).filter_map(|it| it.table.as_ref());
     tables.any(|table| kinds.contains(&table.kind.kind))
 }

@@ -95,6 +95,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             login,
             limits,
             guards,
+            key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             access_log: file.log.access.unwrap_or(true),
         },

@@ -79,7 +79,7 @@ fn checked(
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
-    let (origin, cors) = super::app::origin(route, report);
+    let (origin, cors) = super::app::origin(route, methods.as_deref().unwrap_or_default(), file, report);
     let operation = super::operation::operation(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
     if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
@@ -98,10 +98,9 @@ fn checked(
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
-    if !authenticate.is_open() {
-        // Nobody reads it here, and it is no less a credential for that: where they are removed, so is this one.
-        places.join(Places::authorization());
-    }
+    // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
+    // scheme of the house serves reaches no upstream by way of an open route either.
+    places.join(Places::authorization());
     let looks_into_forms = authenticate.reads_forms()
         || origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
         || operation.is_some();
@@ -118,7 +117,7 @@ fn checked(
             form: looks_into_forms.then(|| route.max_form.map_or(MAX_FORM, |most| most.0)),
             inner: inner(route),
             cors,
-            wall: super::app::wall(route),
+            wall: super::app::wall(route, file, report),
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),

@@ -32,7 +32,7 @@ pub(in crate::config) struct Route {
     pub(in crate::config) endpoint: Option<Placed<Answered>>,
     /// In the place of `forward`: whether it is not there yet, so that whoever may use it hears 501. Default: false.
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
-    /// What becomes of the caller's credential. Default: `remove`.
+    /// What becomes of the caller's credential, and of any `Authorization`, also where the route is open. Default: `remove`.
     pub(in crate::config) credential: Option<Placed<Credential>>,
     /// How its refusals are worded. Default: `problem`.
     #[serde(default)]
@@ -155,18 +155,13 @@ pub(in crate::config) struct Origin {
     pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
     /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:
     /// `referer`.
-    #[serde(default = "page_parameters")]
-    pub(in crate::config) parameters: Vec<String>,
+    pub(in crate::config) parameters: Option<Placed<Vec<Placed<String>>>>,
     /// Whether a request that says nothing of a page is refused where hosts are listed. Default: true.
     #[serde(default = "yes")]
     pub(in crate::config) required: bool,
-    /// Whether browsers are told that such pages may read answers (CORS) and show them in frames. Default: false.
-    #[serde(default)]
-    pub(in crate::config) cross_origin: bool,
-}
-
-fn page_parameters() -> Vec<String> {
-    vec!["referer".into()]
+    /// Beside `hosts`: whether browsers are told that such pages may read answers (CORS) and show them in frames. Where the
+    /// hosts are those of the app, the app says it. Default: false.
+    pub(in crate::config) cross_origin: Option<Placed<bool>>,
 }
 
 fn yes() -> bool {

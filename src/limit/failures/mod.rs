@@ -240,6 +240,7 @@ fn is_guess(reason: Reason) -> bool {
     match reason {
         Reason::Unknown | Reason::Mismatch | Reason::Leaked => true,
         Reason::Missing
+        | Reason::Unsettled
         | Reason::Malformed
         | Reason::Ambiguous
         | Reason::Insecure

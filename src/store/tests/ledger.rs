@@ -21,7 +21,7 @@ fn reserve(store: &Store, entry: LedgerEntry) -> mpsc::Receiver<bool> {
 
 /// By key, what is on file at this instant.
 fn spent(store: &Store, now: UnixTime) -> BTreeMap<String, u64> {
-    store.load(now).into_iter().map(|entry| (entry.key.into(), entry.spent)).collect()
+    store.load(now).unwrap().into_iter().map(|entry| (entry.key.into(), entry.spent)).collect()
 }
 
 #[test]
@@ -39,16 +39,17 @@ fn what_was_reserved_is_there_after_a_restart_until_its_window_is_over() {
     let odd = LedgerEntry { limit: "h".into(), key: "ourly\0account:\u{e9}".into(), ..all[0].clone() };
     assert_eq!(reserve(&house.store, odd.clone()).recv(), Ok(true));
     for _ in 0..2 {
-        let mut found = house.store.load(now);
+        let mut found = house.store.load(now).unwrap();
         found.sort_by(|one, other| one.window.end.cmp(&other.window.end).then(other.limit.cmp(&one.limit)));
         assert_eq!(found, [&all[0], &odd, &all[1], &all[2]].map(Clone::clone));
         house = house.reopened();
     }
     assert_eq!(house.deeds().len(), deeds, "it is no deed");
-    let left = |at: UnixTime| house.store.load(at).len();
+    let left = |at: UnixTime| house.store.load(at).unwrap().len();
     assert_eq!((left(UnixTime(all[0].window.end.0 - 1)), left(all[0].window.end), left(all[2].window.end)), (4, 2, 0));
     // The true figures are lower.
-    house.store.settle(vec![LedgerEntry { spent: 7, ..all[0].clone() }, LedgerEntry { spent: 8, ..all[1].clone() }]);
+    let lower = vec![LedgerEntry { spent: 7, ..all[0].clone() }, LedgerEntry { spent: 8, ..all[1].clone() }];
+    assert!(house.store.settle(lower, Duration::MAX));
     let spent = spent(&house.store, now);
     assert_eq!([spent["account:hour"], spent["account:day"], spent["account:month"]], [7, 8, 1000]);
 }
@@ -64,7 +65,7 @@ fn windows_that_are_over_are_swept_a_day_later() {
         house.clock.advance(wait);
         // The first is answered before the store is looked after, the second afterwards.
         (0..2).for_each(|_| house.store.task(|_| Ok(())).expect("it answers"));
-        house.store.load(UnixTime(0)).len()
+        house.store.load(UnixTime(0)).unwrap().len()
     };
     assert_eq!(rows(Duration::from_hours(24)), 3);
     assert_eq!(rows(Duration::from_hours(1)), 2);
@@ -126,7 +127,7 @@ fn a_disk_that_fails_says_so_and_takes_it_when_it_is_mended() {
     scribe.disk.disk().room = Some(0);
     assert_eq!(reserve(&scribe.store, entry("a", Period::Hour, now, 20)).recv(), Ok(false));
     // Nobody waits for ever, and nothing breaks.
-    scribe.store.settle(vec![entry("a", Period::Hour, now, 5)]);
+    assert!(!scribe.store.settle(vec![entry("a", Period::Hour, now, 5)], Duration::MAX));
     assert_eq!(spent(&scribe.store, now)["account:a"], 10);
     scribe.disk.disk().room = None;
     assert_eq!(reserve(&scribe.store, entry("a", Period::Hour, now, 30)).recv(), Ok(true));
@@ -165,7 +166,7 @@ fn a_store_from_before_there_were_quotas_is_opened_backed_up_and_written() {
     let drop_table = |change: &redb::WriteTransaction| change.delete_table(Shelf::Spent.definition()).map(drop);
     house.store.inner.engine.write(|change| drop_table(change).map_err(redb::Error::from)).unwrap().unwrap();
     let house = house.reopened();
-    assert_eq!(house.store.load(now), []);
+    assert_eq!(house.store.load(now), Ok(vec![]));
     house.store.backup(&mut Vec::new()).expect("it is backed up");
     assert_eq!(reserve(&house.store, entry("a", Period::Hour, now, 10)).recv(), Ok(true));
     let house = house.reopened();
@@ -178,4 +179,49 @@ fn a_store_from_before_there_were_quotas_is_opened_backed_up_and_written() {
     let restored = Store::open(&beside, master(), house.clock.clone(), Purpose::Look).expect("it opens");
     assert_eq!(spent(&restored, now)["account:a"], 10);
     assert_eq!(reserve(&restored, entry("a", Period::Hour, now, 20)).recv(), Ok(false), "it is only looked at");
+}
+
+#[test]
+fn a_row_that_nobody_can_read_forgives_nobody() {
+    let house = House::new();
+    let now = house.clock.unix();
+    let good = entry("a", Period::Hour, now, 10);
+    assert_eq!(reserve(&house.store, good.clone()).recv(), Ok(true));
+    let row = |key: &[u8], value: &[u8]| {
+        let put = |change: &redb::WriteTransaction| {
+            change.open_table(Shelf::Spent.definition())?.insert(key, value)?;
+            Ok::<_, redb::Error>(())
+        };
+        house.store.inner.engine.write(put).unwrap().unwrap();
+    };
+    let key = |period: u8, name: &[u8]| [&good.window.end.0.to_be_bytes(), &[period][..], name].concat();
+    for (what, key, value) in [
+        ("a value that is cut off", key(1, b"\0\x06hourlyaccount:b"), &[0; 15][..]),
+        ("a period that there is not", key(9, b"\0\x06hourlyaccount:b"), &[0; 16]),
+        ("a name that is cut off", key(1, b"\0\x60hourly"), &[0; 16]),
+    ] {
+        row(&key, value);
+        let said = house.store.load(now).unwrap_err().to_string();
+        assert!(said.starts_with("what quotas have spent cannot be read: "), "{what}: {said}");
+        assert!(said.contains("a quota's figure is none"), "{what}: {said}");
+        let delete = |change: &redb::WriteTransaction| {
+            change.open_table(Shelf::Spent.definition())?.remove(&*key)?;
+            Ok::<_, redb::Error>(())
+        };
+        house.store.inner.engine.write(delete).unwrap().unwrap();
+        assert_eq!(house.store.load(now), Ok(vec![good.clone()]), "{what}");
+    }
+}
+
+#[test]
+fn a_writer_that_does_not_come_to_it_is_not_waited_for_for_ever() {
+    let house = House::new();
+    let now = house.clock.unix();
+    let (go, wait) = mpsc::channel::<()>();
+    house.store.send(writer::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
+    assert!(!house.store.settle(vec![entry("a", Period::Hour, now, 5)], Duration::ZERO));
+    go.send(()).unwrap();
+    // What was handed in is written all the same, once the writer goes on.
+    house.store.task(|_| Ok(())).expect("it answers");
+    assert_eq!(spent(&house.store, now)["account:a"], 5);
 }

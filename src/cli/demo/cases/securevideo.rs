@@ -106,8 +106,7 @@ fn terms(facts: &Facts) -> Vec<Case> {
     let [modest, elsewhere] = [&client.modest, &client.elsewhere].map(|own| pair((&own.0, &own.1)));
     let ask = |path: &str, who: &str| tls(facts, path, Curl::new).with(&["-u", who]);
     let page = |path: &str| tls(facts, &format!("{path}?apiKey={}", client.identifier), Curl::new);
-    let typed =
-        |kind: &str| ask("/echo", &good).header(&format!("Content-Type: {kind}")).with(&["--http1.1", "-d", "{}"]);
+    let typed = |kind: &str| ask("/echo", &good).header(&format!("Content-Type: {kind}")).with(&["-d", "{}"]);
     let yes = |what, curl| Case::accepted(SecureVideo, 200, what, curl);
     let no = |status, what, curl| Case::refused(SecureVideo, status, what, curl).shows(SENTENCE);
     let encoded = tls(facts, &format!("/user?q={}", STANDARD.encode(&good)), Curl::new).with(&["-u", &good]);

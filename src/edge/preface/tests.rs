@@ -1,0 +1,490 @@
+//! Forms as clients write them, and as nobody does.
+
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+
+use super::*;
+
+fn announced(kind: &str) -> Result<Announced, Cause> {
+    let headers: HeaderMap = [(http::header::CONTENT_TYPE, HeaderValue::from_str(kind).unwrap())].into_iter().collect();
+    Announced::of(&headers).map_err(|refusal| refusal.cause)
+}
+
+fn url_encoded(body: &str) -> Result<Preface, Refusal> {
+    Preface::read(Announced::UrlEncoded, body.to_owned().into())
+}
+
+/// Every field, or why there is none.
+fn told(form: Result<Preface, Refusal>) -> Result<Vec<(String, String)>, &'static str> {
+    let text = |field: &Field| (field.name.to_string(), String::from_utf8_lossy(&field.value).into_owned());
+    form.map(|form| form.fields().map(text).collect()).map_err(|refusal| {
+        assert_eq!(refusal.cause, Cause::InvalidContent);
+        refusal.detail
+    })
+}
+
+fn names(names: &[&str]) -> Vec<Box<str>> {
+    names.iter().map(|name| (*name).into()).collect()
+}
+
+#[test]
+fn a_form_is_announced_once_and_uncoded() {
+    let multipart = |boundary: &str| Ok(Announced::Multipart(boundary.into()));
+    let seventy = "b".repeat(70);
+    for (kind, expected) in [
+        ("application/x-www-form-urlencoded", Ok(Announced::UrlEncoded)),
+        ("Application/X-WWW-Form-UrlEncoded;charset=UTF-8", Ok(Announced::UrlEncoded)),
+        ("application/x-www-form-urlencoded; charset=\"iso-8859-1\"", Ok(Announced::UrlEncoded)),
+        // .NET quotes it, Java's samples do not.
+        ("multipart/form-data; boundary=\"0c6bdb1e-9b1f\"", multipart("0c6bdb1e-9b1f")),
+        ("multipart/form-data; boundary====1712===", multipart("===1712===")),
+        ("multipart/form-data; charset=utf-8; Boundary=\"a,b(c)\"", multipart("a,b(c)")),
+        (&format!("multipart/form-data; boundary={seventy}"), multipart(&seventy)),
+    ] {
+        assert_eq!(announced(kind), expected, "{kind}");
+    }
+    for kind in [
+        "application/json",
+        "text/plain",
+        "",
+        "multipart/mixed; boundary=a",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"\"",
+        "multipart/form-data; boundary=\"a b\"",
+        "multipart/form-data; boundary=\"a \"",
+        "multipart/form-data; boundary=a b",
+        "multipart/form-data; boundary=a; boundary=a",
+        "multipart/form-data; boundary=a; Boundary=b",
+        "multipart/form-data; boundary=a; boundary*=utf-8''b",
+        "multipart/form-data; boundary*0=a; boundary*1=b",
+        "multipart/form-data; boundary=a, multipart/form-data; boundary=b",
+        "multipart/form-data, application/x-www-form-urlencoded; boundary=a",
+        "multipart/form-data; boundary=\"a",
+        "multipart/form-data; boundary=\"a\\\"b\"",
+        "multipart/form-data boundary=a",
+        "multipart/form-data; boundary=a; charset=utf-16",
+        "application/x-www-form-urlencoded; charset=utf-16le",
+        "application/x-www-form-urlencoded; charset=utf-7",
+        "application/x-www-form-urlencoded, text/plain",
+        &format!("multipart/form-data; boundary={seventy}b"),
+    ] {
+        assert_eq!(announced(kind), Err(Cause::UnsupportedMediaType), "{kind}");
+    }
+}
+
+#[test]
+fn coded_and_twice_announced_forms_are_refused() {
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let of = |fields: &[(http::HeaderName, &HeaderValue)]| {
+        let mut all = HeaderMap::new();
+        for (name, value) in fields {
+            all.append(name.clone(), (*value).clone());
+        }
+        Announced::of(&all).map_err(|refusal| refusal.cause)
+    };
+    let (kind, coding) = (http::header::CONTENT_TYPE, http::header::CONTENT_ENCODING);
+    assert_eq!(of(&[(kind.clone(), &form)]), Ok(Announced::UrlEncoded));
+    assert_eq!(of(&[]), Err(Cause::UnsupportedMediaType));
+    assert_eq!(of(&[(kind.clone(), &form), (kind.clone(), &form)]), Err(Cause::UnsupportedMediaType));
+    let (gzip, identity) = (HeaderValue::from_static("gzip"), HeaderValue::from_static("identity"));
+    assert_eq!(of(&[(kind.clone(), &form), (coding.clone(), &gzip)]), Err(Cause::UnsupportedMediaType));
+    assert_eq!(of(&[(kind, &form), (coding, &identity)]), Err(Cause::UnsupportedMediaType));
+}
+
+#[test]
+fn pairs_are_read_as_forms_write_them() {
+    for (body, expected) in [
+        ("", &[][..]),
+        ("&&", &[]),
+        ("cmd=GetUsers&count=20", &[("cmd", "GetUsers"), ("count", "20")]),
+        ("a=1&a=2", &[("a", "1"), ("a", "2")]),
+        ("a&b=&=c", &[("a", ""), ("b", ""), ("", "c")]),
+        ("c%6Dd=a+b%2Bc%3d&x=a=b", &[("cmd", "a b+c="), ("x", "a=b")]),
+        // Voximplant's lists, as `curl -d` leaves them and as every library writes them.
+        ("role_id=1;2", &[("role_id", "1;2")]),
+        ("role_id=1%3B2", &[("role_id", "1;2")]),
+        ("x=%FF%00", &[("x", "\u{fffd}\0")]),
+        ("\u{e9}=\u{e9}", &[("\u{e9}", "\u{e9}")]),
+        ("_charset_=UTF-8&a=b", &[("_charset_", "UTF-8"), ("a", "b")]),
+    ] {
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+        assert_eq!(told(url_encoded(body)), Ok(expected), "{body}");
+    }
+}
+
+#[test]
+fn what_some_would_read_otherwise_is_no_form() {
+    for body in [
+        "a=%",
+        "a=%4",
+        "a=%zz",
+        "%u0063md=x",
+        "a=%4&b=1",
+        "%FF=a",
+        "cmd%00x=a",
+        "cmd=a\r\n",
+        "a=\0",
+        "\u{feff}cmd=a",
+        "%EF%BB%BFcmd=a",
+        "_charset_=utf-16&a=b",
+        "a=b;_charset_=utf-16",
+        "_CHARSET_=utf-7",
+    ] {
+        assert!(told(url_encoded(body)).is_err(), "{body:?}");
+    }
+    assert!(Preface::read(Announced::UrlEncoded, Bytes::from_static(b"a=\xff")).is_err());
+    assert!(Preface::read(Announced::UrlEncoded, Bytes::from_static(b"\xff\xfec\0m\0d\0=\0a\0")).is_err());
+}
+
+#[test]
+fn a_form_has_a_bounded_number_of_fields() {
+    assert!(url_encoded(&"a&".repeat(1024)).is_ok());
+    assert!(url_encoded(&"a&".repeat(1025)).is_err());
+    assert!(url_encoded(&format!("a={}", ";b".repeat(1024))).is_ok());
+    assert!(url_encoded(&format!("a={}", ";b".repeat(1025))).is_err());
+    assert_eq!(
+        told(multipart(&part("Content-Disposition: form-data; name=\"a\"", "").repeat(256))).unwrap().len(),
+        256
+    );
+    assert!(multipart(&part("Content-Disposition: form-data; name=\"a\"", "").repeat(257)).is_err());
+}
+
+#[test]
+fn every_value_counts_that_anybody_could_read() {
+    let one: Result<Option<&str>, Differing> = Ok(Some("A"));
+    for (body, values, value) in [
+        ("a=1", &[][..], Ok(None)),
+        ("cmds=1&cm=2&xcmd=3&a=cmd", &[], Ok(None)),
+        ("cmd=A", &["A"], one),
+        ("cmd=A&cmd=A", &["A", "A"], one),
+        ("cmd=A&CMD=A&cmd[]=A", &["A", "A", "A"], one),
+        ("cmd=A&a=b;cmd=A", &["A", "A"], one),
+        ("cmd=A&cmd=B", &["A", "B"], Err(Differing)),
+        ("cmd=A&Cmd=B", &["A", "B"], Err(Differing)),
+        ("cmd=A&c%4Dd[x]=B", &["A", "B"], Err(Differing)),
+        ("cmd=A&cmd", &["A", ""], Err(Differing)),
+        // Only some would find it.
+        ("CMD=A", &["A"], Err(Differing)),
+        ("cmd[]=A", &["A"], Err(Differing)),
+        ("cmd%5B0%5D=A", &["A"], Err(Differing)),
+        ("+cmd=A", &["A"], Err(Differing)),
+        ("a=b;cmd=A", &["A"], Err(Differing)),
+        ("a=b;c%6Dd=A;d", &["A"], Err(Differing)),
+        ("a;cmd=A", &["A"], Err(Differing)),
+        ("cmd;a=A", &[""], Err(Differing)),
+        ("cmd=A&a=b;cmd", &["A", ""], Err(Differing)),
+        ("cmd=A&a=b%3Bcmd=B", &["A"], one),
+    ] {
+        let form = url_encoded(body).unwrap();
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+        assert_eq!(form.values("cmd").map(text).collect::<Vec<_>>(), values, "{body}");
+        assert_eq!(form.value("cmd"), value.map(|value| value.map(str::as_bytes)), "{body}");
+    }
+}
+
+#[test]
+fn what_stays_here_is_taken_out_and_the_rest_is_left_as_it_is() {
+    for (body, expected) in [
+        ("a=1&b=%2f+%7E&c", Some("a=1&b=%2f+%7E&c")),
+        ("api_key=x", Some("")),
+        ("api_key", Some("")),
+        ("a=1&api_key=x&b=%2f&&c=", Some("a=1&b=%2f&&c=")),
+        ("API%5Fkey=x&a&Api_Key=y&", Some("a&")),
+        ("api_key[]=x&api_key%5B0%5D=y&api.key=z&a=1", Some("a=1")),
+        ("session_id=1&a=api_key&api_keys=2", Some("a=api_key&api_keys=2")),
+        ("a=1;2&session_id=3", Some("a=1;2")),
+        ("a=1;api_key=2", None),
+        ("a;api_key=2", None),
+        ("api_key=2;a", Some("")),
+    ] {
+        let form = url_encoded(body).unwrap();
+        let left = form.without(&names(&["api_key", "Session_ID"])).ok();
+        assert_eq!(left.as_deref(), expected.map(str::as_bytes), "{body}");
+    }
+    // As it came, and not a copy.
+    let form = url_encoded("a=1").unwrap();
+    assert_eq!(form.without(&names(&["b"])).unwrap().as_ptr(), form.body().as_ptr());
+}
+
+/// A body with this boundary, of parts as [`part`] makes them.
+fn multipart(parts: &str) -> Result<Preface, Refusal> {
+    Preface::read(Announced::Multipart("bb".into()), format!("{parts}--bb--\r\n").into())
+}
+
+fn part(head: &str, value: &str) -> String {
+    format!("--bb\r\n{head}\r\n\r\n{value}\r\n")
+}
+
+/// What curl 7.88.1, urllib3 2.7.0 (requests), Node 20's `FormData`, Chromium, .NET's `MultipartFormDataContent`, the npm
+/// package form-data (axios), OkHttp, Apache's client for Java, and Go's `mime/multipart` send.
+const CLIENTS: [(&str, &str, &str); 9] = [
+    (
+        "multipart/form-data; boundary=------------------------5721070c2f75c8b9",
+        "--------------------------5721070c2f75c8b9\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\nGetUsers\r\n\
+         --------------------------5721070c2f75c8b9\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\n1;2\n\r\n--------------------------5721070c2f75c8b9--\r\n",
+        "1;2\n",
+    ),
+    (
+        "multipart/form-data; boundary=0f1e",
+        "--0f1e\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\nGetUsers\r\n--0f1e\r\nContent-Disposition: \
+         form-data; name=\"file\"; filename=\"a%22b.txt\"\r\nContent-Type: text/plain\r\n\r\nx\ny\r\n--0f1e--\r\n",
+        "x\ny",
+    ),
+    (
+        "multipart/form-data; boundary=----formdata-undici-070120760927",
+        "------formdata-undici-070120760927\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\nGetUsers\r\n\
+         ------formdata-undici-070120760927\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x \
+         %22y%22.csv\"\r\nContent-Type: application/octet-stream\r\n\r\na;b\r\n------formdata-undici-070120760927--\r\n",
+        "a;b",
+    ),
+    (
+        "multipart/form-data; boundary=----WebKitFormBoundaryp5QNVXbXTfDBQUbR",
+        "------WebKitFormBoundaryp5QNVXbXTfDBQUbR\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\nGetUsers\r\n\
+         ------WebKitFormBoundaryp5QNVXbXTfDBQUbR\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"\u{e9}.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n\r\n\
+         ------WebKitFormBoundaryp5QNVXbXTfDBQUbR--\r\n",
+        "",
+    ),
+    (
+        "multipart/form-data; boundary=\"0c6bdb1e-9b1f-4f6e-9b8e-5a4f0f5d5c11\"",
+        "--0c6bdb1e-9b1f-4f6e-9b8e-5a4f0f5d5c11\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: \
+         form-data; name=cmd\r\n\r\nGetUsers\r\n--0c6bdb1e-9b1f-4f6e-9b8e-5a4f0f5d5c11\r\nContent-Disposition: form-data; \
+         name=file; filename=a.txt; filename*=utf-8''a.txt\r\n\r\nx\r\n--0c6bdb1e-9b1f-4f6e-9b8e-5a4f0f5d5c11--\r\n",
+        "x",
+    ),
+    (
+        "multipart/form-data; boundary=--------------------------814603452196754038457093",
+        "----------------------------814603452196754038457093\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\n\
+         GetUsers\r\n----------------------------814603452196754038457093\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n7\r\n8\r\n\
+         ----------------------------814603452196754038457093--\r\n",
+        "7\r\n8",
+    ),
+    (
+        "multipart/form-data; boundary=a7f2c1d0-0c7e-4bb4-9b7d-8d9a7e1f2a3b",
+        "--a7f2c1d0-0c7e-4bb4-9b7d-8d9a7e1f2a3b\r\nContent-Disposition: form-data; name=\"cmd\"\r\nContent-Length: \
+         8\r\n\r\nGetUsers\r\n--a7f2c1d0-0c7e-4bb4-9b7d-8d9a7e1f2a3b\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"a\"\r\nContent-Type: application/octet-stream\r\nContent-Length: 2\r\n\r\n\r\n\r\n\
+         --a7f2c1d0-0c7e-4bb4-9b7d-8d9a7e1f2a3b--\r\n",
+        "\r\n",
+    ),
+    (
+        "multipart/form-data; boundary=tGVzdA_-x; charset=ISO-8859-1",
+        "--tGVzdA_-x\r\nContent-Disposition: form-data; name=\"cmd\"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\n\
+         Content-Transfer-Encoding: 8bit\r\n\r\nGetUsers\r\n--tGVzdA_-x\r\nContent-Disposition: form-data; name=\"file\"; \
+         filename=\"C:\\dir\\a\"\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n\
+         -\r\n--tGVzdA_-x--\r\n",
+        "-",
+    ),
+    (
+        "multipart/form-data; boundary=9d3f6c0d1c1d77a2d0",
+        "--9d3f6c0d1c1d77a2d0\r\nContent-Disposition: form-data; name=\"cmd\"\r\n\r\nGetUsers\r\n--9d3f6c0d1c1d77a2d0\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\nContent-Type: \
+         application/octet-stream\r\n\r\n--\r\n--9d3f6c0d1c1d77a2d0--\r\n",
+        "--",
+    ),
+];
+
+#[test]
+fn what_clients_send_is_read() {
+    for (kind, body, file) in CLIENTS {
+        let form = Preface::read(announced(kind).unwrap(), body.into());
+        let expected = [("cmd", "GetUsers"), ("file", file)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(told(form), Ok(expected.to_vec()), "{kind}");
+    }
+    assert_eq!(told(multipart("")), Ok(Vec::new()));
+    let bare = Preface::read(Announced::Multipart("bb".into()), "--bb--".into());
+    assert_eq!(told(bare), Ok(Vec::new()));
+}
+
+#[test]
+fn a_body_has_its_delimiter_where_a_part_ends_and_nowhere_else() {
+    let cmd = part("Content-Disposition: form-data; name=\"cmd\"", "A");
+    assert!(multipart(&cmd).is_ok());
+    for (what, body) in [
+        ("nothing", String::new()),
+        ("no end", cmd.clone()),
+        ("a preamble", format!("x\r\n{cmd}--bb--\r\n")),
+        ("a line break before all", format!("\r\n{cmd}--bb--\r\n")),
+        ("an epilogue", format!("{cmd}--bb--\r\nx")),
+        ("an epilogue with a part", format!("{cmd}--bb--\r\n{cmd}--bb--\r\n")),
+        ("two line breaks at the end", format!("{cmd}--bb--\r\n\r\n")),
+        ("blanks behind the delimiter", cmd.replacen("--bb\r", "--bb \r", 1) + "--bb--\r\n"),
+        ("blanks behind the end", format!("{cmd}--bb-- \r\n")),
+        ("a bare line feed behind the delimiter", cmd.replacen("--bb\r\n", "--bb\n", 1) + "--bb--\r\n"),
+        ("another boundary that begins alike", cmd.replace('A', "A\r\n--bbb\r\nB") + "--bb--\r\n"),
+        ("a delimiter behind a bare line feed", cmd.replace('A', "A\n--bb\r\nB") + "--bb--\r\n"),
+        ("a delimiter within a line", cmd.replace('A', "A --bb\r\n") + "--bb--\r\n"),
+        ("a delimiter in a head", cmd.replace("\"cmd\"", "\"--bb\"") + "--bb--\r\n"),
+        ("no head at all", "--bb\r\n\r\nA\r\n--bb--\r\n".into()),
+        ("no line for the head to end", "--bb\r\nA\r\n--bb--\r\n".into()),
+        ("nothing between delimiters", "--bb\r\n--bb--\r\n".into()),
+        ("another boundary", cmd.replace("bb", "bc") + "--bc--\r\n"),
+        ("another case", cmd.replace("bb", "BB") + "--BB--\r\n"),
+    ] {
+        let form = Preface::read(Announced::Multipart("bb".into()), body.into());
+        assert!(told(form).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn the_head_of_a_part_is_read_in_one_way_or_not_at_all() {
+    let cmd = "Content-Disposition: form-data; name=\"cmd\"";
+    let many = format!("{cmd}{}", "\r\nX-A: b".repeat(7));
+    let long = format!("{cmd}\r\nX-A: {}", "b".repeat(4096 - cmd.len() - 7));
+    for head in [
+        cmd,
+        "content-disposition:form-data;name=cmd",
+        "Content-Disposition: Form-Data; Name=\"cmd\"; filename=\"a;b\"; size=7",
+        "Content-Disposition: form-data; name=\"cmd\"; filename=\"\"; filename*=utf-8''a%22",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: text/plain;charset=US-ASCII",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type:",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Transfer-Encoding: 7BIT\r\nX-A: b\r\nX-A: c",
+        &many,
+        &long,
+    ] {
+        assert_eq!(told(multipart(&part(head, "A"))), Ok(vec![("cmd".into(), "A".into())]), "{head}");
+    }
+    for head in [
+        "",
+        "Content-Type: text/plain",
+        "Content-Disposition: form-data",
+        "Content-Disposition: form-data;",
+        "Content-Disposition: attachment; name=\"cmd\"",
+        "Content-Disposition: form-data; filename=\"cmd\"",
+        "Content-Disposition: form-data; filename=\"a\"; name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"cmd\"; name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"cmd\"; NAME=cmd",
+        "Content-Disposition: form-data; name=\"cmd\"; name*=utf-8''x",
+        "Content-Disposition: form-data; name*=utf-8''cmd",
+        "Content-Disposition: form-data; name*0=c; name*1=md",
+        "Content-Disposition: form-data; name=\"cmd\"; filename=\"a\"; filename=\"b\"",
+        "Content-Disposition: form-data; name=\"x\"; filename=\"a; name=cmd\"",
+        "Content-Disposition: form-data; name=\"x\"; filename=\"a\\\"; name=\\\"cmd\"",
+        "Content-Disposition: form-data; name=\"c%6Dd\"",
+        "Content-Disposition: form-data; name=\"c\\md\"",
+        "Content-Disposition: form-data; name=\"=?utf-8?q?cmd?=\"",
+        "Content-Disposition: form-data; name=\"cmd",
+        "Content-Disposition: form-data; name=\"\u{feff}cmd\"",
+        "Content-Disposition: form-data; name=c md",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Disposition: form-data; name=\"cmd\"",
+        "Content-Disposition: form-data;\r\n name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"x\"\r\n\t; name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"x\"\nContent-Disposition: form-data; name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"x\0cmd\"",
+        "Content-Disposition : form-data; name=\"cmd\"",
+        "X\r\nContent-Disposition: form-data; name=\"cmd\"",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Transfer-Encoding: base64",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Transfer-Encoding: quoted-printable",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: 7bit",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Encoding: gzip",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: multipart/mixed; boundary=x",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: message/rfc822",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: text/plain; charset=utf-16",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: text/plain; charset=\"utf-7",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Type: text/plain\r\nContent-Type: text/plain",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Length: 2",
+        "Content-Disposition: form-data; name=\"cmd\"\r\nContent-Length: +1",
+        &format!("{many}\r\nX-A: b"),
+        &format!("{long}b"),
+    ] {
+        assert!(told(multipart(&part(head, "A"))).is_err(), "{head}");
+    }
+    let charset = part("Content-Disposition: form-data; name=\"_charset_\"", "utf-16");
+    assert!(told(multipart(&charset)).is_err());
+}
+
+#[test]
+fn nothing_is_taken_out_of_a_multipart_form() {
+    let disposition = |name: &str| part(&format!("Content-Disposition: form-data; name=\"{name}\""), "x");
+    let listed = names(&["api_key"]);
+    for name in ["api_key", "API_KEY", "api_key[]", " api_key"] {
+        let form = multipart(&(disposition("cmd") + &disposition(name))).unwrap();
+        assert_eq!(form.without(&listed).unwrap_err().cause, Cause::InvalidContent, "{name}");
+    }
+    let form = multipart(&(disposition("cmd") + &disposition("api_keys"))).unwrap();
+    assert_eq!(form.without(&listed).unwrap(), form.body());
+}
+
+#[test]
+fn debug_shows_no_value() {
+    let form = url_encoded("api_key=hunter2&a=b;api_key=hunter2").unwrap();
+    let shown = format!("{form:?}");
+    assert!(shown.contains("api_key") && !shown.contains("hunter2"), "{shown}");
+}
+
+/// Bytes that come near a form.
+fn soup() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just("--bb"),
+        Just("\r\n"),
+        Just("--"),
+        Just("Content-Disposition: form-data; name=\"cmd\""),
+        Just("\r\n\r\n"),
+        Just("Content-Type: text/plain"),
+        Just("&"),
+        Just("="),
+        Just(";"),
+        Just("cmd"),
+        Just("CMD[]"),
+        Just("%63"),
+        Just("%"),
+        Just("+"),
+        Just("\""),
+        Just("\\"),
+        Just("a"),
+        Just("\n"),
+        Just("api_key"),
+        Just("\u{e9}"),
+        Just("\0"),
+    ];
+    let pieces = prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes());
+    prop_oneof![4 => pieces, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2048) })]
+
+    #[test]
+    fn no_soup_is_too_thick_and_what_is_left_reads_as_the_rest(soup in soup()) {
+        let listed = names(&["api_key", "cmd"]);
+        let is_listed = |field: &&Field| listed.iter().any(|name| name::reads_as(&field.name, name));
+        for kind in [Announced::UrlEncoded, Announced::Multipart("bb".into())] {
+            let Ok(form) = Preface::read(kind.clone(), soup.clone().into()) else { continue };
+            prop_assert_eq!(&form.body()[..], &soup[..]);
+            let Ok(left) = form.without(&listed) else { continue };
+            let again = Preface::read(kind, left).unwrap();
+            let rest: Vec<&Field> = form.fields().filter(|field| !is_listed(field)).collect();
+            prop_assert_eq!(again.fields().collect::<Vec<_>>(), rest);
+            prop_assert!(listed.iter().all(|name| again.values(name).next().is_none()));
+        }
+    }
+
+    #[test]
+    fn fields_of_a_form_are_found_again(
+        fields in prop::collection::vec(("[a-z]{1,6}", prop::collection::vec(any::<u8>(), 0..40)), 0..8)
+    ) {
+        let boundary = "----------------------------7c1d";
+        let mut body = Vec::new();
+        for (name, value) in &fields {
+            let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend([head.as_bytes(), value, b"\r\n"].concat());
+        }
+        body.extend(format!("--{boundary}--\r\n").bytes());
+        let encoded: Vec<String> = fields.iter().map(|(name, value)| {
+            let value = percent_encoding::percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+            format!("{name}={value}")
+        }).collect();
+        for (kind, body) in [
+            (Announced::Multipart(boundary.into()), body),
+            (Announced::UrlEncoded, encoded.join("&").into_bytes()),
+        ] {
+            let form = Preface::read(kind, body.into()).unwrap();
+            let found: Vec<_> = form.fields().map(|field| (field.name.to_string(), field.value.to_vec())).collect();
+            prop_assert_eq!(&found, &fields);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Fetches the keys of foreign issuers, beside the corridor: at the start, every so often, and when a token comes with a
+//! key that is not there. While a source fails, what was fetched before stays good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::rt::{Read, Write};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use crate::forward::body::BodyError;
+use crate::forward::tls;
+use crate::key_set::{KeySet, Source};
+
+/// How long an attempt may take. Requests wait for it that come with a key which is not there.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest JWK Set, in bytes.
+const MOST: usize = 1 << 20;
+
+/// Keeps a set fresh for ever.
+pub async fn keep(keys: Arc<KeySet>) {
+    let Some(source) = keys.source() else { return };
+    loop {
+        keys.begin();
+        let fetched = match timeout(PATIENCE, fetch(source)).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err("it did not answer in time".into()),
+        };
+        let pause = if fetched.is_ok() { source.refresh } else { source.cool_down };
+        let told = match &fetched {
+            Ok(text) => keys.end(Some(text)).map_err(|invalid| invalid.message.into_owned()),
+            Err(error) => {
+                let ended = keys.end(None);
+                debug_assert!(ended.is_ok(), "there was nothing to be read");
+                Err(error.to_string())
+            }
+        };
+        if let Err(error) = told {
+            tracing::warn!(url = %source.url, error, "the keys of an issuer were not fetched; those from before stay good");
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = std::future::poll_fn(|context| keys.poll_wanted(context)) => {}
+        }
+    }
+}
+
+/// One attempt. Redirects are not followed.
+async fn fetch(source: &Source) -> Result<Bytes, BodyError> {
+    let url = &source.url;
+    let authority = url.authority().ok_or("the address has no host")?;
+    let secure = url.scheme() == Some(&http::uri::Scheme::HTTPS);
+    let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let dialled =
+        http::Uri::builder().scheme("http").authority(format!("{}:{port}", authority.host())).path_and_query("/");
+    let stream = HttpConnector::new().call(dialled.build()?).await?.into_inner();
+    let path = url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let request = Request::get(path).header(HOST, authority.as_str()).header(ACCEPT, "application/json");
+    let request = request.body(Empty::<Bytes>::new())?;
+    if !secure {
+        return ask(TokioIo::new(stream), request).await;
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let connector = TlsConnector::from(client_config(source.authorities.as_deref())?);
+    ask(TokioIo::new(connector.connect(ServerName::try_from(host)?, stream).await?), request).await
+}
+
+fn client_config(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, BodyError> {
+    let Some(pem) = authorities else { return tls::client_config(None).map_err(|invalid| invalid.message.into()) };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() {
+        return Err("the file of its authorities holds no certificate".into());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+async fn ask<T: Read + Write + Unpin + Send + 'static>(
+    stream: T,
+    request: Request<Empty<Bytes>>,
+) -> Result<Bytes, BodyError> {
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    let asking = async {
+        let answer = sender.send_request(request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err::<Bytes, BodyError>(format!("it answered with status {}", answer.status().as_u16()).into());
+        }
+        Ok(Limited::new(answer.into_body(), MOST).collect().await?.to_bytes())
+    };
+    tokio::pin!(asking, connection);
+    tokio::select! {
+        answer = &mut asking => answer,
+        ended = &mut connection => {
+            ended?;
+            // The whole answer may have come before the connection ended.
+            asking.await
+        }
+    }
+}

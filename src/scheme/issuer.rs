@@ -1,0 +1,335 @@
+//! Tokens of a foreign issuer (OpenID Connect and its kin): the key from its JWK Set by the exact `kid`, the issuer and the
+//! audience by name, claims that must be there, and what is told to the upstream of the others.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::Scheme as UriScheme;
+use http::{HeaderName, HeaderValue, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::invalid::Invalid;
+use crate::key_set::{KeySet, Known, Source};
+use crate::record::{Account, PublicKey, Scopes};
+use crate::refusal::Reason;
+use crate::scheme::jose::Claims;
+use crate::scheme::json::Json;
+use crate::scheme::{Kit, Rejection, Scene};
+use crate::units::Span;
+
+/// The longest subject, in bytes as it goes upstream.
+const LONGEST_SUBJECT: usize = 200;
+/// The longest value of a claim that goes upstream, in bytes.
+const LONGEST_FIELD: usize = 1024;
+/// Field names that callers cannot set (see `forward/headers.rs`).
+const OWN_FIELDS: &str = "x-vidgate-";
+/// Those that say what vidgate itself has found.
+const TAKEN: [&str; 4] = ["x-vidgate-subject", "x-vidgate-account", "x-vidgate-scheme", "x-vidgate-scopes"];
+/// What is not text of a subject in a header field.
+const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'"').add(b',');
+
+/// `issuer` of `[scheme.<name>.jwt]`: whose tokens are believed, by which keys, and what they must say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Settings {
+    /// The issuer (`iss`), to the letter.
+    name: String,
+    /// Its keys: in this file, a JWK Set,
+    file: Option<PathBuf>,
+    /// Or there: https, or http on this machine.
+    url: Option<String>,
+    /// The authorities by which the certificate of `url` is judged, PEM. Default: those of this host.
+    ca: Option<PathBuf>,
+    /// How often they are fetched.
+    #[serde(default = "refresh")]
+    refresh: Span,
+    /// How often at most for a key that is not there.
+    #[serde(default = "cool_down")]
+    cool_down: Span,
+    /// Whom tokens may be for (`aud`): one of these.
+    audience: Vec<String>,
+    /// Claims that must be there, with these values. A name with dots may lead into objects: `realm_access.roles`.
+    #[serde(default)]
+    claims: BTreeMap<String, Wanted>,
+    /// The claim that names the caller.
+    #[serde(default = "subject")]
+    subject: String,
+    /// The account for which all of them speak.
+    account: Option<String>,
+    /// Or the claim that names it.
+    account_claim: Option<String>,
+    /// The claim that lists what a caller may do, as words in a text or as a list; left out, nobody is limited.
+    scopes: Option<String>,
+    /// Claims that are told to the upstream: the name of a field, which begins with `X-Vidgate-`, and that of a claim.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+fn subject() -> String {
+    "sub".into()
+}
+
+fn refresh() -> Span {
+    Span::seconds(300)
+}
+
+fn cool_down() -> Span {
+    Span::seconds(30)
+}
+
+/// What a claim must be.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Wanted {
+    /// This text; of a list, one of its texts.
+    Text(String),
+    /// This number.
+    Integer(u64),
+}
+
+/// A foreign issuer.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    keys: Arc<KeySet>,
+    name: String,
+    audience: Vec<String>,
+    claims: Vec<(String, Wanted)>,
+    subject: String,
+    account: Option<Whose>,
+    scopes: Option<String>,
+    headers: Vec<(HeaderName, String)>,
+}
+
+#[derive(Debug)]
+enum Whose {
+    Fixed(String),
+    Claim(String),
+}
+
+/// What a token of the issuer has proven.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// By this key.
+    pub(super) key: Arc<PublicKey>,
+    /// Who: `jwt:` and the subject.
+    pub(super) subject: HeaderValue,
+    /// For whom.
+    pub(super) account: Option<Arc<Account>>,
+    /// What they may do.
+    pub(super) scopes: Option<Scopes>,
+    /// What is told of them.
+    pub(super) fields: Arc<[(HeaderName, HeaderValue)]>,
+}
+
+impl Issuer {
+    /// From its settings.
+    pub(super) fn new(settings: Settings, kit: &Kit<'_>) -> Result<Self, Invalid> {
+        let keys = Arc::new(key_set(&settings, kit)?);
+        let Settings { name, audience, claims, subject, account, account_claim, scopes, headers, .. } = settings;
+        if name.is_empty() {
+            return Err(Invalid::new("an issuer without a name").hint("name = \"https://id.example.com\", as in `iss`"));
+        }
+        if audience.is_empty() {
+            return Err(Invalid::new("tokens for anybody else would be taken as well")
+                .hint("audience = [\"…\"]: what the issuer writes into `aud` of tokens for this API"));
+        }
+        let account = match (account, account_claim) {
+            (Some(_), Some(_)) => {
+                return Err(Invalid::new("`account` and `account_claim` both say for whom a token speaks")
+                    .hint("leave one of them out"));
+            }
+            (Some(id), None) => Some(Whose::Fixed(id)),
+            (None, Some(claim)) => Some(Whose::Claim(claim)),
+            (None, None) => None,
+        };
+        let headers = headers.into_iter().map(|(name, claim)| Ok((field_name(&name)?, claim)));
+        Ok(Self {
+            keys,
+            name,
+            audience,
+            claims: claims.into_iter().collect(),
+            subject,
+            account,
+            scopes,
+            headers: headers.collect::<Result<_, Invalid>>()?,
+        })
+    }
+
+    /// Its keys.
+    pub(super) fn keys(&self) -> &Arc<KeySet> {
+        &self.keys
+    }
+
+    /// The key of this id; asks for a refresh where it is not there.
+    pub(super) fn key(&self, id: &str, scene: &Scene<'_>) -> Result<Arc<PublicKey>, Rejection> {
+        match self.keys.find(id) {
+            Known::Key(key) => Ok(key),
+            Known::Unknown => {
+                self.keys.want(scene.now);
+                Err(Rejection::new(Reason::Unknown, "the issuer has no key with this `kid`"))
+            }
+            Known::Nothing => {
+                self.keys.want(scene.now);
+                Err(Rejection::new(Reason::Unsettled, "the issuer's keys have not been fetched yet"))
+            }
+        }
+    }
+
+    /// What a token proves whose signature and times are good.
+    pub(super) fn admit(&self, key: Arc<PublicKey>, claims: &Claims, scene: &Scene<'_>) -> Result<Stranger, Rejection> {
+        let contradicted = |detail| Rejection::new(Reason::Contradicted, detail);
+        let all = &claims.all;
+        // Only a text is an issuer here: a number that reads alike is somebody else's.
+        if all.member("iss").and_then(Json::text) != Some(&self.name) {
+            return Err(Rejection::new(Reason::Unknown, "`iss` is another issuer"));
+        }
+        let audience = all.member("aud").ok_or(contradicted("the token is for nobody (`aud`)"))?;
+        if !self.audience.iter().any(|own| has(audience, own)) {
+            return Err(contradicted("the token is for somebody else (`aud`)"));
+        }
+        let is_as_wanted = |(name, wanted): &(String, Wanted)| match (claim(all, name), wanted) {
+            (Some(value), Wanted::Text(text)) => has(value, text),
+            (Some(value), Wanted::Integer(number)) => value.integer() == Some(*number),
+            (None, _) => false,
+        };
+        if !self.claims.iter().all(is_as_wanted) {
+            return Err(contradicted("a claim that must be there is not, or is another"));
+        }
+        Ok(Stranger {
+            key,
+            subject: self.subject(all)?,
+            account: self.account(all, scene)?,
+            scopes: self.scopes.as_ref().map(|name| claim(all, name).map(words).unwrap_or_default()),
+            fields: self.fields(all),
+        })
+    }
+
+    /// Whether nothing that the proof rested on has changed.
+    pub(super) fn still_admits(&self, known: &Stranger, scene: &Scene<'_>) -> bool {
+        let is_there = |account: &Arc<Account>| {
+            let current = scene.directory.account(&account.id.0);
+            current.is_some_and(|current| Arc::ptr_eq(&current, account)) && !account.is_disabled()
+        };
+        self.keys.has(&known.key) && known.account.as_ref().is_none_or(is_there)
+    }
+
+    fn subject(&self, all: &Json) -> Result<HeaderValue, Rejection> {
+        let missing = Rejection::new(Reason::Malformed, "the token does not say who is calling");
+        let text = match claim(all, &self.subject) {
+            Some(Json::Text(text)) if !text.is_empty() => utf8_percent_encode(text, ODD).to_string(),
+            Some(Json::Integer(number)) => number.to_string(),
+            Some(_) | None => return Err(missing),
+        };
+        if text.len() > LONGEST_SUBJECT {
+            return Err(Rejection::new(Reason::Malformed, "the subject of the token is too long"));
+        }
+        HeaderValue::try_from(format!("jwt:{text}")).map_err(|_| missing)
+    }
+
+    fn account(&self, all: &Json, scene: &Scene<'_>) -> Result<Option<Arc<Account>>, Rejection> {
+        let id = match &self.account {
+            None => return Ok(None),
+            Some(Whose::Fixed(id)) => Some(id.clone()),
+            Some(Whose::Claim(name)) => match claim(all, name) {
+                Some(Json::Text(text)) => Some(text.clone()),
+                Some(Json::Integer(number)) => Some(number.to_string()),
+                Some(_) | None => None,
+            },
+        };
+        let account = id.and_then(|id| scene.directory.account(&id));
+        let account = account.ok_or(Rejection::new(Reason::Contradicted, "the token's account is not on file"))?;
+        if account.is_disabled() {
+            return Err(Rejection::new(Reason::Disabled, "the account, or one above it, is disabled"));
+        }
+        Ok(Some(account))
+    }
+
+    fn fields(&self, all: &Json) -> Arc<[(HeaderName, HeaderValue)]> {
+        let field = |(name, own): &(HeaderName, String)| {
+            let text = match claim(all, own)? {
+                Json::Text(text) => utf8_percent_encode(text, CONTROLS).to_string(),
+                Json::Integer(number) => number.to_string(),
+                list @ Json::List(_) => words(list).0.join(" "),
+                Json::Object(_) | Json::Other => return None,
+            };
+            let value = HeaderValue::try_from(text).ok().filter(|value| value.len() <= LONGEST_FIELD)?;
+            Some((name.clone(), value))
+        };
+        self.headers.iter().filter_map(field).collect()
+    }
+}
+
+/// The claim of this name: a member, or one of a member's (`realm_access.roles`) where there is none.
+fn claim<'a>(all: &'a Json, name: &str) -> Option<&'a Json> {
+    let within = || {
+        let (outer, inner) = name.split_once('.')?;
+        claim(all.member(outer)?, inner)
+    };
+    all.member(name).or_else(within)
+}
+
+/// Whether a claim is this text, or a list that holds it.
+fn has(claim: &Json, text: &str) -> bool {
+    match claim {
+        Json::Text(own) => own == text,
+        Json::List(list) => list.iter().any(|one| one.text() == Some(text)),
+        Json::Integer(_) | Json::Object(_) | Json::Other => false,
+    }
+}
+
+/// The words of a claim: those of a text (RFC 8693 §4.2), or the texts of a list.
+fn words(claim: &Json) -> Scopes {
+    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+    match claim {
+        Json::Text(text) => text.split(' ').filter(plain).collect(),
+        Json::List(list) => list.iter().filter_map(Json::text).filter(plain).collect(),
+        Json::Integer(_) | Json::Object(_) | Json::Other => Scopes::default(),
+    }
+}
+
+fn field_name(name: &str) -> Result<HeaderName, Invalid> {
+    let lower = name.to_ascii_lowercase();
+    let own = lower.starts_with(OWN_FIELDS) && lower.len() > OWN_FIELDS.len() && !TAKEN.contains(&lower.as_str());
+    HeaderName::try_from(lower).ok().filter(|_| own).ok_or_else(|| {
+        Invalid::new(format!("`{}` cannot say what a token claims", name.escape_debug()))
+            .hint("its name begins with X-Vidgate-, which no caller can set: headers = { X-Vidgate-Email = \"email\" }")
+    })
+}
+
+fn key_set(keys: &Settings, kit: &Kit<'_>) -> Result<KeySet, Invalid> {
+    match (&keys.file, &keys.url) {
+        (Some(path), None) => KeySet::read(&(kit.file)(path)?),
+        (None, Some(url)) => {
+            let authorities = keys.ca.as_ref().map(|path| (kit.file)(path)).transpose()?;
+            Ok(KeySet::at(source(url, authorities, keys)?))
+        }
+        (Some(_), Some(_)) | (None, None) => Err(Invalid::new("the keys of an issuer are in one place")
+            .hint("file = \"keys.json\", or url = \"https://id.example.com/keys\"")),
+    }
+}
+
+fn source(url: &str, authorities: Option<Vec<u8>>, keys: &Settings) -> Result<Source, Invalid> {
+    let invalid = |message: &str| Invalid::new(message.to_owned()).hint("url = \"https://id.example.com/keys\"");
+    let url: Uri = url.parse().map_err(|_| invalid("`url` is none"))?;
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        _ if host.is_empty() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            return Err(invalid("`url` names no host"));
+        }
+        Some(scheme) if *scheme == UriScheme::HTTPS => {}
+        Some(scheme) if *scheme == UriScheme::HTTP && here => {}
+        _ => return Err(invalid("keys that come in clear could be anybody's")),
+    }
+    let (refresh, cool_down) = (keys.refresh.0, keys.cool_down.0);
+    if refresh < Duration::from_secs(10) || cool_down < Duration::from_secs(1) || refresh < cool_down {
+        return Err(Invalid::new(
+            "`refresh` is at least 10 seconds and `cool_down`, and `cool_down` at least one second",
+        ));
+    }
+    Ok(Source { url, authorities, refresh, cool_down })
+}

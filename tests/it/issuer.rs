@@ -1,0 +1,134 @@
+//! Tokens of a foreign issuer whose keys are fetched: what goes upstream of them, keys that come later, and a source that
+//! fails (design §3; threats A8, B22).
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use vidgate::clock::UnixTime;
+
+use crate::house::{TestGateway, open};
+use crate::upstream::Upstream;
+use crate::wire::Answer;
+
+/// When the tokens were made.
+const NOW: UnixTime = UnixTime(1_700_000_000);
+
+fn vector(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/jwt");
+    std::fs::read_to_string(folder.join(name)).unwrap().trim().to_owned()
+}
+
+/// A server of keys, whose answer can be changed.
+struct Keys {
+    server: Upstream,
+    answer: Arc<Mutex<(u16, String)>>,
+}
+
+impl Keys {
+    fn serving(status: u16, text: String) -> Self {
+        let answer = Arc::new(Mutex::new((status, text)));
+        let said = Arc::clone(&answer);
+        let server = Upstream::answering(move |_| {
+            let (status, text) = said.lock().unwrap().clone();
+            format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
+        });
+        Self { server, answer }
+    }
+
+    fn now(&self, status: u16, text: String) {
+        *self.answer.lock().unwrap() = (status, text);
+    }
+}
+
+fn gateway(upstream: &Upstream, keys: &str) -> TestGateway {
+    let more = format!(
+        r#"
+[[account]]
+id = "acme"
+
+[scheme.staff.jwt.issuer]
+name = "https://id.example.com"
+url = "http://{keys}/keys"
+audience = ["vidgate"]
+account_claim = "tenant"
+scopes = "scope"
+headers = {{ X-Vidgate-Email = "email" }}
+"#
+    );
+    let toml = open(upstream, &more)
+        .replace("\"open\"", "\"staff\"")
+        .replace("forward = \"api\"", "forward = \"api\"\ndialect = \"message\"");
+    TestGateway::start_at(NOW, &toml, Path::new("."), 2)
+}
+
+fn ask(gateway: &TestGateway, token: &str) -> Answer {
+    gateway.connect().ask(format!(
+        "GET /live HTTP/1.1\r\nHost: a\r\nX-Vidgate-Email: forged\r\nAuthorization: Bearer {}\r\n\r\n",
+        vector(token)
+    ))
+}
+
+#[test]
+fn a_caller_of_the_issuer_is_named_to_the_upstream() {
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, vector("issuer.jwks")));
+    let gateway = gateway(&upstream, &keys.server.address().to_string());
+    // The first request may come before the keys, and waits for them.
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    let seen = upstream.only();
+    for (name, value) in [
+        ("x-vidgate-subject", "jwt:alice"),
+        ("x-vidgate-account", "acme"),
+        ("x-vidgate-scheme", "jwt"),
+        ("x-vidgate-scopes", "watch live"),
+        ("x-vidgate-email", "alice@example.com"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+    assert_eq!(seen.header("authorization"), None);
+    for (token, status) in [("issuer-forged.jwt", 401), ("issuer-expired.jwt", 401), ("issuer-elsewhere.jwt", 403)] {
+        assert_eq!(ask(&gateway, token).status, status, "{token}");
+    }
+    assert_eq!((upstream.seen().len(), keys.server.seen().len()), (1, 1));
+}
+
+#[test]
+fn a_key_that_comes_later_is_fetched_once_for_the_first_who_brings_it() {
+    let first = vector("issuer.jwks").replace("issuer-2", "another");
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, first));
+    let gateway = gateway(&upstream, &keys.server.address().to_string());
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    keys.now(200, vector("issuer.jwks"));
+    assert_eq!(ask(&gateway, "issuer-second.jwt").status, 200);
+    assert_eq!(keys.server.seen().len(), 2);
+    // Nobody has this one: during the cool-down it is not asked for.
+    assert_eq!(ask(&gateway, "issuer-unknown-key.jwt").status, 401);
+    assert_eq!(keys.server.seen().len(), 2);
+    // A key that is withdrawn is refused as soon as that is known, though its token was verified before.
+    keys.now(200, vector("issuer.jwks").replace("issuer-1", "issuer-0"));
+    gateway.advance(std::time::Duration::from_secs(31));
+    assert_eq!(ask(&gateway, "issuer-unknown-key.jwt").status, 401);
+    assert_eq!(keys.server.seen().len(), 3);
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 401);
+    assert_eq!(ask(&gateway, "issuer-second.jwt").status, 200);
+}
+
+#[test]
+fn a_source_that_fails_is_no_fault_of_the_caller() {
+    let (upstream, keys) = (Upstream::start(), Keys::serving(500, String::new()));
+    let gateway = gateway(&upstream, &keys.server.address().to_string());
+    let answer = ask(&gateway, "issuer-good.jwt");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.header("www-authenticate"), None);
+    keys.now(200, vector("issuer.jwks"));
+    gateway.advance(std::time::Duration::from_secs(31));
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    // What was fetched stays good, whatever comes afterwards.
+    for (status, text) in [(500, String::new()), (200, "<html>".to_owned()), (302, String::new())] {
+        keys.now(status, text);
+        gateway.advance(std::time::Duration::from_secs(31));
+        let before = keys.server.seen().len();
+        assert_eq!(ask(&gateway, "issuer-unknown-key.jwt").status, 401);
+        assert_eq!(keys.server.seen().len(), before + 1);
+        assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    }
+}
