@@ -112,8 +112,8 @@ impl Store {
                 let Some((entry, used)) = entry(look, keys, &key)? else { continue };
                 page.next = Some(entry.id.clone());
                 // Of a user's, those of another account are none.
-                let owner = filter.account.as_ref().filter(|_| filter.user.is_some());
-                let owned = owner.is_none_or(|account| entry.account() == *account);
+                let account = filter.account.as_ref().filter(|_| filter.user.is_some());
+                let owned = account.is_none_or(|account| entry.account() == *account);
                 let named = owned && filter.name.as_ref().is_none_or(|name| entry.common.name.as_ref() == Some(name));
                 if named && filter.status.is_none_or(|status| entry.status(now) == status) {
                     page.items.push(self.outcome(&entry, used));

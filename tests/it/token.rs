@@ -19,10 +19,9 @@ use crate::wire::Answer;
 const GUARDED: &str = "[limit.logins]\nrate = \"1000/1s\"\nper = \"address\"\n";
 const ONE_PAIR: &str = "keys = [{ key = { file = \"pair.key\" } }]";
 
-/// What `GrantRefused`, `GrantUnsupported` and `InvalidContent` are in this dialect.
-const REFUSED: &str = r#"{"Message":"What was presented is not good for a token."}"#;
-const UNSUPPORTED: &str = r#"{"Message":"Tokens are not given for this."}"#;
-const INVALID: &str = r#"{"Message":"The content of the request is not what is asked for."}"#;
+const REFUSED: &str = r#"{"error":"invalid_grant"}"#;
+const UNSUPPORTED: &str = r#"{"error":"unsupported_grant_type"}"#;
+const INVALID: &str = r#"{"error":"invalid_request"}"#;
 
 struct Ground {
     gateway: TestGateway,
@@ -57,13 +56,13 @@ case_sensitive = false
 authenticate = "open"
 endpoint = "token"
 limits = ["logins"]
-dialect = "message"
+dialect = "oauth"
 [[route]]
 name = "api"
 path = "/api/{{*rest}}"
 authenticate = "token"
 forward = "api"
-dialect = "message"
+dialect = "multicam"
 "#,
         upstream.address()
     )
@@ -221,6 +220,12 @@ fn whatever_is_wrong_with_a_login_is_one_refusal() {
     let Value::Object(patch) = json!({ "expires": null }) else { unreachable!() };
     ground.change(Operation::Change { resource: Resource::User, id: "john".into(), patch, revision: None });
     let first = all_of(ground.log_in("john@example.com", ground.vector("wrong")));
+    let field = |name: &str| first.1.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    assert_eq!(field("content-type"), Some("application/json;charset=UTF-8"));
+    assert_eq!(
+        [field("cache-control"), field("pragma"), field("expires")],
+        [Some("no-cache"), Some("no-cache"), Some("-1")]
+    );
     assert_eq!((first.0, &*first.2), (400, REFUSED));
     let good = bytes(ground.vector("good"));
     let tampered: Vec<u8> = good.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 99)).collect();
@@ -273,7 +278,8 @@ fn what_asks_for_no_token_in_a_form_is_refused() {
     assert_eq!((answer.status, answer.text()), (400, UNSUPPORTED));
     let answer = ground.call(&format!("/Token?{login}"), "");
     assert_eq!((answer.status, answer.text()), (400, UNSUPPORTED), "the query is not read");
-    assert_eq!(ground.form(&format!("{login}&x={}", "a".repeat(16 << 10))).status, 413);
+    let answer = ground.form(&format!("{login}&x={}", "a".repeat(16 << 10)));
+    assert_eq!((answer.status, answer.text()), (400, INVALID), "more than 16 KiB");
 }
 
 #[test]
