@@ -39,14 +39,20 @@ pub struct House {
 impl House {
     /// Makes a store, has it filled, and serves.
     pub fn start(fill: impl FnOnce(&Path)) -> Self {
+        Self::start_with(|_| String::new(), fill)
+    }
+
+    /// The same with more in its configuration, which may name files of its folder.
+    pub fn start_with(more: impl FnOnce(&Path) -> String, fill: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let more = more(folder.path());
         let (public, admin) = (free(), free());
         let upstream = upstream();
         let config = format!(
             "[listener.http]\naddress = \"{public}\"\n[store]\npath = \"vidgate.redb\"\nmaster_key = {{ file = \"master.key\" }}\n\
              [admin]\naddress = \"{admin}\"\n[admin.tokens]\nbench = {{ file = \"token\" }}\n[log]\naccess = false\nlevel = \"error\"\n\
              [upstream.api]\nendpoints = [\"http://{upstream}\"]\n[scheme.license.lkey]\n\
-             [[route]]\nname = \"api\"\npath = \"/{{*rest}}\"\nauthenticate = \"license\"\nforward = \"api\"\n"
+             [[route]]\nname = \"api\"\npath = \"/{{*rest}}\"\nauthenticate = \"license\"\nforward = \"api\"\n{more}"
         );
         let path = folder.path().join("vidgate.toml");
         fs::write(folder.path().join("token"), TOKEN).expect("a file");

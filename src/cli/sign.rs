@@ -2,6 +2,7 @@
 //! it prints is only good if the gateway knows the credential.
 
 mod app;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,11 @@ pub(super) enum Command {
         after_help = "Example: vidgate sign playback --api-key 123-456-789 --secret-file secret.txt --expires 30m --url https://tag.example/assets/v-1/720p.mp4"
     )]
     Playback(app::App),
+    /// The login of a Multicam user: the line that gets a token for the name and the key.
+    #[command(
+        after_help = "Example: vidgate sign token --user john@example.com --key-file john.key --public-key multicam.pub --url https://multicam.example/Token"
+    )]
+    Token(token::Login),
     /// A share token of VXG under a verification key: what `--token` takes.
     #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]
     Share(Share),
@@ -139,6 +145,7 @@ impl Command {
             Self::Basic(basic) => basic.sign(),
             Self::Publish(app) => app.sign(app::Way::Form, now),
             Self::Playback(app) => app.sign(app::Way::Query, now),
+            Self::Token(login) => login.sign(),
             Self::Share(share) => share.sign(now),
         };
         match signed {
@@ -264,6 +271,7 @@ mod tests {
             Command::Basic(basic) => basic.sign(),
             Command::Publish(app) => app.sign(app::Way::Form, now),
             Command::Playback(app) => app.sign(app::Way::Query, now),
+            Command::Token(login) => login.sign(),
             Command::Share(share) => share.sign(now),
         };
         signed.map(|text| text.to_string()).map_err(|_| "refused".to_owned())

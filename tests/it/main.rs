@@ -57,6 +57,7 @@ mod streams;
 mod targets;
 mod time;
 mod tls;
+mod token;
 mod translation;
 mod unread;
 mod upstream;
