@@ -112,10 +112,13 @@ impl Expression {
         self.certificates.iter().try_for_each(|leaf| ask(&*leaf.scheme, head, preface, scene).map(drop))
     }
 
-    /// Refuses a request that gives a secret away, before any branch is tried: it must not go on, whoever is proven.
+    /// Refuses a request that gives a secret away, or could hide one, before any branch is tried: it must not go on,
+    /// whoever is proven.
     fn nothing_leaks(&self, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
         let watched = head.query().filter(|_| self.watches_for_leaks);
-        let Some(holder) = leak::holder(watched, scene.directory) else { return Ok(()) };
+        let searched = leak::holder(watched, scene.directory);
+        let too_many = |leak::TooMany| Refusal::malformed("the query has more values than are searched for secrets");
+        let Some(holder) = searched.map_err(too_many)? else { return Ok(()) };
         tracing::warn!(
             account = &*holder.account.id.0,
             api_client = holder.id(),

@@ -399,7 +399,9 @@ impl Ledger for Book {
     }
 
     fn settle(&self, entries: Vec<LedgerEntry>, _: Duration) -> bool {
-        entries.into_iter().for_each(|entry| self.put(entry));
+        for entry in entries {
+            self.put(entry);
+        }
         true
     }
 }
