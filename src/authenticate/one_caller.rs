@@ -50,7 +50,7 @@ impl Expression {
                 Place::Query => names_one_of(head.query(), &places.query),
                 Place::Form => holds_one_of(preface, &places.form),
             };
-            if unproven.iter().any(|place| its(place)) && is_of(scheme.examine(head, preface, &scene), principal) {
+            if unproven.iter().any(its) && is_of(scheme.examine(head, preface, &scene), principal) {
                 unproven.retain(|place| !its(place));
             }
         }

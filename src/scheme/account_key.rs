@@ -107,7 +107,7 @@ impl Scheme for AccountKey {
 
     fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Credential>, Rejection> {
         let foreign = |name: &&str| query::holds(head.query(), name) || preface.values(name).next().is_some();
-        if SECRETS.iter().chain(&PARENTS).any(|name| foreign(name)) {
+        if SECRETS.iter().chain(&PARENTS).any(foreign) {
             return Err(Rejection::new(Reason::Unknown, "a password, a session, or the credential of a parent"));
         }
         let Some(key) = one::<LONGEST_KEY>(&self.key, head, preface)? else { return Ok(None) };

@@ -276,11 +276,9 @@ fn a_form_that_stops_coming_is_408() {
 fn forms_of_strangers_take_no_room_from_those_who_are_known() {
     const LARGE: usize = 40 << 20;
     let upstream = Upstream::start();
-    let known = format!(
-        "max_form = \"64 MiB\"\n\n[[route]]\nname = \"known\"\nlisteners = [\"public\"]\npath = \"/known\"\n\
-         authenticate = \"license\"\nforward = \"api\"\norigin = {{ hosts = [\"example.com\"] }}"
-    );
-    let gateway = house(&upstream, &known);
+    let known = "max_form = \"64 MiB\"\n\n[[route]]\nname = \"known\"\nlisteners = [\"public\"]\npath = \"/known\"\n\
+         authenticate = \"license\"\nforward = \"api\"\norigin = { hosts = [\"example.com\"] }";
+    let gateway = house(&upstream, known);
     let large = |target: &str| {
         let head = post(target, URL_ENCODED, "").replace("Content-Length: 0", &format!("Content-Length: {LARGE}"));
         let mut wire = gateway.connect();
@@ -291,9 +289,9 @@ fn forms_of_strangers_take_no_room_from_those_who_are_known() {
     let first = large("/");
     gateway.settle("public");
     assert_eq!(large("/").last_answer().status, 503);
-    let form = format!("referer={}", "https%3A%2F%2Fexample.com%2F");
+    let form = "referer=https%3A%2F%2Fexample.com%2F";
     let request =
-        post("/known", URL_ENCODED, &form).replace("Host: a", "Host: a\r\nAuthorization: LKey v3.X9tKpuXq0btatj");
+        post("/known", URL_ENCODED, form).replace("Host: a", "Host: a\r\nAuthorization: LKey v3.X9tKpuXq0btatj");
     assert_ne!(gateway.connect().ask(request).status, 503);
     drop(first);
     assert_eq!(gateway.connect().ask(post(&proven(), URL_ENCODED, "a=b")).status, 200);
