@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
@@ -153,7 +154,7 @@ impl Gateway {
             Some(_) | None => Ok(body),
         };
         let answer = match sent {
-            Ok(body) => self.send(errand, (parts, body), &passage, &admission).await,
+            Ok(body) => self.send(errand, (emptied(parts, &body), body), &passage, &admission).await,
             Err(refusal) => Err(refusal),
         };
         match answer {
@@ -430,6 +431,16 @@ fn before_the_form(
         return Err(Refusal::new(Cause::BodyTooLarge, "the announced form is too large").closing());
     }
     Announced::of(head.headers())
+}
+
+/// The head of a request whose form held nothing but credentials: what is left of that has a length of its own.
+fn emptied(mut parts: Box<Parts>, body: &Payload) -> Box<Parts> {
+    if let (Payload::Whole(whole), Some(length)) = (body, parts.headers.get_mut(CONTENT_LENGTH))
+        && whole.is_empty()
+    {
+        *length = HeaderValue::from_static("0");
+    }
+    parts
 }
 
 /// How a request arrived.
