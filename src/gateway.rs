@@ -1,10 +1,12 @@
 //! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
 //! comes back is tidied. Each step takes the receipt of the one before.
 
+mod manner;
+mod sending;
+
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -14,10 +16,11 @@ use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
-use hyper::body::Body as _;
+use http::{HeaderValue, Response};
 use percent_encoding::percent_decode_str;
 
+use self::manner::{Manner, refuse};
+use self::sending::{Errand, is_empty, least};
 use crate::authorize::{self, content};
 use crate::clock::Clock;
 use crate::deadline::{Deadline, Deadlines};
@@ -29,31 +32,23 @@ use crate::edge::preface::{Announced, Preface};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
-use crate::endpoint::{self, Endpoints, Visit};
+use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
-use crate::forward::key_sets;
-use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload, Way};
+use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
-use crate::record::{App, Wall};
 use crate::refusal::{Cause, Reason, Refusal};
-use crate::reply::{self, Hidden, cors, mask, wall};
+use crate::reply::{self, Hidden, cors, wall};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Scene};
 use crate::telemetry::access::{Entry, RequestIds};
-use crate::world::{Destination, Route, World};
+use crate::world::{Route, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
 /// How long a request waits for its quota to be written down.
 const LEDGER: Duration = Duration::from_secs(5);
-/// How long an upstream may take for the whole of a listing that is looked through.
-const LISTING: Duration = Duration::from_secs(30);
-
-/// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
-const CHECKED_BODY: u64 = 1 << 20;
-
 /// A worker's gateway.
 #[derive(Debug)]
 pub struct Gateway {
@@ -167,17 +162,6 @@ impl Gateway {
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
-    }
-
-    /// Waits for the keys of an issuer, as long as fetching them may take.
-    async fn fetched(&self, keys: &KeySet, attempt: u64) {
-        let deadline = self.deadlines.register();
-        deadline.arm(key_sets::PATIENCE);
-        poll_fn(|context| match keys.poll_ended(attempt, context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => deadline.poll(context),
-        })
-        .await;
     }
 
     fn ledger_deadline(&self) -> Deadline {
@@ -296,110 +280,11 @@ impl Gateway {
         Ok(Step::Decided(outcome, operation))
     }
 
-    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own.
-    async fn read_form(
-        &self,
-        route: &Route,
-        body: Payload,
-        announced: Announced,
-        Arrival { connection, in_flight, .. }: Arrival<'_>,
-    ) -> Result<Preface, Refusal> {
-        let piece = self.world.listeners[connection.listener.0].limits.body;
-        let gatherer = if route.authenticate.reads_forms() { &self.doorstep } else { &self.gatherer };
-        let whole = match body {
-            Payload::Streamed(body) => {
-                Box::pin(gatherer.collect(body, route.form.unwrap_or(0), piece, in_flight)).await?
-            }
-            Payload::Whole(whole) => whole,
-        };
-        Preface::read(announced, whole)
-    }
-
     /// A defect costs its own request an answer, and nobody else anything.
     fn apologize(&self, connection: &Connection, id: &HeaderValue) -> Response<Body> {
         tracing::error!(request_id = ?id, "a request met a defect of the gateway");
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
         envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
-    }
-
-    /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
-    async fn masked(
-        &self,
-        answer: Response<Body>,
-        route: &Route,
-        id: &HeaderValue,
-        hidden: Option<Hidden<'_>>,
-    ) -> Response<Body> {
-        let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
-        let patience = self.deadlines.register();
-        let own = match route.destination {
-            Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
-            Destination::Endpoint(_) | Destination::NotImplemented => None,
-        };
-        // Boxed: rare, and large; an answer that passes does not carry its size.
-        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
-        envelope::render(route.dialect, &instead, id).map(Body::whole)
-    }
-
-    async fn send(
-        &self,
-        Errand { route, operation, wall, address }: Errand<'_>,
-        (mut parts, body): (Box<Parts>, Payload),
-        passage: &Passage<'_>,
-        admission: &Admission,
-    ) -> Result<Response<Body>, Refusal> {
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
-        let inner =
-            route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));
-        let (id, credential) = match (inner, &route.destination) {
-            (None, &Destination::Upstream { id, credential }) => (id, credential),
-            (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => {
-                let visit = Visit {
-                    gatherer: &self.gatherer,
-                    places: &route.places,
-                    max_body: route.max_body,
-                    piece,
-                    operation,
-                    door: route.guard.map(|id| self.guards[id.0].door(address)),
-                    deadline: self.deadlines.register(),
-                };
-                // Boxed: rare, and large; a request that goes upstream does not carry its size.
-                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
-            }
-            (_, Destination::NotImplemented) => {
-                return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
-            }
-        };
-        let way = Way {
-            upstream: &self.world.upstreams[id.0],
-            credential,
-            places: &route.places,
-            underscored: &route.underscored,
-            max_body: route.max_body,
-        };
-        let payload = match body {
-            Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
-                let most = route.max_body.unwrap_or(CHECKED_BODY);
-                // Boxed: a request that is not looked into does not carry its size.
-                let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
-                // Chunks without a byte in them are no body either.
-                if !whole.is_empty() {
-                    content::Rule::check_text(&whole)?;
-                }
-                Payload::Whole(whole)
-            }
-            body => body,
-        };
-        let Some((wall, shown)) = wall else {
-            return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;
-        };
-        wall.prepare(&mut parts);
-        let method = parts.method.clone();
-        let answer = self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await?;
-        let patience = self.deadlines.register();
-        patience.arm(LISTING);
-        // Boxed: rare, and large.
-        Box::pin(wall.filter(answer, (&method, shown), (&self.listings, &patience))).await
     }
 }
 
@@ -463,48 +348,12 @@ struct Seen<'a> {
     fetched: bool,
 }
 
-/// Where a request goes that was let in.
-struct Errand<'a> {
-    route: &'a Route,
-    /// The operation that was permitted, where the route asks for one.
-    operation: Option<Box<str>>,
-    /// How the answer is filtered, and what it may show, where it is a public listing.
-    wall: Option<(&'a wall::Rule, Wall)>,
-    /// Who asks.
-    address: IpAddr,
-}
-
 /// How far a decision came.
 enum Step {
     /// The form must be read.
     Read(Announced),
     /// All the way, for this operation.
     Decided(Outcome, Option<Box<str>>),
-}
-
-/// What every answer to a request carries, be it a refusal or not.
-#[derive(Default)]
-struct Manner {
-    grant: Option<cors::Grant>,
-    /// Refusals have status 200.
-    legacy_200: bool,
-}
-
-impl Manner {
-    /// Learns it of a route, and of the app that the route says.
-    fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) {
-        let record = scene.named_app();
-        let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
-        self.legacy_200 = app.is_some_and(|app| app.legacy_200);
-        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app));
-    }
-
-    fn finish(self, mut answer: Response<Body>) -> Response<Body> {
-        if let Some(grant) = self.grant {
-            grant.stamp(answer.headers_mut());
-        }
-        answer
-    }
 }
 
 /// What is to be done with a request that is not refused.
@@ -521,36 +370,6 @@ enum Decision<'a> {
     Wait(&'a Route, Waiting),
     /// It asks after the house itself.
     Pong,
-}
-
-/// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
-fn is_empty(body: &Payload) -> bool {
-    match body {
-        Payload::Streamed(body) => body.is_end_stream() || body.size_hint().exact() == Some(0),
-        Payload::Whole(body) => body.is_empty(),
-    }
-}
-
-/// How many bytes a body has at least.
-fn least(body: &Payload) -> u64 {
-    match body {
-        Payload::Streamed(body) => body.size_hint().lower(),
-        Payload::Whole(body) => body.len() as u64,
-    }
-}
-
-fn refuse(
-    mut refusal: Refusal,
-    dialect: &Dialect,
-    id: &HeaderValue,
-    (mut entry, manner): (Entry<'_>, Manner),
-) -> Response<Body> {
-    if manner.legacy_200 {
-        refusal.status = Some(StatusCode::OK);
-    }
-    let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
-    entry.refused(&refusal, answer.status());
-    manner.finish(answer)
 }
 
 impl Answer for Gateway {

@@ -15,6 +15,8 @@ use vidgate::clock::Clock;
 pub const RELAYED: u32 = 2000;
 /// Connections that carry them.
 const CALLERS: u32 = 16;
+/// How the names of the threads begin that relay requests.
+const WORKERS: &str = "vidgate-worker";
 const TOKEN: &str = "an-admin-token-for-the-bench";
 
 /// What a run of requests came to.
@@ -69,7 +71,7 @@ impl House {
         let key = &key;
         let each = u32::try_from(time.as_secs()).expect("seconds") * RELAYED / CALLERS;
         let pace = Duration::from_secs(1) * CALLERS / RELAYED;
-        let before = self.worker_cpu();
+        let before = self.cpu(WORKERS);
         let mut times: Vec<Duration> = thread::scope(|scope| {
             let callers: Vec<_> = (0..CALLERS)
                 .map(|caller| {
@@ -88,19 +90,19 @@ impl House {
                 .collect();
             callers.into_iter().flat_map(|caller| caller.join().expect("it ends well")).collect()
         });
-        let cpu = (self.worker_cpu() - before) * 1e6 / f64::from(each * CALLERS);
+        let cpu = (self.cpu(WORKERS) - before) * 1e6 / f64::from(each * CALLERS);
         times.sort_unstable();
         Run { p50: times[times.len() / 2], p99: times[times.len() * 99 / 100], cpu }
     }
 
-    /// What the workers have used so far, in seconds.
-    fn worker_cpu(&self) -> f64 {
+    /// What the threads whose names begin so have used so far, in seconds.
+    pub fn cpu(&self, threads: &str) -> f64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.gateway.id())).expect("this is Linux");
         let used = tasks.filter_map(|task| {
             let folder = task.ok()?.path();
             let name = fs::read_to_string(folder.join("comm")).ok()?;
             let ran = fs::read_to_string(folder.join("schedstat")).ok()?;
-            name.starts_with("vidgate-worker").then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
+            name.starts_with(threads).then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
         });
         used.sum::<f64>() / 1e9
     }

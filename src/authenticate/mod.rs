@@ -34,10 +34,8 @@ pub struct Expression {
     challenges: Vec<HeaderValue>,
     /// Whether one of its schemes asks for secrets in the query to be refused.
     watches_for_leaks: bool,
-    /// The names in the query under which one of its schemes looks for a credential.
-    parameters: Vec<Box<str>>,
-    /// Whether one of its schemes looks for a credential in forms.
-    reads_forms: bool,
+    /// Every place where one of its schemes looks for a credential.
+    places: Places,
     /// The keys of foreign issuers that its schemes believe.
     key_sets: Vec<Arc<KeySet>>,
 }
@@ -63,23 +61,19 @@ impl Expression {
         let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
         let mut places = Places::default();
         tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        let reads_forms = !places.form.is_empty();
         let key_sets = tree.leaves().into_iter().filter_map(|leaf| leaf.scheme.key_set().cloned()).collect();
-        let parameters = places.query;
-        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters, reads_forms, key_sets })
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, places, key_sets })
     }
 
     /// Every place where one of its schemes looks for a credential.
     pub fn places(&self) -> Places {
-        let mut places = Places::default();
-        self.tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        places
+        self.places.clone()
     }
 
     /// Whether one of its schemes looks for a credential in forms, so that the head of a request with a body does not
     /// settle who is calling.
     pub fn reads_forms(&self) -> bool {
-        self.reads_forms
+        !self.places.form.is_empty()
     }
 
     /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them.

@@ -53,6 +53,9 @@ struct RecordOnFile {
     subject: String,
     /// What the record is found by.
     text: String,
+    /// What else it is found by.
+    #[serde(default)]
+    aliases: Vec<String>,
     camera: Option<String>,
     secret: Option<String>,
     /// A file beside this one.
@@ -110,7 +113,10 @@ struct Case {
     bearer: Option<String>,
     #[serde(default)]
     query: String,
-    /// A form (`application/x-www-form-urlencoded`).
+    /// Other header fields.
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    /// A form in the body, URL-encoded.
     #[serde(default)]
     form: String,
     /// The app that the route says it is for.
@@ -171,7 +177,13 @@ impl Vectors {
 impl RecordOnFile {
     fn enrol(&self, register: &Register, folder_of: &str) {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == self.kind).unwrap();
-        register.enrol(kind, &self.id, &self.account, &self.text, |record| {
+        for text in [&self.text].into_iter().chain(&self.aliases) {
+            self.enrol_by(text, kind, register, folder_of);
+        }
+    }
+
+    fn enrol_by(&self, text: &str, kind: Kind, register: &Register, folder_of: &str) {
+        register.enrol(kind, &self.id, &self.account, text, |record| {
             record.subject.clone_from(&self.subject);
             record.disabled = self.disabled;
             record.not_before = self.not_before.map(UnixTime);
@@ -207,6 +219,12 @@ impl Case {
         }
         for field in &self.authorization {
             request = request.header("authorization", field);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !self.form.is_empty() {
+            request = request.form(&self.form);
         }
         if let Some(file) = &self.bearer {
             let token = std::fs::read_to_string(folder(kind).join(file)).unwrap();
@@ -327,8 +345,16 @@ fn a_credential_says_where_it_stands() {
         if !case.mixed && (!case.authorization.is_empty() || case.bearer.is_some()) {
             assert!(places.headers.contains(&http::header::AUTHORIZATION), "{kind}: {}", case.what);
         }
-        if case.expect.contains(':') && case.authorization.is_empty() && !case.query.is_empty() {
-            assert!(!places.query.is_empty(), "{kind}: {}", case.what);
+        if case.expect.contains(':') && case.authorization.is_empty() {
+            for (place, names) in [(&case.query, &places.query), (&case.form, &places.form)] {
+                assert!(place.is_empty() || !names.is_empty(), "{kind}: {}", case.what);
+            }
+            let mut headers = case.headers.iter();
+            assert!(
+                headers.all(|(name, _)| places.headers.iter().any(|own| own.as_str().eq_ignore_ascii_case(name))),
+                "{kind}: {}",
+                case.what
+            );
         }
     });
 }

@@ -3,6 +3,8 @@
 
 pub mod acc;
 pub mod access_token;
+pub mod account_key;
+pub mod apikey;
 mod authorization;
 pub mod basic;
 mod buffer;
@@ -288,6 +290,12 @@ pub const KINDS: &[KindEntry] = &[
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
+    entry::<apikey::ApiKey>("apikey", "Secret key of a user", "x-apikey: <key>, or where the table says"),
+    entry::<account_key::AccountKey>(
+        "account_key",
+        "Account with its API key (Voximplant, deprecated)",
+        "?account_id=<id>&api_key=<key>, or in a form",
+    ),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
     entry::<signature::Signature>(
         "signature",

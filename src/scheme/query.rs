@@ -41,8 +41,8 @@ fn find_read<const N: usize>(
     is_named: impl Fn(PercentDecode<'_>) -> bool,
     read: impl Fn(&str) -> Result<Buffer<N>, Full>,
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    let mut found: Option<Buffer<N>> = None;
-    for pair in query.unwrap_or_default().split('&') {
+    let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
+    for pair in query.split('&') {
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
         if pair.split(';').skip(1).any(|part| is_named(percent_decode_str(name(part)))) {
             return Err(TWO);
@@ -60,6 +60,22 @@ fn find_read<const N: usize>(
         }
     }
     Ok(found)
+}
+
+/// Whether `name` is called so, upper and lower case alike.
+pub(super) fn is(own: &str, name: &PercentDecode<'_>) -> bool {
+    name.clone().map(|byte| byte.to_ascii_lowercase()).eq(own.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+/// Whether `name` is one of these, upper and lower case alike.
+pub(super) fn names(all: &[Box<str>], name: &PercentDecode<'_>) -> bool {
+    all.iter().any(|own| is(own, name))
+}
+
+/// Whether anybody could find a value of `name`.
+pub(super) fn holds(query: Option<&str>, own: &str) -> bool {
+    let mut parts = query.unwrap_or_default().split(['&', ';']);
+    parts.any(|part| is(own, &percent_decode_str(name(part))))
 }
 
 fn name(pair: &str) -> &str {

@@ -16,6 +16,7 @@ mod drain;
 mod endpoints;
 mod failures;
 mod faults;
+mod forms;
 mod forwarding;
 mod frames;
 mod framing;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::declared::{self, Credential, Declared, DeclaredAccount, DeclaredCamera};
+use super::terms::terms;
 use super::{plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
 use crate::config::nearest;
@@ -15,14 +16,11 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{
-    Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Quota, Scopes, Standing, Terms,
-};
-use crate::scheme::{basic, lkey, mtls};
+use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Scopes, Standing};
+use crate::scheme::{account_key, basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
-use crate::units::Network;
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -93,40 +91,6 @@ fn families(written: &[file::Entry<file::Account>], report: &mut Report) {
             report.error(parent.place.clone(), invalid);
         }
     }
-}
-
-/// What was agreed upon with an account; `None` where that is nothing.
-fn terms(written: &file::Account, report: &mut Report) -> Option<Arc<Terms>> {
-    let file::Quota { hour, day, month } = written.quota;
-    let terms = Terms {
-        addresses: written.addresses.as_ref().map_or_else(Vec::new, |list| addresses(list, report)),
-        quota: Quota { hour, day, month },
-        hosted_cameras: written.hosted_cameras,
-    };
-    (terms != Terms::default()).then(|| Arc::new(terms))
-}
-
-fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Network> {
-    if list.value.is_empty() {
-        // Nobody who writes an empty list means everybody.
-        let invalid = Invalid::new("a list of addresses has at least one");
-        report.error(
-            list.place.clone(),
-            invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"),
-        );
-    }
-    if list.value.len() > Terms::MOST_ADDRESSES {
-        let invalid = Invalid::new(format!("there are at most {} addresses", Terms::MOST_ADDRESSES));
-        report.error(list.place.clone(), invalid.hint("write networks where they can stand for many addresses"));
-    }
-    for address in &list.value {
-        if let Err(message) = address.value.parse::<Network>() {
-            report.error(address.place.clone(), Invalid::new(message));
-        }
-    }
-    let texts: Vec<String> = list.value.iter().map(|address| address.value.clone()).collect();
-    // What is wrong with one of them was just said.
-    Terms::addresses(&texts).unwrap_or_default()
 }
 
 /// Who is known so far, and where in the file they stand.
@@ -240,7 +204,26 @@ impl Register<'_> {
             return self.report.error(written.secret.place.clone(), invalid);
         }
         record.secret = Some(secret);
+        for (alias, record) in self.aliases(written.aliases.as_ref(), &record) {
+            self.insert(record, named(alias), &alias.place);
+        }
         self.insert(record, named(&written.id), &written.id.place);
+    }
+
+    /// The same client once more for each of its aliases.
+    fn aliases<'a>(
+        &mut self,
+        written: Option<&'a Placed<Vec<Placed<String>>>>,
+        client: &Credential,
+    ) -> Vec<(&'a Placed<String>, Credential)> {
+        let Some(written) = written else { return Vec::new() };
+        let texts: Vec<String> = written.value.iter().map(|alias| alias.value.clone()).collect();
+        if let Err((at, message)) = account_key::aliases(&texts) {
+            let place = at.map_or(&written.place, |at| &written.value[at].place);
+            self.report.error(place.clone(), Invalid::new(message));
+            return Vec::new();
+        }
+        written.value.iter().map(|alias| (alias, client.again())).collect()
     }
 
     fn service_account(&mut self, written: &file::ServiceAccount) {

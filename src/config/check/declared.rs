@@ -158,6 +158,25 @@ impl Declared {
 }
 
 impl Credential {
+    /// The same credential, to be found by another text as well. Only for those without attributes.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            id: Arc::clone(&self.id),
+            id_place: self.id_place.clone(),
+            account: self.account,
+            subject: self.subject.clone(),
+            disabled: self.disabled,
+            not_before: self.not_before,
+            expires: self.expires,
+            scopes: self.scopes.clone(),
+            attributes: Attributes::None,
+            secret: self.secret.clone(),
+            text: self.text.clone(),
+            text_place: self.text_place.clone(),
+        }
+    }
+
     /// The resource that it would be in the store, and its id there: all tokens of a camera are one camera's.
     fn entry(&self) -> (Resource, &str) {
         let of_many = || self.id.rsplit_once('#').map_or(&*self.id, |(id, _)| id);

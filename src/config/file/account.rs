@@ -121,6 +121,8 @@ credential! {
     ApiClient {
         /// The secret.
         secret: Placed<SecretSource>,
+        /// Other identifiers by which it is found, such as the name or the e-mail address of its account. Default: none.
+        aliases: Option<Placed<Vec<Placed<String>>>>,
     }
 }
 

@@ -1,0 +1,55 @@
+//! What every answer to a request carries, be it a refusal or not.
+
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::edge::head::Head;
+use crate::envelope::{self, Dialect};
+use crate::forward::Body;
+use crate::record::App;
+use crate::refusal::Refusal;
+use crate::reply::cors;
+use crate::scheme::Scene;
+use crate::telemetry::access::Entry;
+use crate::world::Route;
+
+/// What every answer to a request carries, be it a refusal or not.
+#[derive(Default)]
+pub(super) struct Manner {
+    /// What browsers are told.
+    pub(super) grant: Option<cors::Grant>,
+    /// Refusals have status 200.
+    legacy_200: bool,
+}
+
+impl Manner {
+    /// Learns it of a route, and of the app that the route says.
+    pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) {
+        let record = scene.named_app();
+        let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
+        self.legacy_200 = app.is_some_and(|app| app.legacy_200);
+        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app));
+    }
+
+    /// Says it in an answer.
+    pub(super) fn finish(self, mut answer: Response<Body>) -> Response<Body> {
+        if let Some(grant) = self.grant {
+            grant.stamp(answer.headers_mut());
+        }
+        answer
+    }
+}
+
+/// Words a refusal, and notes it.
+pub(super) fn refuse(
+    mut refusal: Refusal,
+    dialect: &Dialect,
+    id: &HeaderValue,
+    (mut entry, manner): (Entry<'_>, Manner),
+) -> Response<Body> {
+    if manner.legacy_200 {
+        refusal.status = Some(StatusCode::OK);
+    }
+    let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
+    entry.refused(&refusal, answer.status());
+    manner.finish(answer)
+}

@@ -1,0 +1,171 @@
+//! What is done with a request that was let in: its form is read before, it is sent, and what comes back is filtered and
+//! masked.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use hyper::body::Body as _;
+
+use super::{Arrival, Gateway};
+use crate::authorize::content;
+use crate::edge::preface::{Announced, Preface};
+use crate::endpoint::Visit;
+use crate::envelope;
+use crate::forward::{Body, Passage, Payload, Way, key_sets};
+use crate::key_set::KeySet;
+use crate::limit::Admission;
+use crate::record::Wall;
+use crate::refusal::{Cause, Refusal};
+use crate::reply::{Hidden, mask, wall};
+use crate::world::{Destination, Route};
+
+/// How long an upstream may take for the whole of a listing that is looked through.
+const LISTING: Duration = Duration::from_secs(30);
+
+/// The largest body that is looked into, in bytes, on a route that says nothing of the size of its bodies.
+const CHECKED_BODY: u64 = 1 << 20;
+
+/// Where a request goes that was let in.
+pub(super) struct Errand<'a> {
+    /// On this route.
+    pub(super) route: &'a Route,
+    /// The operation that was permitted, where the route asks for one.
+    pub(super) operation: Option<Box<str>>,
+    /// How the answer is filtered, and what it may show, where it is a public listing.
+    pub(super) wall: Option<(&'a wall::Rule, Wall)>,
+    /// Who asks.
+    pub(super) address: IpAddr,
+}
+
+impl Gateway {
+    /// Waits for the keys of an issuer, as long as fetching them may take.
+    pub(super) async fn fetched(&self, keys: &KeySet, attempt: u64) {
+        let deadline = self.deadlines.register();
+        deadline.arm(key_sets::PATIENCE);
+        poll_fn(|context| match keys.poll_ended(attempt, context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => deadline.poll(context),
+        })
+        .await;
+    }
+
+    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own.
+    pub(super) async fn read_form(
+        &self,
+        route: &Route,
+        body: Payload,
+        announced: Announced,
+        Arrival { connection, in_flight, .. }: Arrival<'_>,
+    ) -> Result<Preface, Refusal> {
+        let piece = self.world.listeners[connection.listener.0].limits.body;
+        let gatherer = if route.authenticate.reads_forms() { &self.doorstep } else { &self.gatherer };
+        let whole = match body {
+            Payload::Streamed(body) => {
+                Box::pin(gatherer.collect(body, route.form.unwrap_or(0), piece, in_flight)).await?
+            }
+            Payload::Whole(whole) => whole,
+        };
+        Preface::read(announced, whole)
+    }
+
+    /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
+    pub(super) async fn masked(
+        &self,
+        answer: Response<Body>,
+        route: &Route,
+        id: &HeaderValue,
+        hidden: Option<Hidden<'_>>,
+    ) -> Response<Body> {
+        let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
+        let patience = self.deadlines.register();
+        let own = match route.destination {
+            Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
+            Destination::Endpoint(_) | Destination::NotImplemented => None,
+        };
+        // Boxed: rare, and large; an answer that passes does not carry its size.
+        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
+        envelope::render(route.dialect, &instead, id).map(Body::whole)
+    }
+
+    /// Has the upstream or an endpoint answer.
+    pub(super) async fn send(
+        &self,
+        Errand { route, operation, wall, address }: Errand<'_>,
+        (mut parts, body): (Box<Parts>, Payload),
+        passage: &Passage<'_>,
+        admission: &Admission,
+    ) -> Result<Response<Body>, Refusal> {
+        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
+        let inner =
+            route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));
+        let (id, credential) = match (inner, &route.destination) {
+            (None, &Destination::Upstream { id, credential }) => (id, credential),
+            (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => {
+                let visit = Visit {
+                    gatherer: &self.gatherer,
+                    places: &route.places,
+                    max_body: route.max_body,
+                    piece,
+                    operation,
+                    door: route.guard.map(|id| self.guards[id.0].door(address)),
+                    deadline: self.deadlines.register(),
+                };
+                // Boxed: rare, and large; a request that goes upstream does not carry its size.
+                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
+            }
+            (_, Destination::NotImplemented) => {
+                return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
+            }
+        };
+        let way = Way {
+            upstream: &self.world.upstreams[id.0],
+            credential,
+            places: &route.places,
+            underscored: &route.underscored,
+            max_body: route.max_body,
+        };
+        let payload = match body {
+            Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
+                let most = route.max_body.unwrap_or(CHECKED_BODY);
+                // Boxed: a request that is not looked into does not carry its size.
+                let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
+                // Chunks without a byte in them are no body either.
+                if !whole.is_empty() {
+                    content::Rule::check_text(&whole)?;
+                }
+                Payload::Whole(whole)
+            }
+            body => body,
+        };
+        let Some((wall, shown)) = wall else {
+            return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;
+        };
+        wall.prepare(&mut parts);
+        let method = parts.method.clone();
+        let answer = self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await?;
+        let patience = self.deadlines.register();
+        patience.arm(LISTING);
+        // Boxed: rare, and large.
+        Box::pin(wall.filter(answer, (&method, shown), (&self.listings, &patience))).await
+    }
+}
+
+/// Whether there is no body, or one without a byte in it. HTTP/2 may say either.
+pub(super) fn is_empty(body: &Payload) -> bool {
+    match body {
+        Payload::Streamed(body) => body.is_end_stream() || body.size_hint().exact() == Some(0),
+        Payload::Whole(body) => body.is_empty(),
+    }
+}
+
+/// How many bytes a body has at least.
+pub(super) fn least(body: &Payload) -> u64 {
+    match body {
+        Payload::Streamed(body) => body.size_hint().lower(),
+        Payload::Whole(body) => body.len() as u64,
+    }
+}
