@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 use percent_encoding::percent_decode_str;
@@ -34,7 +33,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
-use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload};
+use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
@@ -149,7 +148,7 @@ impl Gateway {
             Some(_) | None => Ok(body),
         };
         let answer = match sent {
-            Ok(body) => self.send(errand, (emptied(parts, &body), body), &passage, &admission).await,
+            Ok(body) => self.send(errand, (forward::emptied(parts, &body), body), &passage, &admission).await,
             Err(refusal) => Err(refusal),
         };
         match answer {
@@ -316,16 +315,6 @@ fn before_the_form(
         return Err(Refusal::new(Cause::BodyTooLarge, "the announced form is too large").closing());
     }
     Announced::of(head.headers())
-}
-
-/// The head of a request whose form held nothing but credentials: what is left of that has a length of its own.
-fn emptied(mut parts: Box<Parts>, body: &Payload) -> Box<Parts> {
-    if let (Payload::Whole(whole), Some(length)) = (body, parts.headers.get_mut(CONTENT_LENGTH))
-        && whole.is_empty()
-    {
-        *length = HeaderValue::from_static("0");
-    }
-    parts
 }
 
 /// How a request arrived.

@@ -47,7 +47,7 @@ fn a_restored_store_is_the_one_that_was_backed_up() {
     assert!(matches!(sample::create(&restored, Resource::LicenseKey, again, Vec::new()), Err(Refused::Conflict(_))));
     let camera = object(json!({ "id": "new", "account": "below" }));
     sample::create(&restored, Resource::Camera, camera, Vec::new()).unwrap();
-    assert_eq!(restored.verify_audit().unwrap().deeds, 20);
+    assert_eq!(restored.verify_audit().unwrap().deeds, 21);
 }
 
 #[test]
