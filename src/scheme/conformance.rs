@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use crate::clock::UnixTime;
-use crate::edge::preface::{Announced, Preface};
 use crate::edge::tls::noted_of;
 use crate::record::{App, Attributes, Group, Hosts, Kind, PublicKey, Signer, Wall};
 use crate::scheme::stage::{self, Register, Request};
@@ -241,9 +240,8 @@ impl Case {
     }
 
     fn examine(&self, scheme: &dyn Examine, kind: &str, vectors: &Vectors) -> Result<Option<Principal>, Rejection> {
-        let form = Preface::read(Announced::UrlEncoded, self.form.clone().into()).unwrap();
         let (request, register) = (self.request(kind, vectors), vectors.register(kind));
-        stage::examine_form(scheme, (&request, &form), (&register, self.app.as_deref()), self.now)
+        stage::examine_for(scheme, &request, (&register, self.app.as_deref()), self.now)
     }
 }
 

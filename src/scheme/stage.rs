@@ -248,17 +248,17 @@ pub(crate) fn examine(
     register: &Register,
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
-    examine_form(scheme, (request, &request.preface), (register, None), now)
+    examine_for(scheme, request, (register, None), now)
 }
 
-/// The same with a form, on a route that says which app it is for.
-pub(crate) fn examine_form(
+/// The same on a route that says which app it is for.
+pub(crate) fn examine_for(
     scheme: &dyn Examine,
-    (request, form): (&Request, &Preface),
+    request: &Request,
     (register, app): (&Register, Option<&str>),
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
     let scene = Scene { directory: register, verified: &verified, guard: None, app, now: UnixTime(now) };
-    scheme.examine(&request.head(), form, &scene)
+    scheme.examine(&request.head(), &request.preface, &scene)
 }

@@ -76,8 +76,7 @@ fn speaks_of_an_app(route: &file::Route, file: &File) -> bool {
     route.app.is_some() || words.into_iter().any(|name| super::binding::is_of(&["signature"], name, file))
 }
 
-/// A list of authorised hosts.
-pub(super) fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
+fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
         Ok(list) => Some(list),
         Err(invalid) => {

@@ -43,8 +43,8 @@ fn each_right_is_a_switch_and_a_scope_of_its_own() {
         ("right = \"playback\"", true, false, "/?signature=00", Some(("waived", "playback"))),
     ] {
         let (scheme, register) = (build(table).unwrap(), register(publish, playback));
-        let request = (&Request::get(target), &Preface::EMPTY);
-        let found = stage::examine_form(&scheme, request, (&register, Some("123-456-789")), 1).unwrap();
+        let request = Request::get(target);
+        let found = stage::examine_for(&scheme, &request, (&register, Some("123-456-789")), 1).unwrap();
         let told = found.as_ref().map(|principal| {
             assert_eq!((principal.subject(), principal.app().is_some()), ("app:app", true));
             (principal.scheme(), &*principal.scopes().unwrap().0[0])
@@ -60,8 +60,8 @@ fn an_app_that_only_the_caller_names_is_not_let_in_for_asking_nothing() {
     let wrong = ROW.replace("a6278a41", "b6278a41");
     for (target, app) in [("/", None), ("/", Some("nobody")), (wrong.as_str(), None), (wrong.as_str(), Some("nobody"))]
     {
-        let request = (&Request::get(target), &Preface::EMPTY);
-        let found = stage::examine_form(&scheme, request, (&register, app), 1);
+        let request = Request::get(target);
+        let found = stage::examine_for(&scheme, &request, (&register, app), 1);
         assert!(!matches!(found, Ok(Some(_))), "{target} {app:?}");
     }
 }

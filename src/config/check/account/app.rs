@@ -1,7 +1,7 @@
 //! `[[account.app]]`, as meant.
 
 use super::{Register, named};
-use crate::config::check::{app, secret};
+use crate::config::check::secret;
 use crate::config::file::{self, OwnApp};
 use crate::record::{App, Attributes, Hosts, Kind, Signer};
 
@@ -9,9 +9,15 @@ impl Register<'_> {
     /// An app is found by its public key, and by its id.
     pub(super) fn app(&mut self, written: &OwnApp) {
         let secret = secret(&written.secret, self.source, self.report);
-        let hosts = match &written.authorized_hosts {
-            Some(hosts) => app::authorised(hosts, self.report),
+        let hosts = written.authorized_hosts.as_ref().map(|hosts| (&hosts.place, Hosts::new(&hosts.value)));
+        let hosts = match hosts {
+            // None at all is any, as the vendor has it.
             None => Some(Hosts::default()),
+            Some((_, Ok(hosts))) => Some(hosts),
+            Some((place, Err(invalid))) => {
+                self.report.error(place.clone(), invalid);
+                None
+            }
         };
         let record = self.record(Kind::App, &written.id, &written.moments());
         let (Some(record), Some(secret), Some(hosts)) = (record, secret, hosts) else { return };
