@@ -1,4 +1,4 @@
-//! Logins beside requests: eight clients ask for tokens (`POST /Token`) while requests are relayed at a fixed rate. Each
+//! Logins beside requests: 32 clients ask for tokens (`POST /Token`) while requests are relayed at a fixed rate. Each
 //! login costs an RSA operation and a change of the store; what that does to the requests is told.
 
 use std::fs;
@@ -13,7 +13,7 @@ use crate::house::{Connection, House, Run, wait_until};
 /// Logins a second that are asked for.
 const LOGINS: u32 = 500;
 /// Clients that ask for them.
-const CLIENTS: u32 = 8;
+const CLIENTS: u32 = 32;
 const KEY: &str = "v3.X9tKpuXq0btatj";
 const USER_KEY: &str = "BajNkcrVDAUUhi3";
 
