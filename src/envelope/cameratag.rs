@@ -95,6 +95,7 @@ mod tests {
         credential_insecure 403 {"success":false,"error":"Credentials are only taken over HTTPS.","message":"Credentials are only taken over HTTPS."}
         credential_leaked 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_unknown 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
+        credential_unsettled 503 {"success":false,"error":"The service is busy. Please try again in a moment.","message":"The service is busy. Please try again in a moment."}
         credential_mismatch 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_expired 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_not_yet_valid 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
