@@ -34,10 +34,10 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
 /// ask its user for a password that nobody has.
 fn face(refusal: &Refusal) -> StatusCode {
     match refusal.cause {
-        // Not the caller's fault, and over in a moment.
-        Cause::Credential(Reason::Unsettled) => status(refusal),
-        Cause::Credential(_) => refusal.status.unwrap_or(StatusCode::FORBIDDEN),
-        Cause::AddressRefused
+        Cause::Credential(reason) if reason != Reason::Unsettled => refusal.status.unwrap_or(StatusCode::FORBIDDEN),
+        // What is left of credentials is not the caller's fault, and over in a moment.
+        Cause::Credential(_)
+        | Cause::AddressRefused
         | Cause::PermissionDenied
         | Cause::OriginRefused
         | Cause::OperationMissing
