@@ -44,6 +44,7 @@ impl Told {
             Operation::Rotate { resource, id, document, .. } => {
                 (Act::Rotate, *resource, id.clone(), text(*resource, document))
             }
+            Operation::Issue { .. } => (Act::Create, Resource::BearerToken, String::new(), None),
             Operation::Delete { resource, id, .. } => (Act::Delete, *resource, id.clone(), None),
         };
         Self { act, place: (resource, id), given }
@@ -105,6 +106,9 @@ impl State {
                 | Resource::BearerToken => None,
             };
             found.extend(public.map(|key| (key, id.clone())));
+            if *resource == Resource::App {
+                found.insert((Kind::App, id.clone()), id.clone());
+            }
             let Some(rule) = resource.secret() else { continue };
             let group = (*resource == Resource::Token && !document["group"].is_null()).then_some(Kind::GroupToken);
             let Some(kind) = group.or(rule.found_as) else { continue };
