@@ -1,6 +1,8 @@
 //! `vidgate sign`: a credential as its clients send it, as the header field and as a line for curl. It asks nobody: what
 //! it prints is only good if the gateway knows the credential.
 
+mod jwt;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,6 +39,11 @@ pub(super) enum Command {
         after_help = "Example: vidgate sign basic --id 8ded5a89 --secret-file secret.txt --url https://api.example/user"
     )]
     Basic(Basic),
+    /// A token of a Voximplant service account, as its token.sh prints it: `Authorization: Bearer`.
+    #[command(
+        after_help = "Example: curl -H \"$(vidgate sign jwt --credentials credentials.json)\" https://api.example/platform_api/GetUsers/"
+    )]
+    Jwt(jwt::Jwt),
     /// A share token of VXG under a verification key: what `--token` takes.
     #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]
     Share(Share),
@@ -125,6 +132,7 @@ impl Command {
             Self::Acc(acc) => acc.sign(now),
             Self::Si(si) => si.sign(now),
             Self::Basic(basic) => basic.sign(),
+            Self::Jwt(jwt) => jwt.sign(now),
             Self::Share(share) => share.sign(now),
         };
         match signed {
@@ -248,6 +256,7 @@ mod tests {
             Command::Acc(acc) => acc.sign(now),
             Command::Si(si) => si.sign(now),
             Command::Basic(basic) => basic.sign(),
+            Command::Jwt(jwt) => jwt.sign(now),
             Command::Share(share) => share.sign(now),
         };
         signed.map(|text| text.to_string()).map_err(|_| "refused".to_owned())

@@ -57,13 +57,8 @@ pub struct Entry {
 }
 
 /// Every endpoint there is.
-pub static ENDPOINTS: &[Entry] = &[
-    vxg_users::ENDPOINT,
-    vxg_tokens::ENDPOINT,
-    usage::ENDPOINT,
-    token::ENDPOINT,
-    voximplant_keys::ENDPOINT,
-];
+pub static ENDPOINTS: &[Entry] =
+    &[vxg_users::ENDPOINT, vxg_tokens::ENDPOINT, usage::ENDPOINT, token::ENDPOINT, voximplant_keys::ENDPOINT];
 
 impl Entry {
     /// The endpoint of this name.

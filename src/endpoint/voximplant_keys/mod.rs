@@ -9,7 +9,6 @@ mod arguments;
 mod forge;
 mod role;
 
-
 use axum::Router;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -23,8 +22,10 @@ use zeroize::Zeroizing;
 
 use self::arguments::Arguments;
 pub(super) use self::forge::Forge;
+use self::role::View;
 use super::house::{House, refusal};
 use super::{Caller, Entry, Kit, vxg};
+use crate::authorize::role::is_same_role;
 use crate::refusal::{Cause, Refusal};
 use crate::store::{Operation, Outcome, Refused, Resource, Store};
 
@@ -89,27 +90,27 @@ async fn answer(
         return Err(refusal);
     }
     caller.must_hold_a_key()?;
-    let operation =
-        caller.operation().ok_or(Refusal::new(Cause::Internal, "the route does not say which operation is asked for"))?;
+    let operation = caller
+        .operation()
+        .ok_or(Refusal::new(Cause::Internal, "the route does not say which operation is asked for"))?;
     let arguments = Arguments::read(query.as_deref(), &headers, body)?;
-    let said = match operation {
-        "GetRoles" => role::all(&arguments)?,
-        "GetRoleGroups" => role::groups(),
+    match operation {
+        "GetRoles" => said(role::all(&arguments)?),
+        "GetRoleGroups" => said(role::groups()),
         operation => {
             let visit = office.visit(&caller, &arguments).await?;
             match operation {
-                "CreateKey" => return visit.create().await,
-                "GetKeys" => visit.list().await?,
-                "GetKeyRoles" => visit.roles().await?,
-                "UpdateKey" => visit.change(|visit, _| visit.description()).await?,
-                "SetKeyRoles" => visit.change(Visit::given).await?,
-                "RemoveKeyRoles" => visit.change(Visit::left).await?,
-                "DeleteKey" => visit.delete().await?,
-                _ => return Err(Refusal::new(Cause::OperationUnknown, "the endpoint has no such operation")),
+                "CreateKey" => visit.create().await,
+                "GetKeys" => visit.list().await,
+                "GetKeyRoles" => visit.roles().await,
+                "UpdateKey" => visit.change(|visit, _| visit.description()).await,
+                "SetKeyRoles" => visit.change(Visit::given).await,
+                "RemoveKeyRoles" => visit.change(Visit::left).await,
+                "DeleteKey" => visit.delete().await,
+                _ => Err(Refusal::new(Cause::OperationUnknown, "the endpoint has no such operation")),
             }
         }
-    };
-    Ok(written(said.to_string().into()))
+    }
 }
 
 /// A call for the keys of an account.
@@ -128,7 +129,10 @@ impl Office {
         let declared = || Refusal {
             code: Some(104),
             said: Some("Forbidden command".into()),
-            ..Refusal::new(Cause::PermissionDenied, "keys of an account in the configuration are declared there as well")
+            ..Refusal::new(
+                Cause::PermissionDenied,
+                "keys of an account in the configuration are declared there as well",
+            )
         };
         Ok(Visit { office: self, caller, arguments, account: kept.ok_or_else(declared)? })
     }
@@ -165,20 +169,22 @@ impl Visit<'_> {
         drop(turn);
         let metadata = self.account.document.get("metadata");
         let made = Made {
-            account_email: metadata.and_then(|metadata| metadata.get("email")).and_then(Value::as_str).unwrap_or_default(),
+            account_email: metadata
+                .and_then(|metadata| metadata.get("email"))
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
             account_id: vxg::id(&self.account.id),
             key_id: &id,
             private_key: str::from_utf8(private.expose()).unwrap_or_default(),
         };
         // At its full length from the start: growing would leave a part of the key behind in the old memory.
         let mut body = Zeroizing::new(Vec::with_capacity(2 * private.expose().len() + LONGEST_CREDENTIALS));
-        serde_json::to_writer(&mut *body, &json_of(&made))
-            .map_err(|_| Refusal::new(Cause::Internal, "the answer with a key could not be written"))?;
-        Ok(written(Bytes::from_owner(body)))
+        serde_json::to_writer(&mut *body, &Said { result: made }).map_err(|_| unwritten())?;
+        Ok(answered(Bytes::from_owner(body)))
     }
 
     /// `GetKeys`
-    async fn list(&self) -> Result<Value, Refusal> {
+    async fn list(&self) -> Result<Response, Refusal> {
         let with_roles = self.arguments.flag("with_roles")?;
         let (offset, count) = (self.arguments.number("offset")?, self.arguments.number("count")?);
         let (offset, count) = (offset.unwrap_or(0), count.unwrap_or(LISTED.0).min(LISTED.1));
@@ -192,22 +198,23 @@ impl Visit<'_> {
             let slice = self.office.house.look(slice).await?;
             (slice.items, slice.total)
         };
-        let keys: Vec<Value> = keys.iter().map(|key| view(key, with_roles)).collect();
-        Ok(json!({ "result": keys, "count": keys.len(), "total_count": total }))
+        let roles: Vec<_> = keys.iter().map(|key| with_roles.then(|| roles(key))).collect();
+        let result: Vec<_> = keys.iter().zip(&roles).map(|(key, roles)| KeyView::new(key, roles.as_deref())).collect();
+        written(&Listed { count: result.len(), total_count: total, result })
     }
 
     /// `GetKeyRoles`
-    async fn roles(&self) -> Result<Value, Refusal> {
+    async fn roles(&self) -> Result<Response, Refusal> {
         let expanded = self.arguments.flag("with_expanded_roles")?;
         let roles = roles(&self.key().await?);
-        Ok(json!({ "result": roles.iter().map(|word| role::view(word, expanded)).collect::<Vec<_>>() }))
+        said(roles.iter().map(|word| View::of_word(word, expanded)).collect::<Vec<_>>())
     }
 
     /// `UpdateKey`, `SetKeyRoles` and `RemoveKeyRoles`: the key as it is then, and as `patch` will have it.
     async fn change(
         &self,
         patch: impl Fn(&Self, &Outcome) -> Result<Map<String, Value>, Refusal>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Response, Refusal> {
         self.with_key(|key| {
             let (id, revision) = (key.id.clone(), Some(key.revision));
             Ok(Operation::Change { resource: Resource::ServiceAccount, id, patch: patch(self, key)?, revision })
@@ -216,7 +223,7 @@ impl Visit<'_> {
     }
 
     /// `DeleteKey`
-    async fn delete(&self) -> Result<Value, Refusal> {
+    async fn delete(&self) -> Result<Response, Refusal> {
         self.with_key(|key| {
             let (id, revision) = (key.id.clone(), Some(key.revision));
             Ok(Operation::Delete { resource: Resource::ServiceAccount, id, revision })
@@ -226,13 +233,13 @@ impl Visit<'_> {
 
     /// Does something to the key that is named, as it was seen to be the account's: by its revision, so that nothing is
     /// done to another one that has come in its place.
-    async fn with_key(&self, plan: impl Fn(&Outcome) -> Result<Operation, Refusal>) -> Result<Value, Refusal> {
+    async fn with_key(&self, plan: impl Fn(&Outcome) -> Result<Operation, Refusal>) -> Result<Response, Refusal> {
         let mut tries = 0;
         loop {
             let operation = plan(&self.key().await?)?;
             tries += 1;
             match self.office.house.change(self.caller.actor(), vec![operation]).await {
-                Ok(_) => return Ok(json!({ "result": 1 })),
+                Ok(_) => return said(1),
                 Err(Refused::Stale { .. }) if tries < MOST_TRIES => {}
                 Err(Refused::Missing { .. }) => return Err(no_such_key()),
                 Err(refused) => return Err(refusal(refused)),
@@ -278,7 +285,7 @@ impl Visit<'_> {
     fn left(&self, key: &Outcome) -> Result<Map<String, Value>, Refusal> {
         let held = roles(key);
         let gone = role::asked(self.arguments, &held)?.ok_or_else(no_role)?;
-        let is_gone = |own: &String| gone.iter().any(|role| crate::authorize::role::is_same_role(own, role));
+        let is_gone = |own: &String| gone.iter().any(|role| is_same_role(own, role));
         let left: Vec<String> = held.into_iter().filter(|own| !is_gone(own)).collect();
         Ok(Map::from_iter([("roles".to_owned(), left.into())]))
     }
@@ -307,24 +314,36 @@ struct Said<T> {
     result: T,
 }
 
-fn json_of<T>(result: T) -> Said<T> {
-    Said { result }
+/// A page of keys.
+#[derive(Serialize)]
+struct Listed<'a> {
+    result: Vec<KeyView<'a>>,
+    count: usize,
+    total_count: usize,
 }
 
-/// A key as it is listed.
-fn view(key: &Outcome, with_roles: bool) -> Value {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let metadata = key.document.get("metadata").and_then(|metadata| metadata.get(NAME));
-    let mut shown = json!({
-        "key_id": key.id,
-        // An operator gives entries names of another kind.
-        "key_name": text(metadata.or(key.document.get("name"))),
-        "description": text(key.document.get("description")),
-    });
-    if with_roles {
-        shown["roles"] = roles(key).iter().map(|word| role::view(word, false)).collect();
+/// A key as it is shown (`KeyView` of the vendor's clients).
+#[derive(Serialize)]
+struct KeyView<'a> {
+    key_id: &'a str,
+    key_name: &'a str,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<View<'a>>>,
+}
+
+impl<'a> KeyView<'a> {
+    fn new(key: &'a Outcome, roles: Option<&'a [String]>) -> Self {
+        let text = |value: Option<&'a Value>| value.and_then(Value::as_str).unwrap_or_default();
+        let name = key.document.get("metadata").and_then(|metadata| metadata.get(NAME));
+        Self {
+            key_id: &key.id,
+            // An operator gives entries names of another kind.
+            key_name: text(name.or(key.document.get("name"))),
+            description: text(key.document.get("description")),
+            roles: roles.map(|roles| roles.iter().map(|word| View::of_word(word, false)).collect()),
+        }
     }
-    shown
 }
 
 /// The roles of a key, as they are kept.
@@ -342,10 +361,22 @@ fn new_id() -> String {
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-fn written(body: Bytes) -> Response {
+fn said(result: impl Serialize) -> Result<Response, Refusal> {
+    written(&Said { result })
+}
+
+fn written(body: &impl Serialize) -> Result<Response, Refusal> {
+    serde_json::to_vec(body).map(|body| answered(body.into())).map_err(|_| unwritten())
+}
+
+fn answered(body: Bytes) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+fn unwritten() -> Refusal {
+    Refusal::new(Cause::Internal, "the answer could not be written")
 }
 
 /// What the vendor has a number for.

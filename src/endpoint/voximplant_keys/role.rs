@@ -1,7 +1,7 @@
 //! The roles of service accounts by name and number. The names are the vendor's (vendors 5.2), and so are the numbers of
 //! Support, whose parents are 1 and 2, and Accountant; the vendor prints no others, and those are ours.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::arguments::Arguments;
 use super::coded;
@@ -85,34 +85,57 @@ pub(super) fn may_give(held: Option<&[Box<str>]>, role: &str) -> bool {
     held.is_none_or(|held| held.iter().any(|own| is_same_role(own, OWNER) || is_same_role(own, role)))
 }
 
-/// A role that is kept in this word, as it is shown; `expanded` with where it stands among the others.
-pub(super) fn view(word: &str, expanded: bool) -> Value {
-    match ROLES.iter().find(|role| is_same_role(role.name, word)) {
-        Some(role) => shown(role, expanded),
-        // The operator's own.
-        None => json!({ "role_name": word, "role_id": word.parse::<u32>().unwrap_or(0), "gui_only": false }),
-    }
+/// A role as it is shown (`RoleView` of the vendor's clients).
+#[derive(Debug, Serialize)]
+pub(super) struct View<'a> {
+    role_name: &'a str,
+    role_id: u32,
+    /// Whether it is held by way of another one; here nobody's is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inherited: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_role_id: Option<&'static [u32]>,
+    gui_only: bool,
 }
 
-fn shown(role: &Role, expanded: bool) -> Value {
-    let mut shown = json!({ "role_name": role.name, "role_id": role.id, "gui_only": false });
-    if expanded {
-        shown["inherited"] = false.into();
-        shown["parent_role_id"] = json!(role.parents);
+/// A group of roles as it is shown (`RoleGroupView`).
+#[derive(Debug, Serialize)]
+pub(super) struct Group {
+    id: u32,
+    name: &'static str,
+}
+
+impl<'a> View<'a> {
+    /// The role that is kept in this word; `expanded` with where it stands among the others.
+    pub(super) fn of_word(word: &'a str, expanded: bool) -> Self {
+        match ROLES.iter().find(|role| is_same_role(role.name, word)) {
+            Some(role) => Self::of(role, expanded),
+            // The operator's own.
+            None => Self { role_name: word, role_id: word.parse().unwrap_or(0), ..Self::of(&ROLES[0], false) },
+        }
     }
-    shown
+
+    fn of(role: &Role, expanded: bool) -> Self {
+        Self {
+            role_name: role.name,
+            role_id: role.id,
+            inherited: expanded.then_some(false),
+            parent_role_id: expanded.then_some(role.parents),
+            gui_only: false,
+        }
+    }
 }
 
 /// `GetRoles`
-pub(super) fn all(arguments: &Arguments) -> Result<Value, Refusal> {
+pub(super) fn all(arguments: &Arguments) -> Result<Vec<View<'static>>, Refusal> {
     let group = arguments.text("group_name")?;
     let listed = group.is_none_or(|group| is_same_role(&group, GROUP.1));
-    Ok(json!({ "result": ROLES.iter().filter(|_| listed).map(|role| shown(role, true)).collect::<Vec<_>>() }))
+    Ok(ROLES.iter().filter(|_| listed).map(|role| View::of(role, true)).collect())
 }
 
 /// `GetRoleGroups`
-pub(super) fn groups() -> Value {
-    json!({ "result": [{ "id": GROUP.0, "name": GROUP.1 }] })
+pub(super) fn groups() -> [Group; 1] {
+    [Group { id: GROUP.0, name: GROUP.1 }]
 }
 
 #[cfg(test)]
