@@ -33,7 +33,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
-use crate::forward::{Body, Forwarder, Gatherer, Passage, Payload};
+use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
@@ -148,7 +148,7 @@ impl Gateway {
             Some(_) | None => Ok(body),
         };
         let answer = match sent {
-            Ok(body) => self.send(errand, (parts, body), &passage, &admission).await,
+            Ok(body) => self.send(errand, (forward::emptied(parts, &body), body), &passage, &admission).await,
             Err(refusal) => Err(refusal),
         };
         match answer {

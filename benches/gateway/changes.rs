@@ -13,6 +13,8 @@ const CHANGES: u32 = 2200;
 /// Clients that ask for them.
 const CLIENTS: u32 = 16;
 const KEY: &str = "v3.X9tKpuXq0btatj";
+/// Who works changes, and is not a worker.
+const ASIDE_THREADS: [&str; 2] = ["vidgate-admin", "vidgate-store"];
 
 /// Rounds of each kind, one after the other; what is told are medians.
 const ROUNDS: usize = 5;
@@ -26,6 +28,7 @@ pub fn run(seconds: u64) {
     house.change("POST", "/v1/license-keys", &format!(r#"{{"id":"main","account":"acme","key":"{KEY}"}}"#));
     house.relay(Duration::from_secs(2), key);
     let (mut quiet, mut busy, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs = ASIDE_THREADS.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         quiet.push(house.relay(round, key));
         let (stop, acknowledged) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -36,15 +39,22 @@ pub fn run(seconds: u64) {
             }
             thread::sleep(Duration::from_millis(500));
             acknowledged.store(0, Ordering::SeqCst);
-            let started = house.clock.now();
+            let (started, before) = (house.clock.now(), ASIDE_THREADS.map(|threads| house.cpu(threads)));
             busy.push(house.relay(round, key));
             let took = (house.clock.now() - started).as_secs_f64();
-            rates.push(f64::from(acknowledged.load(Ordering::SeqCst)) / took);
+            let changes = f64::from(acknowledged.load(Ordering::SeqCst));
+            rates.push(changes / took);
+            for ((threads, before), costs) in ASIDE_THREADS.iter().zip(before).zip(&mut costs) {
+                costs.push((house.cpu(threads) - before) * 1e6 / changes);
+            }
             stop.store(true, Ordering::SeqCst);
         });
     }
     let of = |runs: &[Run], figure: fn(&Run) -> f64| median(runs.iter().map(figure).collect());
     println!("changes {:.0} a second acknowledged, asked for by {CLIENTS} clients", median(rates));
+    for (threads, costs) in ASIDE_THREADS.iter().zip(costs) {
+        println!("{threads}  {:.1} us of CPU a change", median(costs));
+    }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     for (name, runs) in [("quiet", &quiet), ("busy", &busy)] {
         println!(

@@ -15,6 +15,8 @@ use vidgate::clock::Clock;
 pub const RELAYED: u32 = 2000;
 /// Connections that carry them.
 const CALLERS: u32 = 16;
+/// How the names of the threads begin that relay requests.
+const WORKERS: &str = "vidgate-worker";
 const TOKEN: &str = "an-admin-token-for-the-bench";
 
 /// What a run of requests came to.
@@ -37,14 +39,20 @@ pub struct House {
 impl House {
     /// Makes a store, has it filled, and serves.
     pub fn start(fill: impl FnOnce(&Path)) -> Self {
+        Self::start_with(|_| String::new(), fill)
+    }
+
+    /// The same with more in its configuration, which may name files of its folder.
+    pub fn start_with(more: impl FnOnce(&Path) -> String, fill: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let more = more(folder.path());
         let (public, admin) = (free(), free());
         let upstream = upstream();
         let config = format!(
             "[listener.http]\naddress = \"{public}\"\n[store]\npath = \"vidgate.redb\"\nmaster_key = {{ file = \"master.key\" }}\n\
              [admin]\naddress = \"{admin}\"\n[admin.tokens]\nbench = {{ file = \"token\" }}\n[log]\naccess = false\nlevel = \"error\"\n\
              [upstream.api]\nendpoints = [\"http://{upstream}\"]\n[scheme.license.lkey]\n\
-             [[route]]\nname = \"api\"\npath = \"/{{*rest}}\"\nauthenticate = \"license\"\nforward = \"api\"\n"
+             [[route]]\nname = \"api\"\npath = \"/{{*rest}}\"\nauthenticate = \"license\"\nforward = \"api\"\n{more}"
         );
         let path = folder.path().join("vidgate.toml");
         fs::write(folder.path().join("token"), TOKEN).expect("a file");
@@ -69,7 +77,7 @@ impl House {
         let key = &key;
         let each = u32::try_from(time.as_secs()).expect("seconds") * RELAYED / CALLERS;
         let pace = Duration::from_secs(1) * CALLERS / RELAYED;
-        let before = self.worker_cpu();
+        let before = self.cpu(WORKERS);
         let mut times: Vec<Duration> = thread::scope(|scope| {
             let callers: Vec<_> = (0..CALLERS)
                 .map(|caller| {
@@ -88,19 +96,19 @@ impl House {
                 .collect();
             callers.into_iter().flat_map(|caller| caller.join().expect("it ends well")).collect()
         });
-        let cpu = (self.worker_cpu() - before) * 1e6 / f64::from(each * CALLERS);
+        let cpu = (self.cpu(WORKERS) - before) * 1e6 / f64::from(each * CALLERS);
         times.sort_unstable();
         Run { p50: times[times.len() / 2], p99: times[times.len() * 99 / 100], cpu }
     }
 
-    /// What the workers have used so far, in seconds.
-    fn worker_cpu(&self) -> f64 {
+    /// What the threads whose names begin so have used so far, in seconds.
+    pub fn cpu(&self, threads: &str) -> f64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.gateway.id())).expect("this is Linux");
         let used = tasks.filter_map(|task| {
             let folder = task.ok()?.path();
             let name = fs::read_to_string(folder.join("comm")).ok()?;
             let ran = fs::read_to_string(folder.join("schedstat")).ok()?;
-            name.starts_with("vidgate-worker").then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
+            name.starts_with(threads).then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
         });
         used.sum::<f64>() / 1e9
     }

@@ -1,6 +1,7 @@
 //! A gateway with a store, measured from outside.
 //!
 //! * `cargo bench --bench gateway changes [SECONDS]`: changes through the admin API beside requests.
+//! * `cargo bench --bench gateway logins [SECONDS]`: 500 logins a second (`POST /Token`) beside requests.
 //! * `cargo bench --bench gateway crowd [COUNT]`: requests with a key out of ten, and out of a million.
 //!
 //! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
@@ -11,6 +12,7 @@
 mod changes;
 mod crowd;
 mod house;
+mod logins;
 
 use std::process::ExitCode;
 
@@ -20,9 +22,10 @@ fn main() -> ExitCode {
     let number = arguments.next().and_then(|number| number.parse().ok());
     match what.as_deref() {
         Some("changes") => changes::run(u64::from(number.unwrap_or(4))),
+        Some("logins") => logins::run(u64::from(number.unwrap_or(4))),
         Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
         _ => {
-            println!("say what: changes [SECONDS], or crowd [COUNT]");
+            println!("say what: changes [SECONDS], logins [SECONDS], or crowd [COUNT]");
             return ExitCode::FAILURE;
         }
     }

@@ -24,7 +24,8 @@ const PIECES: usize = 4;
 
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {
-    of(status, HeaderValue::from_static("application/json"), Body::from(value.to_string()))
+    let text = serde_json::to_vec(value).expect("the keys of a JSON value are strings");
+    of(status, HeaderValue::from_static("application/json"), Body::from(text))
 }
 
 /// An answer of this type. Nobody may keep it: it may hold a secret.

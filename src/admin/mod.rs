@@ -109,7 +109,7 @@ async fn dispatch(own: &[Mounted], house: House, request: Request) -> Result<Res
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "nobody was let in with this request"));
     };
     let id = id(&mounted.path, parts.uri.path())?;
-    let query = Query::read(parts.uri.query(), operation.query)?;
+    let query = Query::read(parts.uri.query(), mounted.query())?;
     let mut conditions = Conditions::read(&operation.method, &parts.headers, operation.conditions)?;
     let bytes = read(&parts, body, operation.takes).await?;
     let document = if bytes.is_empty() && operation.takes.optional() { Map::new() } else { body::read(&bytes)? };

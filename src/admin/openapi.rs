@@ -81,7 +81,7 @@ fn parameters(mounted: &Mounted) -> Vec<Value> {
         let schema = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
         parameter("number", "path", "The number of the pepper", schema)
     });
-    let query = mounted.operation.query.iter();
+    let query = mounted.query().iter();
     let query = query.map(|own| given(own.name(), "query", own.about(), own.required(), own.schema()));
     let conditions = mounted.operation.conditions.iter();
     let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));

@@ -86,6 +86,21 @@ pub(super) fn mounted() -> impl Iterator<Item = Mounted> {
     of_resources.chain(of_the_house)
 }
 
+impl Mounted {
+    /// What the query may hold.
+    pub(super) fn query(&self) -> &'static [Parameter] {
+        match self.resource {
+            Some(Resource::BearerToken) | None => self.operation.query,
+            // Nothing else is made for a user.
+            Some(_) => self.operation.query.strip_suffix(&[Parameter::User]).unwrap_or(self.operation.query),
+        }
+    }
+}
+
+/// What a list may be asked for; the last for some resources alone.
+const LISTED: [Parameter; 6] =
+    [Parameter::Limit, Parameter::After, Parameter::Account, Parameter::Status, Parameter::Name, Parameter::User];
+
 const RESOURCE: &str = "{resource}";
 /// An operation that reads: without conditions, without a body.
 const READS: Operation = Operation {
@@ -106,7 +121,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/v1/{resource}",
         name: "list",
         about: "Lists, in the order of ids, page by page",
-        query: &[Parameter::Limit, Parameter::After, Parameter::Account, Parameter::Status, Parameter::Name],
+        query: &LISTED,
         gives: Gives::Listing,
         serve: Serve::Resource(|call, resource| Box::pin(resources::list(call, resource))),
         ..READS

@@ -25,6 +25,8 @@ pub(super) enum Parameter {
     After,
     /// Whose.
     Account,
+    /// For which user.
+    User,
     /// How they stand.
     Status,
     /// What they are called.
@@ -44,6 +46,7 @@ impl Parameter {
             Self::Limit => "limit",
             Self::After => "after",
             Self::Account | Self::Whose => "account",
+            Self::User => "user",
             Self::Status => "status",
             Self::Name => "name",
             Self::Address => "address",
@@ -57,6 +60,7 @@ impl Parameter {
             Self::Limit => "How many items the page has at most",
             Self::After => "Goes on after the page whose `next` this is",
             Self::Account => "Only what belongs to this account",
+            Self::User => "Only what was made for this user",
             Self::Status => "Only what stands so",
             Self::Name => "Only what is called so",
             Self::Whose => "The account",
@@ -74,7 +78,7 @@ impl Parameter {
     pub(super) fn schema(self) -> Value {
         match self {
             Self::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE }),
-            Self::After | Self::Account | Self::Name | Self::Whose | Self::Address | Self::Identifier => {
+            Self::After | Self::Account | Self::User | Self::Name | Self::Whose | Self::Address | Self::Identifier => {
                 json!({ "type": "string", "minLength": 1 })
             }
             Self::Status => json!({ "type": "string", "enum": ["active", "disabled", "expired", "pending"] }),

@@ -19,8 +19,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// `GET /v1/{resource}`
 pub(super) async fn list(call: Call, resource: Resource) -> Result<Response, Problem> {
     let text = |parameter| call.query.text(parameter).map(str::to_owned);
-    let filter =
-        Filter { account: text(Parameter::Account), status: call.query.status()?, name: text(Parameter::Name) };
+    let filter = Filter {
+        account: text(Parameter::Account),
+        user: text(Parameter::User),
+        status: call.query.status()?,
+        name: text(Parameter::Name),
+    };
     let (after, limit) = (call.query.after(resource)?, call.query.limit()?);
     let page = aside(move || call.house.store.list(resource, &filter, after.as_deref(), limit)).await?;
     let items: Vec<Value> = page.items.into_iter().map(|item| Value::Object(item.document)).collect();

@@ -17,6 +17,7 @@ use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::key_set::KeySet;
+use crate::record::Kind;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one, leak};
 
@@ -33,10 +34,8 @@ pub struct Expression {
     challenges: Vec<HeaderValue>,
     /// Whether one of its schemes asks for secrets in the query to be refused.
     watches_for_leaks: bool,
-    /// The names in the query under which one of its schemes looks for a credential.
-    parameters: Vec<Box<str>>,
-    /// Whether one of its schemes looks for a credential in forms.
-    reads_forms: bool,
+    /// Every place where one of its schemes looks for a credential.
+    places: Places,
     /// The keys of foreign issuers that its schemes believe.
     key_sets: Vec<Arc<KeySet>>,
 }
@@ -62,23 +61,19 @@ impl Expression {
         let watches_for_leaks = tree.leaves().into_iter().any(|leaf| leaf.scheme.watches_for_leaks());
         let mut places = Places::default();
         tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        let reads_forms = !places.form.is_empty();
         let key_sets = tree.leaves().into_iter().filter_map(|leaf| leaf.scheme.key_set().cloned()).collect();
-        let parameters = places.query;
-        Ok(Self { tree, certificates, challenges, watches_for_leaks, parameters, reads_forms, key_sets })
+        Ok(Self { tree, certificates, challenges, watches_for_leaks, places, key_sets })
     }
 
     /// Every place where one of its schemes looks for a credential.
     pub fn places(&self) -> Places {
-        let mut places = Places::default();
-        self.tree.leaves().into_iter().for_each(|leaf| places.join(leaf.scheme.places()));
-        places
+        self.places.clone()
     }
 
     /// Whether one of its schemes looks for a credential in forms, so that the head of a request with a body does not
     /// settle who is calling.
     pub fn reads_forms(&self) -> bool {
-        self.reads_forms
+        !self.places.form.is_empty()
     }
 
     /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them.
@@ -94,11 +89,13 @@ impl Expression {
     /// Proves who is calling, or says why not. A guard of the scene is asked first, before anything is read, and told
     /// last; what it refuses is refused.
     pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
-        let Some(guard) = scene.guard else { return self.proven(head, preface, scene) };
+        let Some(guard) = scene.guard else {
+            return self.proven(head, preface, scene).map_err(|refusal| nowhere(refusal, scene));
+        };
         guard.enter()?;
         let proven = self.proven(head, preface, scene);
         guard.settle(proven.is_ok())?;
-        proven
+        proven.map_err(|refusal| nowhere(refusal, scene))
     }
 
     fn proven(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
@@ -115,10 +112,13 @@ impl Expression {
         self.certificates.iter().try_for_each(|leaf| ask(&*leaf.scheme, head, preface, scene).map(drop))
     }
 
-    /// Refuses a request that gives a secret away, before any branch is tried: it must not go on, whoever is proven.
+    /// Refuses a request that gives a secret away, or could hide one, before any branch is tried: it must not go on,
+    /// whoever is proven.
     fn nothing_leaks(&self, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
         let watched = head.query().filter(|_| self.watches_for_leaks);
-        let Some(holder) = leak::holder(watched, scene.directory) else { return Ok(()) };
+        let searched = leak::holder(watched, scene.directory);
+        let too_many = |leak::TooMany| Refusal::malformed("the query has more values than are searched for secrets");
+        let Some(holder) = searched.map_err(too_many)? else { return Ok(()) };
         tracing::warn!(
             account = &*holder.account.id.0,
             api_client = holder.id(),
@@ -149,6 +149,17 @@ impl Expression {
         }
         Refusal { challenges: self.challenges.clone(), ..Refusal::new(Cause::Credential(reason), detail) }
     }
+}
+
+/// What somebody hears who has proven nothing, for an app that does not exist: apps are public, and no credential would
+/// help (vendors 3.2).
+fn nowhere(refusal: Refusal, scene: &Scene<'_>) -> Refusal {
+    let there = scene.app.is_none_or(|app| scene.directory.look_up(Kind::App, app.as_bytes()).is_some());
+    let unproven = matches!(refusal.cause, Cause::Credential(reason) if reason != Reason::Leaked);
+    if there || !unproven {
+        return refusal;
+    }
+    Refusal { challenges: Vec::new(), cause: Cause::NotFound, ..refusal }
 }
 
 /// Another certificate takes another connection.

@@ -1,17 +1,30 @@
-//! Header and query, on their way to an upstream that goes on checking: where both hold a credential, both must be the
-//! proven caller's. One that nobody has looked at, or that was found wrong, could be the one that it believes (threats A6).
+//! A credential in the head, another in the query or a form, on their way to an upstream that goes on checking: where
+//! several places hold one, each must be the proven caller's. One that nobody has looked at, or that was found wrong, could
+//! be the one that it believes (threats A6).
 
 use std::sync::Arc;
 
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 
 use super::Expression;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::refusal::{Reason, Refusal};
-use crate::scheme::{Examine, Principal, Rejection, Scene, word};
+use crate::scheme::{Examine, Places, Principal, Rejection, Scene, word};
 
-const TWO: &str = "Authorization and the query hold credentials that are not both the caller's";
+const TWO: &str = "several places hold credentials that are not all the caller's";
+
+/// A place that holds a credential.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    /// `Authorization`, with this word.
+    Word(&'a [u8]),
+    Field(&'a HeaderName),
+    Query,
+    Form,
+}
 
 impl Expression {
     /// Refuses a proven caller who has sent a second credential that did not prove them. To be asked where credentials go
@@ -23,30 +36,49 @@ impl Expression {
         preface: &Preface,
         scene: &Scene<'_>,
     ) -> Result<(), Refusal> {
-        let Some(query) = head.query().filter(|query| names_one_of(query, &self.parameters)) else { return Ok(()) };
-        let Some(word) = word(head) else { return Ok(()) };
+        if held(&self.places, head, preface).take(2).count() < 2 {
+            return Ok(());
+        }
         // Rare from here on: most send one credential. Whatever was wrong has been counted before.
         let scene = Scene { guard: None, ..*scene };
-        let (mut by_header, mut by_query) = (false, false);
+        let mut unproven: Vec<Place<'_>> = held(&self.places, head, preface).collect();
         for scheme in self.tree.leaves().into_iter().map(|leaf| &*leaf.scheme) {
-            let (header, parameter) = (answers(scheme, word), names_one_of(query, &scheme.places().query));
-            if (header || parameter) && is_of(scheme.examine(head, preface, &scene), principal) {
-                by_header |= header;
-                by_query |= parameter;
+            let places = scheme.places();
+            let its = |place: &Place<'_>| match place {
+                Place::Word(word) => answers(scheme, word),
+                Place::Field(name) => places.headers.contains(name),
+                Place::Query => names_one_of(head.query(), &places.query),
+                Place::Form => holds_one_of(preface, &places.form),
+            };
+            if unproven.iter().any(its) && is_of(scheme.examine(head, preface, &scene), principal) {
+                unproven.retain(|place| !its(place));
             }
         }
-        if by_header && by_query { Ok(()) } else { Err(self.unproven(Reason::Ambiguous, TWO)) }
+        if unproven.is_empty() { Ok(()) } else { Err(self.unproven(Reason::Ambiguous, TWO)) }
     }
 }
 
+/// Where credentials stand. `Authorization` is one whoever reads it.
+fn held<'a>(places: &'a Places, head: &'a Head<'_>, preface: &'a Preface) -> impl Iterator<Item = Place<'a>> {
+    let fields = places.headers.iter().filter(|name| **name != AUTHORIZATION && head.headers().contains_key(*name));
+    let query = names_one_of(head.query(), &places.query).then_some(Place::Query);
+    let form = holds_one_of(preface, &places.form).then_some(Place::Form);
+    word(head).map(Place::Word).into_iter().chain(fields.map(Place::Field)).chain(query).chain(form)
+}
+
 /// Whether a pair of the query has one of these names, after decoding and without regard to case: as it is stripped.
-fn names_one_of(query: &str, names: &[Box<str>]) -> bool {
+fn names_one_of(query: Option<&str>, names: &[Box<str>]) -> bool {
     let is_named = |pair: &str| {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         let lower = || percent_decode_str(name).map(|byte| byte.to_ascii_lowercase());
         names.iter().any(|own| lower().eq(own.bytes().map(|byte| byte.to_ascii_lowercase())))
     };
-    !names.is_empty() && query.split(['&', ';']).any(is_named)
+    !names.is_empty() && query.is_some_and(|query| query.split(['&', ';']).any(is_named))
+}
+
+/// Whether anybody could find one of these fields in the form.
+fn holds_one_of(preface: &Preface, names: &[Box<str>]) -> bool {
+    names.iter().any(|name| preface.values(name).next().is_some())
 }
 
 /// Whether a scheme is answered with this word (RFC 9110 §11.4: credentials begin as the challenge does).

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 use crate::edge::head::Head;
-use crate::edge::preface::Preface;
+use crate::edge::preface::{Preface, reads_as};
 use crate::record::{Hosts, Page};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::{Principal, Scene};
@@ -59,17 +59,17 @@ impl Rule {
         let mut told = origin || referer;
         for pair in head.query().unwrap_or_default().split('&') {
             // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
-            if pair.split(';').skip(1).any(|part| self.is_named(percent_decode_str(named(part).0))) {
+            if pair.split(';').skip(1).any(|part| self.is_named(named(part).0)) {
                 return Err(refuse("a page is told of behind a semicolon"));
             }
             let (name, value) = named(pair);
-            if self.is_named(percent_decode_str(name)) {
+            if self.is_named(name) {
                 check(hosts, Page::at(&Cow::from(percent_decode_str(value))))?;
                 told = true;
             }
         }
-        for field in preface.fields().filter(|field| self.is_named(field.name.bytes())) {
-            check(hosts, Page::at(&field.value))?;
+        for value in self.parameters.iter().flat_map(|own| preface.values(own)) {
+            check(hosts, Page::at(value))?;
             told = true;
         }
         if !told && self.required {
@@ -78,12 +78,13 @@ impl Rule {
         Ok(())
     }
 
-    /// Whether some reader would find one of the parameters under this name. Many mind no case; PHP leaves blanks before
-    /// a name out, ends it at `[` and NUL, and takes `.` and blanks in it for `_`.
-    fn is_named(&self, name: impl Iterator<Item = u8> + Clone) -> bool {
-        let read = |byte: u8| if matches!(byte, b'.' | b' ' | b'+') { b'_' } else { byte.to_ascii_lowercase() };
-        let name = name.skip_while(|byte| matches!(byte, b' ' | b'+')).take_while(|byte| !matches!(byte, b'[' | 0));
-        self.parameters.iter().any(|own| own.bytes().map(read).eq(name.clone().map(read)))
+    /// Whether some reader would find one of the parameters under this name, as it stands in the query. PHP ends a name at
+    /// NUL.
+    fn is_named(&self, name: &str) -> bool {
+        let blanks = name.replace('+', " ");
+        let decoded = percent_decode_str(&blanks).decode_utf8_lossy();
+        let read = decoded.split('\0').next().unwrap_or_default();
+        self.parameters.iter().any(|own| reads_as(read, own))
     }
 }
 

@@ -6,6 +6,7 @@ mod check;
 pub mod demo;
 mod limits;
 mod manage;
+mod multicam;
 mod operator;
 mod schema;
 mod schemes;
@@ -87,6 +88,12 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Make the keys that clients of Multicam encrypt to, and show them.
+    #[command(after_help = "Example: vidgate multicam key new multicam.key")]
+    Multicam {
+        #[command(subcommand)]
+        what: multicam::Command,
+    },
     /// Copy the whole store into a file while it lives.
     #[command(
         after_help = "Example: vidgate backup vidgate-backup.redb\n\nIt opens with the master key alone: keep the two apart."
@@ -126,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Multicam { what } => what.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Store { what } => what.run(),

@@ -1,7 +1,9 @@
 //! `vidgate sign`: a credential as its clients send it, as the header field and as a line for curl. It asks nobody: what
 //! it prints is only good if the gateway knows the credential.
 
+mod app;
 mod jwt;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,9 +41,24 @@ pub(super) enum Command {
         after_help = "Example: vidgate sign basic --id 8ded5a89 --secret-file secret.txt --url https://api.example/user"
     )]
     Basic(Basic),
+    /// What an app of CameraTag publishes: the signed text, its signature, and the form.
+    #[command(
+        after_help = "Example: vidgate sign publish --app demo --config vidgate.toml --url https://tag.example/api/v16/cameras/demo/assets/v-1/publish.json"
+    )]
+    Publish(app::App),
+    /// What an app of CameraTag plays: the signed text, its signature, and the link.
+    #[command(
+        after_help = "Example: vidgate sign playback --api-key 123-456-789 --secret-file secret.txt --expires 30m --url https://tag.example/assets/v-1/720p.mp4"
+    )]
+    Playback(app::App),
+    /// The login of a Multicam user: the line that gets a token for the name and the key.
+    #[command(
+        after_help = "Example: vidgate sign token --user john@example.com --key-file john.key --public-key multicam.pub --url https://multicam.example/Token"
+    )]
+    Token(token::Login),
     /// A token of a Voximplant service account, as its token.sh prints it: `Authorization: Bearer`.
     #[command(
-        after_help = "Example: curl -H \"$(vidgate sign jwt --credentials credentials.json)\" https://api.example/platform_api/GetUsers/"
+        after_help = "Example: vidgate sign jwt --credentials credentials.json --account 77"
     )]
     Jwt(jwt::Jwt),
     /// A share token of VXG under a verification key: what `--token` takes.
@@ -132,6 +149,9 @@ impl Command {
             Self::Acc(acc) => acc.sign(now),
             Self::Si(si) => si.sign(now),
             Self::Basic(basic) => basic.sign(),
+            Self::Publish(app) => app.sign(app::Way::Form, now),
+            Self::Playback(app) => app.sign(app::Way::Query, now),
+            Self::Token(login) => login.sign(),
             Self::Jwt(jwt) => jwt.sign(now),
             Self::Share(share) => share.sign(now),
         };
@@ -256,6 +276,9 @@ mod tests {
             Command::Acc(acc) => acc.sign(now),
             Command::Si(si) => si.sign(now),
             Command::Basic(basic) => basic.sign(),
+            Command::Publish(app) => app.sign(app::Way::Form, now),
+            Command::Playback(app) => app.sign(app::Way::Query, now),
+            Command::Token(login) => login.sign(),
             Command::Jwt(jwt) => jwt.sign(now),
             Command::Share(share) => share.sign(now),
         };
@@ -305,6 +328,40 @@ mod tests {
     }
 
     #[test]
+    fn an_app_signs_as_the_vendor_says() {
+        // vendors 3.3, row 1; 2100-01-01T00:00:00Z is 4102444800.
+        let (json, tag) =
+            (r#"{"api_key":"123-456-789","expiration":4102444800}"#, "a6278a4184545200a08454ae33b31533b5ccfadf");
+        let with = "--api-key 123-456-789 --secret-file KEY --expires 2100-01-01T00:00:00Z --url http://a/x";
+        let printed = signed(&format!("publish {with}"), "ct-secret-0001\n").unwrap();
+        let form = format!("--data-urlencode 'signature_json={json}' --data-urlencode signature={tag}");
+        assert_eq!(printed, format!("{json}\n{tag}\ncurl -sS -i {form} --url http://a/x\n"));
+        let printed = signed(&format!("playback {with}?y=1"), "ct-secret-0001").unwrap();
+        let text = "%7B%22api%5Fkey%22%3A%22123%2D456%2D789%22%2C%22expiration%22%3A4102444800%7D";
+        let line = format!("curl -sS -i --url 'http://a/x?y=1&signature_json={text}&signature={tag}'");
+        assert_eq!(printed, format!("{json}\n{tag}\n{line}\n"));
+        let soon = signed("publish --api-key k --secret-file KEY --expires 90s --url x", "ct-secret-0001").unwrap();
+        assert!(soon.starts_with(&format!("{{\"api_key\":\"k\",\"expiration\":{}}}", 0x61a9_64c3 + 90)), "{soon}");
+    }
+
+    #[test]
+    fn an_app_of_the_configuration_signs_with_its_own_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vidgate.toml");
+        let text = "[listener.public]\naddress = \"127.0.0.1:1\"\n\
+            [upstream.api]\nendpoints = [\"http://127.0.0.1:2\"]\n\
+            [[route]]\nname = \"all\"\npath = \"/\"\nauthenticate = \"open\"\nforward = \"api\"\n\
+            [[account]]\nid = \"studio\"\napp = [{ id = \"demo\", public_key = \"123-456-789\", secret = \"ct-secret-0001\" }]\n";
+        std::fs::write(&file, text).unwrap();
+        let with = format!("--config {} --expires 2100-01-01T00:00:00Z --url x", file.display());
+        for id in ["demo", "123-456-789"] {
+            let printed = signed(&format!("playback --app {id} {with}"), "").unwrap();
+            assert_eq!(printed.lines().nth(1), Some("a6278a4184545200a08454ae33b31533b5ccfadf"));
+        }
+        assert!(signed(&format!("playback --app other {with}"), "").is_err());
+    }
+
+    #[test]
     fn a_secret_comes_from_a_file_and_never_from_the_command_line() {
         let encoded = "OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJjMQ==";
         let asked = "basic --id 8ded5a89051a9a01a389bcdf1e174 --secret-file KEY --url https://a/user";
@@ -316,6 +373,10 @@ mod tests {
             "acc --token nothing --url x",
             "acc --url x",
             "acc --key-file KEY --url x",
+            "publish --url x",
+            "publish --api-key k --url x",
+            "publish --api-key k --secret-file KEY --app a --url x",
+            "publish --api-key k --secret-file KEY --expires soon --url x",
             "si --token share.a --key-file KEY --si 1 --url x",
         ] {
             assert!(signed(wrong, "secret").is_err(), "{wrong}");

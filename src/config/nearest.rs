@@ -19,7 +19,7 @@ pub(super) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> 
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?").into());
     }
-    (1..=12).contains(&known.len()).then(|| format!("known: {}", known.join(", ")).into())
+    (1..=16).contains(&known.len()).then(|| format!("known: {}", known.join(", ")).into())
 }
 
 #[cfg(test)]

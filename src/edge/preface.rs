@@ -18,7 +18,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use self::announced::Announced;
-pub(crate) use self::name::reads_as;
+pub use self::name::reads_as;
 use crate::refusal::{Cause, Refusal};
 
 /// A form that was read before the decision.

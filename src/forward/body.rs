@@ -27,9 +27,10 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of an answer. It holds its request in flight until it ends, and whatever the request was lent.
 #[derive(Debug)]
 pub struct Body {
+    // Given back first: whoever sees the upstream's connection end may come again.
+    lease: Lease,
     content: Content,
     in_flight: Option<InFlight>,
-    lease: Lease,
 }
 
 #[derive(Debug)]
@@ -295,6 +296,8 @@ pub enum Payload {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     source: Source,
+    /// How long it is, where it was read to its end before.
+    whole: Option<usize>,
     left: u64,
     upload: Rc<Upload>,
 }
@@ -315,6 +318,10 @@ impl Outgoing {
         piece: Duration,
         in_flight: &InFlight,
     ) -> Self {
+        let whole = match &body {
+            Payload::Streamed(_) => None,
+            Payload::Whole(bytes) => Some(bytes.len()),
+        };
         let source = match body {
             Payload::Streamed(body) if !body.is_end_stream() => {
                 Source::Streamed(body, Pace::new(deadlines, piece, in_flight))
@@ -324,16 +331,13 @@ impl Outgoing {
         };
         // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
         upload.ended.set(matches!(source, Source::Whole(_)));
-        Self { source, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
+        Self { source, whole, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
     }
 
-    /// How long a body is that was read to its end before; `None` where there is none, or where it is passed on as it
-    /// comes.
+    /// How long a body is that was read to its end before, which may be another than the caller said: something may have
+    /// been taken out of it, to the last byte. `None` where there is none, or where it is passed on as it comes.
     pub(super) fn whole_length(&self) -> Option<usize> {
-        match &self.source {
-            Source::Whole(bytes) => bytes.as_ref().map(Bytes::len),
-            Source::Streamed(..) => None,
-        }
+        self.whole
     }
 }
 
@@ -345,7 +349,7 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { source, left, upload } = &mut *self;
+        let Self { source, left, upload, .. } = &mut *self;
         let (body, pace) = match source {
             Source::Streamed(body, pace) => (body, pace),
             Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -196,3 +196,13 @@ fn relay(head: Head, lent: Lent, sending: Sending, upload: Rc<Upload>, idle: Dur
     }
     answer
 }
+
+/// The head of a request whose form held nothing but credentials: what is left of that has a length of its own.
+pub fn emptied(mut parts: Box<http::request::Parts>, body: &Payload) -> Box<http::request::Parts> {
+    if let (Payload::Whole(whole), Some(length)) = (body, parts.headers.get_mut(http::header::CONTENT_LENGTH))
+        && whole.is_empty()
+    {
+        *length = http::HeaderValue::from_static("0");
+    }
+    parts
+}

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::limits::Limit;
-use super::policy::{Measure, Policy};
+use super::policy::{Measure, Policy, PolicyId};
+use super::taking::Standings;
 use super::tally::Standing;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -18,49 +19,96 @@ const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) struct Fields(Option<Box<[HeaderValue; 2]>>);
 
 impl Fields {
-    fn into_pairs(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.0.into_iter().flat_map(|values| [RATELIMIT_POLICY, RATELIMIT].into_iter().zip(*values))
+    fn into_pairs(self) -> Option<[(HeaderName, HeaderValue); 2]> {
+        let [policies, standings] = *self.0?;
+        Some([(RATELIMIT_POLICY, policies), (RATELIMIT, standings)])
     }
 
     /// Adds them to an answer.
     pub(super) fn add_to(self, headers: &mut HeaderMap) {
-        for (name, value) in self.into_pairs() {
+        let Some(pairs) = self.into_pairs() else { return };
+        for (name, value) in pairs {
             headers.append(name, value);
         }
     }
 
     /// The same for the answer that a refusal will become.
     pub(super) fn add_to_refusal(self, fields: &mut Vec<(HeaderName, HeaderValue)>) {
-        fields.extend(self.into_pairs());
+        fields.extend(self.into_pairs().into_iter().flatten());
     }
 }
 
 /// Where a worker writes its fields, so that each of them is allocated once and as long as it is.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
-    policies: Vec<u8>,
-    standings: Vec<u8>,
+    text: Vec<u8>,
+    /// What was told last of the policies of a request, by its first limit: mostly it is the same again, and then answers
+    /// share it.
+    told: Vec<Option<Told>>,
 }
+
+/// A field of policies with all that is told in it.
+#[derive(Debug)]
+struct Told {
+    of: Vec<Terms>,
+    /// `None`: none of them bites.
+    policies: Option<HeaderValue>,
+}
+
+/// A limit, of how many it is for this caller, and in which window.
+type Terms = (PolicyId, u64, Option<u64>);
 
 impl Writing {
     /// What to tell of these limits; nothing, where there are none that bite.
-    pub(super) fn fields<'s>(&mut self, limits: impl Iterator<Item = &'s (&'s Limit, Standing)>) -> Fields {
-        self.policies.clear();
-        self.standings.clear();
-        for (limit, standing) in limits.filter(|(limit, _)| !limit.policy.log_only) {
-            if !self.policies.is_empty() {
-                self.policies.extend_from_slice(b", ");
-                self.standings.extend_from_slice(b", ");
-            }
-            match &limit.described {
-                Some(described) => self.policies.extend_from_slice(described.as_bytes()),
-                None => describe(&mut self.policies, &limit.policy, standing.quota, standing.window),
-            }
-            stand(&mut self.standings, &limit.policy, *standing);
+    pub(super) fn fields(&mut self, ids: &[PolicyId], standings: &Standings<'_>) -> Fields {
+        let Some(policies) = self.policies(ids, standings) else { return Fields::default() };
+        self.text.clear();
+        for (limit, standing) in biting(standings) {
+            part(&mut self.text);
+            stand(&mut self.text, &limit.named, *standing);
         }
-        let value = |text: &[u8]| HeaderValue::from_bytes(text).expect("names of limits and digits are visible ASCII");
-        Fields((!self.policies.is_empty()).then(|| Box::new([value(&self.policies), value(&self.standings)])))
+        Fields(Some(Box::new([policies, value(&self.text)])))
     }
+
+    fn policies(&mut self, ids: &[PolicyId], standings: &Standings<'_>) -> Option<HeaderValue> {
+        let terms = || ids.iter().zip(standings.iter().flatten()).map(|(id, (_, it))| (*id, it.quota, it.window));
+        let first = ids.first()?.0;
+        if let Some(Some(told)) = self.told.get(first)
+            && told.of.iter().copied().eq(terms())
+        {
+            return told.policies.clone();
+        }
+        self.text.clear();
+        for (limit, standing) in biting(standings) {
+            part(&mut self.text);
+            match &limit.described {
+                Some(described) => self.text.extend_from_slice(described.as_bytes()),
+                None => describe(&mut self.text, &limit.policy, standing.quota, standing.window),
+            }
+        }
+        let policies = (!self.text.is_empty()).then(|| value(&self.text));
+        if self.told.len() <= first {
+            self.told.resize_with(first + 1, || None);
+        }
+        self.told[first] = Some(Told { of: terms().collect(), policies: policies.clone() });
+        policies
+    }
+}
+
+/// Those that have an effect, and are told of.
+fn biting<'s, 'g>(standings: &'s Standings<'g>) -> impl Iterator<Item = &'s (&'g Limit, Standing)> {
+    standings.iter().map_while(Option::as_ref).filter(|(limit, _)| !limit.policy.log_only)
+}
+
+/// Parts what follows from what stands there.
+fn part(field: &mut Vec<u8>) {
+    if !field.is_empty() {
+        field.extend_from_slice(b", ");
+    }
+}
+
+fn value(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).expect("names of limits and digits are visible ASCII")
 }
 
 /// The description that all callers get; `None`: a quota, of which each may have their own.
@@ -75,39 +123,69 @@ pub(super) fn described(policy: &Policy) -> Option<Arc<str>> {
     Some(String::from_utf8(text).expect("it is ASCII").into())
 }
 
+/// How the standing of a limit begins: `"hourly";r=`.
+pub(super) fn named(policy: &Policy) -> Arc<str> {
+    ["\"", &policy.name, "\";r="].concat().into()
+}
+
 /// `"hourly";q=100;w=3600`. What is not counted by time has its unit instead of a window.
 fn describe(field: &mut Vec<u8>, policy: &Policy, quota: u64, window: Option<u64>) {
-    named(field, policy, b"q", quota);
+    field.push(b'"');
+    field.extend_from_slice(policy.name.as_bytes());
+    field.extend_from_slice(b"\";q=");
+    number(field, quota);
     match window {
-        Some(window) => parameter(field, b"w", window),
+        Some(window) => {
+            field.extend_from_slice(b";w=");
+            number(field, window);
+        }
         None => field.extend_from_slice(b";qu=\"concurrent-requests\""),
     }
 }
 
 /// `"hourly";r=57;t=1200`.
-fn stand(field: &mut Vec<u8>, policy: &Policy, standing: Standing) {
-    named(field, policy, b"r", standing.remaining);
+fn stand(field: &mut Vec<u8>, named: &str, standing: Standing) {
+    field.extend_from_slice(named.as_bytes());
+    number(field, standing.remaining);
     if let Some(reset) = standing.reset {
-        parameter(field, b"t", reset);
+        field.extend_from_slice(b";t=");
+        number(field, reset);
     }
 }
 
-fn named(field: &mut Vec<u8>, policy: &Policy, parameter: &[u8], value: u64) {
-    field.push(b'"');
-    field.extend_from_slice(policy.name.as_bytes());
-    field.push(b'"');
-    self::parameter(field, parameter, value);
-}
+/// Every number of two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let (digits, mut pairs, mut number) = (b"0123456789", [[0; 2]; 100], 0);
+    while number < pairs.len() {
+        pairs[number] = [digits[number / 10], digits[number % 10]];
+        number += 1;
+    }
+    pairs
+};
 
-fn parameter(field: &mut Vec<u8>, name: &[u8], mut value: u64) {
-    field.push(b';');
-    field.extend_from_slice(name);
-    field.push(b'=');
-    let (mut digits, mut at) = ([b'0'; 20], 20);
-    while at == 20 || value > 0 {
+/// In decimal, two digits at a time: each answer has several of these.
+fn number(field: &mut Vec<u8>, mut value: u64) {
+    let (mut digits, mut at) = ([[0; 2]; 10], 10);
+    while at == 10 || value > 0 {
         at -= 1;
-        digits[at] = b"0123456789"[usize::try_from(value % 10).expect("a digit")];
-        value /= 10;
+        digits[at] = PAIRS[usize::try_from(value % 100).expect("two digits")];
+        value /= 100;
     }
-    field.extend_from_slice(&digits[at..]);
+    let digits = digits[at..].as_flattened();
+    field.extend_from_slice(digits.strip_prefix(b"0").filter(|rest| !rest.is_empty()).unwrap_or(digits));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_everybody_writes_them() {
+        let powers = (0..20).map(|power| 10_u64.pow(power)).flat_map(|ten| [ten - 1, ten, ten + 1]);
+        for value in (0..1001).chain(powers).chain([u64::from(u32::MAX), u64::MAX]) {
+            let mut field = b"x".to_vec();
+            number(&mut field, value);
+            assert_eq!(field, format!("x{value}").as_bytes());
+        }
+    }
 }

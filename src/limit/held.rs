@@ -4,7 +4,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::concurrency::{Concurrency, Lease, Place, UnderWay};
-use super::key::{Caller, Key, Per};
+use super::key::{Caller, Counted, Key, Per};
 use super::ledger::LedgerEntry;
 use super::limits::{Gate, Limit, Tallies, name};
 use super::quota::{Quota, Spending};
@@ -36,11 +36,15 @@ pub(super) struct Ask {
 }
 
 impl<'g> Held<'g> {
-    /// Locks the counter of this caller; it is there from then on.
-    pub(super) fn lock(limit: &'g Limit, gate: &Gate, caller: &Caller<'_>, now: Moment) -> Self {
+    /// Locks the counter of this caller; it is there from then on. `counted` is whom the limit counts.
+    pub(super) fn lock(
+        limit: &'g Limit,
+        gate: &Gate,
+        caller: &Caller<'_>,
+        Counted { party, key, .. }: Counted<'_>,
+        now: Moment,
+    ) -> Self {
         let policy = &*limit.policy;
-        let party = caller.party(policy.per);
-        let key = gate.key(&party);
         let shard = key.shard();
         let (key, counter) = match &limit.tallies {
             Tallies::Rate(rate, table) => {

@@ -141,6 +141,14 @@ impl Hash for Key {
     }
 }
 
+/// Whom limits of one kind count: the same for all of those that a request meets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted<'a> {
+    pub(super) per: Per,
+    pub(super) party: Party<'a>,
+    pub(super) key: Key,
+}
+
 /// Makes keys; all that share counters share it.
 #[derive(Clone, Default)]
 pub(super) struct Keys(RandomState, RandomState);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::concurrency::{Concurrency, UnderWay};
 use super::fields::{self, Fields, Writing};
-use super::key::{Key, Keys, Party, Per, others};
+use super::key::{Caller, Counted, Key, Keys, Party, Per, others};
 use super::ledger::{Ledger, LedgerEntry, Unreadable};
 use super::policy::{Measure, Policy, PolicyId};
 use super::quota::{Quota, Spending};
@@ -46,6 +46,8 @@ pub(super) struct Limit {
     pub(super) tallies: Tallies,
     /// How it is described to callers, where that is the same for all of them.
     pub(super) described: Option<Arc<str>>,
+    /// How callers are told where it stands, up to the first figure.
+    pub(super) named: Arc<str>,
 }
 
 /// The counters of a limit, with what it measures.
@@ -115,7 +117,8 @@ impl Limits {
             (Measure::Concurrency(own), Some(Tallies::Concurrency(_, table))) => Tallies::Concurrency(own, table),
             (Measure::Concurrency(own), _) => Tallies::Concurrency(own, Arc::new(Table::new(most))),
         };
-        Limit { policy: Arc::new(policy.clone()), tallies, described: fields::described(policy) }
+        let (described, named) = (fields::described(policy), fields::named(policy));
+        Limit { policy: Arc::new(policy.clone()), tallies, described, named }
     }
 
     /// A table with what the ledger held of this limit. A figure of another kind of window means nothing here.
@@ -192,13 +195,15 @@ impl Gate {
         &self.limits[id.0]
     }
 
-    pub(super) fn key(&self, party: &Party<'_>) -> Key {
-        self.keys.key(party)
+    /// Whom a limit of this kind counts.
+    pub(super) fn counted<'c>(&self, caller: &Caller<'c>, per: Per) -> Counted<'c> {
+        let party = caller.party(per);
+        Counted { per, party, key: self.keys.key(&party) }
     }
 
     /// What a caller is told of these limits.
-    pub(super) fn fields(&self, standings: &Standings<'_>) -> Fields {
-        self.writing.borrow_mut().fields(standings.iter().flatten())
+    pub(super) fn fields(&self, ids: &[PolicyId], standings: &Standings<'_>) -> Fields {
+        self.writing.borrow_mut().fields(ids, standings)
     }
 
     /// Forgets what does not matter any more: a part of it each time, so that nobody waits for long.

@@ -6,7 +6,7 @@ use super::Asked;
 use super::concurrency::Lease;
 use super::fields::Fields;
 use super::held::{Ask, Held};
-use super::key::Caller;
+use super::key::{Caller, Counted};
 use super::limits::{Gate, Limit};
 use super::policy::{MOST_OF_A_ROUTE, Measure, Policy};
 use super::tally::{Moment, Standing, Verdict};
@@ -34,13 +34,19 @@ pub(super) type Standings<'g> = [Option<(&'g Limit, Standing)>; MOST_OF_A_ROUTE]
 pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Result<(Fields, Lease), Short> {
     let now = gate.moment(asked.now.0, asked.now.1);
     let mut held: AllHeld<'_> = [const { None }; MOST_OF_A_ROUTE];
+    let mut last: Option<Counted<'_>> = None;
     for (place, id) in held.iter_mut().zip(asked.limits) {
-        *place = Some(Held::lock(gate.limit(*id), gate, caller, now));
+        let limit = gate.limit(*id);
+        // Most limits of a route count the same: it is hashed once.
+        let counted = last.filter(|last| last.per == limit.policy.per);
+        let counted = counted.unwrap_or_else(|| gate.counted(caller, limit.policy.per));
+        last = Some(counted);
+        *place = Some(Held::lock(limit, gate, caller, counted, now));
     }
     let looked = Looked::at(&mut held, now);
     let (mut lease, mut asks) = (Lease::default(), Vec::<Ask>::new());
     let mut standings: Standings<'_> = [None; MOST_OF_A_ROUTE];
-    for (place, held) in held.iter_mut().flatten().enumerate() {
+    for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
         let taken = looked.is_free() && !looked.is_full(place);
         let (standing, ask) = held.conclude(taken, &mut lease, now);
         standings[place] = Some((held.limit, standing));
@@ -52,7 +58,7 @@ pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Resul
         ask.submit(gate);
     }
     looked.tell(&standings, caller);
-    let fields = || gate.fields(&standings);
+    let fields = || gate.fields(asked.limits, &standings);
     match looked {
         Looked { refused: Some((cause, retry)), .. } => Err(Short::Refused(refusal(cause, retry, fields()))),
         Looked { waiting: Some(_), failed: true, .. } if asked.waited => Err(Short::Refused(unwritten())),
@@ -89,7 +95,7 @@ const _: () = assert!(MOST_OF_A_ROUTE <= u8::BITS as usize, "a bit for each limi
 impl Looked {
     fn at(held: &mut AllHeld<'_>, now: Moment) -> Self {
         let mut looked = Self::default();
-        for (place, held) in held.iter_mut().flatten().enumerate() {
+        for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
             match (held.check(now), held.limit.policy.log_only) {
                 // What only watches makes nobody wait: it counts on, and is written down when it can be.
                 (Verdict::Room, _) | (Verdict::Unwritten { .. }, true) => {}

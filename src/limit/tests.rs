@@ -210,6 +210,27 @@ fn the_fields_say_where_every_limit_stands() {
 }
 
 #[test]
+fn the_policies_told_are_those_of_this_caller_this_route_and_this_window() {
+    let register = register();
+    let terms = Terms { quota: record::Quota { month: Some(3), ..Default::default() }, ..Terms::default() };
+    let account = register.look_up(Kind::LicenseKey, b"a").unwrap().account.clone();
+    account.stand(Standing { terms: Some(Arc::new(terms)), ..Standing::default() });
+    let measure = Measure::Quota(Quota { cap: NonZeroU64::new(70).unwrap(), period: Period::Month });
+    let monthly = Policy { measure, ..quota("m", 1, Per::Account) };
+    let mut scene = Scene::new(&[monthly, rate("r", 50, Per::Account)], None);
+    for (month, seconds) in [("March", 31 * 86_400), ("April", 30 * 86_400)] {
+        // The same again is shared, and each of the others between them is not.
+        for (key, quota) in [("a", 3), ("a2", 3), ("b", 70), ("b", 70), ("a", 3)] {
+            let policies = format!(r#""m";q={quota};w={seconds}, "r";q=50;w=1"#);
+            assert_eq!(scene.fields(&caller(&register, key)).1[0], policies, "{key} in {month}");
+        }
+        scene.clock.advance(Duration::from_hours(31 * 24));
+    }
+    scene.ids.truncate(1);
+    assert_eq!(scene.fields(&caller(&register, "b")).1[0], format!(r#""m";q=70;w={}"#, 31 * 86_400));
+}
+
+#[test]
 fn whoever_comes_back_when_told_finds_room_in_every_limit() {
     let a = caller(&register(), "a");
     let scene = Scene::new(&[quota("h", 1, Per::Account), rate("r", 1, Per::Account)], None);
@@ -378,7 +399,9 @@ impl Ledger for Book {
     }
 
     fn settle(&self, entries: Vec<LedgerEntry>, _: Duration) -> bool {
-        entries.into_iter().for_each(|entry| self.put(entry));
+        for entry in entries {
+            self.put(entry);
+        }
         true
     }
 }

@@ -3,15 +3,19 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::Hosts;
 use crate::clock::UnixTime;
+use crate::invalid::Invalid;
 use crate::secret::Secret;
 
 /// An app, as the corridor sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the switches of the vendor's app, each on its own")]
 pub struct App {
     /// The key by which pages name it; public.
     pub public_key: Box<str>,
@@ -33,17 +37,40 @@ pub struct App {
     pub cross_origin: bool,
 }
 
-/// Which assets a public listing may show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+impl App {
+    /// Whether `text` can be the public key of an app: 1 to 128 visible ASCII characters.
+    pub fn check_public_key(text: &str) -> Result<(), Invalid> {
+        if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(());
+        }
+        Err(Invalid::new("a public key is 1 to 128 visible ASCII characters"))
+    }
+
+    /// Whether `secret` can be what an app signs with: 8 to 1024 bytes.
+    pub fn check_secret(secret: &Secret) -> Result<(), Invalid> {
+        if (8..=1024).contains(&secret.expose().len()) {
+            return Ok(());
+        }
+        Err(Invalid::new("a secret that signs has 8 to 1024 bytes"))
+    }
+}
+
+/// Which assets a public listing may show, by the state that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WallMode")]
 pub enum Wall {
     /// None.
     #[default]
+    #[serde(rename = "none")]
     None,
     /// All.
+    #[serde(rename = "all")]
     All,
     /// Those that were approved or featured.
+    #[serde(rename = "white_list")]
     WhiteList,
     /// All but those that were rejected.
+    #[serde(rename = "black_list")]
     BlackList,
 }
 
@@ -62,10 +89,14 @@ impl Signer {
         Self { keyed, expires }
     }
 
+    /// The signature of `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 20] {
+        self.keyed.clone().chain_update(message).finalize().into_bytes().into()
+    }
+
     /// Whether `tag` is the signature of `message`: all 20 bytes, in constant time.
     pub fn signed(&self, message: &[u8], tag: &[u8; 20]) -> Choice {
-        let own = self.keyed.clone().chain_update(message).finalize().into_bytes();
-        own.as_slice().ct_eq(tag)
+        self.sign(message).ct_eq(tag)
     }
 
     /// Whether it is good at `now`.

@@ -184,14 +184,9 @@ impl Record {
         &self.text[usize::from(self.id_at)..]
     }
 
-    /// Who speaks with it, towards the upstream: `camera:248527`, `license_key:main`.
+    /// Who speaks with it, towards the upstream: `camera:248527`, `license_key:main`. A header field can carry it.
     pub fn subject(&self) -> &str {
         &self.text[..usize::from(self.subject_len)]
-    }
-
-    /// The subject as a header value, made anew: one that all requests shared would have to be counted by all workers.
-    pub fn subject_header(&self) -> HeaderValue {
-        HeaderValue::from_str(self.subject()).expect("the subject was found to fit when the record was made")
     }
 
     /// Whether an operator has switched it off.

@@ -26,7 +26,7 @@ fn a_record_is_slim() {
 fn a_record_says_what_was_put_on_file() {
     let good = record(|_| {});
     assert_eq!((good.kind(), good.id(), good.subject()), (Kind::CameraToken, "248527#1", "camera:248527"));
-    assert_eq!(good.subject_header(), "camera:248527");
+    assert_eq!(good.subject(), "camera:248527");
     assert_eq!((good.not_before(), good.expires(), good.used(), good.is_disabled()), (None, None, None, false));
     assert!(good.proofs().is_empty());
     let limited = record(|details| {

@@ -68,7 +68,7 @@ impl Span {
 impl AccessToken {
     /// Opens base64 over JSON.
     pub(super) fn open(text: &[u8]) -> Result<Self, Rejection> {
-        let json = Text::decode(&STANDARD, text).ok_or(malformed("not base64, or too much of it"))?;
+        let json = Text::decode_strictly(text).ok_or(malformed("not base64, or too much of it"))?;
         let (text, parts) = match plain::read(json.bytes()) {
             Some(parts) => (json, parts),
             None => outer::read(json.bytes()).ok_or(malformed("not the JSON of an access token"))?,

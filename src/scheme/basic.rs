@@ -2,8 +2,8 @@
 //! otherwise. An unknown identifier costs the same work as a known one with a wrong secret, and the caller cannot tell
 //! the two apart.
 
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use memchr::{memchr, memchr2};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -100,8 +100,8 @@ impl Scheme for Basic {
         }
         let text = decode(token).ok_or(malformed("not base64, or too much of it"))?;
         // RFC 7617 §2: the first colon parts them, a secret may hold more; neither holds control characters.
-        let colon = text.bytes().iter().position(|&byte| byte == b':').ok_or(malformed("no colon"))?;
-        if colon == 0 || text.bytes().iter().any(u8::is_ascii_control) {
+        let colon = memchr(b':', text.bytes()).ok_or(malformed("no colon"))?;
+        if colon == 0 || has_control(text.bytes()) {
             return Err(malformed("no identifier, or a control character"));
         }
         Ok(Some(Credential { text, colon }))
@@ -145,19 +145,25 @@ const fn malformed(detail: &'static str) -> Rejection {
     Rejection { reason: Reason::Malformed, detail }
 }
 
+/// Whether there is a control character (ASCII). Without a branch for each byte, several are looked at in one instruction.
+fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, byte| found | byte.is_ascii_control())
+}
+
 /// Standard base64 with its padding and without stray bits. MIME encoders (RFC 2045) fold long lines, which arrives as
 /// blanks inside: those are dropped; everything else that is not canonical is refused.
 fn decode(token: &[u8]) -> Option<Buffer<LONGEST>> {
-    if !token.iter().any(|&byte| authorization::is_blank(byte)) {
-        return Buffer::decode(&STANDARD, token);
+    if memchr2(b' ', b'\t', token).is_none() {
+        return Buffer::decode_strictly(token);
     }
     let whole = token.iter().copied().filter(|&byte| !authorization::is_blank(byte));
-    Buffer::decode(&STANDARD, Buffer::<LONGEST_TEXT>::collect(whole).ok()?.bytes())
+    Buffer::decode_strictly(Buffer::<LONGEST_TEXT>::collect(whole).ok()?.bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     use super::*;
     use crate::record::Attributes;

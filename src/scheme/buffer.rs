@@ -1,6 +1,8 @@
 //! A few secret bytes that a scheme decodes from a request: bounded, wiped when dropped, starred when printed. They lie
 //! in one piece of memory of their own, so that handing them on copies three words and not all of them.
 
+mod strict;
+
 use std::fmt;
 
 use base64::Engine;
@@ -44,6 +46,11 @@ impl<const N: usize> Buffer<N> {
         let length = engine.decode_slice(text, &mut buffer.bytes).ok()?;
         buffer.bytes.truncate(length);
         Some(buffer)
+    }
+
+    /// Decodes base64 as the standard writes it, padded and without stray bits.
+    pub(super) fn decode_strictly(text: &[u8]) -> Option<Self> {
+        Self::decode(strict::engine(), text)
     }
 
     pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {

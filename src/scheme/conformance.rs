@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::clock::UnixTime;
 use crate::edge::tls::noted_of;
-use crate::record::{Attributes, Group, Kind, PublicKey};
+use crate::record::{App, Attributes, Group, Hosts, Kind, PublicKey, Signer, Wall};
 use crate::scheme::stage::{self, Register, Request};
 use crate::scheme::{Examine, KINDS, Principal, Rejection};
+use crate::secret::Secret;
 
 /// A file of vectors.
 #[derive(Deserialize)]
@@ -51,15 +52,52 @@ struct RecordOnFile {
     subject: String,
     /// What the record is found by.
     text: String,
+    /// What else it is found by.
+    #[serde(default)]
+    aliases: Vec<String>,
     camera: Option<String>,
     secret: Option<String>,
     /// A file beside this one.
     public_key: Option<String>,
+    app: Option<AppOnFile>,
     scopes: Option<Vec<String>>,
     #[serde(default)]
     disabled: bool,
     not_before: Option<u64>,
     expires: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppOnFile {
+    public_key: String,
+    /// What it signs with, and until when.
+    secrets: Vec<(String, Option<u64>)>,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    playback: bool,
+    #[serde(default)]
+    expiration_only: bool,
+}
+
+impl AppOnFile {
+    fn app(&self) -> App {
+        let signer = |(secret, expires): &(String, Option<u64>)| {
+            Signer::new(&Secret::new(secret.clone().into_bytes()), expires.map(UnixTime))
+        };
+        App {
+            public_key: self.public_key.as_str().into(),
+            signers: self.secrets.iter().map(signer).collect(),
+            hosts: Hosts::default(),
+            publish: self.publish,
+            playback: self.playback,
+            expiration_only: self.expiration_only,
+            wall: Wall::None,
+            legacy_200: false,
+            cross_origin: false,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,6 +112,14 @@ struct Case {
     bearer: Option<String>,
     #[serde(default)]
     query: String,
+    /// Other header fields.
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    /// A form in the body, URL-encoded.
+    #[serde(default)]
+    form: String,
+    /// The app that the route says it is for.
+    app: Option<String>,
     /// Whether the credential of another kind stands beside it.
     #[serde(default)]
     mixed: bool,
@@ -130,12 +176,22 @@ impl Vectors {
 impl RecordOnFile {
     fn enrol(&self, register: &Register, folder_of: &str) {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == self.kind).unwrap();
-        register.enrol(kind, &self.id, &self.account, &self.text, |record| {
+        for text in [&self.text].into_iter().chain(&self.aliases) {
+            self.enrol_by(text, kind, register, folder_of);
+        }
+    }
+
+    fn enrol_by(&self, text: &str, kind: Kind, register: &Register, folder_of: &str) {
+        register.enrol(kind, &self.id, &self.account, text, |record| {
             record.subject.clone_from(&self.subject);
             record.disabled = self.disabled;
             record.not_before = self.not_before.map(UnixTime);
             record.expires = self.expires.map(UnixTime);
             record.scopes = self.scopes.as_ref().map(|scopes| scopes.iter().collect());
+            if let Some(app) = &self.app {
+                record.attributes = Attributes::App(Box::new(app.app()));
+                return;
+            }
             record.attributes = match (&self.camera, &self.secret, &self.public_key) {
                 (Some(camera), None, None) => Attributes::Camera(camera.as_str().into()),
                 (None, Some(secret), None) => Attributes::Proofs(stage::proofs([(secret, None)])),
@@ -163,6 +219,12 @@ impl Case {
         for field in &self.authorization {
             request = request.header("authorization", field);
         }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !self.form.is_empty() {
+            request = request.form(&self.form);
+        }
         if let Some(file) = &self.bearer {
             let token = std::fs::read_to_string(folder(kind).join(file)).unwrap();
             request = request.header("authorization", &format!("Bearer {}", token.trim()));
@@ -175,6 +237,11 @@ impl Case {
             request = request.certificate(noted_of(&path(file), ca.as_deref(), crl.as_deref(), began));
         }
         request
+    }
+
+    fn examine(&self, scheme: &dyn Examine, kind: &str, vectors: &Vectors) -> Result<Option<Principal>, Rejection> {
+        let (request, register) = (self.request(kind, vectors), vectors.register(kind));
+        stage::examine_for(scheme, &request, (&register, self.app.as_deref()), self.now)
     }
 }
 
@@ -207,7 +274,7 @@ fn each(mut visit: impl FnMut(&'static str, &Vectors, &Case, &dyn Examine)) {
 #[test]
 fn every_vector_is_answered_as_it_says() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
+        let answer = case.examine(scheme, kind, vectors);
         assert_eq!(told(&answer), case.expect, "{kind}: {}: {answer:?}", case.what);
     });
 }
@@ -250,7 +317,7 @@ fn the_credential_of_another_kind_is_not_mine() {
 #[test]
 fn debug_shows_no_secret() {
     each(|kind, vectors, case, scheme| {
-        let answer = stage::examine(scheme, &case.request(kind, vectors), &vectors.register(kind), case.now);
+        let answer = case.examine(scheme, kind, vectors);
         let shown = format!("{scheme:?} {answer:?}");
         for secret in &vectors.secrets {
             assert!(!shown.contains(secret.as_str()), "{kind}: {}: {secret} in {shown}", case.what);
@@ -276,8 +343,16 @@ fn a_credential_says_where_it_stands() {
         if !case.mixed && (!case.authorization.is_empty() || case.bearer.is_some()) {
             assert!(places.headers.contains(&http::header::AUTHORIZATION), "{kind}: {}", case.what);
         }
-        if case.expect.contains(':') && case.authorization.is_empty() && !case.query.is_empty() {
-            assert!(!places.query.is_empty(), "{kind}: {}", case.what);
+        if case.expect.contains(':') && case.authorization.is_empty() {
+            for (place, names) in [(&case.query, &places.query), (&case.form, &places.form)] {
+                assert!(place.is_empty() || !names.is_empty(), "{kind}: {}", case.what);
+            }
+            let mut headers = case.headers.iter();
+            assert!(
+                headers.all(|(name, _)| places.headers.iter().any(|own| own.as_str().eq_ignore_ascii_case(name))),
+                "{kind}: {}",
+                case.what
+            );
         }
     });
 }

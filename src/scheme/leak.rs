@@ -2,10 +2,10 @@
 //! it away, and is refused whatever else they present. Which routes are watched is said by the schemes that they use.
 //!
 //! Every value is looked into, whichever its name: as it is, behind its first colon (`id:secret`), and as the base64 of
-//! either. That is four digests for a value at most, twice that where a `+` may stand for a blank. What is too short or
-//! too long to be any of these is not digested, so that the longest target that a listener takes (8 KiB as a rule) is
-//! the bound of the whole: some 700 values, and 3,000 digests where each of them can be read in several ways. It is asked
-//! before anyone is proven, but behind the failure guard. A request without a query pays nothing.
+//! either, once more where a `+` may stand for a blank. That is one digest or two for most values, and four at most. What
+//! is too short or too long to be any of these is not digested. It is asked before anyone is proven, so what a query may
+//! cost is bounded: one that is worth more than [`MOST`] digests is refused as a whole, since a secret may stand in the
+//! rest of it. A request without a query pays nothing.
 
 use std::sync::Arc;
 
@@ -23,6 +23,9 @@ const LONGEST: usize = 1024;
 /// The same in base64.
 const LONGEST_TEXT: usize = LONGEST.div_ceil(3) * 4;
 
+/// The most digests that a query is worth. Those of the APIs in front of which this stands have a dozen values.
+const MOST: usize = 64;
+
 /// Base64 as anybody writes it: what is given away is given away, also without its padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -31,34 +34,70 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// A query that could hide a secret behind everything else that could be one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+/// Whose secret it is, if anybody's.
+type Found = Result<Option<Arc<Record>>, TooMany>;
+
 /// The API client whose secret stands in `query`.
-pub(crate) fn holder(query: Option<&str>, directory: &dyn Directory) -> Option<Arc<Record>> {
-    query?.split('&').find_map(|pair| {
+pub(crate) fn holder(query: Option<&str>, directory: &dyn Directory) -> Found {
+    let mut search = Search { directory, left: MOST };
+    for pair in query.unwrap_or_default().split('&') {
         let value = pair.split_once('=').map_or(pair, |(_, value)| value);
-        // Decoding makes nothing longer.
-        if value.len() < SHORTEST {
-            return None;
+        if let Some(holder) = search.value(value)? {
+            return Ok(Some(holder));
         }
-        let text = Buffer::<LONGEST_TEXT>::collect(percent_decode(value.as_bytes())).ok()?;
-        given_away(text.bytes(), directory)
-            .or_else(|| {
-                // Forms write a blank as `+`.
-                let spaced = value.contains('+').then(|| value.replace('+', " "))?;
-                let text = Buffer::<LONGEST_TEXT>::collect(percent_decode(spaced.as_bytes())).ok()?;
-                given_away(text.bytes(), directory)
-            })
-            .or_else(|| given_away(decoded(text.bytes())?.bytes(), directory))
-    })
+    }
+    Ok(None)
 }
 
-/// The holder of a text, or of what stands behind its first colon.
-fn given_away(text: &[u8], directory: &dyn Directory) -> Option<Arc<Record>> {
-    let look_up = |text: &[u8]| {
-        let likely = (SHORTEST..=LONGEST).contains(&text.len());
-        if likely { directory.look_up_secret(text) } else { None }
-    };
-    let behind = || text.iter().position(|&byte| byte == b':').and_then(|colon| look_up(&text[colon + 1..]));
-    look_up(text).or_else(behind)
+/// One query under search.
+struct Search<'a> {
+    directory: &'a dyn Directory,
+    /// The digests that it is still worth.
+    left: usize,
+}
+
+impl Search<'_> {
+    /// A value as it is, as a form writes it, and as base64.
+    fn value(&mut self, value: &str) -> Found {
+        // Decoding makes nothing longer.
+        if value.len() < SHORTEST {
+            return Ok(None);
+        }
+        let text = |value: &str| Buffer::<LONGEST_TEXT>::collect(percent_decode(value.as_bytes())).ok();
+        let Some(plain) = text(value) else { return Ok(None) };
+        // Forms write a blank as `+`.
+        let spaced = if value.contains('+') { text(&value.replace('+', " ")) } else { None };
+        if let Some(holder) = self.given_away(plain.bytes())? {
+            return Ok(Some(holder));
+        }
+        if let Some(spaced) = spaced
+            && let Some(holder) = self.given_away(spaced.bytes())?
+        {
+            return Ok(Some(holder));
+        }
+        decoded(plain.bytes()).map_or(Ok(None), |decoded| self.given_away(decoded.bytes()))
+    }
+
+    /// The holder of a text, or of what stands behind its first colon.
+    fn given_away(&mut self, text: &[u8]) -> Found {
+        if let Some(holder) = self.look_up(text)? {
+            return Ok(Some(holder));
+        }
+        let colon = text.iter().position(|&byte| byte == b':');
+        colon.map_or(Ok(None), |colon| self.look_up(&text[colon + 1..]))
+    }
+
+    fn look_up(&mut self, text: &[u8]) -> Found {
+        if !(SHORTEST..=LONGEST).contains(&text.len()) {
+            return Ok(None);
+        }
+        self.left = self.left.checked_sub(1).ok_or(TooMany)?;
+        Ok(self.directory.look_up_secret(text))
+    }
 }
 
 /// What a text is the base64 of, in either alphabet, folded or not.
@@ -133,22 +172,47 @@ mod tests {
             ("x=a-password", None),
             ("", None),
         ] {
-            let found = holder(Some(query), &register);
+            let found = holder(Some(query), &register).expect(query);
             assert_eq!(found.as_ref().map(|record| record.id()), expected, "{query}");
         }
-        assert!(holder(None, &register).is_none());
+        assert!(matches!(holder(None, &register), Ok(None)));
     }
 
     #[test]
-    fn the_last_of_many_values_is_looked_into_and_the_longest_that_could_be_one() {
+    fn a_query_in_which_a_secret_could_hide_is_refused_and_no_other() {
         let register = register();
-        let many = format!("{}x=99176b1d244c484ed65dd792abc1", "a=12345678&".repeat(700));
-        assert!(holder(Some(&many), &register).is_some());
+        let secret = "99176b1d244c484ed65dd792abc1";
+        // What costs nothing: short as it is, or once it is read; and what costs one, two and four digests.
+        let (free, read) = ("a=1234567&".repeat(700), "a=%31%32%33%34&".repeat(500));
+        let (one, two, four) = ("a=12345678&", "a=2014-01-01T00:00:00.000&", "a=YWFhYWFhYWE6YmJiYmJiYmI+&");
+        for (what, query, found) in [
+            ("behind what is short", format!("{free}x={secret}"), Ok(true)),
+            ("behind what is short when it is read", format!("{read}x={secret}"), Ok(true)),
+            ("the last that is looked into", format!("{}x={secret}", one.repeat(63)), Ok(true)),
+            ("the first that is not", format!("{}x={secret}", one.repeat(64)), Err(TooMany)),
+            ("whether it is one or not", format!("{}x={}", one.repeat(64), "s".repeat(28)), Err(TooMany)),
+            ("nothing behind the last", one.repeat(64), Ok(false)),
+            ("what is short behind the last", format!("{}{free}", one.repeat(64)), Ok(false)),
+            ("instants: two each", two.repeat(32), Ok(false)),
+            ("two each, and more", two.repeat(33), Err(TooMany)),
+            ("before all of it", format!("x={secret}&{}", one.repeat(700)), Ok(true)),
+            ("four each", four.repeat(16), Ok(false)),
+            ("four each, and more", four.repeat(17), Err(TooMany)),
+        ] {
+            assert_eq!(holder(Some(&query), &register).map(|holder| holder.is_some()), found, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_longest_that_could_be_one_is_looked_into() {
+        let register = register();
         let long = "s".repeat(LONGEST - 2);
         register.enrol(Kind::ApiClient, "l", "clinic", "l", |record| {
             record.attributes = Attributes::Proofs(stage::proofs([(&long, None)]));
         });
-        assert!(holder(Some(&format!("x=l:{long}")), &register).is_some());
-        assert!(holder(Some(&format!("x=l:{long}s")), &register).is_none());
+        for (more, found) in [("", true), ("s", false)] {
+            let holder = holder(Some(&format!("x=l:{long}{more}")), &register).expect("it is one value");
+            assert_eq!(holder.is_some(), found, "{more}");
+        }
     }
 }

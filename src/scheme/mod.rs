@@ -3,6 +3,8 @@
 
 pub mod acc;
 pub mod access_token;
+pub mod account_key;
+pub mod apikey;
 mod authorization;
 pub mod basic;
 mod buffer;
@@ -25,6 +27,7 @@ mod query;
 mod scene;
 pub mod share_token;
 pub mod si;
+pub mod signature;
 #[cfg(test)]
 pub(crate) mod stage;
 mod verified;
@@ -70,6 +73,12 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Believes the credential or says why not.
     fn verify(&self, credential: Self::Credential<'_>, scene: &Scene<'_>) -> Result<Principal, Rejection>;
+
+    /// Who is let in without a credential of this scheme: an app that asks for none, where the scene says which it is.
+    /// Asked where nothing of ours was presented.
+    fn unpresented(&self, _: &Scene<'_>) -> Result<Option<Principal>, Rejection> {
+        Ok(None)
+    }
 
     /// Whose secret a credential claims to hold, where it names someone in public: wrong ones are counted for each
     /// (identifier, network of the caller). Most credentials name nobody.
@@ -136,11 +145,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
 impl<S: Scheme> Examine for S {
     fn examine(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Option<Principal>, Rejection> {
         let Some(guard) = scene.guard else {
-            let Some(credential) = self.read(head, preface)? else { return Ok(None) };
+            let Some(credential) = self.read(head, preface)? else { return self.unpresented(scene) };
             return self.verify(credential, scene).map(Some);
         };
         let read = self.read(head, preface).inspect_err(|rejection| guard.saw(None, Err(rejection.reason)))?;
-        let Some(credential) = read else { return Ok(None) };
+        let Some(credential) = read else { return self.unpresented(scene) };
         let mark = match self.identifier(&credential) {
             None => None,
             Some(identifier) => Some(guard.admits(identifier).ok_or(HELD_OFF)?),
@@ -281,7 +290,18 @@ pub const KINDS: &[KindEntry] = &[
     entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
+    entry::<apikey::ApiKey>("apikey", "Secret key of a user", "x-apikey: <key>, or where the table says"),
+    entry::<account_key::AccountKey>(
+        "account_key",
+        "Account with its API key (Voximplant, deprecated)",
+        "?account_id=<id>&api_key=<key>, or in a form",
+    ),
     entry::<jwt::Jwt>("jwt", "RS256 JSON Web Token of a service account", "Authorization: Bearer <jwt>"),
+    entry::<signature::Signature>(
+        "signature",
+        "CameraTag signature of what is published or played",
+        "?signature=<hex>&signature_json=<json>, or in a form",
+    ),
     entry::<opaque::Opaque>("opaque", "Token that was issued to a user", "Authorization: Bearer <token>"),
     entry::<mtls::Mtls>("mtls", "Client certificate of an operator", "the TLS handshake"),
     entry::<ip::Ip>("ip", "Address of the caller", "the connection, or a trusted proxy's word"),

@@ -150,11 +150,11 @@ impl Principal {
         }
     }
 
-    /// The subject as a header value.
-    pub fn subject_header(&self) -> HeaderValue {
+    /// The subject as the value of a field: it was found to be one when it was made.
+    pub fn subject_field(&self) -> &[u8] {
         match &self.speaker {
-            Speaker::Credential(place) => self.credentials.nth(*place).subject_header(),
-            Speaker::Certificate(name) | Speaker::Token(name) | Speaker::Circumstance(name) => name.clone(),
+            Speaker::Credential(place) => self.credentials.nth(*place).subject().as_bytes(),
+            Speaker::Certificate(name) | Speaker::Token(name) | Speaker::Circumstance(name) => name.as_bytes(),
         }
     }
 
@@ -294,7 +294,7 @@ mod tests {
         let ops = || Principal::of_certificate("mtls", HeaderValue::from_static("certificate:ops"));
         for merged in [ops(), office().agree(ops()).unwrap(), ops().agree(office()).unwrap()] {
             assert_eq!((merged.subject(), merged.scheme), ("certificate:ops", "mtls"));
-            assert_eq!(merged.subject_header(), "certificate:ops");
+            assert_eq!(merged.subject_field(), b"certificate:ops");
             assert!(merged.is_identified() && merged.account.is_none() && merged.credentials.is_empty());
         }
         let key = || of(&register, Kind::LicenseKey, "child");

@@ -20,8 +20,29 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     is_named: impl Fn(PercentDecode<'_>) -> bool,
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    let mut found: Option<Buffer<N>> = None;
-    for pair in query.unwrap_or_default().split('&') {
+    find_read(query, is_named, |text| Buffer::collect(percent_decode(text.as_bytes())))
+}
+
+/// The same, with values as forms write them: `+` is a blank.
+pub(super) fn find_as_form<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+) -> Result<Option<Buffer<N>>, Rejection> {
+    find_read(query, is_named, |text| {
+        if text.contains('+') {
+            return Buffer::collect(percent_decode(text.replace('+', " ").as_bytes()));
+        }
+        Buffer::collect(percent_decode(text.as_bytes()))
+    })
+}
+
+fn find_read<const N: usize>(
+    query: Option<&str>,
+    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    read: impl Fn(&str) -> Result<Buffer<N>, Full>,
+) -> Result<Option<Buffer<N>>, Rejection> {
+    let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
+    for pair in query.split('&') {
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
         if pair.split(';').skip(1).any(|part| is_named(percent_decode_str(name(part)))) {
             return Err(TWO);
@@ -31,7 +52,7 @@ pub(super) fn find<const N: usize>(
         if !is_named(percent_decode_str(own)) {
             continue;
         }
-        let value = Buffer::collect(percent_decode(text.as_bytes())).map_err(|Full| TOO_LONG)?;
+        let value = read(text).map_err(|Full| TOO_LONG)?;
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(TWO),
             Some(_) => {}
@@ -39,6 +60,22 @@ pub(super) fn find<const N: usize>(
         }
     }
     Ok(found)
+}
+
+/// Whether `name` is called so, upper and lower case alike.
+pub(super) fn is(own: &str, name: &PercentDecode<'_>) -> bool {
+    name.clone().map(|byte| byte.to_ascii_lowercase()).eq(own.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+/// Whether `name` is one of these, upper and lower case alike.
+pub(super) fn names(all: &[Box<str>], name: &PercentDecode<'_>) -> bool {
+    all.iter().any(|own| is(own, name))
+}
+
+/// Whether anybody could find a value of `name`.
+pub(super) fn holds(query: Option<&str>, own: &str) -> bool {
+    let mut parts = query.unwrap_or_default().split(['&', ';']);
+    parts.any(|part| is(own, &percent_decode_str(name(part))))
 }
 
 fn name(pair: &str) -> &str {
@@ -73,5 +110,20 @@ mod tests {
             let read = read.as_ref().map(|found| found.as_ref().map(|value| str::from_utf8(value.bytes()).unwrap()));
             assert_eq!(read.map_err(|rejection| rejection.reason), expected, "{query:?}");
         }
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_where_values_are_those_of_a_form() {
+        for (query, expected) in [
+            ("token=a+b%20c%2Bd", "a b c+d"),
+            ("token=+", " "),
+            ("token=a+b&token=a%20b", "a b"),
+            ("token=a%20b", "a b"),
+            ("token=0123456789abcde+", "0123456789abcde "),
+        ] {
+            let read = find_as_form::<16>(Some(query), |own| own.eq("token".bytes())).unwrap().unwrap();
+            assert_eq!(str::from_utf8(read.bytes()).unwrap(), expected, "{query}");
+        }
+        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), |own| own.eq("token".bytes())).is_err());
     }
 }

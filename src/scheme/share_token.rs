@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use memchr::memchr;
 use sha1::Sha1;
 
 use crate::clock::UnixTime;
@@ -34,15 +35,19 @@ impl Form {
         if text.len() > LONGEST {
             return None;
         }
-        let mut parts = text.split(|&byte| byte == b'.');
-        let (word, payload, time, mac) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if word != b"share" || payload.is_empty() || !is_base64url(payload) || !is_mac(mac) || parts.next().is_some() {
+        // From both ends: the MAC is as long as it is, and in none of the parts there can be another full stop.
+        let (signed, mac) = text.split_at_checked(text.len().checked_sub(MAC_TEXT)?)?;
+        let signed = signed.strip_suffix(b".")?;
+        let rest = signed.strip_prefix(b"share.")?;
+        let (payload, time) = rest.split_at(memchr(b'.', rest)?);
+        if payload.is_empty() || !is_base64url(payload) || !is_mac(mac) {
             return None;
         }
-        let t = time.iter().position(|&byte| byte == b't')?;
+        let time = &time[1..];
+        let t = memchr(b't', time)?;
         // Both are 32-bit numbers whose sum is not: seen in the wild, 0x61a964c3 + 0xbc1fab00.
         let expires = hexadecimal(&time[..t])?.checked_add(hexadecimal(&time[t + 1..])?)?;
-        Some(Self { signed: text.len() - mac.len() - 1, expires: UnixTime(expires) })
+        Some(Self { signed: signed.len(), expires: UnixTime(expires) })
     }
 
     /// Refuses it from the second on at which it expires.
@@ -72,10 +77,21 @@ fn is_base64url(text: &[u8]) -> bool {
     text.iter().fold(true, |good, &byte| good & own(byte))
 }
 
+/// What a digit is worth; 16 is none.
+const DIGITS: [u8; 256] = {
+    let (mut digits, mut value) = ([16; 256], 0);
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
     let add = |number: u64, digit: &u8| {
-        let digit = char::from(*digit).to_digit(16)?;
-        (number >> 60 == 0).then_some(number << 4 | u64::from(digit))
+        let digit = DIGITS[usize::from(*digit)];
+        (digit < 16 && number >> 60 == 0).then_some(number << 4 | u64::from(digit))
     };
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }

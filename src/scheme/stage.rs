@@ -15,7 +15,7 @@ use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
-use crate::edge::preface::Preface;
+use crate::edge::preface::{Announced, Preface};
 use crate::invalid::Invalid;
 use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
@@ -31,12 +31,14 @@ pub(crate) fn principal(record: Arc<Record>) -> Principal {
 pub(crate) struct Request {
     parts: Parts,
     connection: Connection,
+    preface: Preface,
 }
 
 impl Request {
     pub(crate) fn get(target: &str) -> Self {
         let request = http::Request::get(target).header("host", "api.example.test").body(()).unwrap();
-        Self { parts: request.into_parts().0, connection: connection("203.0.113.9") }
+        let connection = connection("203.0.113.9");
+        Self { parts: request.into_parts().0, connection, preface: Preface::EMPTY }
     }
 
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
@@ -62,6 +64,12 @@ impl Request {
     /// The same over TLS, with this client certificate.
     pub(crate) fn certificate(mut self, certificate: ClientCertificate) -> Self {
         self.connection.tls = Some(Tls { client_certificate: Some(certificate), ..Tls::default() });
+        self
+    }
+
+    /// The same with this form in its body, URL-encoded.
+    pub(crate) fn form(mut self, body: &str) -> Self {
+        self.preface = Preface::read(Announced::UrlEncoded, body.to_owned().into()).unwrap();
         self
     }
 
@@ -240,7 +248,17 @@ pub(crate) fn examine(
     register: &Register,
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
+    examine_for(scheme, request, (register, None), now)
+}
+
+/// The same on a route that says which app it is for.
+pub(crate) fn examine_for(
+    scheme: &dyn Examine,
+    request: &Request,
+    (register, app): (&Register, Option<&str>),
+    now: u64,
+) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
-    let scene = Scene { directory: register, verified: &verified, guard: None, app: None, now: UnixTime(now) };
-    scheme.examine(&request.head(), &Preface::EMPTY, &scene)
+    let scene = Scene { directory: register, verified: &verified, guard: None, app, now: UnixTime(now) };
+    scheme.examine(&request.head(), &request.preface, &scene)
 }

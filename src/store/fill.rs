@@ -82,7 +82,7 @@ impl Reader<'_> {
             let latest = uses.of(key)?;
             if matches!(resource, Resource::Camera | Resource::CameraGroup | Resource::User) {
                 let entry = entry(self.keys, key, row).map_err(corrupt)?;
-                self.publisher.add(&entry, &Above::default(), latest).map_err(corrupt)?;
+                self.publisher.add(self.keys, &entry, &Above::default(), latest).map_err(corrupt)?;
                 remember(self.aboves, entry);
                 continue;
             }
@@ -145,7 +145,7 @@ fn publish(
                     if aboves.is_empty() { None } else { aboves.get(&(resource, id.to_owned())).cloned() }
                 }
             };
-            publisher.add(&entry, &found.unwrap_or_default(), used)?;
+            publisher.add(keys, &entry, &found.unwrap_or_default(), used)?;
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use redb::{ReadOnlyTable, ReadTransaction, TableError};
 
 use super::Store;
+use super::batch::{Job, Reservation};
 use super::shelf::{Damaged, Desk, Shelf, corrupt};
-use super::writer::{Job, Reservation};
 use crate::clock::UnixTime;
 use crate::limit::ledger::{Ledger, LedgerEntry, Unreadable};
 use crate::limit::window::{Period, Window};

@@ -35,9 +35,10 @@ pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
             Fault::new("name", format!("another {} has this name", entry.resource().words()))
         })?;
     }
-    for (kind, text) in entry.body.public_handles(&entry.id) {
-        let fault =
-            || Fault::new(public_field(entry.resource()), format!("another {} has it", entry.resource().words()));
+    for (place, (kind, text)) in entry.body.public_handles(&entry.id).into_iter().enumerate() {
+        let fault = || {
+            Fault::new(public_field(entry.resource(), place), format!("another {} has it", entry.resource().words()))
+        };
         take(desk, Shelf::Handles, &public_handle_key(kind, text), &key, fault)?;
     }
     for version in &entry.versions {
@@ -212,9 +213,10 @@ pub(super) fn scope(entry: &Entry) -> &str {
     entry.common.account.as_deref().unwrap_or_default()
 }
 
-/// The key of the document by which an entry is found in public.
-fn public_field(resource: Resource) -> &'static str {
+/// The key of the document under which an entry has the text at this place among those by which it is found in public.
+fn public_field(resource: Resource, place: usize) -> &'static str {
     match resource {
+        Resource::ApiClient if place > 0 => "aliases",
         Resource::User => "login",
         Resource::App => "public_key",
         Resource::AdminCertificate => "sha256",

@@ -26,6 +26,7 @@ mod load;
 mod sound;
 // Changes.
 mod audit_chain;
+mod batch;
 mod ledger;
 mod link;
 mod publish;
@@ -61,6 +62,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
 pub use self::backup::{Backup, NotRestored};
+use self::batch::Job;
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
@@ -75,7 +77,7 @@ pub use self::resource::Resource;
 pub use self::sound::Sound;
 pub use self::trail::{Act, Deal, Deed, Trail};
 pub use self::view::Slice;
-use self::writer::{Job, Writer};
+use self::writer::Writer;
 use crate::clock::{Clock, UnixTime};
 use crate::secret::Secret;
 
@@ -311,8 +313,10 @@ impl Store {
 
     fn send(&self, job: Job) {
         let Some(jobs) = &self.inner.jobs else { return job.refuse(closed()) };
+        let patient = matches!(job, Job::Change { .. });
         match jobs.try_send(job) {
-            Ok(()) => {}
+            Ok(()) if patient => {}
+            Ok(()) => self.inner.hurry(),
             Err(mpsc::TrySendError::Full(job)) => {
                 job.refuse(Refused::Unavailable("too many changes wait for their turn".to_owned()));
             }
@@ -332,10 +336,20 @@ fn new_id() -> String {
     data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase()
 }
 
+impl Inner {
+    /// Has the writer take at once what waits: a request that is relayed may wait for it.
+    fn hurry(&self) {
+        if let Some(writer) = &self.writer {
+            writer.thread().unpark();
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         // Without a sender the writer finishes what waits, and ends.
         drop(self.jobs.take());
+        self.hurry();
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has said so; there is nobody left to tell.
             writer.join().unwrap_or_default();

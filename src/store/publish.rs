@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::entry::{Common, Entry, Version};
 use super::index::{Camera, Index};
+use super::keys::Keys;
 use super::link;
 use super::resource::{self, Body, Owner, Resource, Token};
 use super::rules::Effect;
@@ -15,8 +16,8 @@ use super::shelf::Damaged;
 use crate::clock::UnixTime;
 use crate::public_key;
 use crate::record::{
-    Account, Attributes, Details, Digest, Directory, Group, Key, Kind, Members, Proof, Quota, Record, Scopes, Standing,
-    Terms,
+    Account, App, Attributes, Details, Digest, Directory, Group, Hosts, Key, Kind, Members, Proof, Quota, Record,
+    Scopes, Signer, Standing, Terms,
 };
 
 /// The most lists of scopes that are remembered, so that equal ones are one in memory.
@@ -81,10 +82,10 @@ impl Publisher {
     }
 
     /// Lets everyone see a change. What stays is never missed in between.
-    pub(super) fn show(&self, effect: &Effect, above: &Above) -> Result<(), Damaged> {
+    pub(super) fn show(&self, keys: &Keys, effect: &Effect, above: &Above) -> Result<(), Damaged> {
         let put = |after| {
             // Whatever goes wrong with the new place, the old one is taken away below.
-            let done = panic::catch_unwind(AssertUnwindSafe(|| self.put(after, above)));
+            let done = panic::catch_unwind(AssertUnwindSafe(|| self.put(keys, after, above)));
             done.unwrap_or(Err(Damaged("a panic came between")))
         };
         let shown = effect.after.as_ref().map_or(Ok(Vec::new()), put);
@@ -105,12 +106,12 @@ impl Publisher {
 
     /// Puts an entry where it is to be found, and says where that is. One that cannot be shown opens nothing from then
     /// on, not even as it was before.
-    fn put(&self, entry: &Entry, above: &Above) -> Result<Vec<Key>, Damaged> {
+    fn put(&self, keys: &Keys, entry: &Entry, above: &Above) -> Result<Vec<Key>, Damaged> {
         if let Body::Account(account) = &entry.body {
             self.account(entry, account.parent.as_deref()).inspect_err(|_| self.distrust(entry))?;
         }
         self.camera(entry)?;
-        let records = self.details(entry, above)?.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
+        let records = self.details(keys, entry, above)?.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
         Ok(records.into_iter().map(|record| *self.index.publish(record).key()).collect())
     }
 
@@ -133,9 +134,9 @@ impl Publisher {
     }
 
     /// Adds what was on file at the start, where nobody has been before.
-    pub(super) fn add(&self, entry: &Entry, above: &Above, used: Option<UnixTime>) -> Result<(), Damaged> {
+    pub(super) fn add(&self, keys: &Keys, entry: &Entry, above: &Above, used: Option<UnixTime>) -> Result<(), Damaged> {
         self.camera(entry)?;
-        for details in self.details(entry, above)? {
+        for details in self.details(keys, entry, above)? {
             let record = record(Details { used, ..details })?;
             self.index.insert(record).map_err(|_| Damaged("two entries have the same key"))?;
         }
@@ -159,7 +160,7 @@ impl Publisher {
         self.index.insert_account(account).map(drop).map_err(|_| Damaged("two accounts have one id"))
     }
 
-    fn details(&self, entry: &Entry, above: &Above) -> Result<Vec<Details>, Damaged> {
+    fn details(&self, keys: &Keys, entry: &Entry, above: &Above) -> Result<Vec<Details>, Damaged> {
         if link::found_as(&entry.body).is_none() && entry.body.public_handles(&entry.id).is_empty() {
             return Ok(Vec::new());
         }
@@ -175,7 +176,11 @@ impl Publisher {
         }
         for (kind, text) in entry.body.public_handles(&entry.id) {
             let key = Key { kind, digest: self.index.digest(text.as_bytes()) };
-            all.push(self.base(key, entry, above, &account)?);
+            let mut details = self.base(key, entry, above, &account)?;
+            if let Body::App(own) = &entry.body {
+                details.attributes = Attributes::App(Box::new(app(keys, entry, own)?));
+            }
+            all.push(details);
         }
         Ok(all)
     }
@@ -285,6 +290,27 @@ fn attributes(kind: Kind, entry: &Entry) -> Result<Attributes, Damaged> {
         | Body::BearerToken(_)
         | Body::App(_)
         | Body::AdminCertificate(_) => Attributes::None,
+    })
+}
+
+/// An app, with what it signs with in clear: an HMAC has no other way.
+fn app(keys: &Keys, entry: &Entry, own: &resource::App) -> Result<App, Damaged> {
+    let mut signers = Vec::with_capacity(entry.versions.len());
+    for version in &entry.versions {
+        let secret = keys.open(entry, version)?.ok_or(Damaged("what an app signs with was not kept"))?;
+        signers.push(Signer::new(&secret, version.expires));
+    }
+    let resource::Signatures { publish, playback, expiration_only } = own.signatures;
+    Ok(App {
+        public_key: own.public_key.as_str().into(),
+        signers: signers.into(),
+        hosts: Hosts::new(&own.authorized_hosts).map_err(|_| Damaged("an app has a strange host"))?,
+        publish,
+        playback,
+        expiration_only,
+        wall: own.wall,
+        legacy_200: own.legacy_200,
+        cross_origin: own.cross_origin,
     })
 }
 

@@ -29,6 +29,8 @@ const MOST_LOOKED_AT: usize = 10_000;
 pub struct Filter {
     /// Those of this account.
     pub account: Option<String>,
+    /// Those that were made for this user: bearer tokens.
+    pub user: Option<String>,
     /// Those that stand so.
     pub status: Option<Status>,
     /// Those of this name.
@@ -109,7 +111,10 @@ impl Store {
                 }
                 let Some((entry, used)) = entry(look, keys, &key)? else { continue };
                 page.next = Some(entry.id.clone());
-                let named = filter.name.as_ref().is_none_or(|name| entry.common.name.as_ref() == Some(name));
+                // Of a user's, those of another account are none.
+                let account = filter.account.as_ref().filter(|_| filter.user.is_some());
+                let owned = account.is_none_or(|account| entry.account() == *account);
+                let named = owned && filter.name.as_ref().is_none_or(|name| entry.common.name.as_ref() == Some(name));
                 if named && filter.status.is_none_or(|status| entry.status(now) == status) {
                     page.items.push(self.outcome(&entry, used));
                 }
@@ -234,7 +239,7 @@ fn named(look: &ReadTransaction, resource: Resource, name: &str) -> Result<Optio
     Ok(found)
 }
 
-/// The keys of entries after an id: of an account, where the filter names one.
+/// The keys of entries after an id: of a user or an account, where the filter names one.
 fn keys_after(
     look: &ReadTransaction,
     resource: Resource,
@@ -250,9 +255,11 @@ fn keys_after(
         Ok::<_, redb::Error>(keys.take_while(inside))
     };
     let own = after.map(|id| entry_key(resource, id));
-    let (definition, head) = match &filter.account {
+    let user = filter.user.as_ref().map(|user| (Resource::User, user));
+    let needed = user.or(filter.account.as_ref().map(|account| (Resource::Account, account)));
+    let (definition, head) = match needed {
         None => (Shelf::Entries.definition(), Vec::new()),
-        Some(account) => (Shelf::Needs.definition(), need_key(&entry_key(Resource::Account, account), None)),
+        Some((needed, id)) => (Shelf::Needs.definition(), need_key(&entry_key(needed, id), None)),
     };
     let prefix = [head.as_slice(), &[resource.code()]].concat();
     let after = own.map(|own| [head.as_slice(), &own].concat());

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::batch::Reply;
 use super::entry::{Entry, Keyed};
 use super::given::{Known, number_of};
 use super::key::Key;
@@ -20,7 +21,7 @@ use super::rules::Effect;
 use super::shelf::{Damaged, Desk, Shelf, corrupt};
 use super::trail::{self, Act, Deal};
 use super::upkeep::resource_of;
-use super::writer::{Abort, Aboves, Publication, Reply, Writer, unavailable};
+use super::writer::{Abort, Aboves, Publication, Writer, unavailable};
 use super::{Actor, Operation, Request};
 
 /// The most entries of one step.

@@ -8,7 +8,8 @@ use super::{
     Actor, Filter, Given, Master, MasterKey, Operation, Outcome, Purpose, Refused, Request, Resource, Settings, Store,
 };
 use crate::clock::{Clock, UnixTime};
-use crate::record::{Attributes, Directory, Kind, Verdict};
+use crate::record::{Attributes, Directory, Kind, Signer, Verdict};
+use crate::secret::Secret;
 
 /// When the clock of a sample stands still.
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -65,9 +66,12 @@ impl Sample {
         create(Resource::ServiceAccount, json!({ "id": "sa-1", "account": "acme", "public_key": public_key }));
         create(Resource::App, json!({ "id": "app-1", "account": "acme", "public_key": "pk-1", "wall": "all" }));
         create(Resource::AdminCertificate, json!({ "id": "ac-1", "account": "acme", "subject": "root" }));
-        for (resource, id) in
-            [(Resource::LicenseKey, "lk-1"), (Resource::ApiClient, "client-1"), (Resource::User, "user-1")]
-        {
+        for (resource, id) in [
+            (Resource::LicenseKey, "lk-1"),
+            (Resource::ApiClient, "client-1"),
+            (Resource::User, "user-1"),
+            (Resource::App, "app-1"),
+        ] {
             sample.rotate(resource, id);
         }
         sample
@@ -120,8 +124,7 @@ impl Held {
             Resource::Token => found(Kind::CameraToken, text) || found(Kind::GroupToken, text),
             Resource::User => found(Kind::UserKey, text) && proves(store, Kind::User, "alice", text),
             Resource::ApiClient => proves(store, Kind::ApiClient, &self.id, text),
-            // Its secret is not looked at by anyone yet.
-            Resource::App => index.look_up(Kind::App, b"pk-1").is_some(),
+            Resource::App => ["pk-1", "app-1"].iter().all(|name| signs(store, name, text)),
             Resource::Account
             | Resource::Camera
             | Resource::CameraGroup
@@ -129,6 +132,14 @@ impl Held {
             | Resource::AdminCertificate => false,
         }
     }
+}
+
+/// Whether an app signs with this secret.
+fn signs(store: &Store, name: &str, text: &[u8]) -> bool {
+    let Some(record) = store.index().look_up(Kind::App, name.as_bytes()) else { return false };
+    let Attributes::App(app) = &record.attributes else { return false };
+    let tag = Signer::new(&Secret::new(text.to_vec()), None).sign(b"a message");
+    app.signers.iter().any(|signer| signer.is_good(NOW) && bool::from(signer.signed(b"a message", &tag)))
 }
 
 fn proves(store: &Store, kind: Kind, name: &str, text: &[u8]) -> bool {

@@ -6,10 +6,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::batch::{self, Batch, Job, Reply, Reservation};
 use super::document;
 use super::engine::{Engine, Failed};
 use super::entry::Entry;
@@ -25,88 +27,9 @@ use super::shelf::{Desk, Shelf, entry_key};
 use super::upkeep::Upkeep;
 use super::{Answer, Master, Outcome, Request, closed, replay, trail};
 use crate::clock::{Clock, UnixTime};
-use crate::limit::ledger::LedgerEntry;
 
-/// The most operations in one transaction: it lies in memory until it is written. One request is never parted.
-const MOST_AT_ONCE: usize = 8192;
 /// How long the writer waits for work before it looks after the store.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Who hears what came of a request.
-pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Refused>) + Send>;
-
-/// Something else that the writer does between two batches.
-pub(super) type Task = Box<dyn FnOnce(&mut Writer) + Send>;
-
-/// What the writer is asked to do.
-pub(super) enum Job {
-    Change { request: Request, reply: Reply },
-    Reserve(Reservation),
-    Task(Task),
-}
-
-/// What is to stand in the ledger of quotas.
-pub(super) struct Reservation {
-    entries: Vec<LedgerEntry>,
-    done: Option<Box<dyn FnOnce(bool) + Send>>,
-}
-
-impl Reservation {
-    pub(super) fn new(entries: Vec<LedgerEntry>, done: Box<dyn FnOnce(bool) + Send>) -> Self {
-        Self { entries, done: Some(done) }
-    }
-
-    fn succeed(mut self) {
-        if let Some(done) = self.done.take() {
-            done(true);
-        }
-    }
-}
-
-/// Whoever waits for one hears that it is not written, whatever became of it.
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            done(false);
-        }
-    }
-}
-
-/// What is worked in one transaction.
-#[derive(Default)]
-struct Batch {
-    requests: Vec<(Request, Reply)>,
-    reservations: Vec<Reservation>,
-    operations: usize,
-}
-
-impl Batch {
-    /// Takes a job in; a task is given back.
-    fn take(&mut self, job: Job) -> Option<Task> {
-        match job {
-            Job::Change { request, reply } => {
-                self.operations += request.operations.len();
-                self.requests.push((request, reply));
-            }
-            Job::Reserve(reservation) => {
-                self.operations += reservation.entries.len();
-                self.reservations.push(reservation);
-            }
-            Job::Task(task) => return Some(task),
-        }
-        None
-    }
-}
-
-impl Job {
-    /// Answers that it will not be done. What else is dropped tells so by itself.
-    pub(super) fn refuse(self, refused: Refused) {
-        match self {
-            Self::Change { reply, .. } => reply(Err(refused)),
-            Self::Reserve(_) | Self::Task(_) => {}
-        }
-    }
-}
 
 /// The writer.
 pub(super) struct Writer {
@@ -122,6 +45,8 @@ pub(super) struct Writer {
     pub(super) upkeep: Upkeep,
     /// Whether entries are being renewed, for others to see.
     pub(super) renewing: Arc<AtomicBool>,
+    /// How many requests there were in the last transaction.
+    crowd: usize,
 }
 
 /// A change that everyone is to see.
@@ -152,6 +77,7 @@ impl Writer {
         Self {
             known_from: keys.load().keyring.newest_pepper(),
             renewing,
+            crowd: 0,
             publisher: Publisher::new(Arc::clone(&index)),
             engine,
             keys,
@@ -181,9 +107,16 @@ impl Writer {
         let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
         match jobs.recv_timeout(wait) {
             Ok(job) => {
+                if let Some(pause) = batch::pause(&job, self.crowd) {
+                    // Others go on asking meanwhile, and wake nobody. Whoever is in a hurry ends it (`Store::send`).
+                    thread::park_timeout(pause);
+                }
                 let mut batch = Batch::default();
-                let task = gather(jobs, &mut batch, job);
-                if batch.operations > 0 || !batch.requests.is_empty() {
+                let task = batch::gather(jobs, &mut batch, job);
+                if !batch.requests.is_empty() {
+                    self.crowd = batch.requests.len();
+                }
+                if !batch.is_empty() {
                     self.commit(batch);
                 }
                 if let Some(task) = task {
@@ -265,8 +198,9 @@ impl Writer {
 
     /// Lets everyone see changes that are on disk.
     pub(super) fn publish(&self, publications: Vec<Publication>) {
+        let keys = self.keys.load_full();
         for Publication { effect, above } in publications {
-            if let Err(damaged) = self.publisher.show(&effect, &above) {
+            if let Err(damaged) = self.publisher.show(&keys, &effect, &above) {
                 // What cannot be shown is not believed: an entry that makes no record opens nothing.
                 tracing::error!(%damaged, "an entry on file cannot be used");
             }
@@ -371,16 +305,4 @@ fn outcome(desk: &Desk<'_>, worked: &Worked, now: UnixTime) -> Result<Outcome, r
 
 pub(super) fn unavailable(failed: &Failed) -> Refused {
     Refused::Unavailable(failed.to_string())
-}
-
-/// Takes what waits, up to a task, which comes after it.
-fn gather(jobs: &Receiver<Job>, batch: &mut Batch, first: Job) -> Option<Task> {
-    let mut next = Some(first);
-    while let Some(job) = next {
-        if let Some(task) = batch.take(job) {
-            return Some(task);
-        }
-        next = if batch.operations < MOST_AT_ONCE { jobs.try_recv().ok() } else { None };
-    }
-    None
 }

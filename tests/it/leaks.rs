@@ -104,6 +104,25 @@ fn a_secret_in_the_query_is_refused_whatever_else_is_presented() {
 }
 
 #[test]
+fn a_query_that_could_hide_a_secret_is_refused_where_secrets_are_looked_for() {
+    let house = House::start(true);
+    let license = "Authorization: LKey v3.X9tKpuXq0btatj";
+    let values = |many: usize| "a=12345678&".repeat(many);
+    for (what, path, query, status) in [
+        ("as many as are searched", "either", values(64), 200),
+        ("one more", "either", values(65), 400),
+        ("one more, and it is a secret", "either", values(64) + "x=" + SECRET, 400),
+        ("short ones", "either", "a=1234567&".repeat(700), 200),
+        ("where nobody looks", "other", values(700), 200),
+    ] {
+        let answer = house.ask(&format!("GET /{path}/user?{query}"), &[SECURE, license]);
+        assert_eq!(answer.status, status, "{what}");
+        assert!(status != 400 || answer.text().contains("The request could not be understood."), "{}", answer.text());
+    }
+    assert_eq!(house.upstream.seen().len(), 3);
+}
+
+#[test]
 fn a_secret_that_is_over_is_no_secret_any_more() {
     let house = House::start(true);
     let ask = || house.ask(&format!("GET /either/user?x={SECRET}"), &[SECURE, "Authorization: LKey v3.X9tKpuXq0btatj"]);

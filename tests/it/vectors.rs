@@ -36,6 +36,8 @@ struct Record {
     id: String,
     account: String,
     text: String,
+    #[serde(default)]
+    aliases: Vec<String>,
     subject: String,
     secret: Option<String>,
     public_key: Option<String>,
@@ -55,6 +57,10 @@ struct Case {
     bearer: Option<String>,
     #[serde(default)]
     query: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    form: String,
     /// Whether it comes over TLS, which is another test's business.
     #[serde(default)]
     secure: bool,
@@ -77,7 +83,8 @@ impl Record {
         let (list, own) = match self.kind.as_str() {
             "license_key" => ("license_key", format!("key = {:?}", self.text)),
             "api_client" => {
-                ("api_client", format!("secret = {:?}", self.secret.as_ref().filter(|secret| !secret.is_empty())?))
+                let secret = self.secret.as_ref().filter(|secret| !secret.is_empty())?;
+                ("api_client", format!("secret = {secret:?}\naliases = {:?}", self.aliases))
             }
             "camera_token" => ("camera", format!("tokens = [{:?}]", self.text)),
             "group_token" => ("camera_group", format!("tokens = [{:?}]\ncameras = []", self.text)),
@@ -131,7 +138,15 @@ impl Vectors {
 
 impl Case {
     fn request(&self, kind: &str) -> String {
-        let mut head = format!("GET /?{} HTTP/1.1\r\nHost: a\r\n", self.query);
+        let method = if self.form.is_empty() { "GET" } else { "POST" };
+        let mut head = format!("{method} /?{} HTTP/1.1\r\nHost: a\r\n", self.query);
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        if !self.form.is_empty() {
+            let length = self.form.len();
+            let _ = write!(head, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n");
+        }
         for field in &self.authorization {
             let _ = write!(head, "Authorization: {field}\r\n");
         }
@@ -139,7 +154,7 @@ impl Case {
             let token = std::fs::read_to_string(folder(kind).join(file)).expect("the token is there");
             let _ = write!(head, "Authorization: Bearer {}\r\n", token.trim());
         }
-        head + "\r\n"
+        head + "\r\n" + &self.form
     }
 
     fn status(&self) -> u16 {
@@ -177,7 +192,7 @@ fn play(vectors: &Vectors, kind: &str, table: &str, now: u64, cases: &[&Case]) {
 
 #[test]
 fn every_vector_is_answered_through_the_sockets_as_its_scheme_decides() {
-    for kind in ["lkey", "acc", "si", "basic", "key", "jwt"] {
+    for kind in ["lkey", "acc", "si", "basic", "key", "jwt", "account_key", "apikey"] {
         let vectors = load(kind);
         let mut together: BTreeMap<(&str, u64), Vec<&Case>> = BTreeMap::new();
         for case in vectors.cases.iter().filter(|case| !case.secure && !vectors.is_out_of_reach(case)) {

@@ -117,6 +117,8 @@ fn no_spelling_hides_a_parameter() {
         "+referer",
         "referer[]",
         "referer%5B0%5D",
+        "%5Breferer%5D",
+        "%22referer%22",
         "referer%00x",
         "page.url",
         "page%20url",

@@ -74,6 +74,11 @@ fn resolved<'a>(property: &'a Value, root: &'a Value) -> &'a Value {
 
 impl Form {
     fn of(schema: &Value) -> Self {
+        // One of some words, each with what it means.
+        let word = |choice: &Value| choice["const"].is_string();
+        if schema["oneOf"].as_array().is_some_and(|choices| choices.iter().all(word)) {
+            return Self::Text;
+        }
         let kind = match &schema["type"] {
             Value::Array(kinds) => kinds.first().and_then(Value::as_str),
             Value::String(kind) => Some(kind.as_str()),
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn every_field_of_a_resource_is_a_flag() {
-        use Form::{File, Json, Number, Text, Truth, Words};
+        use Form::{File, Number, Text, Truth, Words};
         let cases: [(Resource, &[(&str, Form)]); 6] = [
             (Resource::LicenseKey, &[]),
             (Resource::Token, &[("camera", Text), ("group", Text), ("scopes", Words)]),
@@ -203,6 +208,7 @@ mod tests {
                 Resource::Account,
                 &[
                     ("addresses", Words),
+                    ("denied-addresses", Words),
                     ("limits-hosted-cameras", Number),
                     ("parent", Text),
                     ("quota-day", Number),
@@ -214,12 +220,13 @@ mod tests {
                 Resource::App,
                 &[
                     ("authorized-hosts", Words),
+                    ("cross-origin", Truth),
                     ("legacy-200", Truth),
                     ("public-key", Text),
                     ("signatures-expiration-only", Truth),
                     ("signatures-playback", Truth),
                     ("signatures-publish", Truth),
-                    ("wall", Json),
+                    ("wall", Text),
                 ],
             ),
         ];
@@ -240,7 +247,7 @@ mod tests {
             (Resource::Account, "quota.hour=many", json!({ "quota": { "hour": "many" } })),
             (Resource::Account, "addresses=10.0.0.0/8,::1", json!({ "addresses": ["10.0.0.0/8", "::1"] })),
             (Resource::App, "wall=all", json!({ "wall": "all" })),
-            (Resource::App, r#"wall={"only":["a"]}"#, json!({ "wall": { "only": ["a"] } })),
+            (Resource::App, "signatures={\"publish\":true}", json!({ "signatures": { "publish": true } })),
             (Resource::App, "legacy_200=true", json!({ "legacy_200": true })),
         ] {
             let mut document = Map::new();

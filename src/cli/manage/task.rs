@@ -39,6 +39,7 @@ pub(super) enum Task {
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     pub(super) account: Option<String>,
+    pub(super) user: Option<String>,
     pub(super) status: Option<String>,
     pub(super) name: Option<String>,
     pub(super) limit: Option<usize>,
@@ -148,6 +149,9 @@ fn list_args(resource: Resource, command: Command) -> Command {
     if resource.owner() != Owner::Nobody {
         command = command.arg(text("account", "ID", "Only those of this account"));
     }
+    if resource == Resource::BearerToken {
+        command = command.arg(text("user", "ID", "Only those of this user"));
+    }
     let limit = text("limit", "N", "At most so many; a table has 1000 if left out, --json all");
     command.arg(limit.value_parser(value_parser!(u32)))
 }
@@ -235,6 +239,7 @@ impl Choice {
         let text = |name| matches.try_get_one::<String>(name).ok().flatten().cloned();
         Self {
             account: text("account"),
+            user: text("user"),
             status: text("status"),
             name: text("name"),
             limit: matches.get_one::<u32>("limit").map(|limit| usize::try_from(*limit).unwrap_or(usize::MAX)),
@@ -246,6 +251,7 @@ impl Choice {
         Call::get(&[resource.path()]).query(&[
             ("limit", Some(&limit.to_string())),
             ("account", self.account.as_deref()),
+            ("user", self.user.as_deref()),
             ("status", self.status.as_deref()),
             ("name", self.name.as_deref()),
             ("after", after),

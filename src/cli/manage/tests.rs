@@ -48,9 +48,11 @@ fn flags_become_a_document() {
             json!({ "camera": "c1", "scopes": ["live", "play"] }),
         ),
         (
-            "app create --public-key pk --authorized-host a.b --authorized-host c.d --legacy-200 true",
+            "app create --public-key pk --authorized-host a.b --authorized-host c.d --legacy-200 true --wall white_list",
             "POST /v1/apps",
-            json!({ "public_key": "pk", "authorized_hosts": ["a.b", "c.d"], "legacy_200": true }),
+            json!({
+                "public_key": "pk", "authorized_hosts": ["a.b", "c.d"], "legacy_200": true, "wall": "white_list",
+            }),
         ),
         (
             "user change u1 --name Bob --unset expires --unset metadata.note",

@@ -10,3 +10,4 @@ mod order;
 pub(super) use self::backup::{Backup, Restore};
 pub(super) use self::export::Export;
 pub(super) use self::import::Import;
+pub(super) use self::new_file::NewFile;

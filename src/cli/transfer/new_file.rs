@@ -11,14 +11,14 @@ use crate::cli::operator::Trouble;
 
 /// A file on its way to its place.
 #[derive(Debug)]
-pub(super) struct NewFile {
+pub(in crate::cli) struct NewFile {
     path: PathBuf,
     file: NamedTempFile,
 }
 
 impl NewFile {
     /// Begins a file that will lie at `path`.
-    pub(super) fn begin(path: &Path) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn begin(path: &Path) -> Result<Self, Trouble> {
         if path.symlink_metadata().is_ok() {
             return Err(taken(path));
         }
@@ -27,7 +27,7 @@ impl NewFile {
     }
 
     /// Puts it in its place, once it is on the disk.
-    pub(super) fn finish(self) -> Result<(), Trouble> {
+    pub(in crate::cli) fn finish(self) -> Result<(), Trouble> {
         let Self { path, file } = self;
         file.as_file().sync_all().map_err(|error| unwritable(&path, &error))?;
         file.persist_noclobber(&path).map_err(|failed| {

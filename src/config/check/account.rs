@@ -1,11 +1,14 @@
 //! `[[account]]`, as meant: who exists, and by which keys and tokens they are known.
 
+mod app;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::declared::{Credential, Declared, DeclaredAccount, DeclaredCamera};
+use super::declared::{self, Credential, Declared, DeclaredAccount, DeclaredCamera};
+use super::terms::terms;
 use super::{plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
 use crate::config::nearest;
@@ -13,14 +16,11 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::public_key;
-use crate::record::{
-    Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Quota, Scopes, Standing, Terms,
-};
-use crate::scheme::{basic, lkey, mtls};
+use crate::record::{Account, Attributes, DEEPEST_ACCOUNT, Digest, Group, Kind, Members, Scopes, Standing};
+use crate::scheme::{account_key, basic, lkey, mtls};
 use crate::secret::{Secret, SecretSource};
 use crate::store::Pepper;
 use crate::store::key_text::{self, Shape};
-use crate::units::Network;
 
 /// Everyone in the file.
 pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, report: &mut Report) -> Declared {
@@ -93,62 +93,6 @@ fn families(written: &[file::Entry<file::Account>], report: &mut Report) {
     }
 }
 
-/// What was agreed upon with an account; `None` where that is nothing.
-fn terms(written: &file::Account, report: &mut Report) -> Option<Arc<Terms>> {
-    let file::Quota { hour, day, month } = written.quota;
-    let terms = Terms {
-        addresses: written.addresses.as_ref().map_or_else(Vec::new, |list| addresses(list, report)),
-        denied_addresses: written
-            .denied_addresses
-            .as_ref()
-            .map_or_else(Vec::new, |list| denied_addresses(list, report)),
-        quota: Quota { hour, day, month },
-        hosted_cameras: written.hosted_cameras,
-    };
-    (terms != Terms::default()).then(|| Arc::new(terms))
-}
-
-fn addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Network> {
-    if list.value.is_empty() {
-        // Nobody who writes an empty list means everybody.
-        let invalid = Invalid::new("a list of addresses has at least one");
-        report.error(
-            list.place.clone(),
-            invalid.hint("leave it out, or write \"0.0.0.0\", to let callers come from anywhere"),
-        );
-    }
-    let texts = sound(list, |text| text.parse(), report);
-    // What is wrong with one of them was just said.
-    Terms::addresses(&texts).unwrap_or_default()
-}
-
-fn denied_addresses(list: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Network> {
-    if list.value.is_empty() {
-        let invalid = Invalid::new("a list of addresses has at least one");
-        report.error(list.place.clone(), invalid.hint("leave it out to deny none"));
-    }
-    let texts = sound(list, Terms::denied_address, report);
-    Terms::denied_addresses(&texts).unwrap_or_default()
-}
-
-/// The texts of a list; the report says what is wrong with it.
-fn sound(
-    list: &Placed<Vec<Placed<String>>>,
-    read: impl Fn(&str) -> Result<Network, String>,
-    report: &mut Report,
-) -> Vec<String> {
-    if list.value.len() > Terms::MOST_ADDRESSES {
-        let invalid = Invalid::new(format!("there are at most {} addresses", Terms::MOST_ADDRESSES));
-        report.error(list.place.clone(), invalid.hint("write networks where they can stand for many addresses"));
-    }
-    for address in &list.value {
-        if let Err(message) = read(&address.value) {
-            report.error(address.place.clone(), Invalid::new(message));
-        }
-    }
-    list.value.iter().map(|address| address.value.clone()).collect()
-}
-
 /// Who is known so far, and where in the file they stand.
 struct Register<'a> {
     declared: Declared,
@@ -193,6 +137,7 @@ impl Register<'_> {
             self.tokens(Kind::GroupToken, &tokens, &group.moments(), || Attributes::Group(Box::new(meant.clone())));
         }
         written.service_account.iter().for_each(|service| self.service_account(service));
+        written.app.iter().for_each(|app| self.app(app));
         written.admin_certificate.iter().for_each(|certificate| self.admin_certificate(certificate));
     }
 
@@ -259,7 +204,26 @@ impl Register<'_> {
             return self.report.error(written.secret.place.clone(), invalid);
         }
         record.secret = Some(secret);
+        for (alias, record) in self.aliases(written.aliases.as_ref(), &record) {
+            self.insert(record, named(alias), &alias.place);
+        }
         self.insert(record, named(&written.id), &written.id.place);
+    }
+
+    /// The same client once more for each of its aliases.
+    fn aliases<'a>(
+        &mut self,
+        written: Option<&'a Placed<Vec<Placed<String>>>>,
+        client: &Credential,
+    ) -> Vec<(&'a Placed<String>, Credential)> {
+        let Some(written) = written else { return Vec::new() };
+        let texts: Vec<String> = written.value.iter().map(|alias| alias.value.clone()).collect();
+        if let Err((at, message)) = account_key::aliases(&texts) {
+            let place = at.map_or(&written.place, |at| &written.value[at].place);
+            self.report.error(place.clone(), Invalid::new(message));
+            return Vec::new();
+        }
+        written.value.iter().map(|alias| (alias, client.again())).collect()
     }
 
     fn service_account(&mut self, written: &file::ServiceAccount) {
@@ -413,8 +377,8 @@ impl Register<'_> {
             }
             Entry::Occupied(first) => {
                 let first = &self.declared.credentials[*first.get()];
-                let what = if kind == Kind::AdminCertificate { "certificate" } else { "secret" };
-                let invalid = Invalid::new(format!("the {} `{}` has the same {what}", kind.speaker(), first.id));
+                let (who, what) = (kind.speaker(), declared::known_by(kind));
+                let invalid = Invalid::new(format!("the {who} `{}` has the same {what}", first.id));
                 self.report.conflict(place.clone(), invalid, first.text_place.clone(), "the first");
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn origin(
     report: &mut Report,
 ) -> (Option<origin::Rule>, Option<cors::Rule>) {
     let Some(written) = &route.origin else { return (None, None) };
-    let file::Origin { hosts, parameters, required, cross_origin } = &written.value;
+    let file::Pages { hosts, parameters, required, cross_origin } = &written.value;
     if hosts.is_none() && !speaks_of_an_app(route, file) {
         let invalid = Invalid::new("this says not whose pages may ask")
             .hint("list hosts = [\"example.com\"], or say which app a request is for: app = { path = \"app\" }");
@@ -54,6 +54,11 @@ pub(super) fn origin(
         let invalid = Invalid::new("the hosts are those of the app, and so is this")
             .hint("write cross_origin in the table of the app, or `hosts` beside it");
         report.error(flag.place.clone(), invalid);
+    }
+    if let Some(hosts) = hosts.as_ref().filter(|hosts| hosts.value.is_empty()) {
+        let invalid = Invalid::new("a list without a host keeps no page out")
+            .hint("list hosts, or leave `origin` out to let every page ask");
+        report.error(hosts.place.clone(), invalid);
     }
     let own = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
     let told = hosts.is_none() || cross_origin.as_ref().is_some_and(|flag| flag.value);
@@ -73,12 +78,6 @@ fn speaks_of_an_app(route: &file::Route, file: &File) -> bool {
 
 fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
-        Ok(list) if list.is_empty() => {
-            let invalid = Invalid::new("a list without a host keeps no page out")
-                .hint("list hosts, or leave `origin` out to let every page ask");
-            report.error(hosts.place.clone(), invalid);
-            None
-        }
         Ok(list) => Some(list),
         Err(invalid) => {
             report.error(hosts.place.clone(), invalid);

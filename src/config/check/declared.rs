@@ -158,6 +158,25 @@ impl Declared {
 }
 
 impl Credential {
+    /// The same credential, to be found by another text as well. Only for those without attributes.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            id: Arc::clone(&self.id),
+            id_place: self.id_place.clone(),
+            account: self.account,
+            subject: self.subject.clone(),
+            disabled: self.disabled,
+            not_before: self.not_before,
+            expires: self.expires,
+            scopes: self.scopes.clone(),
+            attributes: Attributes::None,
+            secret: self.secret.clone(),
+            text: self.text.clone(),
+            text_place: self.text_place.clone(),
+        }
+    }
+
     /// The resource that it would be in the store, and its id there: all tokens of a camera are one camera's.
     fn entry(&self) -> (Resource, &str) {
         let of_many = || self.id.rsplit_once('#').map_or(&*self.id, |(id, _)| id);
@@ -171,6 +190,21 @@ impl Credential {
             Kind::BearerToken => (Resource::BearerToken, &self.id),
             Kind::App => (Resource::App, &self.id),
             Kind::AdminCertificate => (Resource::AdminCertificate, &self.id),
+        }
+    }
+
+    /// The same credential, found by another text, with what only its kind has.
+    pub(super) fn twin(&self, attributes: Attributes) -> Self {
+        Self {
+            id: Arc::clone(&self.id),
+            id_place: self.id_place.clone(),
+            subject: self.subject.clone(),
+            scopes: self.scopes.clone(),
+            attributes,
+            secret: self.secret.clone(),
+            text: self.text.clone(),
+            text_place: self.text_place.clone(),
+            ..*self
         }
     }
 
@@ -188,6 +222,22 @@ impl Credential {
             scopes: self.scopes,
             attributes: proof.map_or(self.attributes, |proof| Attributes::Proofs([proof].into())),
         }
+    }
+}
+
+/// What no two credentials of this kind share.
+pub(super) fn known_by(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AdminCertificate => "certificate",
+        Kind::App => "id or public key",
+        Kind::LicenseKey
+        | Kind::ApiClient
+        | Kind::CameraToken
+        | Kind::GroupToken
+        | Kind::ServiceAccountKey
+        | Kind::User
+        | Kind::UserKey
+        | Kind::BearerToken => "secret",
     }
 }
 

@@ -16,6 +16,7 @@ mod operation;
 mod route;
 mod scheme;
 mod store;
+mod terms;
 mod tls;
 mod token;
 mod upstream;

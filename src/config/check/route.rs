@@ -322,7 +322,7 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
             let places = route.meant.authenticate.places();
             // An endpoint that proves callers itself gets what proves them, and gives tokens.
             let proves = matches!(route.meant.destination, Destination::Endpoint(entry) if entry.proves);
-            route.listeners.contains(&at) && (proves || !(places.headers.is_empty() && places.query.is_empty()))
+            route.listeners.contains(&at) && (proves || places != Places::default())
         });
         if asked && !local {
             let invalid = Invalid::new("credentials cross the network in clear on this listener")

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::placed::Placed;
 use crate::clock::UnixTime;
+use crate::record::Wall;
 use crate::secret::SecretSource;
 
 /// Who owns credentials.
@@ -50,6 +51,9 @@ pub(in crate::config) struct Account {
     /// Public keys of service accounts (JWT).
     #[serde(default)]
     pub(in crate::config) service_account: Vec<ServiceAccount>,
+    /// Apps that sign what is published and played (`signature`).
+    #[serde(default)]
+    pub(in crate::config) app: Vec<App>,
     /// Client certificates of operators (`mtls`).
     #[serde(default)]
     pub(in crate::config) admin_certificate: Vec<AdminCertificate>,
@@ -121,6 +125,8 @@ credential! {
     ApiClient {
         /// The secret.
         secret: Placed<SecretSource>,
+        /// Other identifiers by which it is found, such as the name or the e-mail address of its account. Default: none.
+        aliases: Option<Placed<Vec<Placed<String>>>>,
     }
 }
 
@@ -156,6 +162,44 @@ credential! {
         /// only what needs no role; routes that ask for scopes alone it may use all the same.
         roles: Option<Placed<Vec<String>>>,
     }
+}
+
+credential! {
+    /// An app that signs what is published and played. Its `id` is what the API calls it in paths.
+    App {
+        /// The public key by which pages name it.
+        public_key: Placed<String>,
+        /// What it signs with (HMAC-SHA1): the API's private key.
+        secret: Placed<SecretSource>,
+        /// Hosts whose pages may use it; a host stands for its subdomains too. Default: any.
+        authorized_hosts: Option<Placed<Vec<String>>>,
+        /// What must be signed. Default: nothing.
+        #[serde(default)]
+        signatures: Signatures,
+        /// Which assets a public listing may show. Default: none.
+        #[serde(default)]
+        wall: Wall,
+        /// Whether refusals are sent with status 200, as old clients of the API expect. Default: false.
+        #[serde(default)]
+        legacy_200: bool,
+        /// Whether browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+        /// Default: false.
+        #[serde(default)]
+        cross_origin: bool,
+    }
+}
+
+/// What an app must sign.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(in crate::config) struct Signatures {
+    /// What it publishes.
+    pub(in crate::config) publish: bool,
+    /// What it plays.
+    pub(in crate::config) playback: bool,
+    /// Whether the old generation of signatures, over the expiration alone, is taken too. Pages make it with the public
+    /// key, so that anybody who sees one can sign.
+    pub(in crate::config) expiration_only: bool,
 }
 
 credential! {

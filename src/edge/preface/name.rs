@@ -3,7 +3,7 @@
 /// Whether anybody could read a field that is called `own` as `name`: without regard to case, also beyond ASCII; as a
 /// list or a table of that name (`cmd[]`, `cmd[0]`, `[cmd]`); and as PHP, which drops blanks at the beginning and takes a
 /// blank, a dot or an open bracket for `_`.
-pub(crate) fn reads_as(own: &str, name: &str) -> bool {
+pub fn reads_as(own: &str, name: &str) -> bool {
     let mut rest = own.trim_start_matches(|letter| is_around(letter) || letter == '[').chars();
     for letter in name.chars() {
         match rest.next() {

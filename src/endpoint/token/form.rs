@@ -19,6 +19,9 @@ const PARAMETERS: [&str; 9] = [
     "redirect_uri",
 ];
 
+/// A login, and what stands for the key.
+type Login<'a> = (&'a [u8], &'a [u8]);
+
 /// A form that asks for a token.
 pub(super) struct Form(Preface);
 
@@ -40,7 +43,7 @@ impl Form {
 
     /// The login and what stands for the key. `None`: one of them is missing. Refuses to be asked for anything but a
     /// token for a password.
-    pub(super) fn credentials(&self) -> Result<Option<(&[u8], &[u8])>, Refusal> {
+    pub(super) fn credentials(&self) -> Result<Option<Login<'_>>, Refusal> {
         // Letter by letter, as Katana compares it.
         if self.value("grant_type") != Some(b"password") {
             return Err(Refusal::new(Cause::GrantUnsupported, "not asked for with a password"));

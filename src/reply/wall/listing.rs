@@ -12,9 +12,10 @@ type Error = serde_json::Error;
 /// The listing with the assets whose state `shows`. `None` is a state that is missing, or no text.
 pub(super) fn without(text: &str, shows: impl Fn(Option<&str>) -> bool) -> Result<String, Error> {
     let whole: &RawValue = serde_json::from_str(text)?;
-    let assets = match whole.get().starts_with('[') {
-        true => whole,
-        false => member(whole, "assets")?.ok_or_else(|| Error::custom("no assets"))?,
+    let assets = if whole.get().starts_with('[') {
+        whole
+    } else {
+        member(whole, "assets")?.ok_or_else(|| Error::custom("no assets"))?
     };
     let mut left = String::with_capacity(text.len());
     // Borrowed of the text, so that its place is the distance between the two.

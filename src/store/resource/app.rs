@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attributes, SecretRule};
-use crate::record::Kind;
+use crate::record::{self, Hosts, Kind, Wall};
 use crate::secret::Secret;
 use crate::store::key_text::{self, Prefix};
 use crate::store::refused::Fault;
 
-/// The most authorised hosts, or entries of a wall.
+/// The most authorised hosts.
 const MOST_HOSTS: usize = 1024;
 
 /// An app with a secret that signs (HMAC-SHA1).
@@ -30,6 +30,9 @@ pub struct App {
     /// Refusals are sent with status 200, as old clients of the API expect.
     #[serde(default)]
     pub legacy_200: bool,
+    /// Browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+    #[serde(default)]
+    pub cross_origin: bool,
 }
 
 /// What must be signed.
@@ -40,28 +43,15 @@ pub struct Signatures {
     pub publish: bool,
     /// Playing.
     pub playback: bool,
-    /// The old generation of signatures, over the expiration alone, is taken too.
+    /// The old generation of signatures, over the expiration alone, is taken too. Pages make it with the public key, so
+    /// that anybody who sees one can sign.
     pub expiration_only: bool,
-}
-
-/// Which assets a public listing may show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Wall {
-    /// None.
-    #[default]
-    None,
-    /// All.
-    All,
-    /// Only these.
-    Only(Vec<String>),
-    /// All but these.
-    AllBut(Vec<String>),
 }
 
 impl Attributes for App {
     const ABOUT: &'static str = "An app that signs what is published and played";
-    const FIELDS: &'static [&'static str] = &["public_key", "authorized_hosts", "signatures", "wall", "legacy_200"];
+    const FIELDS: &'static [&'static str] =
+        &["public_key", "authorized_hosts", "signatures", "wall", "legacy_200", "cross_origin"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "secret",
         // The key of an HMAC is used in clear.
@@ -73,31 +63,27 @@ impl Attributes for App {
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if !(1..=128).contains(&self.public_key.len()) || !self.public_key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            faults.push(Fault::new("public_key", "a public key is 1 to 128 visible ASCII characters"));
+        if let Err(invalid) = record::App::check_public_key(&self.public_key) {
+            faults.push(Fault::new("public_key", invalid.message));
         }
-        let host = |host: &String| {
-            (1..=253).contains(&host.len()) && !host.chars().any(|c| c.is_control() || c == '/' || c == ' ')
-        };
-        if self.authorized_hosts.len() > MOST_HOSTS || !self.authorized_hosts.iter().all(host) {
+        if self.authorized_hosts.len() > MOST_HOSTS {
             faults.push(Fault::new("authorized_hosts", format!("these are at most {MOST_HOSTS} host names")));
-        }
-        if let Wall::Only(assets) | Wall::AllBut(assets) = &self.wall
-            && (assets.len() > MOST_HOSTS || !assets.iter().all(|asset| (1..=128).contains(&asset.len())))
-        {
-            faults.push(Fault::new("wall", format!("a list has at most {MOST_HOSTS} assets of 1 to 128 bytes")));
+        } else if let Err(invalid) = Hosts::new(&self.authorized_hosts) {
+            faults.push(Fault::new("authorized_hosts", invalid.message));
         }
         faults
     }
 
-    fn public_handles<'a>(&'a self, _: &'a str) -> Vec<(Kind, &'a str)> {
-        vec![(Kind::App, &self.public_key)]
+    // In paths stands the API's own id of the app, in signatures its public key.
+    fn public_handles<'a>(&'a self, id: &'a str) -> Vec<(Kind, &'a str)> {
+        let mut handles = vec![(Kind::App, self.public_key.as_str())];
+        if id != self.public_key {
+            handles.push((Kind::App, id));
+        }
+        handles
     }
 }
 
 fn check(secret: &Secret) -> Result<Option<Secret>, &'static str> {
-    if (8..=1024).contains(&secret.expose().len()) {
-        return Ok(None);
-    }
-    Err("a secret that signs has 8 to 1024 bytes")
+    record::App::check_secret(secret).map(|()| None).map_err(|_| "a secret that signs has 8 to 1024 bytes")
 }

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 pub use self::account::{Account, Limits, Quota};
 pub use self::admin_certificate::AdminCertificate;
 pub use self::api_client::ApiClient;
-pub use self::app::{App, Signatures, Wall};
+pub use self::app::{App, Signatures};
 pub use self::bearer_token::BearerToken;
 pub use self::camera::Camera;
 pub use self::camera_group::CameraGroup;

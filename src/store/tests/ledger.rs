@@ -147,7 +147,7 @@ fn a_change_that_is_refused_takes_no_reservation_with_it() {
     let now = house.clock.unix();
     // The writer is held up, so that all of it comes into one transaction.
     let (go, wait) = mpsc::channel::<()>();
-    house.store.send(writer::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
+    house.store.send(batch::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
     let first = reserve(&house.store, entry("a", Period::Hour, now, 10));
     let (say, said) = mpsc::channel();
     let operations = vec![create(Resource::Camera, json!({ "id": "c", "account": "nobody" }))];
@@ -218,7 +218,7 @@ fn a_writer_that_does_not_come_to_it_is_not_waited_for_for_ever() {
     let house = House::new();
     let now = house.clock.unix();
     let (go, wait) = mpsc::channel::<()>();
-    house.store.send(writer::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
+    house.store.send(batch::Job::Task(Box::new(move |_| wait.recv().unwrap_or_default())));
     assert!(!house.store.settle(vec![entry("a", Period::Hour, now, 5)], Duration::ZERO));
     go.send(()).unwrap();
     // What was handed in is written all the same, once the writer goes on.

@@ -17,12 +17,13 @@ fn every_resource_is_found_by_its_credential_at_once_and_after_a_restart() {
             (Kind::BearerToken, "opaque-opaque-opaque", "b1", "user:eva"),
             (Kind::ServiceAccountKey, "kid-1", "kid-1", "service_account:kid-1"),
             (Kind::App, "pk", "app", "app:app"),
+            (Kind::App, "app", "app", "app:app"),
             (Kind::AdminCertificate, "ops", "ops", "admin_certificate:ops"),
         ] {
             let record = house.found(kind, text).unwrap_or_else(|| panic!("{kind:?} in round {round}"));
             assert_eq!((record.id(), record.subject(), &*record.account.id.0), (id, subject, "acme"));
         }
-        assert_eq!(house.store.index().len(), 10);
+        assert_eq!(house.store.index().len(), 11);
         house = house.reopened();
     }
     let client = house.found(Kind::ApiClient, "8ded5a89").unwrap();
@@ -192,6 +193,8 @@ fn a_wrong_document_is_refused_with_every_fault_and_nothing_is_done() {
         (Resource::LicenseKey, json!({"account": "acme", "id": "a b"}), vec!["id"]),
         (Resource::LicenseKey, json!({"account": "acme", "metadata": {"a": 1}}), vec!["metadata.a"]),
         (Resource::ApiClient, json!({"account": "acme", "id": "a:b"}), vec!["id"]),
+        (Resource::ApiClient, json!({"account": "acme", "aliases": ["a", "b:c"]}), vec!["aliases[1]"]),
+        (Resource::ApiClient, json!({"account": "acme", "aliases": ["a", "a"]}), vec!["aliases[1]"]),
         (Resource::Account, json!({"quota": {"hour": "many"}}), vec!["quota.hour"]),
         (Resource::Account, json!({"quota": {"minute": 3}}), vec!["quota.minute"]),
         (Resource::Account, json!({"addresses": ["10.0.0.0/8", "10.0.0.1/8"]}), vec!["addresses[1]"]),
@@ -206,6 +209,12 @@ fn a_wrong_document_is_refused_with_every_fault_and_nothing_is_done() {
         (Resource::User, json!({"account": "acme"}), vec!["login"]),
         (Resource::ServiceAccount, json!({"account": "acme", "public_key": key}), vec!["public_key"]),
         (Resource::App, json!({"account": "acme", "public_key": "", "secret": "short"}), vec!["secret", "public_key"]),
+        (
+            Resource::App,
+            json!({"account": "acme", "public_key": "p", "authorized_hosts": ["a.b", "https://c.d/"]}),
+            vec!["authorized_hosts"],
+        ),
+        (Resource::App, json!({"account": "acme", "public_key": "p", "wall": {"only": ["v-1"]}}), vec!["wall"]),
         (Resource::AdminCertificate, json!({"account": "acme"}), vec!["sha256"]),
     ] {
         let told = document.to_string();
@@ -227,6 +236,9 @@ fn what_is_taken_is_not_given_again() {
         (Resource::Token, json!({"camera": "248527", "token": INNER}), "token"),
         (Resource::User, json!({"account": "acme", "login": "Eva"}), "login"),
         (Resource::App, json!({"account": "acme", "public_key": "pk"}), "public_key"),
+        // Either may stand in a path: one app's id is no other's key.
+        (Resource::App, json!({"account": "acme", "public_key": "app"}), "public_key"),
+        (Resource::App, json!({"id": "pk", "account": "acme", "public_key": "pk2"}), "public_key"),
     ] {
         let told = document.to_string();
         let Err(Refused::Conflict(fault)) = house.attempt(create(resource, document)) else { panic!("{told}") };
