@@ -68,7 +68,9 @@ impl Jwt {
         let own = match &credentials.account_id {
             Value::String(id) => id.clone(),
             Value::Number(id) => id.to_string(),
-            _ => return Err(Trouble::plain("`account_id` in the credentials is neither a number nor a text")),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(Trouble::plain("`account_id` in the credentials is neither a number nor a text"));
+            }
         };
         let key = EncodingKey::from_rsa_pem(credentials.private_key.0.as_bytes())
             .map_err(|_| Trouble::plain("`private_key` in the credentials is no RSA key in PEM"))?;

@@ -50,7 +50,7 @@ impl Attributes for Account {
     const OWNER: Owner = Owner::Nobody;
 
     fn faults(&self) -> Vec<Fault> {
-        let allowed = list_faults("addresses", &self.addresses, |text| text.parse::<Network>());
+        let allowed = list_faults("addresses", &self.addresses, str::parse);
         allowed
             .into_iter()
             .chain(list_faults("denied_addresses", &self.denied_addresses, Terms::denied_address))
