@@ -1,15 +1,18 @@
-"""The caller's credentials: an RSA key and JWTs made by the openssl command line, a licence key, VXG's access tokens, and
-an API identifier with its secret."""
+"""The caller's credentials: an RSA key and JWTs made by the openssl command line, a licence key, VXG's access tokens, an
+API identifier with its secret, an app's signature, and an opaque token."""
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import subprocess
 import time
+import urllib.parse
 
 
 IDENTIFIER = "8ded5a89051a9a01a389bcdf1e174"
+PUBLIC_KEY = "123-456-789"
 HOSTS = {"api": "web.example.test", "cam": "cam.example.test"}
 
 
@@ -29,6 +32,8 @@ class Credentials:
         key_file.chmod(0o600)
         self._shares = {"camera": _share(1), "group": _share(2)}
         self._secret = secrets.token_hex(14)
+        self._app_secret = secrets.token_hex(20)
+        self._opaque = secrets.token_urlsafe(32)
 
     def license_key(self):
         """The value of an Authorization header with the licence key."""
@@ -40,7 +45,8 @@ class Credentials:
 
     def known(self):
         """What a configuration says of those that stand in it."""
-        return {**self._shares, "identifier": IDENTIFIER, "secret": self._secret}
+        app = {"public_key": PUBLIC_KEY, "app_secret": self._app_secret}
+        return {**self._shares, "identifier": IDENTIFIER, "secret": self._secret, **app, "opaque": self._opaque}
 
     def camera_token(self, share=None):
         """The value of an Authorization header with VXG's access token for a camera."""
@@ -72,6 +78,28 @@ class Credentials:
         """The same identifier and secret as a line of htpasswd."""
         digest = base64.b64encode(hashlib.sha1(self._secret.encode()).digest()).decode()
         return f"{IDENTIFIER}:{{SHA}}{digest}"
+
+    def playback(self, secret=None, end=None):
+        """A query with an app's signature for an hour from now."""
+        signed = json.dumps({"api_key": PUBLIC_KEY, "expiration": end or int(time.time()) + 3600}, separators=(",", ":"))
+        tag = hmac.new((secret or self._app_secret).encode(), signed.encode(), hashlib.sha1).hexdigest()
+        return urllib.parse.urlencode({"signature_json": signed, "signature": tag})
+
+    def forged_playback(self):
+        """The same, signed with another secret."""
+        return self.playback(secrets.token_hex(20))
+
+    def expired_playback(self):
+        """Rightly signed, over for an hour."""
+        return self.playback(end=int(time.time()) - 3600)
+
+    def opaque_token(self):
+        """The value of an Authorization header with a token that was issued to a user."""
+        return f"Bearer {self._opaque}"
+
+    def wrong_opaque_token(self):
+        """The same shape, another token."""
+        return f"Bearer {secrets.token_urlsafe(32)}"
 
     def token(self):
         """The value of an Authorization header with a JWT that is valid for an hour from now."""

@@ -17,6 +17,9 @@ TARGETS = [
     ("vidgate-si", "nginx", 1.10),
     ("vidgate-basic", "nginx", 1.10),
     ("vidgate-basic", "traefik-basic", 0.35),
+    ("vidgate-playback", "nginx", 1.15),
+    ("vidgate-opaque", "nginx", 1.15),
+    ("vidgate-role", "nginx", 1.15),
 ]
 
 
@@ -28,6 +31,10 @@ class Peer:
     what: str
     program: str
     credential: str = ""
+    # Where the JSON is asked for, and where it is refused (403) with the very same credential.
+    path: str = "/json"
+    forbidden: str = ""
+    # What its configuration is made of. Of vidgate, `store` asks for a store and names the file of its entries, if any.
     options: dict = dataclasses.field(default_factory=dict)
     modes: tuple = ("relay", "stream", "idle")
 
@@ -39,25 +46,56 @@ class Peer:
 def columns():
     """All of them, in the order of the report."""
     return [
-        Peer("vidgate-lkey", "licence key", "vidgate", "license_key", {"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
-        Peer("vidgate-jwt", "RS256 JWT, the same token again and again", "vidgate", "token", {"authenticate": "service", "scheme": "vidgate-jwt.toml"}),
+        Peer("vidgate-lkey", "licence key", "vidgate", "license_key", options={"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
+        Peer("vidgate-jwt", "RS256 JWT, the same token again and again", "vidgate", "token", options={"authenticate": "service", "scheme": "vidgate-jwt.toml"}),
         _limited("acc", "camera token", "camera_token"),
         _limited("si", "group token", "group_token"),
         _limited("basic", "identifier and secret", "basic"),
+        Peer(
+            "vidgate-playback",
+            "signature of an app",
+            "vidgate",
+            "playback",
+            options={"authenticate": "caller", "scheme": "vidgate-playback.toml", "rule": 'scope = { read = ["playback"] }'},
+            modes=("relay",),
+        ),
+        Peer(
+            "vidgate-opaque",
+            "opaque token of a user",
+            "vidgate",
+            "opaque_token",
+            options={"authenticate": "caller", "scheme": "vidgate-opaque.toml", "store": "vidgate-opaque.jsonl"},
+            modes=("relay",),
+        ),
+        Peer(
+            "vidgate-role",
+            "RS256 JWT, the role of the method in the path",
+            "vidgate",
+            "token",
+            "/platform_api/GetUsers?application_id=4152784",
+            "/platform_api/DelApplication?application_id=4152784",
+            {
+                "authenticate": "caller",
+                "scheme": "vidgate-role.toml",
+                "path": "/platform_api/{method}",
+                "rule": 'operation = { path = "method", roles = "vox" }',
+            },
+            modes=("relay",),
+        ),
         Peer("vidgate-open", "plain relay", "vidgate", options={"authenticate": "open"}),
         Peer("nginx", "plain relay", "nginx"),
         Peer("nginx-unbuffered", "plain relay, proxy_buffering off", "nginx", options={"extra": "proxy_buffering off;"}, modes=("stream",)),
         Peer("haproxy", "plain relay", "haproxy", options={"mode": "http"}),
         Peer("haproxy-tcp", "relay of bytes: the floor", "haproxy", options={"mode": "tcp"}),
-        Peer("haproxy-jwt", "jwt_verify RS256", "haproxy", "token", {"mode": "http", "rules": "haproxy-jwt.rules"}, modes=("relay",)),
+        Peer("haproxy-jwt", "jwt_verify RS256", "haproxy", "token", options={"mode": "http", "rules": "haproxy-jwt.rules"}, modes=("relay",)),
         Peer("envoy", "plain relay", "envoy"),
-        Peer("envoy-jwt", "jwt_authn, local_jwks", "envoy", "token", {"filter": "envoy-jwt.filter"}, modes=("relay",)),
+        Peer("envoy-jwt", "jwt_authn, local_jwks", "envoy", "token", options={"filter": "envoy-jwt.filter"}, modes=("relay",)),
         Peer(
             "envoy-jwt-cached",
             "jwt_authn, local_jwks, jwt_cache_config",
             "envoy",
             "token",
-            {"filter": "envoy-jwt.filter", "cache": "jwt_cache_config: { jwt_cache_size: 100 }"},
+            options={"filter": "envoy-jwt.filter", "cache": "jwt_cache_config: { jwt_cache_size: 100 }"},
             modes=("relay",),
         ),
         Peer("traefik-basic", "basicAuth {SHA}, rateLimit", "traefik", "basic", modes=("relay",)),
@@ -66,8 +104,9 @@ def columns():
 
 def _limited(kind, what, credential):
     """A column of vidgate with a rate limit and an hourly quota, which lies in a store."""
-    options = {"authenticate": "caller", "scheme": f"vidgate-{kind}.toml", "limits": "vidgate-limits.toml"}
-    return Peer(f"vidgate-{kind}", f"{what}, rate limit, hourly quota", "vidgate", credential, options, modes=("relay",))
+    limited = {"limits": "vidgate-limits.toml", "rule": 'limits = ["rate", "hourly"]', "store": ""}
+    options = {"authenticate": "caller", "scheme": f"vidgate-{kind}.toml", **limited}
+    return Peer(f"vidgate-{kind}", f"{what}, rate limit, hourly quota", "vidgate", credential, options=options, modes=("relay",))
 
 
 class Programs:
@@ -155,21 +194,29 @@ class Bench:
             self.running.popitem()[1].end()
 
     def _vidgate(self, peer, path, port):
-        scheme = peer.options.get("scheme")
-        config = self.folder / f"{peer.name}.toml"
-        limits = peer.options.get("limits")
+        config, options, known = self.folder / f"{peer.name}.toml", peer.options, self.credentials.known()
+        parts = [options.get("scheme"), options.get("limits"), "vidgate-store.toml" if "store" in options else None]
         values = {
-            "authenticate": peer.options["authenticate"],
-            "scheme": template(scheme, **self.credentials.known()) if scheme else "",
-            "limits": template(limits, name=peer.name) if limits else "",
-            "limited": 'limits = ["rate", "hourly"]' if limits else "",
+            "authenticate": options["authenticate"],
+            "path": options.get("path", "/{*rest}"),
+            "rule": options.get("rule", ""),
+            "parts": "\n".join(template(part, name=peer.name, **known) for part in parts if part),
         }
         config.write_text(template("vidgate.toml", port=port, upstream=self.upstream_port, **values))
-        if limits:
-            (self.folder / f"{peer.name}.redb").unlink(missing_ok=True)
-            (self.folder / f"{peer.name}.key").unlink(missing_ok=True)
-            machine.run([path, "store", "init", "--config", config])
+        if "store" in options:
+            self._fill(path, peer, config, template(options["store"], **known) if options["store"] else "")
         return [path, "serve", "--config", config]
+
+    def _fill(self, path, peer, config, entries):
+        """A new store with what cannot be declared."""
+        for ending in ("redb", "key"):
+            (self.folder / f"{peer.name}.{ending}").unlink(missing_ok=True)
+        machine.run([path, "store", "init", "--config", config])
+        if entries:
+            file = self.folder / f"{peer.name}.jsonl"
+            file.write_text(entries)
+            file.chmod(0o600)
+            machine.run([path, "import", file, "--config", config])
 
     def _nginx(self, peer, path, port):
         config = self.folder / f"{peer.name}.conf"
