@@ -1,15 +1,19 @@
 //! The configuration that the demo runs on: a real `vidgate.toml` in the temporary folder, loaded as any other, so that
-//! what the demo shows is what an operator gets. Voximplant's accounts are declared in it; everyone else is in the store
-//! beside it (`stock.rs`), made as `vidgate store init` makes it.
+//! what the demo shows is what an operator gets. Everyone is in the store beside it (`stock.rs`), made as `vidgate store
+//! init` makes it.
+
+mod doors;
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use self::doors::{HOUSE, doors};
 use super::Trouble;
-use super::credentials::{Credentials, Voximplant};
+use super::credentials::Credentials;
 use super::folder::Folder;
 use super::upstream::Upstreams;
 use super::vendor::Vendor;
+use crate::cli::shell::quoted;
 use crate::cli::store::init;
 
 /// The files of the demo that a client may need, besides the certificates.
@@ -19,33 +23,41 @@ pub(super) struct Files {
     pub(super) config: PathBuf,
     /// Half as much again as VXG's v4 routes take.
     pub(super) large_upload: PathBuf,
+    /// To what logins at Multicam encrypt their keys, PEM.
+    pub(super) public_key: PathBuf,
     /// The private key of Voximplant's service account, PEM.
     pub(super) private_key: PathBuf,
     /// The same with the ids of key and account, as the vendor's client libraries read it.
     pub(super) credentials: PathBuf,
+    /// What prints a token of now, as the vendor's `token.sh` does.
+    pub(super) token_script: PathBuf,
 }
 
 /// Writes the configuration and every file that it names, and makes the store.
 pub(super) fn write(folder: &Folder, credentials: &Credentials, upstreams: &Upstreams) -> Result<Files, Trouble> {
-    let voximplant = &credentials.voximplant;
-    folder.write(PUBLIC_KEY, &voximplant.public_key)?;
+    let (multicam, voximplant) = (&credentials.multicam, &credentials.voximplant);
     folder.write(ADMIN_TOKEN, &credentials.admin_token)?;
-    let text = [listeners(), STORE.to_owned(), routes(upstreams), SCHEMES.to_owned(), accounts(voximplant)].join("\n");
+    folder.write(PAIR, &String::from_utf8_lossy(multicam.pair.expose()))?;
+    let text = [listeners(), STORE.to_owned(), routes(upstreams), SCHEMES.to_owned()].join("\n");
     let config = folder.write("vidgate.toml", &text)?;
     init::make_for(&config)?;
+    let private_key = folder.write("service-account.key", &voximplant.key.private)?;
+    let script = voximplant.script(&quoted(&private_key.to_string_lossy()));
     Ok(Files {
         config,
-        private_key: folder.write("service-account.key", &voximplant.private_key)?,
         large_upload: folder.write("large-upload.bin", &"\0".repeat(3 << 19))?,
+        public_key: folder.write("multicam.pub", &multicam.public)?,
+        private_key,
+        token_script: folder.write("token.sh", &script)?,
         credentials: folder.write("credentials.json", &voximplant.file())?,
     })
 }
 
 const SERVER_PAIR: &str = r#"certificate = "server.pem", key = "server.key""#;
 const ADMIN_TOKEN: &str = "admin.token";
-const PUBLIC_KEY: &str = "service-account.pem";
+const PAIR: &str = "multicam.key";
 
-/// Where everyone is but Voximplant's, and how that is managed.
+/// Where everyone is, and how that is managed.
 const STORE: &str = r#"
 [store]
 path = "vidgate.redb"
@@ -88,14 +100,16 @@ fn dialect(vendor: Vendor) -> &'static str {
     match vendor {
         Vendor::Vxg => "vxg",
         Vendor::SecureVideo => "message",
-        Vendor::CameraTag | Vendor::Multicam | Vendor::Voximplant => "problem",
+        Vendor::CameraTag => "cameratag",
+        Vendor::Multicam => "multicam",
+        Vendor::Voximplant => "voximplant",
     }
 }
 
 /// Upstreams, and the routes to them.
 fn routes(upstreams: &Upstreams) -> String {
     let mut text = String::new();
-    for vendor in Vendor::ALL.into_iter().filter(|vendor| vendor.alive()) {
+    for vendor in Vendor::ALL {
         let (name, dialect) = (vendor.name(), dialect(vendor));
         let _ = write!(text, "\n[upstream.{name}]\nendpoints = [\"http://{}\"]\n", upstreams.address(vendor));
         for (route, path, authenticate, more) in doors(vendor) {
@@ -109,90 +123,21 @@ fn routes(upstreams: &Upstreams) -> String {
     text + HOUSE
 }
 
-/// What the house answers itself, or keeps for operators.
-const HOUSE: &str = r#"
-[[route]]
-name = "super-admin"
-listeners = ["super_admin"]
-path = "/api/v2/admin/{*rest}"
-authenticate = "ops"
-forward = "vxg"
-dialect = "vxg_admin"
-
-[[route]]
-name = "users"
-listeners = ["super_admin"]
-path = "/api/v2/admin/users/{*rest}"
-authenticate = "ops"
-endpoint = "vxg_users"
-dialect = "vxg_admin"
-
-[[route]]
-name = "channels"
-listeners = ["vxg_own"]
-path = "/api/v3/{*rest}"
-authenticate = "license"
-endpoint = "vxg_tokens"
-dialect = "vxg"
-
-[[route]]
-name = "own-usage"
-listeners = ["securevideo", "securevideo_tls"]
-path = "/account/usage"
-methods = ["GET"]
-authenticate = "api"
-endpoint = "usage"
-dialect = "message"
-limits = ["hourly"]
-
-[[route]]
-name = "later"
-listeners = ["securevideo", "securevideo_tls"]
-path = "/recordings/{*rest}"
-authenticate = "api"
-not_implemented = true
-dialect = "message"
-"#;
-
-/// A vendor's routes: name, path, who may use it, and what else the route says.
-fn doors(vendor: Vendor) -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
-    match vendor {
-        Vendor::Vxg => &[
-            // One by one: below `/api/v2/` there is also the super-admin's `admin/`, which no licence key opens.
-            ("v2-cameras", "/api/v2/cameras/", "license", ""),
-            ("v2-camera", "/api/v2/cameras/{id}/{*rest}", "license or camera", "camera = { path = \"id\" }\n"),
-            ("v2-storage", "/api/v2/storage/{*rest}", "license", ""),
-            ("v2-account", "/api/v2/account/{*rest}", "license", ""),
-            ("v2-echo", "/api/v2/echo/{*rest}", "license", ""),
-            ("v3", "/api/v3/{*rest}", "license", ""),
-            ("v4", "/api/v4/{*rest}", "camera", "max_body = \"1 MiB\"\n"),
-            ("v4-source", "/api/v4/live/source/{*rest}", "camera", STREAMING),
-            ("v4-filter", "/api/v4/meta/filter/", "camera", "scope = { write = [\"all\", \"watch\"] }\n"),
-            ("v5", "/api/v5/{*rest}", "group", ""),
-            ("v5-channel", "/api/v5/channels/{id}/{*rest}", "group", "camera = { path = \"id\" }\n"),
-            ("docs", "/docs/{*rest}", "open", "methods = [\"GET\", \"HEAD\"]\n"),
-        ],
-        Vendor::SecureVideo => &[
-            ("api", "/{*rest}", "api and here", SECUREVIDEO),
-            // What browsers call.
-            ("client", "/client/{*rest}", "page or api", "scope = { read = [\"client\"] }\ncase_sensitive = false\n"),
-            // Nobody comes from there: what a customer sees whose address is not on the list.
-            ("usage", "/usage", "api and elsewhere", "methods = [\"GET\", \"HEAD\"]\n"),
-        ],
-        Vendor::Voximplant => &[("api", "/platform_api/{*rest}", "service", "")],
-        Vendor::CameraTag | Vendor::Multicam => &[],
-    }
-}
-
-/// What a token with the access `streaming` is for.
-const STREAMING: &str = "scope = { read = [\"all\", \"streaming\"], write = [\"all\"] }\n";
-
-/// What holds for SecureVideo's API as a whole.
-const SECUREVIDEO: &str = "content = \"json\"\nmask_errors = true\nlimits = [\"hourly\"]\n";
-
 const SCHEMES: &str = r#"
 [limit.hourly]
 quota = "100000/hour"
+
+[limit.guessing]
+failures = 50
+
+[roles.vox]
+preset = "voximplant"
+
+[roles.vox.operations]
+echo = "basic"
+
+[endpoint.token]
+keys = [{ key = { file = "multicam.key" } }]
 
 [scheme.camera.acc]
 query = true
@@ -216,18 +161,24 @@ networks = ["127.0.0.0/8", "::1/128"]
 [scheme.elsewhere.ip]
 networks = ["192.0.2.0/24"]
 
-[scheme.service.jwt]
-"#;
+[scheme.publish.signature]
+right = "publish"
 
-/// Who is declared.
-fn accounts(voximplant: &Voximplant) -> String {
-    let Voximplant { account, child, key_id, .. } = voximplant;
-    format!(
-        "\n[[account]]\nid = \"{account}\"\n\
-         service_account = [{{ id = \"{key_id}\", public_key = \"{PUBLIC_KEY}\" }}]\n\
-         \n[[account]]\nid = \"{child}\"\nparent = \"{account}\"\n"
-    )
-}
+[scheme.playback.signature]
+right = "playback"
+
+[scheme.rest.apikey]
+headers = ["api_key"]
+query = ["api_key"]
+
+[scheme.bearer.opaque]
+
+[scheme.machine.apikey]
+
+[scheme.service.jwt]
+
+[scheme.legacy.account_key]
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,24 @@
 //! Throw-away credentials in the form that each vendor's clients send, new at each start. None of these types has a
 //! `Debug`: what is printed is printed on purpose.
 
+mod cameratag;
+mod multicam;
+mod voximplant;
+
 use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::json;
 
-use super::{Trouble, pki};
+pub(super) use self::cameratag::{App, BOOTH, CameraTag, KIOSK, Signed};
+pub(super) use self::multicam::Multicam;
+pub(super) use self::voximplant::{Key, Voximplant};
+use super::Trouble;
 use crate::clock::UnixTime;
 use crate::store::key_text::{self, Prefix};
 
 /// What VXG's real tokens of today say: 36,530 days.
 const SHARE_LIFETIME: u64 = 0xbc1f_ab00;
-/// The longest that a Voximplant token may live.
-const JWT_LIFETIME: u64 = 3600;
 
 /// Everything a client needs.
 pub(super) struct Credentials {
@@ -23,6 +26,10 @@ pub(super) struct Credentials {
     pub(super) vxg: Vxg,
     /// For SecureVideo.
     pub(super) securevideo: SecureVideo,
+    /// For CameraTag.
+    pub(super) cameratag: CameraTag,
+    /// For Multicam.
+    pub(super) multicam: Multicam,
     /// For Voximplant.
     pub(super) voximplant: Voximplant,
     /// For the admin API.
@@ -81,46 +88,14 @@ pub(super) struct SecureVideo {
     pub(super) secret: String,
 }
 
-/// A service account.
-pub(super) struct Voximplant {
-    /// The account that the key belongs to.
-    pub(super) account: String,
-    /// A child of it, in whose name the key may speak too.
-    pub(super) child: String,
-    /// The id of the key, `kid` in a token.
-    pub(super) key_id: String,
-    /// The private key, PEM.
-    pub(super) private_key: String,
-    /// The public key, PEM.
-    pub(super) public_key: String,
-    /// Tokens made with it at the start.
-    pub(super) tokens: Tokens,
-}
-
-/// Ready-made tokens; those that are good are so for an hour.
-pub(super) struct Tokens {
-    /// In the account's name.
-    pub(super) own: String,
-    /// In the child's name.
-    pub(super) child: String,
-    /// In the name of an account that the key has nothing to do with.
-    pub(super) stranger: String,
-    /// One that ended a minute ago.
-    pub(super) expired: String,
-    /// One that says it lives for a day.
-    pub(super) long: String,
-    /// One signed by another key under the same id.
-    pub(super) forged: String,
-    /// One that says it needs no signature.
-    pub(super) unsigned: String,
-}
-
 impl Credentials {
     /// Makes them.
     pub(super) fn create(now: UnixTime) -> Result<Self, Trouble> {
         Ok(Self {
             vxg: Vxg::create(now)?,
             securevideo: SecureVideo::create()?,
+            cameratag: CameraTag::create(now)?,
+            multicam: Multicam::create()?,
             voximplant: Voximplant::create(now)?,
             admin_token: hex(&random::<16>()?),
         })
@@ -196,54 +171,6 @@ impl SecureVideo {
     }
 }
 
-impl Voximplant {
-    fn create(now: UnixTime) -> Result<Self, Trouble> {
-        let (private_key, public_key) = pki::service_account_key()?;
-        let key_id = uuid(random()?);
-        let [account, child, stranger] = ["4152783", "4152784", "9999999"];
-        let sign = |name: &str, from: u64, lifetime: u64| jwt(&private_key, &key_id, name, from, lifetime);
-        let (other_key, _) = pki::service_account_key()?;
-        let own = sign(account, now.0, JWT_LIFETIME)?;
-        let tokens = Tokens {
-            child: sign(child, now.0, JWT_LIFETIME)?,
-            stranger: sign(stranger, now.0, JWT_LIFETIME)?,
-            expired: sign(account, now.0.saturating_sub(JWT_LIFETIME), JWT_LIFETIME - 60)?,
-            long: sign(account, now.0, 24 * 3600)?,
-            forged: jwt(&other_key, &key_id, account, now.0, JWT_LIFETIME)?,
-            unsigned: unsigned(&own, &key_id),
-            own,
-        };
-        let (account, child) = (account.to_owned(), child.to_owned());
-        Ok(Self { account, child, key_id, private_key, public_key, tokens })
-    }
-
-    /// The file that Voximplant hands out with a key, and that its client libraries read.
-    pub(super) fn file(&self) -> String {
-        json!({
-            "account_email": "demo@example.test",
-            "account_id": self.account.parse::<u64>().expect("the demo's account names are numbers"),
-            "key_id": self.key_id,
-            "private_key": self.private_key,
-        })
-        .to_string()
-    }
-}
-
-/// A token as Voximplant's clients make it, with the issuer as a number.
-fn jwt(private_key: &str, key_id: &str, account: &str, issued: u64, lifetime: u64) -> Result<String, Trouble> {
-    let header = Header { kid: Some(key_id.to_owned()), ..Header::new(Algorithm::RS256) };
-    let account: u64 = account.parse().expect("the demo's account names are numbers");
-    let claims = json!({ "iss": account, "iat": issued, "exp": issued + lifetime });
-    Ok(jsonwebtoken::encode(&header, &claims, &EncodingKey::from_rsa_pem(private_key.as_bytes())?)?)
-}
-
-/// The same claims under `alg: none`, without a signature: the oldest trick with these tokens.
-fn unsigned(token: &str, key_id: &str) -> String {
-    let claims = token.split('.').nth(1).expect("a token has three parts");
-    let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "none", "kid": key_id, "typ": "JWT" }).to_string());
-    format!("{header}.{claims}.")
-}
-
 fn random<const N: usize>() -> Result<[u8; N], Trouble> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
@@ -256,6 +183,7 @@ fn word(length: usize) -> Result<String, Trouble> {
     (0..length).map(|_| Ok(char::from(ALPHABET[usize::from(random::<1>()?[0] % 64)]))).collect()
 }
 
+/// Two digits a byte.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -300,8 +228,12 @@ mod tests {
             (&one.vxg.license_key, &one.vxg.license_key_expired),
             (&one.vxg.all.share, &two.vxg.all.share),
             (&one.securevideo.secret, &two.securevideo.secret),
-            (&one.voximplant.key_id, &two.voximplant.key_id),
-            (&one.voximplant.private_key, &two.voximplant.private_key),
+            (&one.cameratag.booth.secret, &two.cameratag.booth.secret),
+            (&one.cameratag.booth.secret, &one.cameratag.kiosk.secret),
+            (&one.multicam.key, &two.multicam.key),
+            (&one.multicam.token, &two.multicam.token),
+            (&one.voximplant.key.id, &two.voximplant.key.id),
+            (&one.voximplant.key.private, &two.voximplant.key.private),
         ] {
             assert_ne!(a, b);
         }

@@ -1,4 +1,4 @@
-//! A call of curl: as the arguments of a process, and as the line that a person pastes into a shell.
+//! A call of curl, as the line that a person pastes into a shell.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const HEAD_OF_ANSWER: &[&str] = &["-sS", "-D", "-", "-o", "/dev/null"];
 /// A HEAD request.
 const HEAD_REQUEST: &[&str] = &["-sS", "-I"];
 
-/// One call.
+/// One call. Its words are kept as a shell reads them.
 #[derive(Clone)]
 pub(super) struct Curl {
     options: Vec<String>,
@@ -35,12 +35,12 @@ impl Curl {
     }
 
     fn shown(options: &[&str], url: impl Into<String>) -> Self {
-        Self { options: options.iter().map(|&option| option.to_owned()).collect(), url: url.into() }
+        Self { options: Vec::new(), url: quoted(&url.into()) }.with(options)
     }
 
     /// Adds options of curl.
     pub(super) fn with(mut self, options: &[&str]) -> Self {
-        self.options.extend(options.iter().map(|&option| option.to_owned()));
+        self.options.extend(options.iter().map(|option| quoted(option)));
         self
     }
 
@@ -59,19 +59,22 @@ impl Curl {
         self.with(&[option, &path.to_string_lossy()])
     }
 
-    /// The arguments, without the name of the program.
-    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
-        self.options.iter().chain([&self.url]).map(String::as_str)
+    /// Adds an option whose value the shell works out: a word as it is written in a shell, with `"…$(…)…"` in it.
+    pub(super) fn worked_out(mut self, option: &str, word: &str) -> Self {
+        self.options.extend([quoted(option), word.to_owned()]);
+        self
     }
 
     /// The line to paste.
     pub(super) fn line(&self) -> String {
-        let mut line = String::from("curl");
-        for argument in self.arguments() {
-            line.push(' ');
-            line.push_str(&quoted(argument));
-        }
-        line
+        self.line_with(&[])
+    }
+
+    /// The line with these options before all others.
+    pub(super) fn line_with(&self, first: &[&str]) -> String {
+        let first = first.iter().map(|option| quoted(option));
+        let words: Vec<String> = first.chain(self.options.iter().chain([&self.url]).cloned()).collect();
+        format!("curl {}", words.join(" "))
     }
 }
 
@@ -83,7 +86,12 @@ mod tests {
     fn a_line_is_the_arguments_in_their_order() {
         let curl = Curl::new("http://127.0.0.1:1/a?b=c").authorization("LKey v3.a").with(&["-d", "x y"]);
         assert_eq!(curl.line(), "curl -sS -i -H 'Authorization: LKey v3.a' -d 'x y' 'http://127.0.0.1:1/a?b=c'");
-        assert_eq!(curl.arguments().last(), Some("http://127.0.0.1:1/a?b=c"));
-        assert_eq!(Curl::head("http://a/").line(), "curl -sS -I http://a/");
+        assert_eq!(Curl::head("http://a/").line_with(&["-m", "2 s"]), "curl -m '2 s' -sS -I http://a/");
+    }
+
+    #[test]
+    fn what_the_shell_works_out_is_left_to_it() {
+        let curl = Curl::new("http://a/").worked_out("-d", r#""key=$(printf %s 'a b')""#);
+        assert_eq!(curl.line(), r#"curl -sS -i -d "key=$(printf %s 'a b')" http://a/"#);
     }
 }

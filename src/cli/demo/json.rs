@@ -8,7 +8,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::credentials::Vxg;
 use super::ground::Facts;
+use super::stock::HOST;
 use super::vendor::Vendor;
 
 /// The whole description.
@@ -18,7 +20,7 @@ pub(super) fn describe(facts: &Facts) -> Value {
         .iter()
         .map(|site| {
             let vendor = json!({
-                "alive": site.vendor.alive(),
+                "alive": true,
                 "http": site.http,
                 "https": site.https,
                 "upstream": site.upstream,
@@ -40,22 +42,7 @@ pub(super) fn describe(facts: &Facts) -> Value {
 
 fn credentials(vendor: Vendor, facts: &Facts) -> Value {
     match vendor {
-        Vendor::Vxg => {
-            let vxg = &facts.credentials.vxg;
-            json!({
-                "license_key": vxg.license_key,
-                "license_key_expired": vxg.license_key_expired,
-                "license_key_disabled": vxg.license_key_disabled,
-                "camera": vxg.all.camera,
-                "access_token": vxg.all.access,
-                "share_token": vxg.all.share,
-                "watch_camera": vxg.watch.camera,
-                "watch_access_token": vxg.watch.access,
-                "watch_share_token": vxg.watch.share,
-                "expired_access_token": vxg.expired.access,
-                "expired_share_token": vxg.expired.share,
-            })
-        }
+        Vendor::Vxg => of_vxg(&facts.credentials.vxg),
         Vendor::SecureVideo => {
             let client = &facts.credentials.securevideo;
             json!({ "identifier": client.identifier, "secret": client.secret })
@@ -65,16 +52,57 @@ fn credentials(vendor: Vendor, facts: &Facts) -> Value {
             json!({
                 "account_id": account.account,
                 "child_account_id": account.child,
-                "key_id": account.key_id,
+                "key_id": account.key.id,
                 "private_key": facts.files.private_key,
                 "credentials_file": facts.files.credentials,
                 "jwt": account.tokens.own,
                 "child_jwt": account.tokens.child,
                 "expired_jwt": account.tokens.expired,
+                "bare_jwt": account.tokens.bare,
+                "api_key": account.api_key,
+                "token_script": facts.files.token_script,
             })
         }
-        Vendor::CameraTag | Vendor::Multicam => json!({}),
+        Vendor::CameraTag => {
+            let own = &facts.credentials.cameratag;
+            json!({
+                "app": own.booth.id,
+                "api_key": own.booth.public,
+                "private_key": own.booth.secret,
+                "signature_json": own.good.json,
+                "signature": own.good.tag,
+                "expired_signature_json": own.expired.json,
+                "expired_signature": own.expired.tag,
+                "authorized_host": HOST,
+                "rest_key": own.rest_key,
+            })
+        }
+        Vendor::Multicam => {
+            let user = &facts.credentials.multicam;
+            json!({
+                "login": user.login,
+                "key": user.key,
+                "public_key": facts.files.public_key,
+                "token": user.token,
+            })
+        }
     }
+}
+
+fn of_vxg(vxg: &Vxg) -> Value {
+    json!({
+        "license_key": vxg.license_key,
+        "license_key_expired": vxg.license_key_expired,
+        "license_key_disabled": vxg.license_key_disabled,
+        "camera": vxg.all.camera,
+        "access_token": vxg.all.access,
+        "share_token": vxg.all.share,
+        "watch_camera": vxg.watch.camera,
+        "watch_access_token": vxg.watch.access,
+        "watch_share_token": vxg.watch.share,
+        "expired_access_token": vxg.expired.access,
+        "expired_share_token": vxg.expired.share,
+    })
 }
 
 /// Takes away what an earlier demo has left: its ports are dead, and a program that waits for the file must wait on.
@@ -139,9 +167,17 @@ mod tests {
                  license_key_disabled license_key_expired share_token watch_access_token watch_camera watch_share_token",
             ),
             ("securevideo", "identifier secret"),
-            ("cameratag", ""),
-            ("multicam", ""),
-            ("voximplant", "account_id child_account_id child_jwt credentials_file expired_jwt jwt key_id private_key"),
+            (
+                "cameratag",
+                "api_key app authorized_host expired_signature expired_signature_json private_key rest_key signature \
+                 signature_json",
+            ),
+            ("multicam", "key login public_key token"),
+            (
+                "voximplant",
+                "account_id api_key bare_jwt child_account_id child_jwt credentials_file expired_jwt jwt key_id \
+                 private_key token_script",
+            ),
         ] {
             let description = &description["vendors"][vendor];
             assert_eq!(names(description), ["alive", "credentials", "http", "https", "upstream"]);
@@ -151,7 +187,9 @@ mod tests {
         for path in ["ca", "client_certificate", "client_key", "config"].map(|name| &description[name]) {
             assert!(Path::new(path.as_str().unwrap()).is_file(), "{path}");
         }
-        for path in ["private_key", "credentials_file"].map(|name| &voximplant[name]) {
+        let pair = &description["vendors"]["multicam"]["credentials"]["public_key"];
+        let scripted = ["private_key", "credentials_file", "token_script"].map(|name| &voximplant[name]);
+        for path in scripted.into_iter().chain([pair]) {
             assert!(Path::new(path.as_str().unwrap()).is_file(), "{path}");
         }
     }

@@ -14,9 +14,14 @@ const PATIENCE: &str = "20";
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 
-/// Whether curl can be run here.
-pub(super) fn curl_is_there() -> bool {
-    Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success())
+/// The first program that the lines need and that cannot be run here.
+pub(super) fn missing() -> Option<&'static str> {
+    let needed = [("curl", "--version"), ("openssl", "version")];
+    needed.into_iter().find(|(program, argument)| !runs(program, argument)).map(|(program, _)| program)
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success())
 }
 
 /// Runs all of them and prints the table. `Ok(true)` if every answer was the expected one.
@@ -66,12 +71,10 @@ impl Got {
 }
 
 fn ask(case: &Case) -> io::Result<Got> {
-    let output = Command::new("curl")
-        // First, so that curl does not read the options of whoever runs the demo; nor may a proxy stand in between.
-        .arg("-q")
-        .args(["--noproxy", "*", "--max-time", PATIENCE])
-        .args(case.curl.arguments())
-        .output()?;
+    // By a shell, as it is pasted. `-q` comes first, so that curl does not read the options of whoever runs the demo; nor
+    // may a proxy stand in between, for a curl within the line neither.
+    let line = case.curl.line_with(&["-q", "--max-time", PATIENCE]);
+    let output = Command::new("sh").arg("-c").arg(line).env("no_proxy", "*").env("NO_PROXY", "*").output()?;
     Ok(compare(case, &output.stdout, &output.stderr))
 }
 

@@ -21,7 +21,11 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
         "{TITLE}One vidgate stands in front of five made-up video APIs, all of it on this machine.{TITLE:#}"
     )?;
     writeln!(out, "Its configuration, CA and credentials are in {}, gone when the demo ends.", folder.display())?;
-    writeln!(out, "Each line below can be pasted into another terminal; above it stand the expected status and why.")?;
+    writeln!(
+        out,
+        "Each of the {} lines below can be pasted into another terminal; above it stand the expected status and why.",
+        cases.len()
+    )?;
     for site in &facts.sites {
         let (vendor, https) = (site.vendor, &site.https);
         writeln!(
@@ -60,7 +64,12 @@ fn about(vendor: Vendor) -> &'static str {
     match vendor {
         Vendor::Vxg => "LKey on v2 and v3, Acc and ?token= on v4, SI on v5, certificates for the super-admin API",
         Vendor::SecureVideo => "Basic over TLS, from a listed address, and ?apiKey= where browsers call",
-        Vendor::Voximplant => "Bearer with an RS256 token; refusals not yet in the vendor's own words",
-        Vendor::CameraTag | Vendor::Multicam => "not served yet",
+        Vendor::CameraTag => {
+            "signatures of apps, from pages of their hosts, and ?api_key= or api_key: for the REST API"
+        }
+        Vendor::Multicam => "POST /Token and Bearer, x-apikey, or an address on the list",
+        Vendor::Voximplant => {
+            "Bearer with an RS256 token, and what the roles of its key may do; refusals have status 200"
+        }
     }
 }

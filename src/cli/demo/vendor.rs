@@ -46,21 +46,13 @@ impl Vendor {
         format!("{}_tls", self.name())
     }
 
-    /// Whether the gateway has schemes for its credentials yet, and so routes to its API.
-    pub(super) fn alive(self) -> bool {
-        match self {
-            Self::Vxg | Self::SecureVideo | Self::Voximplant => true,
-            Self::CameraTag | Self::Multicam => false,
-        }
-    }
-
     /// The paths below which its API has pictures, playlists, recordings and the echo.
     pub(super) fn roots(self) -> &'static [&'static str] {
         match self {
             Self::Vxg => &["/api/v2", "/api/v3", "/api/v4", "/api/v5"],
             Self::SecureVideo => &[""],
-            Self::CameraTag => &["/api/v12"],
-            Self::Multicam => &["/api/application"],
+            Self::CameraTag => &["/api/v16"],
+            Self::Multicam => &["/api/application", "/api/v1", "/api/v2"],
             Self::Voximplant => &["/platform_api"],
         }
     }

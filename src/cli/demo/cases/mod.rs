@@ -1,7 +1,9 @@
 //! What the demo shows: for each vendor, requests that are accepted and requests that are refused, and what is expected
 //! of the answer.
 
+mod cameratag;
 mod life;
+mod multicam;
 mod operator;
 mod securevideo;
 mod voximplant;
@@ -98,23 +100,13 @@ pub(super) fn all(facts: &Facts) -> Vec<Case> {
         .flat_map(|vendor| match vendor {
             Vendor::Vxg => vxg::cases(facts),
             Vendor::SecureVideo => securevideo::cases(facts),
+            Vendor::CameraTag => cameratag::cases(facts),
+            Vendor::Multicam => multicam::cases(facts),
             Vendor::Voximplant => voximplant::cases(facts),
-            Vendor::CameraTag | Vendor::Multicam => closed(vendor, facts),
         })
         .chain(life::cases(facts))
         .chain(operator::stories(facts))
         .collect()
-}
-
-/// A vendor whose credentials the gateway does not know yet: its listeners are there, and nothing is let through.
-fn closed(vendor: Vendor, facts: &Facts) -> Vec<Case> {
-    let site = facts.site(vendor);
-    let url = |base: &str| format!("{base}{}/echo", vendor.roots()[0]);
-    vec![
-        Case::refused(vendor, 404, "no route leads to this API yet", Curl::new(url(&site.http))).shows(PROBLEM),
-        Case::refused(vendor, 404, "nor over TLS", Curl::new(url(&site.https)).file("--cacert", &facts.pki.ca))
-            .shows(PROBLEM),
-    ]
 }
 
 /// The media type of a refusal in the default wording (RFC 9457).

@@ -7,20 +7,26 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Answers with the request, as JSON.
 pub(super) async fn echo(request: Request) -> Response {
+    match told(request).await {
+        Some(told) => Json(told).into_response(),
+        None => (StatusCode::PAYLOAD_TOO_LARGE, "the body broke off, or is too large to be echoed\n").into_response(),
+    }
+}
+
+/// The request; `None` where its body broke off or is too large.
+pub(super) async fn told(request: Request) -> Option<Value> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, super::LARGEST_ECHO).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "the body broke off, or is too large to be echoed\n").into_response();
-    };
+    let body = to_bytes(body, super::LARGEST_ECHO).await.ok()?;
     let headers: Vec<[String; 2]> = parts
         .headers
         .iter()
         .map(|(name, value)| [name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()])
         .collect();
-    Json(json!({
+    Some(json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": parts.uri.query(),
@@ -30,5 +36,4 @@ pub(super) async fn echo(request: Request) -> Response {
         "body": String::from_utf8_lossy(&body),
         "body_base64": STANDARD.encode(&body),
     }))
-    .into_response()
 }

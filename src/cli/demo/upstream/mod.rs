@@ -1,8 +1,10 @@
 //! The made-up video APIs that stand behind the demo's gateway: one router and one loopback port a vendor. They trust
 //! whoever reaches them, as an upstream does that listens to its gateway alone; who may come is not decided here.
 
+mod cameratag;
 mod echo;
 mod media;
+mod voximplant;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -88,9 +90,12 @@ fn router(vendor: Vendor) -> Router {
     for root in vendor.roots() {
         router = router.merge(video(root));
     }
-    if vendor == Vendor::SecureVideo {
-        router = router.route("/broken", get(broken));
-    }
+    router = match vendor {
+        Vendor::SecureVideo => router.route("/broken", get(broken)),
+        Vendor::CameraTag => router.merge(cameratag::pages()),
+        Vendor::Voximplant => router.merge(voximplant::methods()),
+        Vendor::Vxg | Vendor::Multicam => router,
+    };
     router.fallback(no_such_page).layer(DefaultBodyLimit::max(LARGEST_ECHO))
 }
 
@@ -155,22 +160,15 @@ fn lists(vendor: Vendor) -> Vec<(&'static str, Value)> {
             ("/client/session", json!([{ "SessionId": 7, "Name": "Consultation" }])),
             ("/cameras", json!([{ "CameraId": 1, "Name": "Consulting room" }])),
         ],
-        Vendor::CameraTag => {
-            vec![("/api/v12/cameras.json", json!([{ "uuid": "a-0b1c", "name": "Booth" }]))]
-        }
-        Vendor::Multicam => {
-            vec![("/api/application/cameras", json!({ "cameras": [{ "id": 1, "name": "Gate" }] }))]
-        }
-        Vendor::Voximplant => vec![
-            (
-                "/platform_api/GetUsers/",
-                json!({ "result": [{ "user_id": 7, "user_name": "ada" }], "total_count": 1, "count": 1 }),
-            ),
-            (
-                "/platform_api/GetCameras/",
-                json!({ "result": [{ "camera_id": 1, "camera_name": "Lobby" }], "count": 1 }),
-            ),
+        Vendor::CameraTag => cameratag::lists(),
+        Vendor::Multicam => vec![
+            ("/api/application/system", json!({ "computerName": "STUDIO-1" })),
+            ("/api/application/cameras", json!({ "cameras": [{ "id": 1, "name": "Gate" }] })),
+            ("/api/v1/camera", json!({ "cameras": [{ "id": 1, "name": "Gate" }] })),
+            ("/api/v2/streaming", json!({ "streaming": false })),
         ],
+        // Its methods are told apart by a parameter as well as by the path.
+        Vendor::Voximplant => Vec::new(),
     }
 }
 
