@@ -171,6 +171,7 @@ fn run(folder: &Path, words: &[&str], input: &str) -> String {
 }
 
 const OK: &str = "upstream-ok";
+const RANGE: &str = "content-range: bytes 0-10/44";
 const UNDERSCORE: &str = "warning: many servers drop header names with `_`";
 /// What a wall could show, in all five states (vendors 3.3, vector 12).
 const LISTING: &str = r#"{"assets":[{"state":"published"},{"state":"processed"},{"state":"approved"},{"state":"rejected"},{"state":"featured"}],"total_pages":1,"by":"upstream-ok"}"#;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kitchen, LISTING, OK, form, uncommented};
+use super::{Kitchen, LISTING, OK, RANGE, form, uncommented};
 
 const TEXT: &str = "%7B%22api_key%22%3A%22123-456-789%22%2C%22expiration%22%3A4102444800%7D";
 const TAG: &str = "a6278a4184545200a08454ae33b31533b5ccfadf";
@@ -94,7 +94,7 @@ fn what_pages_publish_and_play_is_signed_and_theirs() {
         ("public", "", played, "", 403, ERROR),
         ("public", "", old, PAGE, 403, ERROR),
         ("public", "", "GET /api/v12/assets/U.json", PAGE, 403, ERROR),
-        ("public", "", film, ranged, 206, "Content-Range: bytes 0-10/44"),
+        ("public", "", film, ranged, 206, RANGE),
         ("public", "", film, PAGE, 200, OK),
         ("public", "", "GET /assets/U/720p.mp4", ranged, 403, ERROR),
         ("public", "", film, EVIL, 403, ERROR),
@@ -183,13 +183,15 @@ fn what_the_comments_offer_in_place_of_that() {
                         [\"publish\"] }\norigin = {}\n";
     const ASSET: &str = "path = \"/api/{version}/assets/{asset}\"\nmethods = [\"GET\"]\nauthenticate = \"playback\"\n";
     const MEDIA: &str = "path = \"/assets/{asset}/{*media}\"\nmethods = [\"GET\"]\nauthenticate = \"playback\"\nscope = \
-                         { read = [\"playback\"] }\norigin = {}\n";
+                         { read = [\"playback\"] }\norigin = {}\nforward = \"cameratag\"\ncredential = \
+                         \"remove\"\ndialect = \"cameratag\"\nlimits = [\"app\", \"account\", \"guard\"]\n";
     let publish = &format!("{PUBLISH}{BODY}");
     let by_servers = &publish.replace("origin = {}", "origin = { required = false }");
     let of_one_app = &format!("{ASSET}app = {{ id = \"OLD\" }}\n");
     let open = &MEDIA
         .replace("\"playback\"\nscope = { read = [\"playback\"] }", "\"open\"")
-        .replace("origin = {}", "origin = { hosts = [\"mysite.com\"] }");
+        .replace("origin = {}", "origin = { hosts = [\"mysite.com\"] }")
+        .replace("\"app\", \"account\", \"guard\"", "\"visitor\"");
     let edits = [
         EDITS,
         &[

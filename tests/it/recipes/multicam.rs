@@ -51,11 +51,14 @@ fn bearer(kitchen: &Kitchen, from: &str) -> String {
     format!("Authorization: Bearer {token}")
 }
 
-/// Without the routes and the scheme that are for tokens.
+/// Without what is for tokens alone.
 fn without_tokens(text: &str) -> String {
-    let (before, rest) = text.split_once("[[route]]\nname = \"token\"").expect("the route");
-    let (_, after) = rest.split_once("\n\n").expect("its end");
-    format!("{before}{after}").replace("[scheme.token.opaque]", "")
+    let tables = ["[[route]]\nname = \"token\"", "[scheme.token.opaque]", "[limit.logins]", "[endpoint.token]"];
+    tables.iter().fold(text.to_owned(), |text, table| {
+        let (before, rest) = text.split_once(table).expect("the table");
+        let (_, after) = rest.split_once("\n\n").expect("its end");
+        format!("{before}{after}")
+    })
 }
 
 /// 1, 5, 7, 8, 10
