@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let (desk, clock) = (&ground.desk, &ground.clock);
     tell(
         "proven in this thread",
-        measured(&ground, count, |user, password| {
+        &measured(&ground, count, |user, password| {
             let before = clock.now();
             assert!(desk.prove_here(user.as_bytes(), password.as_bytes()).is_none());
             (clock.now() - before).as_nanos()
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let mut connection = Connection::to(address);
     tell(
         "through a socket",
-        measured(&ground, count, |user, password| {
+        &measured(&ground, count, |user, password| {
             let request = asked(user, password);
             let before = clock.now();
             assert_eq!(connection.ask(&request), 400);
@@ -163,11 +163,11 @@ fn measured(ground: &Ground, count: usize, mut time: impl FnMut(&str, &str) -> u
     times
 }
 
-fn tell(what: &str, times: [Vec<u128>; 4]) {
+fn tell(what: &str, times: &[Vec<u128>; 4]) {
     println!("\n{what}");
-    let [control, ..] = &times;
+    let [control, ..] = times;
     let scores: Vec<f64> = times.iter().map(|class| rank_test(control, class)).collect();
-    for ((name, class), score) in CLASSES.iter().zip(&times).zip(&scores) {
+    for ((name, class), score) in CLASSES.iter().zip(times).zip(&scores) {
         let mut sorted = class.clone();
         sorted.sort_unstable();
         let at = |part: usize| sorted.get(sorted.len() * part / 100).copied().unwrap_or(0);
@@ -184,7 +184,7 @@ fn rank_test(one: &[u128], other: &[u128]) -> f64 {
     all.sort_unstable();
     let (mut ranks, mut at) = (0.0, 0);
     for tied in all.chunk_by(|left, right| left.0 == right.0) {
-        let rank = at as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        let rank = at as f64 + f64::midpoint(tied.len() as f64, 1.0);
         ranks += rank * tied.iter().filter(|(_, own)| !*own).count() as f64;
         at += tied.len();
     }

@@ -266,7 +266,7 @@ mod tests {
 
     fn source() -> Source {
         let url = "http://127.0.0.1:1/keys".parse().unwrap();
-        let (refresh, cool_down) = (Duration::from_secs(300), Duration::from_secs(30));
+        let (refresh, cool_down) = (Duration::from_mins(5), Duration::from_secs(30));
         Source { url, authorities: None, refresh, cool_down }
     }
 

@@ -108,7 +108,9 @@ impl Server {
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
-            key_sets.into_iter().for_each(|keys| drop(control.spawn(key_sets::keep(keys))));
+            for keys in key_sets {
+                control.spawn(key_sets::keep(keys));
+            }
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());

@@ -34,10 +34,10 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
 /// ask its user for a password that nobody has.
 fn face(refusal: &Refusal) -> StatusCode {
     match refusal.cause {
-        // Not the caller's fault, and over in a moment.
-        Cause::Credential(Reason::Unsettled) => status(refusal),
-        Cause::Credential(_) => refusal.status.unwrap_or(StatusCode::FORBIDDEN),
-        Cause::AddressRefused
+        Cause::Credential(reason) if reason != Reason::Unsettled => refusal.status.unwrap_or(StatusCode::FORBIDDEN),
+        // What is left of credentials is not the caller's fault, and over in a moment.
+        Cause::Credential(_)
+        | Cause::AddressRefused
         | Cause::PermissionDenied
         | Cause::OriginRefused
         | Cause::OperationMissing
@@ -95,6 +95,7 @@ mod tests {
         credential_insecure 403 {"success":false,"error":"Credentials are only taken over HTTPS.","message":"Credentials are only taken over HTTPS."}
         credential_leaked 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_unknown 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
+        credential_unsettled 503 {"success":false,"error":"The service is busy. Please try again in a moment.","message":"The service is busy. Please try again in a moment."}
         credential_mismatch 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_expired 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_not_yet_valid 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}

@@ -121,6 +121,7 @@ mod tests {
         credential_insecure 403 {\r\n  "Message": "Credentials are only taken over HTTPS."\r\n}
         credential_leaked 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_unknown 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_unsettled 503 {\r\n  "Message": "The service is busy. Please try again in a moment."\r\n}
         credential_mismatch 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_expired 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_not_yet_valid 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}

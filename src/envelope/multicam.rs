@@ -46,6 +46,7 @@ mod tests {
         credential_insecure 403 {"Message":"Credentials are only taken over HTTPS."}
         credential_leaked 401 {"Message":"Authorization has been denied for this request."}
         credential_unknown 401 {"Message":"Authorization has been denied for this request."}
+        credential_unsettled 503 {"Message":"The service is busy. Please try again in a moment."}
         credential_mismatch 401 {"Message":"Authorization has been denied for this request."}
         credential_expired 401 {"Message":"Authorization has been denied for this request."}
         credential_not_yet_valid 401 {"Message":"Authorization has been denied for this request."}

@@ -103,6 +103,7 @@ mod tests {
         credential_insecure 403 {"error":"access_denied"}
         credential_leaked 403 {"error":"access_denied"}
         credential_unknown 403 {"error":"access_denied"}
+        credential_unsettled 503 {"error":"temporarily_unavailable"}
         credential_mismatch 403 {"error":"access_denied"}
         credential_expired 403 {"error":"access_denied"}
         credential_not_yet_valid 403 {"error":"access_denied"}

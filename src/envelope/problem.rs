@@ -59,6 +59,7 @@ mod tests {
         credential_insecure 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"Credentials are only taken over HTTPS.","request_id":"r-1"}
         credential_leaked 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_unknown 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
+        credential_unsettled 503 {"type":"about:blank","title":"Service Unavailable","status":503,"detail":"The service is busy. Please try again in a moment.","request_id":"r-1"}
         credential_mismatch 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_expired 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_not_yet_valid 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}

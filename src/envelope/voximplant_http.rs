@@ -38,6 +38,7 @@ mod tests {
         credential_insecure 403 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_leaked 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_unknown 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
+        credential_unsettled 503 {"error":{"msg":"Internal error","code":2},"errors":[{"msg":"Internal error","code":2}]}
         credential_mismatch 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_expired 401 {"error":{"msg":"The token has expired.","code":456},"errors":[{"msg":"The token has expired.","code":456}]}
         credential_not_yet_valid 401 {"error":{"msg":"Token issued in the future.","code":455},"errors":[{"msg":"Token issued in the future.","code":455}]}

@@ -100,6 +100,7 @@ mod tests {
         credential_insecure 403 {"status":403,"errorType":"access_deny","errorDetail":"Credentials are only taken over HTTPS."}
         credential_leaked 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_unknown 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_unsettled 503 {"status":503,"errorType":"service_unavailable","errorDetail":"The service is busy. Please try again in a moment."}
         credential_mismatch 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_expired 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_not_yet_valid 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}

@@ -27,9 +27,10 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of an answer. It holds its request in flight until it ends, and whatever the request was lent.
 #[derive(Debug)]
 pub struct Body {
+    // Given back first: whoever sees the upstream's connection end may come again.
+    lease: Lease,
     content: Content,
     in_flight: Option<InFlight>,
-    lease: Lease,
 }
 
 #[derive(Debug)]

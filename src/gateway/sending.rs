@@ -139,7 +139,7 @@ impl Gateway {
                 }
                 Payload::Whole(whole)
             }
-            body => body,
+            body @ (Payload::Streamed(_) | Payload::Whole(_)) => body,
         };
         let Some((wall, shown)) = wall else {
             return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;

@@ -1,4 +1,4 @@
-//! Tokens of a foreign issuer (OpenID Connect and its kin): the key from its JWK Set by the exact `kid`, the issuer and the
+//! Tokens of a foreign issuer (those of `OpenID` Connect and their kin): the key from its JWK Set by the exact `kid`, the issuer and the
 //! audience by name, claims that must be there, and what is told to the upstream of the others.
 
 use std::collections::BTreeMap;

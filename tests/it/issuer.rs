@@ -15,7 +15,7 @@ const NOW: UnixTime = UnixTime(1_700_000_000);
 
 fn vector(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/jwt");
-    std::fs::read_to_string(folder.join(name)).unwrap().trim().to_owned()
+    std::fs::read_to_string(folder.join(name)).expect("the vector is there").trim().to_owned()
 }
 
 /// A server of keys, whose answer can be changed.
@@ -29,14 +29,14 @@ impl Keys {
         let answer = Arc::new(Mutex::new((status, text)));
         let said = Arc::clone(&answer);
         let server = Upstream::answering(move |_| {
-            let (status, text) = said.lock().unwrap().clone();
+            let (status, text) = said.lock().expect("nobody has panicked").clone();
             format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
         });
         Self { server, answer }
     }
 
     fn now(&self, status: u16, text: String) {
-        *self.answer.lock().unwrap() = (status, text);
+        *self.answer.lock().expect("nobody has panicked") = (status, text);
     }
 }
 

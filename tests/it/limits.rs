@@ -266,7 +266,8 @@ fn a_request_is_under_way_until_its_answer_has_ended() {
 #[test]
 fn a_caller_who_leaves_is_not_under_way_any_more() {
     let played = Played::start();
-    let gateway = TestGateway::start(&limited(&played.upstream, UPLOADS, "limits = [\"uploads\"]"));
+    // One worker: it comes to the next request when it has let go of all of the one before.
+    let gateway = TestGateway::alone(&limited(&played.upstream, UPLOADS, "limits = [\"uploads\"]"));
     for answered in [false, true] {
         let mut leaving = gateway.connect();
         leaving.send(GET);

@@ -213,12 +213,15 @@ fn a_parents_key_speaks_for_a_child_with_its_own_roles() {
     }
 }
 
+/// One way to ask.
+type Ask = Box<dyn Fn(&House) -> Answer>;
+
 #[test]
 fn the_operation_is_found_wherever_a_client_puts_it() {
     for (roles, code) in [(&["Owner"][..], 0), (&["Payer"], 100)] {
         let house = House::start(roles);
         let body = "application_id=4152784&count=20&cmd=GetUsers";
-        let forms: [(&str, Box<dyn Fn(&House) -> Answer>); 6] = [
+        let forms: [(&str, Ask); 6] = [
             ("path", Box::new(|house| house.get("/platform_api/GetUsers", "exact-hour.jwt"))),
             ("query", Box::new(|house| house.get("/platform_api?cmd=GetUsers", "exact-hour.jwt"))),
             ("python", Box::new(|house| house.post("/platform_api", "exact-hour.jwt", body))),

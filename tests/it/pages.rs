@@ -98,10 +98,11 @@ wall = {{ max_answer = "2 KiB" }}
     fn ask(&self, line: &str, fields: &[&str], body: &str) -> Answer {
         let mut request = format!("{line} HTTP/1.1\r\nHost: a\r\n");
         for field in fields {
-            request += &format!("{field}\r\n");
+            request += field;
+            request += "\r\n";
         }
         if !body.is_empty() {
-            request += &format!("{FORM}\r\nContent-Length: {}\r\n", body.len());
+            request = format!("{request}{FORM}\r\nContent-Length: {}\r\n", body.len());
         }
         let mut wire = self.gateway.connect();
         wire.send(request + "\r\n" + body);

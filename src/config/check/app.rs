@@ -44,7 +44,7 @@ pub(super) fn origin(
     report: &mut Report,
 ) -> (Option<origin::Rule>, Option<cors::Rule>) {
     let Some(written) = &route.origin else { return (None, None) };
-    let file::Origin { hosts, parameters, required, cross_origin } = &written.value;
+    let file::Pages { hosts, parameters, required, cross_origin } = &written.value;
     if hosts.is_none() && !speaks_of_an_app(route, file) {
         let invalid = Invalid::new("this says not whose pages may ask")
             .hint("list hosts = [\"example.com\"], or say which app a request is for: app = { path = \"app\" }");

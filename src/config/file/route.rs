@@ -46,7 +46,7 @@ pub(in crate::config) struct Route {
     /// Which app a request is for (CameraTag). Default: the one whose key its signature names.
     pub(in crate::config) app: Option<Placed<App>>,
     /// Whose pages may ask. Default: anyone's.
-    pub(in crate::config) origin: Option<Placed<Origin>>,
+    pub(in crate::config) origin: Option<Placed<Pages>>,
     /// Where the name of the operation stands that a request is for, and who may do which (Voximplant). In the place of
     /// `scope`.
     pub(in crate::config) operation: Option<Placed<Operation>>,
@@ -154,7 +154,7 @@ pub(in crate::config) struct App {
 /// Whose pages may ask.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-pub(in crate::config) struct Origin {
+pub(in crate::config) struct Pages {
     /// The authorised hosts; each stands for its subdomains too. Default: those of the app.
     pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
     /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:

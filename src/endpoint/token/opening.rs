@@ -93,7 +93,8 @@ impl Opener {
 fn may(user: &Record, now: UnixTime) -> bool {
     let begun = user.not_before().is_none_or(|from| now >= from);
     let over = user.expires().is_some_and(|end| now >= end);
-    begun & !over & !user.is_disabled() & !user.account.is_disabled()
+    // All of them are asked, whatever the first ones say.
+    [begun, !over, !user.is_disabled(), !user.account.is_disabled()].into_iter().fold(true, |all, one| all & one)
 }
 
 impl fmt::Debug for Opener {

@@ -1,5 +1,6 @@
 //! The store as a whole, from requests to what the corridor finds.
 
+mod aliases;
 mod apps;
 mod cameras;
 mod cuts;
