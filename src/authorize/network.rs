@@ -16,13 +16,13 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Refuses a caller who comes from elsewhere. An account without a list is used from anywhere, and so is a caller
-    /// without an account, whose address is all that is known of them.
+    /// Refuses a caller who comes from elsewhere, or from where their account denies it. An account without a list is used
+    /// from anywhere, and so is a caller without an account, whose address is all that is known of them.
     pub fn check(self, principal: &Principal, head: &Head<'_>) -> Result<(), Refusal> {
         let Some(account) = principal.account().filter(|_| self == Self::Listed) else { return Ok(()) };
         if account.grants(|terms| terms.allows(head.client_ip())) {
             return Ok(());
         }
-        Err(Refusal::new(Cause::AddressRefused, "the caller's address is not on the list of the account"))
+        Err(Refusal::new(Cause::AddressRefused, "the lists of the account do not let the caller's address in"))
     }
 }

@@ -95,7 +95,7 @@ impl Who {
 
 /// The roles of a caller; `None`: the permissions are not limited. A service account without a role has none, and not
 /// all: which roles it has is said by whoever has made its key. All others without a limit have the whole account.
-fn held(principal: &Principal) -> Option<&[Box<str>]> {
+pub(crate) fn held(principal: &Principal) -> Option<&[Box<str>]> {
     if let Some(scopes) = principal.scopes() {
         return Some(&scopes.0);
     }

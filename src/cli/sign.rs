@@ -2,6 +2,7 @@
 //! it prints is only good if the gateway knows the credential.
 
 mod app;
+mod jwt;
 mod token;
 
 use std::path::PathBuf;
@@ -55,6 +56,11 @@ pub(super) enum Command {
         after_help = "Example: vidgate sign token --user john@example.com --key-file john.key --public-key multicam.pub --url https://multicam.example/Token"
     )]
     Token(token::Login),
+    /// A token of a Voximplant service account, as its token.sh prints it: `Authorization: Bearer`.
+    #[command(
+        after_help = "Example: vidgate sign jwt --credentials credentials.json --account 77"
+    )]
+    Jwt(jwt::Jwt),
     /// A share token of VXG under a verification key: what `--token` takes.
     #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]
     Share(Share),
@@ -146,6 +152,7 @@ impl Command {
             Self::Publish(app) => app.sign(app::Way::Form, now),
             Self::Playback(app) => app.sign(app::Way::Query, now),
             Self::Token(login) => login.sign(),
+            Self::Jwt(jwt) => jwt.sign(now),
             Self::Share(share) => share.sign(now),
         };
         match signed {
@@ -272,6 +279,7 @@ mod tests {
             Command::Publish(app) => app.sign(app::Way::Form, now),
             Command::Playback(app) => app.sign(app::Way::Query, now),
             Command::Token(login) => login.sign(),
+            Command::Jwt(jwt) => jwt.sign(now),
             Command::Share(share) => share.sign(now),
         };
         signed.map(|text| text.to_string()).map_err(|_| "refused".to_owned())

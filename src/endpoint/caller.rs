@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::authorize::role;
 use crate::limit::failures::Door;
 use crate::record::{Account, Kind};
 use crate::refusal::{Cause, Refusal};
@@ -71,6 +72,22 @@ impl Caller {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses whoever was not proven by a key of Voximplant's, which is a service account's or an account's own.
+    pub(super) fn must_hold_a_key(&self) -> Result<(), Refusal> {
+        let mut credentials = self.principal.credentials().iter();
+        if self.principal.scheme() == "account_key"
+            || credentials.any(|record| record.kind() == Kind::ServiceAccountKey)
+        {
+            return Ok(());
+        }
+        Err(Refusal::new(Cause::PermissionDenied, "the endpoint is for callers with a key of the account"))
+    }
+
+    /// The roles of the caller; `None`: what they may do is not limited.
+    pub(super) fn roles(&self) -> Option<&[Box<str>]> {
+        role::held(&self.principal)
     }
 
     /// The caller for the audit trail: `license_key:main`, `certificate:ops`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
+use super::voximplant_keys::Forge;
 use super::{token, vxg, vxg_tokens};
 use crate::clock::Clock;
 use crate::limit::Limits;
@@ -26,13 +27,15 @@ pub struct Kit {
     questions: Arc<Semaphore>,
     tokens: Arc<vxg_tokens::Outfit>,
     desk: Option<token::Desk>,
+    forge: Forge,
     limits: Arc<Limits>,
 }
 
 impl Kit {
     /// For a gateway with this store and these counters.
     pub fn new(store: Option<Store>, clock: Clock, tokens: Arc<vxg_tokens::Outfit>, limits: Arc<Limits>) -> Self {
-        Self { store, clock, questions: Arc::new(Semaphore::new(MOST_QUESTIONS)), tokens, desk: None, limits }
+        let questions = Arc::new(Semaphore::new(MOST_QUESTIONS));
+        Self { store, clock, questions, tokens, desk: None, forge: Forge::new(), limits }
     }
 
     /// The same where users get tokens: starts the threads that prove them.
@@ -60,6 +63,11 @@ impl Kit {
     /// Who proves users for `token`.
     pub(super) fn desk(&self) -> Option<&token::Desk> {
         self.desk.as_ref()
+    }
+
+    /// Where keys of service accounts are made.
+    pub(super) fn forge(&self) -> &Forge {
+        &self.forge
     }
 
     /// The house over the store. An endpoint that needs one is built only where there is one.

@@ -15,6 +15,7 @@ mod tests;
 pub mod token;
 mod usage;
 mod visit;
+mod voximplant_keys;
 mod vxg;
 mod vxg_tokens;
 mod vxg_users;
@@ -56,7 +57,8 @@ pub struct Entry {
 }
 
 /// Every endpoint there is.
-pub static ENDPOINTS: &[Entry] = &[vxg_users::ENDPOINT, vxg_tokens::ENDPOINT, usage::ENDPOINT, token::ENDPOINT];
+pub static ENDPOINTS: &[Entry] =
+    &[vxg_users::ENDPOINT, vxg_tokens::ENDPOINT, usage::ENDPOINT, token::ENDPOINT, voximplant_keys::ENDPOINT];
 
 impl Entry {
     /// The endpoint of this name.

@@ -9,8 +9,9 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::{Caller, Entry, Kit};
-use crate::record::{Quota, Terms};
+use crate::record::Quota;
 use crate::refusal::Refusal;
+use crate::units::Network;
 
 /// The registry's line.
 pub(super) const ENDPOINT: Entry = Entry {
@@ -33,16 +34,17 @@ async fn show(State(kit): State<Kit>, Extension(caller): Extension<Caller>) -> R
     let terms = terms.as_deref();
     let body = json!({
         "account": &*account.id.0,
-        "addresses": terms.map(addresses).unwrap_or_default(),
+        "addresses": terms.map(|terms| written(&terms.addresses)).unwrap_or_default(),
+        "denied_addresses": terms.map(|terms| written(&terms.denied_addresses)).unwrap_or_default(),
         "quota": quota(&terms.map(|terms| terms.quota).unwrap_or_default()),
         "quotas": kit.usage(account),
     });
     Ok(Json(body).into_response())
 }
 
-/// The list; an empty one is anywhere.
-fn addresses(terms: &Terms) -> Vec<String> {
-    terms.addresses.iter().map(ToString::to_string).collect()
+/// A list of addresses; an empty one of those that are allowed is anywhere.
+fn written(addresses: &[Network]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
 }
 
 /// The account's own values; `null` is the system's.

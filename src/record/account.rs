@@ -46,6 +46,8 @@ pub struct Standing {
 pub struct Terms {
     /// Where its callers may come from; empty is anywhere.
     pub addresses: Vec<Network>,
+    /// Where they may not come from, though it were on the list above.
+    pub denied_addresses: Vec<Network>,
     /// How many requests it may make.
     pub quota: Quota,
     /// How many cameras it may have.
@@ -73,9 +75,24 @@ impl Terms {
         Ok(if written.iter().any(|text| text == ANYWHERE) { Vec::new() } else { networks })
     }
 
-    /// Whether its callers may come from there.
+    /// A list of addresses that are denied, as it is written; there, `0.0.0.0` is the address that nobody has, and would
+    /// read as anywhere.
+    pub fn denied_addresses(written: &[String]) -> Result<Vec<Network>, String> {
+        written.iter().map(|text| Self::denied_address(text)).collect()
+    }
+
+    /// One of them.
+    pub fn denied_address(text: &str) -> Result<Network, String> {
+        if text == ANYWHERE {
+            return Err(format!("`{ANYWHERE}` is no address to deny; to let nobody in, disable the account"));
+        }
+        text.parse()
+    }
+
+    /// Whether its callers may come from there: what is denied is denied, whatever else is listed.
     pub fn allows(&self, address: IpAddr) -> bool {
-        self.addresses.is_empty() || self.addresses.iter().any(|network| network.contains(address))
+        let lists = |list: &[Network]| list.iter().any(|network| network.contains(address));
+        !lists(&self.denied_addresses) && (self.addresses.is_empty() || lists(&self.addresses))
     }
 }
 
@@ -245,6 +262,31 @@ mod tests {
             assert_eq!(terms(written).allows(address.parse().unwrap()), allowed, "{written:?} {address}");
         }
         assert!(Terms::addresses(&["office".to_owned()]).is_err());
+    }
+
+    /// Vendors 5.1: `authorized_ips` may be a white list and a black list.
+    #[test]
+    fn what_is_denied_is_denied_whatever_is_allowed() {
+        let list = |written: &[&str]| written.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (allowed, denied, address, expected) in [
+            (&[][..], &["203.0.113.0/24"][..], "203.0.113.7", false),
+            (&[], &["203.0.113.0/24"], "::ffff:203.0.113.7", false),
+            (&[], &["203.0.113.0/24"], "203.0.114.7", true),
+            (&["203.0.113.0/24"], &["203.0.113.7"], "203.0.113.7", false),
+            (&["203.0.113.0/24"], &["203.0.113.7"], "203.0.113.8", true),
+            (&["203.0.113.0/24"], &["203.0.113.7"], "198.51.100.1", false),
+            (&["0.0.0.0"], &["2001:db8::/32"], "2001:db8::1", false),
+            (&["0.0.0.0"], &["2001:db8::/32"], "2001:db9::1", true),
+        ] {
+            let terms = Terms {
+                addresses: Terms::addresses(&list(allowed)).unwrap(),
+                denied_addresses: Terms::denied_addresses(&list(denied)).unwrap(),
+                ..Terms::default()
+            };
+            assert_eq!(terms.allows(address.parse().unwrap()), expected, "{allowed:?} {denied:?} {address}");
+        }
+        assert!(Terms::denied_addresses(&list(&["0.0.0.0"])).is_err());
+        assert!(Terms::denied_addresses(&list(&["10.0.0.0/40"])).is_err());
     }
 
     #[test]

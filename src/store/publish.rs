@@ -320,6 +320,8 @@ fn terms(body: &Body) -> Result<Option<Arc<Terms>>, Damaged> {
     let resource::Quota { hour, day, month } = account.quota;
     let terms = Terms {
         addresses: Terms::addresses(&account.addresses).map_err(|_| Damaged("an account has a strange address"))?,
+        denied_addresses: Terms::denied_addresses(&account.denied_addresses)
+            .map_err(|_| Damaged("an account denies a strange address"))?,
         quota: Quota { hour, day, month },
         hosted_cameras: account.limits.hosted_cameras,
     };

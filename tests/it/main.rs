@@ -62,4 +62,5 @@ mod translation;
 mod unread;
 mod upstream;
 mod vectors;
+mod voximplant_keys;
 mod wire;

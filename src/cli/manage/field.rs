@@ -208,6 +208,7 @@ mod tests {
                 Resource::Account,
                 &[
                     ("addresses", Words),
+                    ("denied-addresses", Words),
                     ("limits-hosted-cameras", Number),
                     ("parent", Text),
                     ("quota-day", Number),

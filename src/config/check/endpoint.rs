@@ -14,22 +14,32 @@ use crate::world::Destination;
 
 /// Where a route with an endpoint goes.
 pub(super) fn destination(written: &Placed<Answered>, route: &Route, file: &File, report: &mut Report) -> Destination {
+    if let Some(credential) = &route.credential {
+        let invalid = Invalid::new("an endpoint of the house never gets the credential").hint("leave `credential` out");
+        report.error(credential.place.clone(), invalid);
+    }
+    equipped(written, route, file, report);
+    Destination::Endpoint(written.value.0)
+}
+
+/// Whether a route has what its endpoint needs, be that for all of its requests or for some operations.
+pub(super) fn equipped(written: &Placed<Answered>, route: &Route, file: &File, report: &mut Report) {
     let Answered(entry) = written.value;
     if entry.store && file.store.is_none() {
         let invalid = Invalid::new(format!("the endpoint `{}` works on a store, and there is none", entry.name))
             .hint("add [store] with path = \"vidgate.redb\" and master_key = { file = \"master.key\" }");
         report.error(written.place.clone(), invalid);
     }
-    if let Some(credential) = &route.credential {
-        let invalid = Invalid::new("an endpoint of the house never gets the credential").hint("leave `credential` out");
-        report.error(credential.place.clone(), invalid);
+    if !entry.operations.is_empty() && route.operation.is_none() {
+        let invalid = Invalid::new(format!("the endpoint `{}` answers operations, and none is read here", entry.name))
+            .hint("say where its name stands and who may do which: operation = { path = \"method\", roles = \"…\" }");
+        report.error(written.place.clone(), invalid);
     }
     if entry.proves {
         login::held_back(written, route, file, report);
     } else {
         proven(written, route, file, report);
     }
-    Destination::Endpoint(entry)
 }
 
 /// Whether the route asks for a credential that the endpoint is for. Each request is looked at once more: a route that

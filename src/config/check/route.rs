@@ -154,6 +154,9 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
     if let (Some(written), None) = (&route.endpoint, &route.forward) {
         return Some(endpoint::destination(written, route, file, report));
     }
+    if let Some(written) = &route.endpoint {
+        endpoint::equipped(written, route, file, report);
+    }
     if nowhere.is_some() {
         return Some(Destination::NotImplemented);
     }

@@ -27,6 +27,10 @@ pub(in crate::config) struct Account {
     /// count as well. Default: anywhere.
     #[schemars(example = ["192.0.2.7", "10.0.0.0/8"])]
     pub(in crate::config) addresses: Option<Placed<Vec<Placed<String>>>>,
+    /// Where its callers may not come from, though it were in `addresses`. The lists of the accounts above it count as well.
+    /// Default: nowhere.
+    #[schemars(example = ["198.51.100.66", "203.0.113.128/25"])]
+    pub(in crate::config) denied_addresses: Option<Placed<Vec<Placed<String>>>>,
     /// How many requests it may make, under a limit with a quota. Default: what that limit lets through.
     #[serde(default)]
     pub(in crate::config) quota: Quota,

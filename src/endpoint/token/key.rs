@@ -114,6 +114,14 @@ impl PublicKey {
         STANDARD.encode(der.as_ref())
     }
 
+    /// The SPKI in PEM.
+    pub fn to_pem(&self) -> String {
+        let line = self.to_line();
+        let lines: Vec<&str> =
+            line.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("base64 is ASCII")).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+    }
+
     /// What `JSEncrypt` sends for this text: PKCS#1 v1.5, in base64. `None`: it is too long.
     pub fn encrypt(&self, text: &[u8]) -> Option<String> {
         let key = Pkcs1PublicEncryptingKey::new(self.key.clone()).ok()?;
@@ -142,7 +150,7 @@ mod tests {
     fn a_pair_that_was_made_is_read_again_and_opens_what_its_half_has_closed() {
         let (pem, public) = generate().unwrap();
         let pair = Pair::read(pem.expose(), false).unwrap();
-        for text in [pem.expose(), public.to_line().as_bytes()] {
+        for text in [pem.expose(), public.to_line().as_bytes(), public.to_pem().as_bytes()] {
             let sealed = PublicKey::read(text).unwrap().encrypt("ключ".as_bytes()).unwrap();
             let mut opened = [0; 256];
             let length = pair.open(0, &STANDARD.decode(sealed).unwrap(), &mut opened).unwrap();

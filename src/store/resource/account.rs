@@ -20,6 +20,8 @@ pub struct Account {
     pub quota: Quota,
     /// Where its callers may come from: networks or addresses; `0.0.0.0` is anywhere. Empty: not limited.
     pub addresses: Vec<String>,
+    /// Where its callers may not come from, though it were listed above: networks or addresses.
+    pub denied_addresses: Vec<String>,
 }
 
 /// What an account may have.
@@ -44,21 +46,29 @@ pub struct Quota {
 
 impl Attributes for Account {
     const ABOUT: &'static str = "Who owns credentials";
-    const FIELDS: &'static [&'static str] = &["parent", "limits", "quota", "addresses"];
+    const FIELDS: &'static [&'static str] = &["parent", "limits", "quota", "addresses", "denied_addresses"];
     const OWNER: Owner = Owner::Nobody;
 
     fn faults(&self) -> Vec<Fault> {
-        if self.addresses.len() > Terms::MOST_ADDRESSES {
-            return vec![Fault::new("addresses", format!("there are at most {} addresses", Terms::MOST_ADDRESSES))];
-        }
-        let wrong = |(place, text): (usize, &String)| {
-            text.parse::<Network>().err().map(|message| Fault::new(format!("addresses[{place}]"), message))
-        };
-        self.addresses.iter().enumerate().filter_map(wrong).collect()
+        let allowed = list_faults("addresses", &self.addresses, |text| text.parse::<Network>());
+        allowed
+            .into_iter()
+            .chain(list_faults("denied_addresses", &self.denied_addresses, Terms::denied_address))
+            .collect()
     }
 
     fn references(&self) -> Vec<Reference<'_>> {
         let parent = |id| Reference { resource: Resource::Account, id, field: "parent", follows: false };
         self.parent.as_deref().map(parent).into_iter().collect()
     }
+}
+
+fn list_faults(field: &str, list: &[String], read: impl Fn(&str) -> Result<Network, String>) -> Vec<Fault> {
+    if list.len() > Terms::MOST_ADDRESSES {
+        return vec![Fault::new(field, format!("there are at most {} addresses", Terms::MOST_ADDRESSES))];
+    }
+    let wrong = |(place, text): (usize, &String)| {
+        read(text).err().map(|message| Fault::new(format!("{field}[{place}]"), message))
+    };
+    list.iter().enumerate().filter_map(wrong).collect()
 }
