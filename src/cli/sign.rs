@@ -57,9 +57,7 @@ pub(super) enum Command {
     )]
     Token(token::Login),
     /// A token of a Voximplant service account, as its token.sh prints it: `Authorization: Bearer`.
-    #[command(
-        after_help = "Example: vidgate sign jwt --credentials credentials.json --account 77"
-    )]
+    #[command(after_help = "Example: vidgate sign jwt --credentials credentials.json --account 77")]
     Jwt(jwt::Jwt),
     /// A share token of VXG under a verification key: what `--token` takes.
     #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]

@@ -86,13 +86,49 @@ fn a_service_account_does_what_its_role_may() {
 /// 15
 #[test]
 fn a_good_token_from_an_address_that_is_not_listed_is_refused() {
-    let kitchen = Kitchen::at(NOW, "voximplant.toml", EDITS, str::to_owned, || keys(&["198.51.100.7"], &["Owner"]));
-    for token in ["exact-hour.jwt", "child-own.jwt"] {
-        kitchen.walk(&[
-            ("public", "", "GET /platform_api/GetAccountInfo", &bearer(token), 200, FAILED),
-            ("public", "", "GET /recordings/1.mp3", &bearer(token), 403, FAILED),
-        ]);
+    let listed = keys(&["198.51.100.7"], &["Owner"]);
+    let denied = keys(&["127.0.0.1"], &["Owner"]).replace("\"addresses\":[", "\"denied_addresses\":[");
+    for lines in [listed, denied] {
+        let kitchen = Kitchen::at(NOW, "voximplant.toml", EDITS, str::to_owned, || lines);
+        for token in ["exact-hour.jwt", "child-own.jwt"] {
+            kitchen.walk(&[
+                ("public", "", "GET /platform_api/GetAccountInfo", &bearer(token), 200, FAILED),
+                ("public", "", "GET /recordings/1.mp3", &bearer(token), 403, FAILED),
+            ]);
+        }
     }
+}
+
+/// 12, where vidgate owns the keys.
+#[test]
+fn a_change_of_a_key_holds_for_the_next_request() {
+    let edits = [
+        EDITS,
+        &[
+            ("credential = \"keep\"", "credential = \"remove\""),
+            ("forward = \"voximplant\"", "endpoint = \"voximplant_keys\"\nforward = \"voximplant\""),
+        ],
+    ];
+    let keys = || keys(&[], &["Owner"]);
+    let kitchen = Kitchen::at(NOW, "voximplant.toml", &edits.concat(), str::to_owned, keys);
+    // The parent's key for the child's account, and the child's own.
+    let [parent, child] = &["child-account.jwt", "child-own.jwt"].map(bearer);
+    let (done, key) = (r#""result":1"#, "key_id=kid-child");
+    kitchen.walk(&[
+        ("public", "", "GET /platform_api/GetUsers", child, 200, FAILED),
+        ("public", "", "POST /platform_api", &form(parent, "cmd=GetKeys"), 200, "kid-child"),
+        ("public", "", "POST /platform_api", &form(child, "cmd=GetKeys"), 200, FAILED),
+        ("public", "", &format!("GET /platform_api/SetKeyRoles/?{key}&role_name=Developer"), parent, 200, done),
+        ("public", "", "GET /platform_api/GetUsers/", child, 200, OK),
+        ("public", "", "GET /logs/1.log", child, 200, OK),
+        ("public", "", &format!("GET /platform_api/RemoveKeyRoles?{key}&role_name=Developer"), parent, 200, done),
+        ("public", "", "POST /platform_api/", &form(child, "cmd=GetUsers"), 200, FAILED),
+        ("public", "", "GET /platform_api/CreateKey?description=x", parent, 200, "BEGIN PRIVATE KEY"),
+        ("public", "", "GET /platform_api/GetAccountInfo", child, 200, OK),
+        ("public", "", &format!("GET /platform_api/DeleteKey?{key}"), parent, 200, done),
+        ("public", "", "GET /platform_api/GetAccountInfo", child, 200, FAILED),
+        ("public", "", "GET /recordings/1.mp3", child, 401, FAILED),
+    ]);
 }
 
 /// 10, and what the comments offer.
