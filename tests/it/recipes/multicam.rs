@@ -106,6 +106,16 @@ fn nobody_calls_from_where_they_say() {
 }
 
 #[test]
+fn who_guesses_is_kept_out_before_anything_is_opened() {
+    let kitchen = Kitchen::new("multicam.toml", EDITS, keys);
+    for _ in 0..20 {
+        assert_eq!(kitchen.ask("public", "", "POST /Token", &login(MACHINE, "wrong")).0, 400);
+    }
+    assert_eq!(kitchen.ask("public", "", "POST /Token", &login(MACHINE, "good")).0, 429);
+    bearer(&kitchen, "X-Forwarded-For: 198.51.100.9");
+}
+
+#[test]
 fn each_mode_lets_in_whom_it_says() {
     let open = &*TOKEN.replace("machines", "open");
     // What each gets at the API: a machine, a stranger, and both with a token.
