@@ -213,8 +213,8 @@ struct Rsa {
     alg: Option<String>,
 }
 
-/// The RS256 keys of a JWK Set. Others in it are for somebody else; two of one id are for nobody. A key that was there
-/// before stays the same object.
+/// The RS256 keys of a JWK Set. Others in it are for somebody else; a set with two of one id is not taken. A key that was
+/// there before stays the same object.
 fn keys(text: &[u8], before: Option<&HashMap<Box<str>, Entry>>) -> Result<HashMap<Box<str>, Entry>, Invalid> {
     let written: Written = serde_json::from_slice(text)
         .map_err(|_| Invalid::new("this is not a JWK Set").hint("it is a JSON object with a list `keys` (RFC 7517)"))?;

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the switches of the vendor's app, each on its own")]
 pub struct App {
-    /// The key by which pages name it; public.
+    /// The `api_key` that its signatures name; public.
     pub public_key: Box<str>,
     /// What it signs with. Two while the secret is being rotated.
     pub signers: Box<[Signer]>,

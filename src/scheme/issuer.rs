@@ -95,6 +95,8 @@ pub enum Wanted {
 #[derive(Debug)]
 pub(super) struct Issuer {
     keys: Arc<KeySet>,
+    /// Whose callers they are, in front of their names: two issuers may know somebody by one name.
+    callers: String,
     name: String,
     audience: Vec<String>,
     claims: Vec<(String, Wanted)>,
@@ -115,7 +117,7 @@ enum Whose {
 pub(super) struct Stranger {
     /// By this key.
     pub(super) key: Arc<PublicKey>,
-    /// Who: `jwt:` and the subject.
+    /// Who: `jwt:`, the name of the scheme, and the subject.
     pub(super) subject: HeaderValue,
     /// For whom.
     pub(super) account: Option<Arc<Account>>,
@@ -149,6 +151,7 @@ impl Issuer {
         let headers = headers.into_iter().map(|(name, claim)| Ok((field_name(&name)?, claim)));
         Ok(Self {
             keys,
+            callers: format!("jwt:{}:", kit.name),
             name,
             audience,
             claims: claims.into_iter().collect(),
@@ -170,6 +173,10 @@ impl Issuer {
             Known::Key(key) => Ok(key),
             Known::Unknown => {
                 self.keys.want(scene.now);
+                if self.keys.attempt().is_some() {
+                    // Nobody has guessed anything yet: the key may be among those that come.
+                    return Err(Rejection::new(Reason::Unsettled, "the issuer's keys are being fetched"));
+                }
                 Err(Rejection::new(Reason::Unknown, "the issuer has no key with this `kid`"))
             }
             Known::Nothing => {
@@ -227,7 +234,7 @@ impl Issuer {
         if text.len() > LONGEST_SUBJECT {
             return Err(Rejection::new(Reason::Malformed, "the subject of the token is too long"));
         }
-        HeaderValue::try_from(format!("jwt:{text}")).map_err(|_| missing)
+        HeaderValue::try_from(self.callers.clone() + &text).map_err(|_| missing)
     }
 
     fn account(&self, all: &Json, scene: &Scene<'_>) -> Result<Option<Arc<Account>>, Rejection> {

@@ -302,7 +302,7 @@ fn app(keys: &Keys, entry: &Entry, own: &resource::App) -> Result<App, Damaged> 
     }
     let resource::Signatures { publish, playback, expiration_only } = own.signatures;
     Ok(App {
-        public_key: own.public_key.as_str().into(),
+        public_key: own.api_key.as_ref().unwrap_or(&own.public_key).as_str().into(),
         signers: signers.into(),
         hosts: Hosts::new(&own.authorized_hosts).map_err(|_| Damaged("an app has a strange host"))?,
         publish,

@@ -76,7 +76,7 @@ fn a_caller_of_the_issuer_is_named_to_the_upstream() {
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
     let seen = upstream.only();
     for (name, value) in [
-        ("x-vidgate-subject", "jwt:alice"),
+        ("x-vidgate-subject", "jwt:staff:alice"),
         ("x-vidgate-account", "acme"),
         ("x-vidgate-scheme", "jwt"),
         ("x-vidgate-scopes", "watch live"),

@@ -223,6 +223,7 @@ mod tests {
                     ("cross-origin", Truth),
                     ("legacy-200", Truth),
                     ("public-key", Text),
+                    ("api-key", Text),
                     ("signatures-expiration-only", Truth),
                     ("signatures-playback", Truth),
                     ("signatures-publish", Truth),

@@ -169,6 +169,8 @@ credential! {
     App {
         /// The public key by which pages name it.
         public_key: Placed<String>,
+        /// The `api_key` that its signatures name, where several apps share one. Default: the public key.
+        api_key: Option<Placed<String>>,
         /// What it signs with (HMAC-SHA1): the API's private key.
         secret: Placed<SecretSource>,
         /// Hosts whose pages may use it; a host stands for its subdomains too. Default: any.

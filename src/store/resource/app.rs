@@ -18,6 +18,10 @@ const MOST_HOSTS: usize = 1024;
 pub struct App {
     /// The public key by which pages name the app.
     pub public_key: String,
+    /// The `api_key` that its signatures name, where the apps of an account share one: an app is found by its public key,
+    /// so that no two have the same. Absent: the public key.
+    #[serde(default)]
+    pub api_key: Option<String>,
     /// Hosts whose pages may use it; a host stands for its subdomains too. Empty: any.
     #[serde(default)]
     pub authorized_hosts: Vec<String>,
@@ -51,7 +55,7 @@ pub struct Signatures {
 impl Attributes for App {
     const ABOUT: &'static str = "An app that signs what is published and played";
     const FIELDS: &'static [&'static str] =
-        &["public_key", "authorized_hosts", "signatures", "wall", "legacy_200", "cross_origin"];
+        &["public_key", "api_key", "authorized_hosts", "signatures", "wall", "legacy_200", "cross_origin"];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "secret",
         // The key of an HMAC is used in clear.
@@ -65,6 +69,9 @@ impl Attributes for App {
         let mut faults = Vec::new();
         if let Err(invalid) = record::App::check_public_key(&self.public_key) {
             faults.push(Fault::new("public_key", invalid.message));
+        }
+        if let Some(Err(invalid)) = self.api_key.as_deref().map(record::App::check_public_key) {
+            faults.push(Fault::new("api_key", invalid.message));
         }
         if self.authorized_hosts.len() > MOST_HOSTS {
             faults.push(Fault::new("authorized_hosts", format!("these are at most {MOST_HOSTS} host names")));

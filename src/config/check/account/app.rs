@@ -21,15 +21,17 @@ impl Register<'_> {
         };
         let record = self.record(Kind::App, &written.id, &written.moments());
         let (Some(record), Some(secret), Some(hosts)) = (record, secret, hosts) else { return };
-        if let Err(invalid) = App::check_public_key(&written.public_key.value) {
-            return self.report.error(written.public_key.place.clone(), invalid);
+        for key in [Some(&written.public_key), written.api_key.as_ref()].into_iter().flatten() {
+            if let Err(invalid) = App::check_public_key(&key.value) {
+                return self.report.error(key.place.clone(), invalid);
+            }
         }
         if let Err(invalid) = App::check_secret(&secret) {
             return self.report.error(written.secret.place.clone(), invalid);
         }
         let file::Signatures { publish, playback, expiration_only } = written.signatures;
         let app = App {
-            public_key: written.public_key.value.as_str().into(),
+            public_key: written.api_key.as_ref().unwrap_or(&written.public_key).value.as_str().into(),
             signers: [Signer::new(&secret, None)].into(),
             hosts,
             publish,
@@ -121,6 +123,14 @@ id = "studio"
                 assert!(app.signers[0].is_good(UnixTime(u64::MAX)));
             });
         }
+        let shared = ["a", "b"].map(|id| format!("id = \"{id}\"\npublic_key = \"{id}\"\napi_key = \"123\"\nsecret = \"ct-secret-0001\""));
+        let (errors, index) = declared(&[&shared[0], &shared[1]]);
+        assert!(errors.is_empty(), "{errors:?}");
+        for id in ["a", "b"] {
+            let record = index.look_up(Kind::App, id.as_bytes()).unwrap();
+            assert_eq!(&*record.attributes.app().unwrap().public_key, "123");
+        }
+        assert!(index.look_up(Kind::App, b"123").is_none());
         let (errors, index) = declared(&["id = \"a\"\npublic_key = \"a\"\nsecret = \"ct-secret-0001\""]);
         assert_eq!((errors, index.len()), (Vec::new(), 1));
         with(&index, "a", |app| assert!(app.hosts.is_empty() && !app.publish && app.wall == Wall::None));
