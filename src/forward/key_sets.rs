@@ -37,7 +37,6 @@ pub async fn keep(keys: Arc<KeySet>) {
             Ok(fetched) => fetched,
             Err(_) => Err("it did not answer in time".into()),
         };
-        let pause = if fetched.is_ok() { source.refresh } else { source.cool_down };
         let told = match &fetched {
             Ok(text) => keys.end(Some(text)).map_err(|invalid| invalid.message.into_owned()),
             Err(error) => {
@@ -46,6 +45,8 @@ pub async fn keep(keys: Arc<KeySet>) {
                 Err(error.to_string())
             }
         };
+        // An answer that holds no keys is a failure as well: many a server says so with status 200.
+        let pause = if told.is_ok() { source.refresh } else { source.cool_down };
         if let Err(error) = told {
             tracing::warn!(url = %source.url, error, "the keys of an issuer were not fetched; those from before stay good");
         }
@@ -109,6 +110,41 @@ async fn ask<T: Read + Write + Unpin + Send + 'static>(
             ended?;
             // The whole answer may have come before the connection ended.
             asking.await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_holds_no_keys_is_a_failure() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/keys", server.local_addr().unwrap()).parse().unwrap();
+        let (say, said) = channel();
+        std::thread::spawn(move || {
+            for caller in server.incoming() {
+                let mut caller = caller.unwrap();
+                let read = caller.read(&mut [0; 4096]).unwrap();
+                caller.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>").unwrap();
+                if say.send(read).is_err() {
+                    return;
+                }
+            }
+        });
+        let (refresh, cool_down) = (Duration::from_hours(1), Duration::from_millis(1));
+        let keys = Arc::new(KeySet::at(Source { url, authorities: None, refresh, cool_down }));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(keep(keys));
+        });
+        for time in ["first", "second"] {
+            assert!(said.recv_timeout(Duration::from_secs(20)).is_ok(), "the {time} attempt");
         }
     }
 }

@@ -174,7 +174,9 @@ impl Jwt {
         scene.now < known.expires
             && match &known.holder {
                 Holder::OnFile { record, account } => {
-                    scene.directory.is_current(record)
+                    // An issuer's scheme never asks who is on file.
+                    self.issuer.is_none()
+                        && scene.directory.is_current(record)
                         && usable(record, scene).is_ok()
                         && (Arc::ptr_eq(account, &record.account) || still_speaks_for(account, record, scene))
                 }
@@ -404,6 +406,18 @@ mod tests {
         assert_eq!(ask(&strict, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::LivesTooLong));
         assert!(ask(&scheme("b", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
         assert_eq!(verified.len(), 2);
+    }
+
+    /// The same name and times: only whose tokens are believed has changed.
+    #[test]
+    fn what_a_service_account_has_proven_is_nothing_to_an_issuer() {
+        let (register, verified) = (register(), Verified::new(8));
+        assert!(ask(&scheme("a", ""), "exact-hour.jwt", &register, &verified, NOW).is_ok());
+        let issuer =
+            "issuer = { name = \"https://id.example.com\", file = \"jwt/issuer.jwks\", audience = [\"vidgate\"] }";
+        let foreign = scheme("a", issuer);
+        assert_eq!(ask(&foreign, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::Unknown));
+        assert!(verified.is_empty());
     }
 
     #[test]

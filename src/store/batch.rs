@@ -1,7 +1,9 @@
 //! What waits for the writer: changes, reservations of quotas and other tasks; how many of them share a transaction, and
 //! when more are waited for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::refused::Refused;
@@ -15,7 +17,7 @@ const MOST_AT_ONCE: usize = 8192;
 const CROWD: usize = 4;
 /// How long those are waited for. Most of what a transaction costs, its fsyncs and the pages of its tables, it costs once:
 /// fewer and larger ones leave the cores to the workers. Sixteen who ask one thing after another still get 3000 a second.
-const PATIENCE: Duration = Duration::from_millis(3);
+pub(super) const PATIENCE: Duration = Duration::from_millis(3);
 
 /// Who hears what came of a request.
 pub(super) type Reply = Box<dyn FnOnce(Result<Answer, Refused>) + Send>;
@@ -99,10 +101,32 @@ impl Job {
     }
 }
 
-/// How long others are waited for before this is worked, after a transaction of so many requests. Few who ask one thing
+/// Whether others are waited for before this is worked, after a transaction of so many requests. Few who ask one thing
 /// after another wait for nobody; neither does a request that is relayed and waits for its quota.
-pub(super) fn pause(next: &Job, requests_before: usize) -> Option<Duration> {
-    (matches!(next, Job::Change { .. }) && requests_before >= CROWD).then_some(PATIENCE)
+pub(super) fn pauses(next: &Job, requests_before: usize) -> bool {
+    matches!(next, Job::Change { .. }) && requests_before >= CROWD
+}
+
+/// Word to the writer that something waits which is not kept waiting. Waking its thread is not enough: a thread that
+/// waits for jobs takes that for a new job, and would sleep through the pause behind it.
+#[derive(Debug, Default)]
+pub(super) struct Hurry(AtomicBool);
+
+impl Hurry {
+    /// Ends the writer's pause, or the next one. To be called when the job is in the queue.
+    pub(super) fn up(&self, writer: &Thread) {
+        self.0.store(true, Ordering::Release);
+        writer.unpark();
+    }
+
+    /// The writer's pause: so long, or until somebody is in a hurry.
+    pub(super) fn rest(&self, patience: Duration) {
+        if !self.0.swap(false, Ordering::Acquire) {
+            thread::park_timeout(patience);
+            // Whoever ended it is taken in behind it.
+            self.0.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Takes what waits, up to a task, which comes after it.
@@ -119,6 +143,8 @@ pub(super) fn gather(jobs: &Receiver<Job>, batch: &mut Batch, first: Job) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
     use crate::store::Actor;
 
@@ -140,7 +166,21 @@ mod tests {
             ("a quota", reserve(), 500, false),
             ("a task", task(), 500, false),
         ] {
-            assert_eq!(pause(&next, before).is_some(), waits, "{what}");
+            assert_eq!(pauses(&next, before), waits, "{what}");
         }
+    }
+
+    #[test]
+    fn a_hurry_is_not_lost_when_the_thread_was_woken_before_it_pauses() {
+        let (say, said) = channel();
+        thread::spawn(move || {
+            let hurry = Hurry::default();
+            hurry.up(&thread::current());
+            // As waiting for a job does.
+            thread::park();
+            hurry.rest(Duration::from_hours(1));
+            say.send(()).unwrap();
+        });
+        assert_eq!(said.recv_timeout(Duration::from_secs(20)), Ok(()));
     }
 }

@@ -62,7 +62,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
 pub use self::backup::{Backup, NotRestored};
-use self::batch::Job;
+use self::batch::{Hurry, Job};
 pub use self::digest::{Pepper, Peppers};
 use self::engine::Engine;
 pub use self::entry::{Common, Entry, Status};
@@ -238,6 +238,8 @@ struct Inner {
     /// `None` once the store is being let go.
     jobs: Option<mpsc::SyncSender<Job>>,
     writer: Option<std::thread::JoinHandle<()>>,
+    /// Ends the writer's pauses.
+    hurry: Arc<Hurry>,
     renewing: Arc<AtomicBool>,
 }
 
@@ -340,7 +342,7 @@ impl Inner {
     /// Has the writer take at once what waits: a request that is relayed may wait for it.
     fn hurry(&self) {
         if let Some(writer) = &self.writer {
-            writer.thread().unpark();
+            self.hurry.up(writer.thread());
         }
     }
 }

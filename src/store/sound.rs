@@ -70,7 +70,7 @@ impl Sound {
             sightings,
             clock.clone(),
         );
-        let renewing = Arc::clone(&writer.renewing);
+        let (renewing, hurry) = (Arc::clone(&writer.renewing), writer.hurry());
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
@@ -81,7 +81,8 @@ impl Sound {
                 Some(std::thread::Builder::new().name("vidgate-store".to_owned()).spawn(run)?)
             }
         };
-        let inner = Inner { engine, keys, index, declared, clock, path: self.path, jobs: Some(jobs), writer, renewing };
+        let (path, jobs) = (self.path, Some(jobs));
+        let inner = Inner { engine, keys, index, declared, clock, path, jobs, writer, hurry, renewing };
         Ok(Store { inner: Arc::new(inner) })
     }
 }

@@ -6,12 +6,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::batch::{self, Batch, Job, Reply, Reservation};
+use super::batch::{self, Batch, Hurry, Job, Reply, Reservation};
 use super::document;
 use super::engine::{Engine, Failed};
 use super::entry::Entry;
@@ -46,7 +45,11 @@ pub(super) struct Writer {
     /// Whether entries are being renewed, for others to see.
     pub(super) renewing: Arc<AtomicBool>,
     /// How many requests there were in the last transaction.
-    crowd: usize,
+    pub(super) crowd: usize,
+    /// How long others are waited for after a large one.
+    pub(super) patience: Duration,
+    /// Ends that.
+    hurry: Arc<Hurry>,
 }
 
 /// A change that everyone is to see.
@@ -78,6 +81,8 @@ impl Writer {
             known_from: keys.load().keyring.newest_pepper(),
             renewing,
             crowd: 0,
+            patience: batch::PATIENCE,
+            hurry: Arc::default(),
             publisher: Publisher::new(Arc::clone(&index)),
             engine,
             keys,
@@ -87,6 +92,11 @@ impl Writer {
             clock,
             upkeep,
         }
+    }
+
+    /// What ends its pauses.
+    pub(super) fn hurry(&self) -> Arc<Hurry> {
+        Arc::clone(&self.hurry)
     }
 
     /// Works until nobody is left to ask.
@@ -107,9 +117,9 @@ impl Writer {
         let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
         match jobs.recv_timeout(wait) {
             Ok(job) => {
-                if let Some(pause) = batch::pause(&job, self.crowd) {
+                if batch::pauses(&job, self.crowd) {
                     // Others go on asking meanwhile, and wake nobody. Whoever is in a hurry ends it (`Store::send`).
-                    thread::park_timeout(pause);
+                    self.hurry.rest(self.patience);
                 }
                 let mut batch = Batch::default();
                 let task = batch::gather(jobs, &mut batch, job);

@@ -177,12 +177,13 @@ async fn issue(
     let named = Identifier { kind: Kind::User, text: login };
     // Before anything is opened.
     caller.door().map_or(Ok(()), |door| door.ask(named))?;
-    let answer = match counter.desk.prove(login, password).await? {
-        Some(user) => counter.token(&user).await?,
-        None => None,
-    };
-    caller.door().map_or(Ok(()), |door| door.tell(named, answer.is_some()))?;
-    answer.ok_or_else(refused)
+    let user = counter.desk.prove(login, password).await?;
+    // Before a token is made: whoever is held off by now is given none.
+    caller.door().map_or(Ok(()), |door| door.tell(named, user.is_some()))?;
+    match user {
+        Some(user) => counter.token(&user).await?.ok_or_else(refused),
+        None => Err(refused()),
+    }
 }
 
 impl Counter {

@@ -32,8 +32,12 @@ impl Door {
         }
     }
 
-    /// Hears whether the identified was there. One wrong secret too many is refused here as such.
+    /// Hears whether the identified was there. One secret too many is refused here as such: a right one as well, else
+    /// many at once, all of them asked for before the first was wrong, would find what one after another cannot.
     pub fn tell(&self, identifier: Identifier<'_>, proven: bool) -> Result<(), Refusal> {
+        if proven {
+            self.ask(identifier)?;
+        }
         let watch = self.failures.watch(self.address);
         // What is held off by now was looked at before: it counts for the address.
         let mark = watch.admits(identifier);

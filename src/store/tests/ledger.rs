@@ -73,6 +73,49 @@ fn windows_that_are_over_are_swept_a_day_later() {
     assert_eq!(rows(Duration::from_hours(24 * 32)), 0);
 }
 
+/// A change for which the writer waits for others, an hour if nobody is in a hurry.
+fn paused(house: &House) -> mpsc::Receiver<Result<Answer, Refused>> {
+    let crowded = |writer: &mut Writer| {
+        (writer.crowd, writer.patience) = (1000, Duration::from_hours(1));
+        Ok(())
+    };
+    house.store.task(crowded).expect("it answers");
+    let operations = vec![create(Resource::Account, json!({ "id": "acme" }))];
+    let request = Request { actor: Actor("test:lea".to_owned()), operations, idempotency: None };
+    let (say, said) = mpsc::channel();
+    house.store.submit(request, move |outcome| say.send(outcome).unwrap_or_default());
+    said
+}
+
+#[test]
+fn a_quota_a_task_and_the_end_of_the_store_end_the_pause_for_a_crowd() {
+    const SOON: Duration = Duration::from_secs(20);
+    let hurries: [(&str, fn(House) -> Option<House>); 3] = [
+        ("a quota", |house| {
+            let said = reserve(&house.store, entry("a", Period::Hour, house.clock.unix(), 1));
+            (said.recv_timeout(SOON) == Ok(true)).then_some(house)
+        }),
+        ("a task", |house| {
+            let (say, said) = mpsc::channel();
+            let task = move |_: &mut Writer| say.send(()).unwrap_or_default();
+            house.store.send(Job::Task(Box::new(task)));
+            (said.recv_timeout(SOON) == Ok(())).then_some(house)
+        }),
+        ("the end", |house| {
+            drop(house.store);
+            None
+        }),
+    ];
+    for (what, hurry) in hurries {
+        let house = House::new();
+        let said = paused(&house);
+        // Whatever fails is not waited for.
+        let hurrying = std::thread::spawn(move || hurry(house));
+        assert!(said.recv_timeout(SOON).is_ok_and(|outcome| outcome.is_ok()), "{what}");
+        assert_eq!(hurrying.join().unwrap().is_some(), what != "the end", "{what}");
+    }
+}
+
 #[test]
 fn no_power_cut_loses_what_was_said_to_be_reserved() {
     let mut scribe = Scribe::new(21);
