@@ -88,8 +88,7 @@ impl Scheme for ApiKey {
             same(&mut found, value.as_bytes())?;
         }
         if !self.places.query.is_empty() {
-            let named = |name: percent_encoding::PercentDecode<'_>| query::names(&self.places.query, &name);
-            if let Some(value) = query::find::<LONGEST>(head.query(), named)? {
+            if let Some(value) = query::find::<LONGEST>(head.query(), &self.places.query)? {
                 same(&mut found, value.bytes())?;
             }
         }
