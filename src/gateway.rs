@@ -55,7 +55,7 @@ pub struct Gateway {
     forwarder: Forwarder,
     endpoints: Endpoints,
     gatherer: Gatherer,
-    /// Forms of callers who are not proven yet have room of their own.
+    /// Bodies of callers who are not proven, or not yet, have room of their own.
     doorstep: Gatherer,
     /// And so have listings that are looked through.
     listings: Gatherer,
@@ -112,7 +112,7 @@ impl Gateway {
                     return manner.finish(reply::tidy(answer, id.clone()));
                 }
                 // Read whole, and decided anew: only now is it known what stands in it.
-                Ok(Decision::Read(route, announced)) => match self.read_form(route, body, announced, arrival).await {
+                Ok(Decision::Read(route, found)) => match self.read_form(route, body, found, arrival).await {
                     Ok(read) => {
                         body = Payload::Whole(read.body().clone());
                         form = Some(read);
@@ -209,7 +209,7 @@ impl Gateway {
             }
         };
         let (admission, operation) = match outcome {
-            Step::Read(announced) => return Ok(Decision::Read(route, announced)),
+            Step::Read(found) => return Ok(Decision::Read(route, found)),
             Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
@@ -298,23 +298,26 @@ fn named_app<'h>(route: &'h Route, head: &'h Head<'_>) -> Option<Cow<'h, str>> {
     place.find(head.path()).map(|text| percent_decode_str(text).decode_utf8_lossy())
 }
 
-/// What can be settled of a request before its form is read: nobody's body is held who could not be let in anyhow.
+/// What can be settled of a request before its form is read: nobody's body is held who could not be let in anyhow. Says
+/// what form it is, and whether somebody was proven.
 fn before_the_form(
     route: &Route,
     head: &Head<'_>,
     (body, most): (&Payload, u64),
     scene: &Scene<'_>,
-) -> Result<Announced, Refusal> {
-    if route.authenticate.reads_forms() {
+) -> Result<(Announced, bool), Refusal> {
+    let is_known = if route.authenticate.reads_forms() {
         scene.guard.map_or(Ok(()), scheme::Guard::enter)?;
+        false
     } else {
         let principal = route.authenticate.identify(head, &Preface::EMPTY, scene)?;
         route.rules.network.check(&principal, head)?;
-    }
+        principal.is_identified()
+    };
     if least(body) > most.min(route.max_body.unwrap_or(u64::MAX)) {
         return Err(Refusal::new(Cause::BodyTooLarge, "the announced form is too large").closing());
     }
-    Announced::of(head.headers())
+    Announced::of(head.headers()).map(|announced| (announced, is_known))
 }
 
 /// How a request arrived.
@@ -340,7 +343,7 @@ struct Seen<'a> {
 /// How far a decision came.
 enum Step {
     /// The form must be read.
-    Read(Announced),
+    Read((Announced, bool)),
     /// All the way, for this operation.
     Decided(Outcome, Option<Box<str>>),
 }
@@ -354,7 +357,7 @@ enum Decision<'a> {
     /// It is decided anew once these keys were fetched.
     Fetch(&'a KeySet, u64),
     /// It is decided anew once its form was read.
-    Read(&'a Route, Announced),
+    Read(&'a Route, (Announced, bool)),
     /// It goes there once its quota is written down.
     Wait(&'a Route, Waiting),
     /// It asks after the house itself.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
-use percent_encoding::percent_decode_str;
 
 use super::Expression;
 use crate::edge::head::Head;
+use crate::edge::pairs;
 use crate::edge::preface::Preface;
 use crate::refusal::{Reason, Refusal};
 use crate::scheme::{Examine, Places, Principal, Rejection, Scene, word};
@@ -47,7 +47,7 @@ impl Expression {
             let its = |place: &Place<'_>| match place {
                 Place::Word(word) => answers(scheme, word),
                 Place::Field(name) => places.headers.contains(name),
-                Place::Query => names_one_of(head.query(), &places.query),
+                Place::Query => pairs::holds(head.query(), &places.query),
                 Place::Form => holds_one_of(preface, &places.form),
             };
             if unproven.iter().any(its) && is_of(scheme.examine(head, preface, &scene), principal) {
@@ -61,19 +61,9 @@ impl Expression {
 /// Where credentials stand. `Authorization` is one whoever reads it.
 fn held<'a>(places: &'a Places, head: &'a Head<'_>, preface: &'a Preface) -> impl Iterator<Item = Place<'a>> {
     let fields = places.headers.iter().filter(|name| **name != AUTHORIZATION && head.headers().contains_key(*name));
-    let query = names_one_of(head.query(), &places.query).then_some(Place::Query);
+    let query = pairs::holds(head.query(), &places.query).then_some(Place::Query);
     let form = holds_one_of(preface, &places.form).then_some(Place::Form);
     word(head).map(Place::Word).into_iter().chain(fields.map(Place::Field)).chain(query).chain(form)
-}
-
-/// Whether a pair of the query has one of these names, after decoding and without regard to case: as it is stripped.
-fn names_one_of(query: Option<&str>, names: &[Box<str>]) -> bool {
-    let is_named = |pair: &str| {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        let lower = || percent_decode_str(name).map(|byte| byte.to_ascii_lowercase());
-        names.iter().any(|own| lower().eq(own.bytes().map(|byte| byte.to_ascii_lowercase())))
-    };
-    !names.is_empty() && query.is_some_and(|query| query.split(['&', ';']).any(is_named))
 }
 
 /// Whether anybody could find one of these fields in the form.

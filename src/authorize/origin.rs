@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 use crate::edge::head::Head;
-use crate::edge::preface::{Preface, reads_as};
+use crate::edge::pairs;
+use crate::edge::preface::Preface;
 use crate::record::{Hosts, Page};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::{Principal, Scene};
@@ -59,7 +60,8 @@ impl Rule {
         let mut told = origin || referer;
         for pair in head.query().unwrap_or_default().split('&') {
             // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
-            if pair.split(';').skip(1).any(|part| self.is_named(named(part).0)) {
+            if pair.split(';').skip(usize::from(!named(pair).0.contains(';'))).any(|part| self.is_named(named(part).0))
+            {
                 return Err(refuse("a page is told of behind a semicolon"));
             }
             let (name, value) = named(pair);
@@ -78,13 +80,9 @@ impl Rule {
         Ok(())
     }
 
-    /// Whether some reader would find one of the parameters under this name, as it stands in the query. PHP ends a name at
-    /// NUL.
+    /// Whether some reader would find one of the parameters under this name, as it stands in the query.
     fn is_named(&self, name: &str) -> bool {
-        let blanks = name.replace('+', " ");
-        let decoded = percent_decode_str(&blanks).decode_utf8_lossy();
-        let read = decoded.split('\0').next().unwrap_or_default();
-        self.parameters.iter().any(|own| reads_as(read, own))
+        self.parameters.iter().any(|own| pairs::is_called(name, own))
     }
 }
 

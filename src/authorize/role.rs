@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode;
 
 use crate::edge::head::Head;
-use crate::edge::preface::{self, Preface};
+use crate::edge::pairs;
+use crate::edge::preface::Preface;
 use crate::record::Kind;
 use crate::refusal::{Cause, Refusal};
 use crate::route::Parameter;
@@ -206,22 +207,19 @@ fn in_query<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Given<'a>> 
     let pairs = head.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs.flat_map(move |pair| {
         let own = given(pair, name);
-        let hidden = pair.split(';').skip(1).filter_map(move |part| given(part, name)).map(|_| Given::Alike);
-        own.into_iter().chain(hidden)
+        // What stands before the first semicolon is the pair itself, unless its name goes on behind it.
+        let within = usize::from(!pairs::name(pair).contains(';'));
+        let hidden = pair.split(';').skip(within).filter_map(move |part| given(part, name)).map(|_| Given::Alike);
+        own.into_iter().chain(hidden.filter(move |_| pair.contains(';')))
     })
 }
 
 fn given<'a>(pair: &'a str, name: &str) -> Option<Given<'a>> {
     let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let own = decoded(own);
-    if own.eq_ignore_ascii_case(name.as_bytes()) {
+    if decoded(own).eq_ignore_ascii_case(name.as_bytes()) {
         return Some(Given::Plain(value));
     }
-    let own = String::from_utf8_lossy(&own);
-    // A reader in C ends a name at a zero byte.
-    let is_alike =
-        own.split('\0').next().is_some_and(|own| preface::reads_as(own.trim_start_matches('\u{feff}'), name));
-    is_alike.then_some(Given::Alike)
+    pairs::is_called(own, name).then_some(Given::Alike)
 }
 
 fn every_escape_is_one(text: &str) -> bool {

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod head;
 pub mod listener;
 pub mod names;
+pub mod pairs;
 pub mod path;
 pub mod preface;
 pub mod request_body;

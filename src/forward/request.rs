@@ -2,12 +2,14 @@
 //! the caller's identity in the place of their credential.
 
 use std::io::Write as _;
+use std::slice::from_ref;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use hyper::body::Body as _;
 
+use crate::edge::pairs;
 use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
@@ -59,7 +61,7 @@ pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &
     for name in &places.headers {
         fields.remove(name);
     }
-    headers::strip_query(query?, &places.query)
+    pairs::without(query?, &places.query)
 }
 
 /// A received request, to be said to an upstream as often as it takes.
@@ -97,8 +99,7 @@ impl<'a> Errand<'a> {
         body: &Outgoing,
     ) -> Result<Self, Refusal> {
         let keeps = way.credential == CredentialPolicy::Keep;
-        let query =
-            parts.uri.query().filter(|_| !keeps).and_then(|query| headers::strip_query(query, &way.places.query));
+        let query = parts.uri.query().filter(|_| !keeps).and_then(|query| pairs::without(query, &way.places.query));
         let empty = body.is_end_stream();
         let (length, said) = match (body.whole_length(), parts.headers.get(CONTENT_LENGTH)) {
             (Some(length), _) => (Some(length as u64), Said::House),
@@ -123,7 +124,7 @@ impl<'a> Errand<'a> {
     /// Writes the whole head, its empty line included.
     pub(super) fn write(&self, endpoint: &Endpoint, text: &mut Vec<u8>) {
         let Parts { method, uri, version, headers, .. } = &*self.parts;
-        let Self { way, passage, .. } = self;
+        let Self { passage, .. } = self;
         let (path, query) = self.target();
         for part in [method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"] {
             text.extend_from_slice(part.as_bytes());
@@ -140,9 +141,7 @@ impl<'a> Errand<'a> {
         let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted };
         forwarded::write(text, headers, host.as_ref(), origin);
         identity::write(text, self.admission);
-        if way.credential == CredentialPolicy::Translate
-            && let Some((name, value)) = &way.upstream.credential
-        {
+        if let Some((name, value)) = self.translated() {
             field(text, name, value);
         }
         field(text, &REQUEST_ID, passage.id);
@@ -154,7 +153,7 @@ impl<'a> Errand<'a> {
     fn pass_on(&self, text: &mut Vec<u8>) {
         let (headers, way) = (&self.parts.headers, &self.way);
         let places = if way.credential == CredentialPolicy::Keep { &[][..] } else { &way.places.headers };
-        let translated = way.upstream.credential.as_ref().filter(|_| way.credential == CredentialPolicy::Translate);
+        let translated = self.translated();
         let filter = Filter::new(headers, way.underscored, self.passage.trusted, places);
         let (mut crumbs, mut trailers) = (false, false);
         for (name, value) in headers {
@@ -169,7 +168,8 @@ impl<'a> Errand<'a> {
                 // Written anew.
             } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
-            } else if !filter.passes(name) || translated.is_some_and(|(own, _)| own == name) {
+            } else if !filter.passes(name) || translated.is_some_and(|(own, _)| headers::is_one_of(name, from_ref(own)))
+            {
                 // Kept back.
             } else if *name == COOKIE && self.parts.version == Version::HTTP_2 {
                 // HTTP/2 may say them in several fields (RFC 9113 §8.2.3).
@@ -223,8 +223,26 @@ impl<'a> Errand<'a> {
     pub(super) fn encoding(&self) -> Encoding {
         match self.length {
             Some(length) => Encoding::Length(length),
-            None => Encoding::Chunked(headers::announced_trailers(&self.parts.headers)),
+            None => Encoding::Chunked(self.trailers()),
         }
+    }
+
+    /// The trailers that may follow. Not a credential, neither the caller's nor one that would stand beside the upstream's
+    /// own: some upstreams merge them into the head.
+    fn trailers(&self) -> Vec<HeaderName> {
+        let (way, mut announced) = (&self.way, headers::announced_trailers(&self.parts.headers));
+        if way.credential != CredentialPolicy::Keep {
+            announced.retain(|name| !headers::is_one_of(name, &way.places.headers));
+        }
+        if let Some((own, _)) = self.translated() {
+            announced.retain(|name| !headers::is_one_of(name, from_ref(own)));
+        }
+        announced
+    }
+
+    /// The upstream's own credential, where it stands in the place of the caller's.
+    fn translated(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.way.upstream.credential.as_ref().filter(|_| self.way.credential == CredentialPolicy::Translate)
     }
 
     /// Whether only the head of the answer comes.

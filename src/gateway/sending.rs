@@ -15,7 +15,7 @@ use crate::authorize::content;
 use crate::edge::preface::{Announced, Preface};
 use crate::endpoint::Visit;
 use crate::envelope;
-use crate::forward::{Body, Passage, Payload, Way, key_sets};
+use crate::forward::{Body, Gatherer, Passage, Payload, Way, key_sets};
 use crate::key_set::KeySet;
 use crate::limit::Admission;
 use crate::record::Wall;
@@ -53,16 +53,17 @@ impl Gateway {
         .await;
     }
 
-    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own.
+    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own: others could
+    /// fill theirs for nothing.
     pub(super) async fn read_form(
         &self,
         route: &Route,
         body: Payload,
-        announced: Announced,
+        (announced, is_known): (Announced, bool),
         Arrival { connection, in_flight, .. }: Arrival<'_>,
     ) -> Result<Preface, Refusal> {
         let piece = self.world.listeners[connection.listener.0].limits.body;
-        let gatherer = if route.authenticate.reads_forms() { &self.doorstep } else { &self.gatherer };
+        let gatherer = self.room(is_known);
         let whole = match body {
             Payload::Streamed(body) => {
                 Box::pin(gatherer.collect(body, route.form.unwrap_or(0), piece, in_flight)).await?
@@ -70,6 +71,11 @@ impl Gateway {
             Payload::Whole(whole) => whole,
         };
         Preface::read(announced, whole)
+    }
+
+    /// Where bodies of callers are gathered who are known, or not.
+    fn room(&self, is_known: bool) -> &Gatherer {
+        if is_known { &self.gatherer } else { &self.doorstep }
     }
 
     /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
@@ -100,13 +106,14 @@ impl Gateway {
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
         let piece = self.world.listeners[passage.connection.listener.0].limits.body;
+        let gatherer = self.room(admission.principal().is_identified());
         let inner =
             route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));
         let (id, credential) = match (inner, &route.destination) {
             (None, &Destination::Upstream { id, credential }) => (id, credential),
             (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => {
                 let visit = Visit {
-                    gatherer: &self.gatherer,
+                    gatherer,
                     places: &route.places,
                     max_body: route.max_body,
                     piece,
@@ -132,7 +139,7 @@ impl Gateway {
             Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
                 let most = route.max_body.unwrap_or(CHECKED_BODY);
                 // Boxed: a request that is not looked into does not carry its size.
-                let whole = Box::pin(self.gatherer.collect(body, most, piece, passage.in_flight)).await?;
+                let whole = Box::pin(gatherer.collect(body, most, piece, passage.in_flight)).await?;
                 // Chunks without a byte in them are no body either.
                 if !whole.is_empty() {
                     content::Rule::check_text(&whole)?;

@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderValue, Uri};
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::percent_decode;
 
+use crate::edge::pairs;
 use crate::scheme::Places;
 
 /// The most fields that are remembered of a request; no route asks for more credentials than that at a time.
@@ -63,11 +64,8 @@ impl<'a> Hidden<'a> {
     fn values(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let (query, names) =
             self.query.as_ref().map_or(("", &[][..]), |(uri, names)| (uri.query().unwrap_or(""), names));
-        let is_listed = |name: &str| {
-            let lower = || percent_decode_str(name).map(|byte| byte.to_ascii_lowercase());
-            names.iter().any(|own| lower().eq(own.bytes().map(|byte| byte.to_ascii_lowercase())))
-        };
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let is_listed = |name: &str| names.iter().any(|own| pairs::is_called(name, own));
+        let pairs = pairs::parts(query).filter_map(|pair| pair.split_once('='));
         pairs
             .filter(move |(name, _)| is_listed(name))
             .take(MOST)

@@ -152,7 +152,7 @@ impl Scheme for AccountKey {
 
 /// What both the query and the form say under this name, where either says something.
 fn one<const N: usize>(name: &str, head: &Head<'_>, preface: &Preface) -> Result<Option<Buffer<N>>, Rejection> {
-    let in_query = query::find::<N>(head.query(), |own| query::is(name, &own))?;
+    let in_query = query::find::<N>(head.query(), &[name])?;
     let in_form = preface.value(name).map_err(|Differing| TWO)?;
     match (in_query, in_form) {
         (Some(query), Some(form)) if query.bytes() != form => Err(TWO),

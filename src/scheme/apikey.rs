@@ -87,11 +87,10 @@ impl Scheme for ApiKey {
         for value in self.places.headers.iter().flat_map(|name| head.headers().get_all(name)) {
             same(&mut found, value.as_bytes())?;
         }
-        if !self.places.query.is_empty() {
-            let named = |name: percent_encoding::PercentDecode<'_>| query::names(&self.places.query, &name);
-            if let Some(value) = query::find::<LONGEST>(head.query(), named)? {
-                same(&mut found, value.bytes())?;
-            }
+        if !self.places.query.is_empty()
+            && let Some(value) = query::find::<LONGEST>(head.query(), &self.places.query)?
+        {
+            same(&mut found, value.bytes())?;
         }
         for name in &self.places.form {
             if let Some(value) = preface.value(name).map_err(|Differing| TWO)? {

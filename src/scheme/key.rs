@@ -3,7 +3,6 @@
 //! scheme's table and no others, so that a route must list one of them before anything opens.
 
 use http::HeaderValue;
-use percent_encoding::PercentDecode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -84,7 +83,7 @@ impl Scheme for Key {
     }
 
     fn read<'a>(&self, head: &Head<'a>, _: &'a Preface) -> Result<Option<Credential>, Rejection> {
-        let Some(identifier) = query::find(head.query(), |name| self.is_named(&name))? else { return Ok(None) };
+        let Some(identifier) = query::find(head.query(), &self.parameters)? else { return Ok(None) };
         if identifier.bytes().is_empty() {
             return Err(Rejection::new(Reason::Malformed, "an empty identifier"));
         }
@@ -104,13 +103,6 @@ impl Scheme for Key {
 
     fn watches_for_leaks(&self) -> bool {
         self.leaks
-    }
-}
-
-impl Key {
-    fn is_named(&self, name: &PercentDecode<'_>) -> bool {
-        let lower = || name.clone().map(|byte| byte.to_ascii_lowercase());
-        self.parameters.iter().any(|own| lower().eq(own.bytes()))
     }
 }
 

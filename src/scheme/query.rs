@@ -3,6 +3,7 @@
 
 use percent_encoding::{PercentDecode, percent_decode, percent_decode_str};
 
+use crate::edge::pairs;
 use crate::refusal::Reason;
 use crate::scheme::Rejection;
 use crate::scheme::buffer::{Buffer, Full};
@@ -12,44 +13,47 @@ const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the 
 
 /// The value of `name`; the same value twice is one.
 pub(super) fn value<const N: usize>(query: Option<&str>, name: &str) -> Result<Option<Buffer<N>>, Rejection> {
-    find(query, |own| own.eq(name.bytes()))
+    find_read(query, &[name], |own| own.eq(name.bytes()), collect)
 }
 
-/// The value of whatever is named so; the same value under several names is one.
+/// The value of whatever has one of these names, upper and lower case alike; the same value under several is one.
 pub(super) fn find<const N: usize>(
     query: Option<&str>,
-    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    names: &[impl AsRef<str>],
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, is_named, |text| Buffer::collect(percent_decode(text.as_bytes())))
+    find_read(query, names, |own| is_one_of(&own, names), collect)
 }
 
 /// The same, with values as forms write them: `+` is a blank.
 pub(super) fn find_as_form<const N: usize>(
     query: Option<&str>,
-    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    names: &[impl AsRef<str>],
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, is_named, |text| {
-        if text.contains('+') {
-            return Buffer::collect(percent_decode(text.replace('+', " ").as_bytes()));
-        }
-        Buffer::collect(percent_decode(text.as_bytes()))
-    })
+    let read = |text: &str| if text.contains('+') { collect(&text.replace('+', " ")) } else { collect(text) };
+    find_read(query, names, |own| is_one_of(&own, names), read)
 }
 
 fn find_read<const N: usize>(
     query: Option<&str>,
+    names: &[impl AsRef<str>],
     is_named: impl Fn(PercentDecode<'_>) -> bool,
     read: impl Fn(&str) -> Result<Buffer<N>, Full>,
 ) -> Result<Option<Buffer<N>>, Rejection> {
     let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
+    let is_alike = |own: &str| names.iter().any(|name| pairs::is_called(own, name.as_ref()));
     for pair in query.split('&') {
+        let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
         // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
-        if pair.split(';').skip(1).any(|part| is_named(percent_decode_str(name(part)))) {
+        let within = usize::from(!own.contains(';'));
+        if pair.contains(';') && pair.split(';').skip(within).any(|part| is_alike(pairs::name(part))) {
             return Err(TWO);
         }
-        let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
         // Names are compared after decoding, as an upstream would: `%74oken` names the same.
         if !is_named(percent_decode_str(own)) {
+            // And some readers take `token[]` or `+token` for it.
+            if is_alike(own) {
+                return Err(TWO);
+            }
             continue;
         }
         let value = read(text).map_err(|Full| TOO_LONG)?;
@@ -62,24 +66,19 @@ fn find_read<const N: usize>(
     Ok(found)
 }
 
-/// Whether `name` is called so, upper and lower case alike.
-pub(super) fn is(own: &str, name: &PercentDecode<'_>) -> bool {
-    name.clone().map(|byte| byte.to_ascii_lowercase()).eq(own.bytes().map(|byte| byte.to_ascii_lowercase()))
+fn collect<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
+    Buffer::collect(percent_decode(text.as_bytes()))
 }
 
-/// Whether `name` is one of these, upper and lower case alike.
-pub(super) fn names(all: &[Box<str>], name: &PercentDecode<'_>) -> bool {
-    all.iter().any(|own| is(own, name))
+/// Whether `own` is one of these names, upper and lower case alike.
+fn is_one_of(own: &PercentDecode<'_>, names: &[impl AsRef<str>]) -> bool {
+    let lower = || own.clone().map(|byte| byte.to_ascii_lowercase());
+    names.iter().any(|name| lower().eq(name.as_ref().bytes().map(|byte| byte.to_ascii_lowercase())))
 }
 
 /// Whether anybody could find a value of `name`.
-pub(super) fn holds(query: Option<&str>, own: &str) -> bool {
-    let mut parts = query.unwrap_or_default().split(['&', ';']);
-    parts.any(|part| is(own, &percent_decode_str(name(part))))
-}
-
-fn name(pair: &str) -> &str {
-    pair.split_once('=').map_or(pair, |(name, _)| name)
+pub(super) fn holds(query: Option<&str>, name: &str) -> bool {
+    pairs::parts(query.unwrap_or_default()).any(|part| pairs::is_called(pairs::name(part), name))
 }
 
 #[cfg(test)]
@@ -105,6 +104,14 @@ mod tests {
             (Some("token=x&a=b;token"), Err(Reason::Ambiguous)),
             (Some("token=x;y&a=;tokens=z"), Ok(Some("x;y"))),
             (Some("token=0123456789abcdefg"), Err(Reason::Malformed)),
+            // What some readers would take for the same name, be it beside it or alone.
+            (Some("token=x&token[]=y"), Err(Reason::Ambiguous)),
+            (Some("token[0]=x"), Err(Reason::Ambiguous)),
+            (Some("token=x&TOKEN=y"), Err(Reason::Ambiguous)),
+            (Some("token=x&+token=y"), Err(Reason::Ambiguous)),
+            (Some("token=x&token%00=y"), Err(Reason::Ambiguous)),
+            (Some("token=x&a=b;token[]=y"), Err(Reason::Ambiguous)),
+            (Some("token=x&token;a=y"), Err(Reason::Ambiguous)),
         ] {
             let read = value::<16>(query, "token");
             let read = read.as_ref().map(|found| found.as_ref().map(|value| str::from_utf8(value.bytes()).unwrap()));
@@ -121,9 +128,9 @@ mod tests {
             ("token=a%20b", "a b"),
             ("token=0123456789abcde+", "0123456789abcde "),
         ] {
-            let read = find_as_form::<16>(Some(query), |own| own.eq("token".bytes())).unwrap().unwrap();
+            let read = find_as_form::<16>(Some(query), &["token"]).unwrap().unwrap();
             assert_eq!(str::from_utf8(read.bytes()).unwrap(), expected, "{query}");
         }
-        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), |own| own.eq("token".bytes())).is_err());
+        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), &["token"]).is_err());
     }
 }

@@ -7,13 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use percent_encoding::PercentDecode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::clock::UnixTime;
 use crate::edge::head::Head;
-use crate::edge::preface::Preface;
+use crate::edge::preface::{Field, Preface};
 use crate::invalid::Invalid;
 use crate::record::{App, Kind, Scopes, Signer};
 use crate::refusal::Reason;
@@ -243,13 +242,14 @@ type Found<const N: usize> = Result<Option<Buffer<N>>, Rejection>;
 
 /// What stands under one of these names, in the query and in the form; nothing, where that is empty.
 fn find<const N: usize>(names: &[Box<str>], head: &Head<'_>, preface: &Preface) -> Found<N> {
-    let is_named = |own: PercentDecode<'_>| {
-        let lower = || own.clone().map(|byte| byte.to_ascii_lowercase());
-        names.iter().any(|name| lower().eq(name.bytes()))
-    };
-    let mut found = query::find_as_form::<N>(head.query(), is_named)?;
-    for field in preface.fields().filter(|field| names.iter().any(|name| name.eq_ignore_ascii_case(&field.name))) {
-        let value = Buffer::copy(&field.value).map_err(|Full| malformed("a part of the signature is too long"))?;
+    let mut found = query::find_as_form::<N>(head.query(), names)?;
+    let is_named = |field: &Field| names.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+    let values = || names.iter().flat_map(|name| preface.values(name));
+    if values().next().is_some() && !preface.fields().any(is_named) {
+        return Err(MANY);
+    }
+    for value in values() {
+        let value = Buffer::copy(value).map_err(|Full| malformed("a part of the signature is too long"))?;
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(MANY),
             Some(_) => {}

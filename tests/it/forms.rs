@@ -297,6 +297,36 @@ fn forms_of_strangers_take_no_room_from_those_who_are_known() {
     assert_eq!(gateway.connect().ask(post(&proven(), URL_ENCODED, "a=b")).status, 200);
 }
 
+/// Where nobody need prove anything, everybody could fill the room of those who did.
+#[test]
+fn forms_on_open_routes_take_the_room_of_strangers() {
+    const LARGE: usize = 40 << 20;
+    let upstream = Upstream::start();
+    let route = |name: &str, authenticate: &str| {
+        format!(
+            "\n\n[[route]]\nname = \"{name}\"\nlisteners = [\"public\"]\npath = \"/{name}\"\nmax_form = \"64 MiB\"\n\
+             authenticate = \"{authenticate}\"\nforward = \"api\"\norigin = {{ hosts = [\"example.com\"] }}"
+        )
+    };
+    let gateway = house(&upstream, &[route("known", "license"), route("anybody", "open")].concat());
+    let large = |target: &str, field: &str| {
+        let head =
+            post(target, URL_ENCODED, "").replace("Content-Length: 0", &format!("Content-Length: {LARGE}{field}"));
+        let mut wire = gateway.connect();
+        wire.send(head).send("a".repeat(LARGE - 1));
+        wire
+    };
+    let known = "\r\nAuthorization: LKey v3.X9tKpuXq0btatj";
+    let open = large("/anybody", "");
+    gateway.settle("public");
+    let first = large("/known", known);
+    gateway.settle("public");
+    // Each of the two rooms has one, and no room for another.
+    assert_eq!(large("/anybody", "").last_answer().status, 503);
+    assert_eq!(large("/known", known).last_answer().status, 503);
+    drop((open, first));
+}
+
 /// A gateway over a store in which a user has a key.
 fn with_a_user(upstream: &Upstream, table: &str) -> (tempfile::TempDir, TestGateway) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -383,4 +413,17 @@ fn where_credentials_are_kept_a_form_holds_no_other_callers() {
         assert_eq!(gateway.connect().ask(request).status, status, "{host} {form}");
     }
     assert_eq!(upstream.seen().len(), 3);
+}
+
+/// Some upstreams merge trailers into the head, where they would believe it.
+#[test]
+fn a_key_goes_no_further_as_a_trailer_either() {
+    let upstream = Upstream::start();
+    let (_folder, gateway) = with_a_user(&upstream, "");
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nX-Apikey: QkFqTmtDclVkQTFVaUAz\r\nTransfer-Encoding: chunked\r\n\
+                   Trailer: X-Sum, X-Apikey, X.Apikey\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\nX-Apikey: 2\r\nX.Apikey: 3\r\n\r\n";
+    assert_eq!(gateway.connect().ask(request).status, 200);
+    let received = upstream.only();
+    let trailers: Vec<_> = received.trailers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    assert_eq!((&*received.body, trailers), (&b"x"[..], vec!["x-sum".to_owned()]));
 }

@@ -152,6 +152,16 @@ fn a_form_has_a_bounded_number_of_fields() {
 }
 
 #[test]
+fn no_name_is_long_enough_to_be_compared_for_long() {
+    let named = |letter: &str, length: usize| url_encoded(&format!("{}=1", letter.repeat(length))).map(drop);
+    assert!(named("a", 1024).is_ok() && named("+", 1024).is_ok() && named("%20", 341).is_ok());
+    assert!(named("a", 1025).is_err() && named("+", 1025).is_err() && named("%20", 342).is_err());
+    assert!(url_encoded(&format!("a=1;{}", "+".repeat(1025))).is_err());
+    // Values are as long as they like.
+    assert!(url_encoded(&format!("a={}", "+".repeat(4096))).is_ok());
+}
+
+#[test]
 fn every_value_counts_that_anybody_could_read() {
     let one: Result<Option<&str>, Differing> = Ok(Some("A"));
     for (body, values, value) in [

@@ -9,6 +9,8 @@ use crate::refusal::Refusal;
 
 /// The most pairs, and the most parts behind semicolons.
 const MOST: usize = 1024;
+/// The longest name, in bytes, as it stands there: names are compared, one by one, with each that somebody looks for.
+const LONGEST_NAME: usize = 1024;
 
 /// Every pair; and what those readers would find who end a pair at a semicolon as well.
 pub(super) fn read(body: &Bytes) -> Result<(Vec<Field>, Vec<Field>), Refusal> {
@@ -49,6 +51,9 @@ fn push(fields: &mut Vec<Field>, field: Field) -> Result<(), Refusal> {
 
 fn field(pair: &str, body: &Bytes) -> Result<Field, Refusal> {
     let own = name(pair);
+    if own.len() > LONGEST_NAME {
+        return Err(malformed("a name in the form is too long"));
+    }
     let value = pair.get(own.len() + 1..).unwrap_or_default();
     let name = String::from_utf8(decoded(own)).map_err(|_| malformed("a name in the form is not text"))?;
     let as_it_stands = !value.contains(['%', '+']);

@@ -67,6 +67,26 @@ fn an_app_that_only_the_caller_names_is_not_let_in_for_asking_nothing() {
 }
 
 #[test]
+fn a_signature_in_a_form_is_one_to_every_reader() {
+    let (scheme, register) = (build("right = \"publish\"").unwrap(), register(true, true));
+    let row = ROW.strip_prefix("/?").unwrap();
+    for (form, opens) in [
+        (row.to_owned(), true),
+        (format!("{row}&SIGNATURE=a6278a4184545200a08454ae33b31533b5ccfadf"), true),
+        (format!("{row}&signature=0"), false),
+        // PHP and Rails take the last, others the first; those who end a pair at a semicolon find one more.
+        (format!("{row}&signature[]=0"), false),
+        (format!("{row}&signature_json[0]=%7B%7D"), false),
+        (format!("{row}&a=1;signature=0"), false),
+        (row.replace("signature_json", "signature_json[]"), false),
+    ] {
+        let request = Request::get("/").form(&form);
+        let found = stage::examine_for(&scheme, &request, (&register, None), 1);
+        assert_eq!(matches!(found, Ok(Some(_))), opens, "{form}");
+    }
+}
+
+#[test]
 fn every_place_of_a_signature_is_said_once() {
     let places = build("right = \"publish\"").unwrap().places();
     let names: Vec<&str> = places.query.iter().map(|name| &**name).collect();

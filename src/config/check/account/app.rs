@@ -123,7 +123,8 @@ id = "studio"
                 assert!(app.signers[0].is_good(UnixTime(u64::MAX)));
             });
         }
-        let shared = ["a", "b"].map(|id| format!("id = \"{id}\"\npublic_key = \"{id}\"\napi_key = \"123\"\nsecret = \"ct-secret-0001\""));
+        let shared = ["a", "b"]
+            .map(|id| format!("id = \"{id}\"\npublic_key = \"{id}\"\napi_key = \"123\"\nsecret = \"ct-secret-0001\""));
         let (errors, index) = declared(&[&shared[0], &shared[1]]);
         assert!(errors.is_empty(), "{errors:?}");
         for id in ["a", "b"] {

@@ -1,0 +1,105 @@
+//! The pairs of a query as different readers find them: what one of them would take for a name counts as it, wherever a
+//! credential, an operation or a page is looked for, and wherever one is taken out (threats A3, A6, A36).
+
+use std::borrow::Cow;
+use std::iter::once;
+
+use percent_encoding::percent_decode_str;
+
+use super::preface::reads_as;
+
+/// Every pair; and, of one with semicolons, the parts that some readers find in it.
+pub fn parts(query: &str) -> impl Iterator<Item = &str> {
+    query.split('&').flat_map(|pair| once(pair).chain(pair.split(';').filter(|part| part.len() < pair.len())))
+}
+
+/// The name of a pair, as it stands there.
+pub fn name(pair: &str) -> &str {
+    pair.split_once('=').map_or(pair, |(name, _)| name)
+}
+
+/// Whether anybody could read a name, as it stands in a query, as this one: percent-decoded, with `+` for a blank, ended by
+/// NUL as in C, and otherwise as the names in forms are read.
+pub fn is_called(own: &str, name: &str) -> bool {
+    let spaced = if own.contains('+') { Cow::Owned(own.replace('+', " ")) } else { Cow::Borrowed(own) };
+    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+    let read = decoded.split('\0').next().unwrap_or_default();
+    reads_as(read.trim_start_matches('\u{feff}'), name)
+}
+
+/// Whether anybody could find a pair of one of these names.
+pub fn holds(query: Option<&str>, names: &[Box<str>]) -> bool {
+    !names.is_empty() && query.is_some_and(|query| parts(query).any(|part| is_one_of(part, names)))
+}
+
+/// A query without whatever anybody could find under one of these names, the rest byte for byte; nothing if there is none
+/// of them. What remains may be empty.
+pub fn without(query: &str, names: &[Box<str>]) -> Option<String> {
+    if !holds(Some(query), names) {
+        return None;
+    }
+    let mut rest = String::with_capacity(query.len());
+    // To most readers the value goes on behind a semicolon, so that all of it goes.
+    for (place, pair) in query.split('&').filter(|pair| !is_one_of(pair, names)).enumerate() {
+        if place > 0 {
+            rest.push('&');
+        }
+        for (place, part) in pair.split(';').filter(|part| !is_one_of(part, names)).enumerate() {
+            if place > 0 {
+                rest.push(';');
+            }
+            rest.push_str(part);
+        }
+    }
+    Some(rest)
+}
+
+fn is_one_of(part: &str, names: &[Box<str>]) -> bool {
+    names.iter().any(|listed| is_called(name(part), listed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_parameters_leave_the_query_and_the_rest_stays_as_it_is() {
+        let names: [Box<str>; 2] = ["token".into(), "api_key".into()];
+        for (query, expected) in [
+            ("", None),
+            ("a=1&b=%2F+%zz&c", None),
+            ("tokens=1&xtoken=2&token.x=4&a=token", None),
+            ("a=1;2&b=;c;tokens=3", None),
+            ("x=1&Token=3&API%5FKey&y", Some("x=1&y")),
+            ("a=token=1", None),
+            ("token=1", Some("")),
+            ("token", Some("")),
+            ("token=", Some("")),
+            ("a=1&token=x&b=%2f+&&c=", Some("a=1&b=%2f+&&c=")),
+            ("&a&token&", Some("&a&")),
+            ("%74oken=x&a", Some("a")),
+            ("tok%65n=x=y&a", Some("a")),
+            ("token=1&a=2&token=3&api%5Fkey=4", Some("a=2")),
+            ("a=1&token=2", Some("a=1")),
+            // PHP and Rails find it in a list or a table of that name.
+            ("token[]=1&a&token%5B0%5D=2&token[x][y]=3", Some("a")),
+            ("+token=1&a&%20token=2&%5Btoken]=3", Some("a")),
+            ("api.key=1&a&api+key=2&api[key=3", Some("a")),
+            ("token%00x=1&a&%EF%BB%BFtoken=2", Some("a")),
+            // Those who end a pair at a semicolon find it behind one.
+            ("a=1;token=x&b=2", Some("a=1&b=2")),
+            ("a=1;tok%65n[]=x;b=2", Some("a=1;b=2")),
+            ("a;token;b=2", Some("a;b=2")),
+            ("token;a=1", Some("a=1")),
+            (";token=x", Some("")),
+            ("token=x;y;a=1&b", Some("b")),
+            ("token[;]=x&b", Some("b")),
+        ] {
+            let left = without(query, &names);
+            assert_eq!(left.as_deref(), expected, "{query}");
+            assert_eq!(holds(Some(query), &names), left.is_some(), "{query}");
+            assert!(!holds(left.as_deref(), &names), "{query}");
+        }
+        assert_eq!(without("token=1", &[]), None);
+    }
+}
