@@ -219,11 +219,11 @@ mod tests {
             (
                 Resource::App,
                 &[
+                    ("api-key", Text),
                     ("authorized-hosts", Words),
                     ("cross-origin", Truth),
                     ("legacy-200", Truth),
                     ("public-key", Text),
-                    ("api-key", Text),
                     ("signatures-expiration-only", Truth),
                     ("signatures-playback", Truth),
                     ("signatures-publish", Truth),
