@@ -21,6 +21,15 @@ pub fn name(pair: &str) -> &str {
 /// Whether anybody could read a name, as it stands in a query, as this one: percent-decoded, with `+` for a blank, ended by
 /// NUL as in C, and otherwise as the names in forms are read.
 pub fn is_called(own: &str, name: &str) -> bool {
+    // Nearly all names are plain, and these everybody reads alike.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if own.bytes().all(plain) && name.is_ascii() {
+        return own.eq_ignore_ascii_case(name);
+    }
+    is_read_as(own, name)
+}
+
+fn is_read_as(own: &str, name: &str) -> bool {
     let spaced = if own.contains('+') { Cow::Owned(own.replace('+', " ")) } else { Cow::Borrowed(own) };
     let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
     let read = decoded.split('\0').next().unwrap_or_default();
@@ -61,6 +70,17 @@ fn is_one_of(part: &str, names: &[Box<str>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_names_are_read_as_all_others_are() {
+        let names = ["", "cmd", "CMD", "api_key", "API-Key", "api-key", "cmd1", "c-m_d", "_", "-", "signature"];
+        for own in names {
+            for name in names.into_iter().chain(["\u{212a}ey", "\u{17f}ignature", "api key"]) {
+                assert_eq!(is_called(own, name), is_read_as(own, name), "{own} {name}");
+            }
+        }
+        assert!(is_called("signature", "SIGNATURE") && !is_called("cmd1", "cmd"));
+    }
 
     #[test]
     fn listed_parameters_leave_the_query_and_the_rest_stays_as_it_is() {
