@@ -289,7 +289,7 @@ impl Gateway {
 
 /// Whether the keys of an issuer could turn a refusal into something else.
 fn awaited(refusal: &Refusal) -> bool {
-    [Reason::Unknown, Reason::Unsettled].map(Cause::Credential).contains(&refusal.cause)
+    refusal.cause == Cause::Credential(Reason::Unsettled)
 }
 
 /// The app that a route says a request is for, as it is written.

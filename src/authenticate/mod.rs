@@ -76,9 +76,11 @@ impl Expression {
         !self.places.form.is_empty()
     }
 
-    /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them.
+    /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them. An
+    /// attempt that has ended in the meantime is waited for in no time.
     pub fn awaited(&self) -> Option<(&Arc<KeySet>, u64)> {
-        self.key_sets.iter().find_map(|keys| Some((keys, keys.attempt()?)))
+        let under_way = self.key_sets.iter().find_map(|keys| Some((keys, keys.attempt()?)));
+        under_way.or_else(|| self.key_sets.first().map(|keys| (keys, u64::MAX)))
     }
 
     /// The names of its schemes, in the order of the text.

@@ -169,20 +169,19 @@ impl Issuer {
 
     /// The key of this id; asks for a refresh where it is not there.
     pub(super) fn key(&self, id: &str, scene: &Scene<'_>) -> Result<Arc<PublicKey>, Rejection> {
+        if let Known::Key(key) = self.keys.find(id) {
+            return Ok(key);
+        }
+        self.keys.want(scene.now);
+        if self.keys.attempt().is_some() {
+            // Nobody has guessed anything yet: the key may be among those that come.
+            return Err(Rejection::new(Reason::Unsettled, "the issuer's keys are being fetched"));
+        }
+        // Looked for once more: they may have come just now.
         match self.keys.find(id) {
             Known::Key(key) => Ok(key),
-            Known::Unknown => {
-                self.keys.want(scene.now);
-                if self.keys.attempt().is_some() {
-                    // Nobody has guessed anything yet: the key may be among those that come.
-                    return Err(Rejection::new(Reason::Unsettled, "the issuer's keys are being fetched"));
-                }
-                Err(Rejection::new(Reason::Unknown, "the issuer has no key with this `kid`"))
-            }
-            Known::Nothing => {
-                self.keys.want(scene.now);
-                Err(Rejection::new(Reason::Unsettled, "the issuer's keys have not been fetched yet"))
-            }
+            Known::Unknown => Err(Rejection::new(Reason::Unknown, "the issuer has no key with this `kid`")),
+            Known::Nothing => Err(Rejection::new(Reason::Unsettled, "the issuer's keys have not been fetched yet")),
         }
     }
 
