@@ -139,12 +139,11 @@ impl Gateway {
             }
         };
         let route = errand.route;
-        let hidden = route.mask_errors.then(|| Hidden::of(&parts, &route.places));
+        let places = &route.places;
+        let hidden = route.mask_errors.then(|| Hidden::of(&parts, places).and_form(form.as_ref(), places));
         let sent = match form {
             // Only after it was looked into: what stays here is taken out of it.
-            Some(form) if !route.destination.keeps_credentials() => {
-                form.without(&route.places.form).map(Payload::Whole)
-            }
+            Some(form) if !route.destination.keeps_credentials() => form.without(&places.form).map(Payload::Whole),
             Some(_) | None => Ok(body),
         };
         let answer = match sent {

@@ -135,8 +135,8 @@ impl Rule {
     }
 
     fn no_refused(&self, head: &Head<'_>, preface: &Preface) -> Result<(), Refusal> {
-        let mut names = self.table.refused.iter();
-        if names.any(|name| in_query(head, name).next().is_some() || preface.values(name).next().is_some()) {
+        let refused = &self.table.refused;
+        if pairs::holds(head.query(), refused) || refused.iter().any(|name| preface.values(name).next().is_some()) {
             return Err(Refusal::new(Cause::PermissionDenied, "a credential of a kind that is not taken here"));
         }
         Ok(())

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode;
 
 use crate::edge::pairs;
+use crate::edge::preface::{Preface, reads_as};
 use crate::scheme::Places;
 
 /// The most fields that are remembered of a request; no route asks for more credentials than that at a time.
@@ -25,6 +27,8 @@ pub struct Hidden<'a> {
     fields: [Option<HeaderValue>; MOST],
     /// For its query, and under which names secrets stand there.
     query: Option<(Uri, &'a [Box<str>])>,
+    /// Those of its form.
+    form: Vec<Bytes>,
 }
 
 impl<'a> Hidden<'a> {
@@ -33,7 +37,15 @@ impl<'a> Hidden<'a> {
         let mut found = places.headers.iter().flat_map(|name| parts.headers.get_all(name)).cloned();
         let fields = [(); MOST].map(|()| found.next());
         let query = (!places.query.is_empty()).then(|| (parts.uri.clone(), &*places.query));
-        Self { fields, query }
+        Self { fields, query, form: Vec::new() }
+    }
+
+    /// And those in its form, where one was looked into.
+    pub fn and_form(mut self, form: Option<&Preface>, places: &Places) -> Self {
+        let secrets = form.into_iter().flat_map(Preface::fields);
+        let secrets = secrets.filter(|field| places.form.iter().any(|own| reads_as(&field.name, own)));
+        self.form.extend(secrets.take(MOST).map(|field| field.value.clone()));
+        self
     }
 
     /// One more.
@@ -48,7 +60,8 @@ impl<'a> Hidden<'a> {
     /// base64 or folded, as it was meant.
     pub fn cover(&self, text: Vec<u8>) -> Vec<u8> {
         let mut secrets: Vec<Vec<u8>> = Vec::new();
-        for word in self.fields.iter().flatten().flat_map(words).chain(self.values()) {
+        let form = self.form.iter().map(|value| Cow::Borrowed(&**value));
+        for word in self.fields.iter().flatten().flat_map(words).chain(self.values()).chain(form) {
             // An identifier with its secret, or a token in a token.
             let meant = STANDARD.decode(&word).unwrap_or_default();
             let parts = meant.split(|byte| matches!(byte, b':' | b'"'));
@@ -97,6 +110,7 @@ mod tests {
     use http::header::AUTHORIZATION;
 
     use super::*;
+    use crate::edge::preface::Announced;
 
     #[test]
     fn a_secret_is_covered_as_it_was_sent_and_as_it_was_meant() {
@@ -119,6 +133,17 @@ mod tests {
             assert_eq!(hidden.cover(text.into_bytes()), covered.as_bytes());
         }
         assert_eq!(hidden.cover(Vec::new()), b"");
+    }
+
+    #[test]
+    fn a_secret_in_a_form_is_covered() {
+        let body = "account_id=1&API_KEY=eec36d6c-a0eb-46b5-a006-1c2b65343bac&count=12345678";
+        let form = Preface::read(Announced::UrlEncoded, body.into()).unwrap();
+        let places = Places { form: vec!["api_key".into()], ..Places::default() };
+        let parts = Request::new(()).into_parts().0;
+        let hidden = Hidden::of(&parts, &places).and_form(Some(&form), &places);
+        let told = b"no key eec36d6c-a0eb-46b5-a006-1c2b65343bac, count 12345678".to_vec();
+        assert_eq!(hidden.cover(told), b"no key ***, count 12345678");
     }
 
     #[test]

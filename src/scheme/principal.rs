@@ -8,6 +8,9 @@ use http::{HeaderName, HeaderValue};
 use crate::record::{Account, App, Record, Scopes};
 use crate::scheme::issuer::Stranger;
 
+/// The scheme of an app that asks for no proof.
+const WAIVED: &str = "waived";
+
 /// A proven caller. Nobody outside can make one or make more of one:
 ///
 /// ```compile_fail
@@ -132,7 +135,7 @@ impl Principal {
 
     /// An app that asks for no proof here: its switch is off.
     pub(super) fn waived(record: Arc<Record>) -> Self {
-        Self::of_record("waived", record)
+        Self::of_record(WAIVED, record)
     }
 
     /// The app that speaks, where an app does.
@@ -188,7 +191,8 @@ impl Principal {
 
     /// Whether a credential proved it, and not a circumstance alone.
     pub(crate) fn is_identified(&self) -> bool {
-        !self.credentials.is_empty() || matches!(self.speaker, Speaker::Certificate(_) | Speaker::Token(_))
+        self.scheme != WAIVED
+            && (!self.credentials.is_empty() || matches!(self.speaker, Speaker::Certificate(_) | Speaker::Token(_)))
     }
 
     /// One caller who was proven in two ways. `None`: the two speak for different accounts.
