@@ -33,3 +33,7 @@ pub mod record;
 pub mod refusal;
 pub mod secret;
 pub mod units;
+// What a fuzzer calls.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;

@@ -3,6 +3,8 @@
 
 mod check;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod nearest;
 mod report;
 mod source;

@@ -81,6 +81,14 @@ impl Report {
         })
     }
 
+    /// Every place that is pointed at.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn places(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.problems
+            .iter()
+            .flat_map(|problem| problem.place.iter().chain(problem.related.iter().map(|(place, _)| place)))
+    }
+
     fn line_and_column(&self, at: usize) -> String {
         let before = String::from_utf8_lossy(&self.text[..at.min(self.text.len())]);
         let line = before.matches('\n').count() + 1;

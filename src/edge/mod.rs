@@ -4,6 +4,8 @@ pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;
 mod distinguished_name;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod gather;
 pub mod guard;
 pub mod head;

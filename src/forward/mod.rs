@@ -30,6 +30,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
 pub use self::headers::strip_answer;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::http1::fuzz;
 use self::http1::{Failure, Head, Sending};
 use self::pool::{Lent, Pool};
 use self::request::Errand;

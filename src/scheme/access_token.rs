@@ -3,6 +3,8 @@
 //! claims must only not say otherwise. Which of the two it is for, and where it may stand, is the business of `acc` and
 //! `si`.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod outer;
 mod plain;
 

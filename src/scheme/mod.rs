@@ -10,6 +10,8 @@ pub mod basic;
 mod buffer;
 #[cfg(test)]
 mod conformance;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 pub mod ip;
 pub mod issuer;
@@ -28,7 +30,8 @@ mod scene;
 pub mod share_token;
 pub mod si;
 pub mod signature;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer stands on a part of it"))]
 pub(crate) mod stage;
 mod verified;
 

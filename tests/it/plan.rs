@@ -11,7 +11,7 @@ const CORRIDOR: [&str; 9] =
 const GROUND: [&str; 10] =
     ["background", "clock", "deadline", "invalid", "key_set", "public_key", "record", "refusal", "secret", "units"];
 /// These compose, and know every room.
-const COMPOSERS: [&str; 5] = ["cli", "run", "world", "gateway", "config/check"];
+const COMPOSERS: [&str; 6] = ["cli", "run", "world", "gateway", "config/check", "fuzz"];
 
 /// What a file outside the composers may use, besides its own room.
 fn allowed(room: &str) -> BTreeSet<&'static str> {

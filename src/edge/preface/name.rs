@@ -1,10 +1,10 @@
 //! Names of fields as different readers take them: to find what one of them would find, however it is spelled.
 
 /// Whether anybody could read a field that is called `own` as `name`: without regard to case, also beyond ASCII; as a
-/// list or a table of that name (`cmd[]`, `cmd[0]`, `[cmd]`); and as PHP, which drops blanks at the beginning and takes a
+/// list or a table of that name (`cmd[]`, `cmd[0]`, `[cmd]`, and Rack's `]cmd`); and as PHP, which drops blanks at the beginning and takes a
 /// blank, a dot or an open bracket for `_`.
 pub fn reads_as(own: &str, name: &str) -> bool {
-    let mut rest = own.trim_start_matches(|letter| is_around(letter) || letter == '[').chars();
+    let mut rest = own.trim_start_matches(|letter| is_around(letter) || letter == '[' || letter == ']').chars();
     for letter in name.chars() {
         match rest.next() {
             Some(its) if letter == its || folded(letter).eq(folded(its)) => {}
@@ -44,6 +44,8 @@ mod tests {
             "api key",
             "api[key",
             "api_key]",
+            "]api_key",
+            "][[api_key",
             "\"api_key\"",
             "'api_key'",
             "api_\u{212a}ey",

@@ -6,7 +6,11 @@
 
 mod decode;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod read;
+#[cfg(any(test, fuzzing))]
+mod script;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,63 @@
+//! The parsers of the house as a fuzzer calls them (`tests/fuzz/`): each takes any bytes and panics where a promise is
+//! broken. What each promises stands in the `fuzz.rs` of its room. The corpora are replayed with every run of the tests.
+
+use crate::{config, edge, forward, scheme};
+
+/// A target: its name, which is also that of its corpus, and what is called.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 14] = [
+    ("access_token", scheme::access_token::fuzz::access_token),
+    ("answer", forward::fuzz::answer),
+    ("basic", scheme::fuzz::basic),
+    ("chunks", forward::fuzz::chunks),
+    ("config", config::fuzz::config),
+    ("form_multipart", edge::fuzz::form_multipart),
+    ("form_url_encoded", edge::fuzz::form_url_encoded),
+    ("forwarded", edge::fuzz::forwarded),
+    ("json", scheme::fuzz::json),
+    ("jwt", scheme::fuzz::jwt),
+    ("path", edge::fuzz::path),
+    ("query", edge::fuzz::query),
+    ("share_token", scheme::fuzz::share_token),
+    ("signature", scheme::fuzz::signature),
+];
+
+/// Calls the target of this name.
+pub fn call(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(own, _)| *own == name).expect("a target of this name");
+    target(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_target_holds_on_its_whole_corpus() {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+        let names = |folder: &str| -> BTreeSet<String> {
+            let entries = fs::read_dir(home.join(folder)).unwrap();
+            let name = |entry: fs::DirEntry| entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
+            entries.map(|entry| name(entry.unwrap())).collect()
+        };
+        let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!((names("corpus"), names("targets")), (targets.clone(), targets));
+        let mut broken = Vec::new();
+        for (name, target) in TARGETS {
+            for entry in fs::read_dir(home.join("corpus").join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                let data = fs::read(&path).unwrap();
+                if std::panic::catch_unwind(|| target(&data)).is_err() {
+                    broken.push(path);
+                }
+            }
+        }
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+}
