@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 use percent_encoding::percent_decode_str;
 
-use self::manner::{Manner, refuse};
+use self::manner::{Manner, at_the_door, refuse};
 use self::sending::{Errand, is_empty, least};
 use crate::authorize::{self, content};
 use crate::clock::Clock;
@@ -383,7 +383,7 @@ impl Answer for Gateway {
             })
             .await
         };
-        Ok(answer.map(|body| body.holding(in_flight)))
+        Ok(at_the_door(answer.map(|body| body.holding(in_flight)), self.listener(connection.listener)))
     }
 
     fn listener(&self, id: ListenerId) -> &Listener {

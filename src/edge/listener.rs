@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,6 +27,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS; `None` is plain text.
     pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
+    /// What browsers hear in every answer (`Strict-Transport-Security`, RFC 6797); only where there is TLS (§7.2).
+    pub hsts: Option<HeaderValue>,
     /// Deadlines and sizes.
     pub limits: Limits,
 }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use http::HeaderValue;
+
 use super::{plain_name, tls};
 use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
@@ -20,10 +22,11 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let Some(table) = &named.table else { continue };
         let address = address(&table.address, &mut taken, report);
         let limits = limits(table, report);
+        let hsts = table.hsts.as_ref().and_then(|written| hsts(written, table, report));
         let tls = table.tls.as_ref().map(|written| tls::acceptor(written, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
-            meant.push(Listener { name, address, tls, limits });
+            meant.push(Listener { name, address, tls, hsts, limits });
         }
     }
     meant
@@ -55,6 +58,22 @@ pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0
         && one.port() == other.port()
         && (one.ip() == other.ip() || covers(one.ip(), other.ip()) || covers(other.ip(), one.ip()))
+}
+
+/// What browsers hear (RFC 6797 §6.1).
+fn hsts(written: &Placed<Span>, table: &file::Listener, report: &mut Report) -> Option<HeaderValue> {
+    let seconds = written.value.0.as_secs();
+    if table.tls.is_none() {
+        let invalid = Invalid::new("browsers hear of `hsts` over TLS only").hint("give this listener `tls`");
+        report.error(written.place.clone(), invalid);
+        return None;
+    }
+    if seconds == 0 {
+        let invalid = Invalid::new("`hsts` is below one second").hint("a year is \"8760h\"");
+        report.error(written.place.clone(), invalid);
+        return None;
+    }
+    Some(HeaderValue::try_from(format!("max-age={seconds}")).expect("digits make a header value"))
 }
 
 fn limits(table: &file::Listener, report: &mut Report) -> Limits {

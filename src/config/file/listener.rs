@@ -18,6 +18,10 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) address: Placed<String>,
     /// TLS. Without it, the listener speaks plain HTTP.
     pub(in crate::config) tls: Option<Placed<Tls>>,
+    /// For how long browsers shall come over TLS alone, said in every answer (`Strict-Transport-Security`, RFC 6797) in the
+    /// place of what an upstream says. Default: nothing is said.
+    #[schemars(example = "8760h")]
+    pub(in crate::config) hsts: Option<Placed<Span>>,
     /// How refusals are worded before a route is known. Default: `problem`.
     #[serde(default)]
     pub(in crate::config) dialect: Worded,
