@@ -1,5 +1,7 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
+mod certificates;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
 use crate::gateway::Gateway;
+use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -51,6 +54,7 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    world: Arc<World>,
     limits: Arc<Limits>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
@@ -106,15 +110,17 @@ impl Server {
         };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
+        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
             }
+            control.spawn(certificates::watch(move || Arc::clone(&watched), watch));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
+        Ok(Self { addresses, accepting, draining, patience, store, admin, world, limits, clock, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -130,6 +136,12 @@ impl Server {
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
+    /// Waits for the disk.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.world.renew(&self.clock, true)
     }
 
     /// Where the quotas of accounts stand.
@@ -266,6 +278,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
     }
+    certificates::tell(&server.world, server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }
