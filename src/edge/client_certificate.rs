@@ -73,7 +73,7 @@ impl Standing {
         Self { word: Cell::new(word), again: None }
     }
 
-    fn word(&self, now: UnixTime) -> Word {
+    pub(super) fn word(&self, now: UnixTime) -> Word {
         if let Some(word) = self.again.as_ref().and_then(|again| again.word(self.word.get(), now)) {
             self.word.set(word);
         }

@@ -411,6 +411,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::kept::Renew as _;
 
     type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -440,15 +442,20 @@ mod tests {
 
     /// A list of `issuer` that revokes the serial number 2 and is good for a month.
     fn revoked(issuer: &Issuer) -> String {
+        listed(issuer, 2, 2025)
+    }
+
+    /// The same of another serial number, until the middle of January of some year.
+    fn listed(issuer: &Issuer, serial: u64, until: i32) -> String {
         let second = RevokedCertParams {
-            serial_number: SerialNumber::from(2),
+            serial_number: SerialNumber::from(serial),
             revocation_time: date_time_ymd(2024, 12, 2),
             reason_code: None,
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2024, 12, 15),
-            next_update: date_time_ymd(2025, 1, 15),
+            this_update: date_time_ymd(until - 1, 12, 15),
+            next_update: date_time_ymd(until, 1, 15),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: vec![second],
@@ -519,13 +526,13 @@ mod tests {
                 client.process_new_packets().unwrap();
             }
         }
-        keeper.present().settle(&server, keeper, crate::clock::UnixTime(now))
+        keeper.present().settle(&server, keeper, UnixTime(now))
     }
 
     /// The verdict on a certificate: `ok`, or what it is refused for.
-    fn verdict(acceptor: &(Acceptor, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
+    fn verdict(acceptor: &(Arc<Keeper>, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
         let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
-        certificate.verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
+        certificate.standing.word(UnixTime(now)).verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -542,7 +549,7 @@ mod tests {
         assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("CN=operator", Some("operator")));
         // 2024-12-01 to 2026-01-01.
         assert_eq!((noted.not_before, noted.not_after), (1_733_011_200, 1_767_225_600));
-        assert_eq!(noted.verdict, Ok(noted.not_after));
+        assert_eq!(noted.standing.word(UnixTime(NOW)).verdict, Ok(noted.not_after));
     }
 
     #[test]
@@ -592,7 +599,61 @@ mod tests {
         }
         // The second before 2025-01-15: from then on, somebody may have been revoked that it does not name.
         let noted = settled(&with_list, Some(presented(&good)), NOW).client_certificate.unwrap();
-        assert_eq!(noted.verdict, Ok(1_736_899_199));
+        assert_eq!(noted.standing.word(UnixTime(NOW)).verdict, Ok(1_736_899_199));
+    }
+
+    #[test]
+    fn a_certificate_that_stands_is_judged_by_the_lists_of_today() {
+        let (issuer, folder, clock) = (authority("clients"), TempDir::new().unwrap(), Clock::manual(UnixTime(NOW)));
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let own = leaf(&issuer, |params| {
+            params.not_after = date_time_ymd(4000, 1, 1);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(issuer.der().clone()).unwrap();
+        let files = Files {
+            certificates: vec![(file("a.pem", &own.0.pem()), file("a.key", &own.1.serialize_pem()))],
+            client_ca: Some(file("ca.pem", &issuer.pem())),
+            client_crl: Some(file("clients.crl", &listed(&issuer, 3, 2025))),
+            ..Files::default()
+        };
+        let keeper = Arc::new(Acceptor::kept("admin", files.clone()).unwrap());
+        let house = (Arc::clone(&keeper), roots);
+        let pair = leaf(&issuer, |params| params.serial_number = Some(SerialNumber::from(2)));
+        let noted = settled(&house, Some(presented(&pair)), NOW).client_certificate.unwrap();
+        let said = || (noted.not_revoked(UnixTime(NOW)).is_ok(), noted.vouched_for(UnixTime(NOW)).is_ok());
+        assert_eq!(said(), (true, true));
+        // A list that is over changes nothing, nor does one that cannot be read.
+        for (text, reason) in [
+            (listed(&issuer, 2, 2024), "the revocation list of `CN=clients` has expired"),
+            ("no list".to_owned(), "holds no revocation list"),
+        ] {
+            file("clients.crl", &text);
+            let outcome = keeper.renew(&clock, true).unwrap();
+            assert!(outcome.result.is_err_and(|own| own.contains(reason)), "{reason}");
+            assert_eq!(said(), (true, true));
+        }
+        file("clients.crl", &listed(&issuer, 2, 2025));
+        assert_eq!(keeper.renew(&clock, true).unwrap().result, Ok(()));
+        assert_eq!(said(), (false, false));
+        file("clients.crl", &listed(&issuer, 3, 2025));
+        keeper.renew(&clock, true);
+        assert_eq!(said(), (true, true), "it is no longer on the list");
+        // Another authority does not vouch for it, and does not take it back either.
+        let other = authority("others");
+        file("ca.pem", &other.pem());
+        file("clients.crl", &listed(&other, 2, 2025));
+        keeper.renew(&clock, true);
+        assert_eq!(said(), (true, false));
+        // Nor does a listener that names none any more.
+        let next = Files { client_ca: None, client_crl: None, ..files };
+        keeper.succeed(&Arc::new(Acceptor::kept("admin", next).unwrap()));
+        assert_eq!(noted.vouched_for(UnixTime(NOW)).unwrap_err().detail, "the listener names no authority of client certificates");
     }
 
     #[test]
@@ -600,9 +661,9 @@ mod tests {
         let (issuer, other, strange) = (authority("clients"), authority("others"), authority("strangers"));
         let both = |lists: &[&Issuer]| {
             let lists: String = lists.iter().map(|issuer| revoked(issuer)).collect();
-            let mut pair = acceptor_of(&[&issuer, &other], Some(lists));
-            let unlisted = pair.0.unlisted().to_vec();
-            pair.0 = pair.0.on(Clock::manual(crate::clock::UnixTime(NOW)));
+            let pair = acceptor_of(&[&issuer, &other], Some(lists));
+            let unlisted = pair.0.present().unlisted().to_vec();
+            pair.0.adjust(|acceptor| acceptor.on(Clock::manual(UnixTime(NOW))));
             (pair, unlisted)
         };
         let (first, second) = (leaf(&issuer, |_| {}), leaf(&other, |_| {}));
@@ -653,7 +714,8 @@ mod tests {
         let pair = leaf(&issuer, |params| params.distinguished_name.push(DnType::CommonName, "root\0.example"));
         let noted = settled(&acceptor(&issuer, None), Some(presented(&pair)), NOW).client_certificate.unwrap();
         assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("", None));
-        for doubt in [noted.in_time(crate::clock::UnixTime(NOW)), noted.verdict.map(drop)] {
+        let now = UnixTime(NOW);
+        for doubt in [noted.in_time(now), noted.standing.word(now).verdict.map(drop)] {
             assert_eq!(doubt.unwrap_err().detail, "the certificate cannot be read in one way only");
         }
     }
