@@ -32,7 +32,7 @@ use crate::edge::gather::Gather;
 use crate::edge::listener::{Accepted, Listener};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 
 /// The smallest buffer that hyper takes for HTTP/1.
 const LEAST_BUFFER: usize = 8 * 1024;
@@ -148,20 +148,22 @@ async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
             serve_http1(stream, connection, stage, &worker).await;
         }
         // Boxed, so that a plain connection does not carry the size of a TLS session.
-        Some(acceptor) => {
+        Some(keeper) => {
             let settled = |tls| Connection::new(peer, local, id, Some(tls));
-            Box::pin(serve_tls(stream, acceptor, settled, stage, &worker)).await;
+            Box::pin(serve_tls(stream, keeper, settled, stage, &worker)).await;
         }
     }
 }
 
 async fn serve_tls<A: Answer>(
     stream: TcpStream,
-    acceptor: &Acceptor,
+    keeper: &std::sync::Arc<Keeper>,
     settled: impl FnOnce(crate::edge::connection::Tls) -> Connection,
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
+    // One and the same to the end of the handshake, whatever is read meanwhile.
+    let acceptor = Arc::clone(&keeper.present());
     let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(None),
@@ -170,7 +172,8 @@ async fn serve_tls<A: Answer>(
     let Some(stream) = finished.await else { return };
     let (_, session) = stream.get_ref();
     let multiplexed = session.alpn_protocol() == Some(b"h2");
-    let connection = Rc::new(settled(acceptor.settle(session, worker.clock.unix())));
+    let connection = Rc::new(settled(acceptor.settle(session, keeper, worker.clock.unix())));
+    drop(acceptor);
     stage.await_head(multiplexed);
     if multiplexed {
         serve_http2(stream, connection, stage, worker).await;

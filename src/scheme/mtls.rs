@@ -77,7 +77,7 @@ impl Scheme for Mtls {
 
     fn verify(&self, certificate: &ClientCertificate, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         certificate.in_time(scene.now)?;
-        certificate.not_revoked()?;
+        certificate.not_revoked(scene.now)?;
         let on_file = |text: &str| scene.directory.look_up(Kind::AdminCertificate, text.as_bytes());
         // Before it is asked whether it is pinned: one that was switched off on file is off.
         if let Some(record) = on_file(&hex(&certificate.sha256)) {
