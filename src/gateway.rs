@@ -33,6 +33,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
+use crate::forward::leases::{Endings, Leases};
 use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
@@ -63,6 +64,7 @@ pub struct Gateway {
     gate: Gate,
     guards: Opened,
     deadlines: Rc<Deadlines>,
+    leases: Rc<Leases>,
     request_ids: RequestIds,
     clock: Clock,
 }
@@ -72,7 +74,7 @@ impl Gateway {
     pub fn new(
         world: Arc<World>,
         kit: &endpoint::Kit,
-        (gate, guards): (Gate, Opened),
+        (gate, guards, endings): (Gate, Opened, Arc<Endings>),
         clock: Clock,
         deadlines: &Rc<Deadlines>,
     ) -> Self {
@@ -80,7 +82,7 @@ impl Gateway {
         let endpoints = Endpoints::new(kit);
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
-        let deadlines = Rc::clone(deadlines);
+        let (deadlines, leases) = (Rc::clone(deadlines), Leases::new(endings));
         Self {
             world,
             forwarder,
@@ -92,6 +94,7 @@ impl Gateway {
             gate,
             guards,
             deadlines,
+            leases,
             request_ids,
             clock,
         }
@@ -154,9 +157,7 @@ impl Gateway {
             Ok(answer) => {
                 let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
-                let mut answer = reply::tidy(answer, id.clone());
-                let lease = admission.answered(answer.headers_mut());
-                manner.finish(answer.map(|body| body.leased(lease)))
+                manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
@@ -222,6 +223,7 @@ impl Gateway {
             connection,
             in_flight,
             id,
+            leases: &self.leases,
         };
         Ok(Decision::Send(errand, admission, passage))
     }
@@ -394,5 +396,6 @@ impl Answer for Gateway {
         self.forwarder.sweep();
         self.gate.sweep(self.clock.now(), self.clock.unix());
         self.guards.iter().for_each(Failures::sweep);
+        self.leases.sweep(&*self.world.directory, self.clock.unix(), self.clock.now());
     }
 }

@@ -26,6 +26,7 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
+use crate::forward::leases::Endings;
 use crate::gateway::Gateway;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -52,6 +53,7 @@ pub struct Server {
     store: Option<Store>,
     admin: Option<SocketAddr>,
     limits: Arc<Limits>,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -84,6 +86,7 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
+        let endings = Arc::<Endings>::default();
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -91,7 +94,7 @@ impl Server {
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened));
+            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&endings));
             seat(number, alive.clone(), move || work(world, &kit, gates, waiting, clock, draining, &ready))?;
         }
         drop((ready, kit));
@@ -114,7 +117,7 @@ impl Server {
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
+        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, endings, clock, ended })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -135,6 +138,11 @@ impl Server {
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How many open streams were ended because their callers would be let in no longer.
+    pub fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -234,7 +242,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened),
+    gates: (Gate, Opened, Arc<Endings>),
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::record::{Attributes, Directory, Record};
+use crate::refusal::Reason;
 use crate::scheme::principal::{Principal, Proven};
 
 /// Why somebody would be proven no longer.
@@ -26,6 +27,16 @@ impl Lapse {
             Self::Revoked => "revoked",
             Self::Disabled => "disabled",
             Self::Expired => "expired",
+        }
+    }
+}
+
+impl From<Lapse> for Reason {
+    fn from(lapse: Lapse) -> Self {
+        match lapse {
+            Lapse::Revoked => Self::Unknown,
+            Lapse::Disabled => Self::Disabled,
+            Lapse::Expired => Self::Expired,
         }
     }
 }
