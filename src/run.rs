@@ -29,6 +29,7 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
+use crate::forward::leases::Endings;
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -64,6 +65,7 @@ pub struct Server {
     admin: Option<SocketAddr>,
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -96,6 +98,7 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
+        let endings = Arc::<Endings>::default();
         let (mut seats, mut changes) = (Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -105,7 +108,7 @@ impl Server {
             changes.push(change);
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened));
+            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&endings));
             seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
         }
         drop(ready);
@@ -145,6 +148,7 @@ impl Server {
             admin,
             world,
             limits,
+            endings,
             clock,
             ended,
         })
@@ -208,6 +212,11 @@ impl Server {
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How many open streams were ended because their callers would be let in no longer.
+    pub fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -307,7 +316,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened),
+    gates: (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
