@@ -82,7 +82,7 @@ pub fn start(
     };
     let bound = socket.local_addr()?;
     let tls = tls.map(|acceptor| std::sync::Arc::new(acceptor.on(clock.clone())));
-    let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
+    let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS, proxy_protocol: Vec::new() };
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();

@@ -1,7 +1,7 @@
 //! A listener: what the configuration says of it, and the acceptor that hands its sockets to the least loaded worker.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::connection::ListenerId;
+use crate::units::Network;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -28,6 +29,15 @@ pub struct Listener {
     pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// From where every connection begins with a PROXY header.
+    pub proxy_protocol: Vec<Network>,
+}
+
+impl Listener {
+    /// Whether a connection from this address must begin with a PROXY header.
+    pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|network| network.contains(peer))
+    }
 }
 
 /// What a listener bears.

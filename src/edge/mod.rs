@@ -12,6 +12,7 @@ pub mod names;
 pub mod pairs;
 pub mod path;
 pub mod preface;
+pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;
 pub mod tls;

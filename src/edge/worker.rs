@@ -3,7 +3,9 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -28,6 +30,7 @@ use crate::deadline::{Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::gather::Gather;
 use crate::edge::listener::{Accepted, Listener};
+use crate::edge::proxy_protocol::{self, Ends};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
 use crate::edge::tls::Acceptor;
@@ -112,9 +115,16 @@ pub async fn serve<A: Answer>(
 /// One connection, from the socket to its end.
 async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
     let Accepted { stream, peer, listener: id, place: _place } = accepted;
-    let (Ok(local), Ok(stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
+    let (Ok(local), Ok(mut stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
     let listener = worker.answer.listener(id);
     let stage = Stage::new(&worker.deadlines, listener.limits, listener.tls.is_some());
+    let (peer, local) = if listener.expects_proxy_header(peer.ip()) {
+        // Boxed, so that other connections do not carry the size of it.
+        let Some(ends) = Box::pin(introduced(&mut stream, listener, peer, &stage)).await else { return };
+        ends.unwrap_or((peer, local))
+    } else {
+        (peer, local)
+    };
     match &listener.tls {
         None => {
             let connection = Rc::new(Connection::new(peer, local, id, None));
@@ -126,6 +136,23 @@ async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
             Box::pin(serve_tls(stream, acceptor, settled, stage, &worker)).await;
         }
     }
+}
+
+/// The ends that a balancer says a connection has, in time for what comes behind it. `None`: it is closed.
+async fn introduced(
+    stream: &mut TcpStream,
+    listener: &Listener,
+    peer: SocketAddr,
+    stage: &Stage,
+) -> Option<Option<Ends>> {
+    let mut reading = pin!(proxy_protocol::read(stream));
+    let read = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        Poll::Pending => reading.as_mut().poll(context),
+    });
+    // Only the operator's own balancers come as far as this: what they do wrong is worth a warning.
+    let warn = |error: &io::Error| tracing::warn!(listener = &*listener.name, %peer, %error, "no PROXY header");
+    read.await.inspect_err(warn).ok()
 }
 
 async fn serve_tls<A: Answer>(

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use super::networks::Networks;
 use super::{plain_name, tls};
 use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
@@ -12,7 +13,12 @@ use crate::invalid::Invalid;
 use crate::units::{Size, Span};
 
 /// The listeners; all of them, if the report has no error.
-pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, report: &mut Report) -> Vec<Listener> {
+pub(super) fn listeners(
+    written: &[Named<file::Listener>],
+    networks: &Networks<'_>,
+    source: &Source,
+    report: &mut Report,
+) -> Vec<Listener> {
     let mut taken: Vec<(SocketAddr, Range<usize>)> = Vec::new();
     let mut meant = Vec::new();
     for named in written {
@@ -20,10 +26,11 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let Some(table) = &named.table else { continue };
         let address = address(&table.address, &mut taken, report);
         let limits = limits(table, report);
+        let proxy_protocol = networks.proxies(&table.proxy_protocol, report);
         let tls = table.tls.as_ref().map(|written| tls::acceptor(written, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
-            meant.push(Listener { name, address, tls, limits });
+            meant.push(Listener { name, address, tls, limits, proxy_protocol });
         }
     }
     meant

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::networks::NetworkOrName;
 use super::placed::{Placed, Worded};
 use crate::units::{Size, Span};
 
@@ -18,6 +19,10 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) address: Placed<String>,
     /// TLS. Without it, the listener speaks plain HTTP.
     pub(in crate::config) tls: Option<Placed<Tls>>,
+    /// Networks of balancers, or their names, from which every connection begins with a PROXY header (version 1 or 2) that
+    /// says whose it is; from there, a connection without one is closed. Default: none, and such a header is no request.
+    #[serde(default)]
+    pub(in crate::config) proxy_protocol: Vec<Placed<NetworkOrName>>,
     /// How refusals are worded before a route is known. Default: `problem`.
     #[serde(default)]
     pub(in crate::config) dialect: Worded,
