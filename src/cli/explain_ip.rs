@@ -110,13 +110,15 @@ impl Arguments {
         match (&self.listener, &world.listeners[..]) {
             (Some(name), listeners) => {
                 let found = listeners.iter().find(|listener| *listener.name == **name);
-                found.map(Some).ok_or_else(|| format!("there is no listener `{name}`"))
+                found.map(|own| Some(&**own)).ok_or_else(|| format!("there is no listener `{name}`"))
             }
             (None, [only]) => Ok(Some(only)),
             (None, listeners) => {
                 let matters = listeners.iter().any(|listener| listener.expects_proxy_header(self.peer));
                 if matters || self.proxied.is_some() {
-                    return Err("some listeners take PROXY headers from there: say which is meant with --listener".into());
+                    return Err(
+                        "some listeners take PROXY headers from there: say which is meant with --listener".into()
+                    );
                 }
                 Ok(None)
             }
@@ -184,7 +186,9 @@ impl Witness for Account {
                 json!({ "no_address": entry, "written_by": hop }),
             ),
             Step::Contradiction(one, other) => (
-                format!("the two fields lead to {one} and {other}: one of them is the caller's own, so that neither counts"),
+                format!(
+                    "the two fields lead to {one} and {other}: one of them is the caller's own, so that neither counts"
+                ),
                 json!({ "contradiction": [one, other] }),
             ),
         };
@@ -263,8 +267,10 @@ mod tests {
             (&["X-Forwarded-For: 192.0.2.7", "Forwarded: for=192.0.2.8"], "0.0.0.0"),
             (&["X-Forwarded-For: \u{e9}"], "10.0.0.1"),
         ] {
-            let line: Vec<_> =
-                ["--peer", "10.0.0.1:443"].into_iter().chain(headers.iter().flat_map(|own| ["--header", own])).collect();
+            let line: Vec<_> = ["--peer", "10.0.0.1:443"]
+                .into_iter()
+                .chain(headers.iter().flat_map(|own| ["--header", own]))
+                .collect();
             assert_eq!(account(ONE, &line).unwrap().result, Ok(expected.parse().unwrap()), "{headers:?}");
         }
     }
@@ -274,7 +280,8 @@ mod tests {
         let at = |address: &str| Ok(Ok(address.parse::<IpAddr>().unwrap()));
         let closed = Ok(Err("from there a connection must begin with a PROXY header: it is closed"));
         let refused = Ok(Err("from there a PROXY header is no request: it is refused (400)"));
-        let which = || Err("some listeners take PROXY headers from there: say which is meant with --listener".to_owned());
+        let which =
+            || Err("some listeners take PROXY headers from there: say which is meant with --listener".to_owned());
         for (listeners, line, expected) in [
             (ONE, &["--peer", "198.51.100.1", "--proxied", "192.0.2.1"][..], at("192.0.2.1")),
             (ONE, &["--peer", "::ffff:198.51.100.1", "--proxied", "192.0.2.1:80"], at("192.0.2.1")),

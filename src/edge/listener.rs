@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::connection::ListenerId;
+use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::units::Network;
 
 /// Connections that may wait to be accepted.
@@ -31,6 +33,10 @@ pub struct Listener {
     pub limits: Limits,
     /// From where every connection begins with a PROXY header.
     pub proxy_protocol: Vec<Network>,
+    /// What is spoken there.
+    pub versions: HttpVersions,
+    /// What answers over TLS say of it to browsers (`Strict-Transport-Security`, RFC 6797).
+    pub hsts: Option<HeaderValue>,
 }
 
 impl Listener {
@@ -53,6 +59,10 @@ pub struct Limits {
     pub body: Duration,
     /// For a peer that takes nothing of what is written to it.
     pub write: Duration,
+    /// For a connection, until it is asked to leave with what is in flight on it.
+    pub age: Option<Duration>,
+    /// What it bears of HTTP/2.
+    pub http2: Http2,
     /// Connections at once.
     pub connections: usize,
     /// The largest head, in bytes.

@@ -3,15 +3,18 @@
 pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;
+mod control_frames;
 mod distinguished_name;
 pub mod gather;
 pub mod guard;
 pub mod head;
+pub mod http_versions;
 pub mod listener;
 pub mod names;
 pub mod pairs;
 pub mod path;
 pub mod preface;
+mod prior_knowledge;
 pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;

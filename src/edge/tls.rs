@@ -20,6 +20,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 use crate::clock::Clock;
 use crate::edge::client_certificate::{Judge, RevocationList, judge};
 use crate::edge::connection::Tls;
+use crate::edge::http_versions::HttpVersions;
 pub use crate::edge::names::Names;
 use crate::invalid::Invalid;
 
@@ -37,6 +38,8 @@ pub struct Files {
     pub ask: bool,
     /// What the listener is called besides the names in its certificates.
     pub names: Vec<String>,
+    /// The versions of HTTP that are offered.
+    pub versions: HttpVersions,
 }
 
 /// Something that is wrong with the files.
@@ -132,7 +135,7 @@ impl Acceptor {
             Some(asking) => builder.with_client_cert_verifier(verifier(asking.judge.verifier.clone(), provider)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(by_name));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = files.versions.alpn();
         if asking.is_some() {
             // A resumed session skips the verifier and carries the old certificate along: where certificates decide
             // who gets in, every connection makes a full handshake.

@@ -43,6 +43,7 @@ mod pool;
 mod proxied;
 mod quotas;
 mod recipes;
+mod reload;
 mod second_credential;
 mod secrecy;
 mod securevideo;

@@ -8,6 +8,7 @@ use crate::config::file::{KeyPair, Placed, Tls};
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::guard;
+use crate::edge::http_versions::HttpVersions;
 use crate::edge::tls::{Acceptor, Files, Part};
 use crate::invalid::Invalid;
 
@@ -16,7 +17,12 @@ pub(super) fn asks(tls: &Tls) -> bool {
     tls.client_certificates.as_ref().map_or(tls.client_ca.is_some(), |written| written.value)
 }
 
-pub(super) fn acceptor(written: &Placed<Tls>, source: &Source, report: &mut Report) -> Option<Arc<Acceptor>> {
+pub(super) fn acceptor(
+    written: &Placed<Tls>,
+    versions: HttpVersions,
+    source: &Source,
+    report: &mut Report,
+) -> Option<Arc<Acceptor>> {
     let tls = &written.value;
     let errors = report.errors();
     contradictions(tls, report);
@@ -44,6 +50,7 @@ pub(super) fn acceptor(written: &Placed<Tls>, source: &Source, report: &mut Repo
         client_crl: tls.client_crl.as_ref().map(path),
         ask: asks(tls),
         names: tls.names.iter().map(|name| name.value.clone()).collect(),
+        versions,
     };
     match Acceptor::load(&files) {
         Ok(acceptor) => {

@@ -27,7 +27,7 @@ pub(super) use self::account::{
 };
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
-pub(super) use self::listener::{KeyPair, Listener, Tls};
+pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls};
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
