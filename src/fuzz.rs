@@ -7,7 +7,7 @@ use crate::{config, edge, forward, scheme};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("access_token", scheme::access_token::fuzz::access_token),
     ("answer", forward::fuzz::answer),
     ("basic", scheme::fuzz::basic),
@@ -19,6 +19,7 @@ pub const TARGETS: [Target; 14] = [
     ("json", scheme::fuzz::json),
     ("jwt", scheme::fuzz::jwt),
     ("path", edge::fuzz::path),
+    ("proxy_header", edge::fuzz::proxy_header),
     ("query", edge::fuzz::query),
     ("share_token", scheme::fuzz::share_token),
     ("signature", scheme::fuzz::signature),

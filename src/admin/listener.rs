@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -30,11 +31,12 @@ use crate::background::give_way;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::edge::tls::Acceptor;
-use crate::edge::worker::{self, Answer};
+use crate::edge::tls::Keeper;
+use crate::edge::worker::{self, Answer, Stay};
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
 
@@ -45,6 +47,8 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_mins(1),
     body: super::body::PATIENCE,
     write: Duration::from_secs(30),
+    age: None,
+    http2: Http2::DEFAULT,
     connections: 256,
     head_bytes: 32 * 1024,
     target_bytes: 8 * 1024,
@@ -55,8 +59,8 @@ const LIMITS: Limits = Limits {
 pub struct Settings {
     /// Where it binds.
     pub address: SocketAddr,
-    /// TLS ([`Acceptor::demanding`]); `None` is plain text, on this machine alone.
-    pub tls: Option<Acceptor>,
+    /// TLS ([`crate::edge::tls::Acceptor::kept_demanding`]); `None` is plain text, on this machine alone.
+    pub tls: Option<Arc<Keeper>>,
     /// Who may come in from this machine without a certificate.
     pub tokens: Vec<Token>,
 }
@@ -81,8 +85,18 @@ pub fn start(
         listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
     };
     let bound = socket.local_addr()?;
-    let tls = tls.map(|acceptor| std::sync::Arc::new(acceptor.on(clock.clone())));
-    let listener = Listener { name: "admin".into(), address: bound, tls, hsts: None, limits: LIMITS };
+    if let Some(keeper) = &tls {
+        keeper.adjust(|acceptor| acceptor.on(clock.clone()));
+    }
+    let listener = Arc::new(Listener {
+        name: "admin".into(),
+        address: bound,
+        tls,
+        limits: LIMITS,
+        proxy_protocol: Vec::new(),
+        versions: HttpVersions::ONE,
+        hsts: None,
+    });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
@@ -108,7 +122,9 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
         let seats = vec![Seat::new(arrivals)];
         spawn_local(listener::accept(socket, ListenerId(0), LIMITS.connections, seats, stop.clone()));
         let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
-        worker::serve(waiting, Rc::new(desk), clock, deadlines, stop.clone()).await;
+        // Nobody changes it.
+        let (_, changes) = unbounded_channel();
+        worker::serve((waiting, changes), Rc::new(desk), clock, deadlines, stop.clone()).await;
         Ok(())
     })
 }
@@ -116,13 +132,14 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
 /// What answers the requests of the listener.
 struct Desk {
     router: Router,
-    listener: Listener,
+    listener: Arc<Listener>,
     tokens: Vec<Token>,
     clock: Clock,
 }
 
 impl Answer for Desk {
     type Body = Held;
+    type Change = Infallible;
 
     async fn answer(
         self: Rc<Self>,
@@ -152,8 +169,16 @@ impl Answer for Desk {
         Ok(response.map(|body| Held { body, _in_flight: in_flight }))
     }
 
-    fn listener(&self, _: ListenerId) -> &Listener {
-        &self.listener
+    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
+        Some(Arc::clone(&self.listener))
+    }
+
+    fn stay(&self, _: ListenerId) -> Stay {
+        Stay::Open
+    }
+
+    fn change(&self, never: Infallible) {
+        match never {}
     }
 
     fn sweep(&self) {}

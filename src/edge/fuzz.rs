@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use crate::edge::client_ip::{TrustedProxies, resolve};
 use crate::edge::path::canonical;
 use crate::edge::preface::{Announced, Preface};
+use crate::edge::proxy_protocol::{Ends, Parsed, parse};
 use crate::edge::{pairs, preface};
 
 /// The canonical path leads where a plain reader ends up with the path as sent, and can be read in one way only.
@@ -254,4 +255,50 @@ fn first_name(head: &str) -> String {
         Some(quoted) => quoted.split('"').next().unwrap_or_default().to_owned(),
         None => value.split([';', ' ', '\t']).next().unwrap_or_default().to_owned(),
     }
+}
+
+/// The first bytes of a connection from a balancer. A header ends where it ends: each part of it is the beginning of one and
+/// asks for no byte behind it, with one byte more it is none, and whose the connection is a plain reader finds as well.
+pub(crate) fn proxy_header(data: &[u8]) {
+    let Ok(parsed) = parse(data) else { return };
+    for length in 0..data.len() {
+        let Ok(Parsed::Partial(more)) = parse(&data[..length]) else { panic!("{length} bytes are no beginning") };
+        assert!(more > 0, "nothing is missing after {length} bytes");
+    }
+    let ends = match parsed {
+        Parsed::Partial(more) => return assert!(more > 0),
+        Parsed::Whole(ends) => ends,
+    };
+    let goes_too_far =
+        |length: usize| matches!(parse(&data[..length]), Ok(Parsed::Partial(more)) if length + more > data.len());
+    assert!(!(0..data.len()).any(goes_too_far), "it reads beyond the header");
+    assert!(parse(&[data, b"G"].concat()).is_err(), "it takes more than the header");
+    assert_eq!(ends, plain_ends(data));
+    if let Some((caller, local)) = ends {
+        let family = if caller.is_ipv4() { "TCP4" } else { "TCP6" };
+        let line = format!("PROXY {family} {} {} {} {}\r\n", caller.ip(), local.ip(), caller.port(), local.port());
+        assert_eq!(parse(line.as_bytes()), Ok(Parsed::Whole(ends)));
+    }
+}
+
+/// What an accepted header says, word by word or byte by byte.
+fn plain_ends(header: &[u8]) -> Option<Ends> {
+    if header.starts_with(b"PROXY ") {
+        let line = String::from_utf8_lossy(header);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "TCP4" | "TCP6", caller, local, caller_port, local_port] = words[..] else { return None };
+        let end = |address: &str, port: &str| Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
+        return end(caller, caller_port).zip(end(local, local_port));
+    }
+    let (octets, ports): (usize, &[u8]) = match header.get(12..14)? {
+        [0x21, 0x11] => (4, header.get(24..28)?),
+        [0x21, 0x21] => (16, header.get(48..52)?),
+        _ => return None,
+    };
+    let address = |at: usize| -> Option<IpAddr> {
+        let own = header.get(at..at + octets)?;
+        <[u8; 4]>::try_from(own).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(own).map(IpAddr::from)).ok()
+    };
+    let port = |at: usize| u16::from(ports[at]) << 8 | u16::from(ports[at + 1]);
+    Some((SocketAddr::new(address(16)?, port(0)), SocketAddr::new(address(16 + octets)?, port(2))))
 }

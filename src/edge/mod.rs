@@ -3,17 +3,23 @@
 pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;
+mod control_frames;
 mod distinguished_name;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod gather;
 pub mod guard;
 pub mod head;
+pub mod http_versions;
 pub mod listener;
 pub mod names;
+pub mod own_certificate;
 pub mod pairs;
 pub mod path;
 pub mod preface;
+mod prior_knowledge;
+pub mod protocol;
+pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;
 pub mod tls;

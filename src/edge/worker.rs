@@ -4,13 +4,17 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -24,13 +28,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::deadline::{Deadlines, SWEEP};
-use crate::edge::connection::{Connection, ListenerId};
+use crate::deadline::{Deadline, Deadlines, SWEEP};
+use crate::edge::connection::{Connection, ListenerId, Tls};
+use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
+use crate::edge::http_versions::HttpVersions;
 use crate::edge::listener::{Accepted, Listener};
+use crate::edge::prior_knowledge;
+use crate::edge::proxy_protocol::{self, Ends};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 
 /// The smallest buffer that hyper takes for HTTP/1.
 const LEAST_BUFFER: usize = 8 * 1024;
@@ -41,6 +49,8 @@ const BUFFER: usize = 64 * 1024;
 pub trait Answer: 'static {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
+    /// What may be changed of it while it answers.
+    type Change: 'static;
 
     /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand; and the future is just
     /// what hyper asks for, since wrapping it once more would copy it once more.
@@ -52,11 +62,26 @@ pub trait Answer: 'static {
         in_flight: InFlight,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
 
-    /// The listener that a connection came in by.
-    fn listener(&self, id: ListenerId) -> &Listener;
+    /// The listener that a connection came in by, as it is now. `None`: it is no more.
+    fn listener(&self, id: ListenerId) -> Option<Arc<Listener>>;
+
+    /// How long the connections of a listener may stay.
+    fn stay(&self, id: ListenerId) -> Stay;
+
+    /// Changes it, for every request that comes from now on.
+    fn change(&self, change: Self::Change);
 
     /// Called a few times a second, for what has to be tidied up.
     fn sweep(&self);
+}
+
+/// How long the connections of a listener may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// As long as they like.
+    Open,
+    /// They end with what is in flight on them, and at the latest after this time.
+    Leave(Duration),
 }
 
 /// A worker's own state.
@@ -65,20 +90,23 @@ struct Worker<A> {
     clock: Clock,
     deadlines: Rc<Deadlines>,
     draining: Cell<bool>,
+    /// Counts what was changed, so that each connection asks once whether it may stay.
+    changes: Cell<u64>,
     /// Takes bodies whose rest nobody reads.
     unread: UnboundedSender<Incoming>,
 }
 
 /// Serves arriving connections until there are no more and `drain` is called, and then until the last one has ended.
 pub async fn serve<A: Answer>(
-    mut arrivals: UnboundedReceiver<Accepted>,
+    (mut arrivals, mut changes): (UnboundedReceiver<Accepted>, UnboundedReceiver<A::Change>),
     answer: Rc<A>,
     clock: Clock,
     deadlines: Rc<Deadlines>,
     drain: CancellationToken,
 ) {
     let (unread, mut rests) = unbounded_channel();
-    let worker = Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), unread });
+    let worker =
+        Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), changes: Cell::new(0), unread });
     let connections = TaskTracker::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,6 +120,11 @@ pub async fn serve<A: Answer>(
                     open = false;
                     connections.close();
                 }
+            }
+            Some(change) = changes.recv() => {
+                worker.answer.change(change);
+                worker.changes.set(worker.changes.get() + 1);
+                worker.deadlines.wake_all();
             }
             Some(rest) = rests.recv() => {
                 connections.spawn_local(take_in(rest, worker.deadlines.register()));
@@ -112,30 +145,62 @@ pub async fn serve<A: Answer>(
 /// One connection, from the socket to its end.
 async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
     let Accepted { stream, peer, listener: id, place: _place } = accepted;
-    let (Ok(local), Ok(stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
-    let listener = worker.answer.listener(id);
+    let (Ok(local), Ok(mut stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
+    let Some(listener) = worker.answer.listener(id) else { return };
     let stage = Stage::new(&worker.deadlines, listener.limits, listener.tls.is_some());
+    let (peer, local) = if listener.expects_proxy_header(peer.ip()) {
+        // Boxed, so that other connections do not carry the size of it.
+        let Some(ends) = Box::pin(introduced(&mut stream, &listener, peer, &stage)).await else { return };
+        ends.unwrap_or((peer, local))
+    } else {
+        (peer, local)
+    };
     match &listener.tls {
         None => {
             let connection = Rc::new(Connection::new(peer, local, id, None));
-            serve_http1(stream, connection, stage, &worker).await;
+            if listener.versions.two {
+                Box::pin(serve_either(stream, listener.versions, connection, stage, &worker)).await;
+            } else {
+                serve_http1(stream, connection, stage, &worker).await;
+            }
         }
         // Boxed, so that a plain connection does not carry the size of a TLS session.
-        Some(acceptor) => {
-            let settled = |tls| Connection::new(peer, local, id, Some(tls));
-            Box::pin(serve_tls(stream, acceptor, settled, stage, &worker)).await;
+        Some(keeper) => {
+            // A copy of its own, so that answers of different workers share nothing that is written.
+            let hsts = listener.hsts.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+            let settled = |tls| Connection { hsts, ..Connection::new(peer, local, id, Some(tls)) };
+            Box::pin(serve_tls(stream, (keeper, listener.versions), settled, stage, &worker)).await;
         }
     }
 }
 
+/// The ends that a balancer says a connection has, in time for what comes behind it. `None`: it is closed.
+async fn introduced(
+    stream: &mut TcpStream,
+    listener: &Listener,
+    peer: SocketAddr,
+    stage: &Stage,
+) -> Option<Option<Ends>> {
+    let mut reading = pin!(proxy_protocol::read(stream));
+    let read = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        Poll::Pending => reading.as_mut().poll(context),
+    });
+    // Only the operator's own balancers come as far as this: what they do wrong is worth a warning.
+    let warn = |error: &io::Error| tracing::warn!(listener = &*listener.name, %peer, %error, "no PROXY header");
+    read.await.inspect_err(warn).ok()
+}
+
 async fn serve_tls<A: Answer>(
     stream: TcpStream,
-    acceptor: &Acceptor,
-    settled: impl FnOnce(crate::edge::connection::Tls) -> Connection,
+    (keeper, versions): (&Arc<Keeper>, HttpVersions),
+    settled: impl FnOnce(Tls) -> Connection,
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let mut handshake = pin!(TlsAcceptor::from(std::sync::Arc::clone(&acceptor.config)).accept(stream));
+    // One and the same to the end of the handshake, whatever is read meanwhile.
+    let acceptor = Arc::clone(&keeper.present());
+    let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(None),
         Poll::Pending => handshake.as_mut().poll(context).map(Result::ok),
@@ -143,9 +208,36 @@ async fn serve_tls<A: Answer>(
     let Some(stream) = finished.await else { return };
     let (_, session) = stream.get_ref();
     let multiplexed = session.alpn_protocol() == Some(b"h2");
-    let connection = Rc::new(settled(acceptor.settle(session, worker.clock.unix())));
+    let connection = Rc::new(settled(acceptor.settle(session, keeper, worker.clock.unix())));
+    drop(acceptor);
     stage.await_head(multiplexed);
     if multiplexed {
+        serve_http2(stream, connection, stage, worker).await;
+    } else if versions.one {
+        serve_http1(stream, connection, stage, worker).await;
+    }
+}
+
+/// A plain connection on a listener that speaks HTTP/2 there: it begins with that, or with what else is spoken.
+async fn serve_either<A: Answer>(
+    stream: TcpStream,
+    versions: HttpVersions,
+    connection: Rc<Connection>,
+    stage: Rc<Stage>,
+    worker: &Rc<Worker<A>>,
+) {
+    if !versions.one {
+        stage.share();
+        return serve_http2(stream, connection, stage, worker).await;
+    }
+    let mut looking = pin!(prior_knowledge::look_at(stream));
+    let looked = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => looking.as_mut().poll(context).map(Result::ok),
+    });
+    let Some((multiplexed, stream)) = looked.await else { return };
+    if multiplexed {
+        stage.share();
         serve_http2(stream, connection, stage, worker).await;
     } else {
         serve_http1(stream, connection, stage, worker).await;
@@ -158,23 +250,22 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let service = service(worker, connection, &stage);
+    let (service, id) = (service(worker, Rc::clone(&connection), &stage), connection.listener);
     let mut http = http1::Builder::new();
     // What is queued to a slow caller is bounded by it as well: no larger than a head may be.
     let head = stage.limits().head_bytes;
     http.max_buf_size(head.max(LEAST_BUFFER)).max_header_size(head);
     let mut conversation =
         http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
-    let mut draining = false;
+    let mut leave = Leave::new(id, &stage, worker);
     let outcome = poll_fn(|context| {
-        if worker.draining.get() && !draining {
-            draining = true;
+        if leave.is_asked(worker, context) {
             if stage.is_idle() {
                 return Poll::Ready(Ok(()));
             }
             Pin::new(&mut conversation).graceful_shutdown();
         }
-        if stage.poll_overstayed(context).is_ready() {
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut conversation).poll(context)
@@ -210,27 +301,71 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
+    let (id, peer) = (connection.listener, connection.peer);
     let service = service(worker, connection, &stage);
     let mut http = http2::Builder::new(Local);
-    http.max_concurrent_streams(128)
+    let bounds = stage.limits().http2;
+    http.max_concurrent_streams(bounds.streams)
         .max_header_list_size(u32::try_from(stage.limits().head_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(256)
+        .max_pending_accept_reset_streams(bounds.pending_resets)
+        .max_local_error_reset_streams(bounds.local_resets)
         .max_send_buf_size(BUFFER);
-    let mut conversation =
-        pin!(http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service));
-    let mut draining = false;
+    let socket = Budgeted::new(Watched::new(socket, Rc::clone(&stage)), Rc::clone(&stage), peer);
+    let mut conversation = pin!(http.serve_connection(TokioIo::new(Gather(socket)), service));
+    let mut leave = Leave::new(id, &stage, worker);
     let outcome = poll_fn(|context| {
-        if worker.draining.get() && !draining {
-            draining = true;
+        if leave.is_asked(worker, context) {
             conversation.as_mut().graceful_shutdown();
         }
-        if stage.poll_overstayed(context).is_ready() {
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         conversation.as_mut().poll(context)
     });
     outcome.await.ok();
+}
+
+/// Whether a connection was asked to leave: because the house closes, because its listener is no more, or of its age.
+struct Leave {
+    listener: ListenerId,
+    age: Option<Deadline>,
+    changes: u64,
+    asked: bool,
+    last: Option<Deadline>,
+}
+
+impl Leave {
+    fn new<A>(listener: ListenerId, stage: &Stage, worker: &Worker<A>) -> Self {
+        let age = stage.limits().age.map(|age| {
+            let deadline = worker.deadlines.register();
+            deadline.arm(age);
+            deadline
+        });
+        Self { listener, age, changes: 0, asked: false, last: None }
+    }
+
+    /// Whether it is asked now; that is said once.
+    fn is_asked<A: Answer>(&mut self, worker: &Worker<A>, context: &mut Context<'_>) -> bool {
+        if self.asked {
+            return false;
+        }
+        if self.changes != worker.changes.get() {
+            self.changes = worker.changes.get();
+            if let Stay::Leave(time) = worker.answer.stay(self.listener) {
+                let last = worker.deadlines.register();
+                last.arm(time);
+                self.last = Some(last);
+                self.asked = true;
+            }
+        }
+        self.asked |= worker.draining.get() || self.age.as_ref().is_some_and(|age| age.poll(context).is_ready());
+        self.asked
+    }
+
+    /// Ready when the time is over that it had left.
+    fn poll_over(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.last.as_ref().map_or(Poll::Pending, |last| last.poll(context))
+    }
 }
 
 /// Runs a connection's streams on its own worker.

@@ -1,10 +1,8 @@
 //! What every answer to a request carries, be it a refusal or not.
 
-use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::edge::head::Head;
-use crate::edge::listener::Listener;
 use crate::envelope::{self, Dialect};
 use crate::forward::Body;
 use crate::record::App;
@@ -39,14 +37,6 @@ impl Manner {
         }
         answer
     }
-}
-
-/// Says what the listener says in every answer.
-pub(super) fn at_the_door(mut answer: Response<Body>, listener: &Listener) -> Response<Body> {
-    if let Some(hsts) = &listener.hsts {
-        answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-    }
-    answer
 }
 
 /// Words a refusal, and notes it.

@@ -13,6 +13,7 @@ use hyper::body::Body as _;
 use super::{Arrival, Gateway};
 use crate::authorize::content;
 use crate::edge::preface::{Announced, Preface};
+use crate::edge::stage::InFlight;
 use crate::endpoint::Visit;
 use crate::envelope;
 use crate::forward::{Body, Gatherer, Passage, Payload, Way, key_sets};
@@ -62,7 +63,7 @@ impl Gateway {
         (announced, is_known): (Announced, bool),
         Arrival { connection, in_flight, .. }: Arrival<'_>,
     ) -> Result<Preface, Refusal> {
-        let piece = self.world.listeners[connection.listener.0].limits.body;
+        let piece = self.world.listener(connection.listener).limits.body;
         let gatherer = self.room(is_known);
         let whole = match body {
             Payload::Streamed(body) => {
@@ -97,6 +98,20 @@ impl Gateway {
         envelope::render(route.dialect, &instead, id).map(Body::whole)
     }
 
+    /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
+    pub(super) fn lend(
+        &self,
+        mut answer: Response<Body>,
+        admission: Admission,
+        in_flight: &InFlight,
+    ) -> Response<Body> {
+        let (lease, principal) = admission.answered(answer.headers_mut());
+        answer.map(|body| match body.is_streamed() {
+            false => body.leased(lease),
+            true => body.leased(lease).watched(self.leases.open(principal, Some(in_flight.cutter()))),
+        })
+    }
+
     /// Has the upstream or an endpoint answer.
     pub(super) async fn send(
         &self,
@@ -105,7 +120,7 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
+        let piece = self.world.listener(passage.connection.listener).limits.body;
         let gatherer = self.room(admission.principal().is_identified());
         let inner =
             route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));

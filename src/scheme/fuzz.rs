@@ -42,15 +42,23 @@ impl Directory for Witness {
         None
     }
 
-    fn proves(&self, text: &[u8], _: &[Proof], _: UnixTime) -> Verdict {
+    fn proves_by(&self, text: &[u8], _: &[Proof], _: UnixTime) -> (Verdict, u8) {
         self.0.borrow_mut().push(text.to_vec());
-        Verdict::Wrong
+        (Verdict::Wrong, 0)
     }
 
     fn proven(&self, _: &Record, _: &[u8]) {}
 
     fn is_current(&self, _: &Arc<Record>) -> bool {
         false
+    }
+
+    fn successor(&self, _: &Arc<Record>) -> Option<Arc<Record>> {
+        None
+    }
+
+    fn changes(&self) -> u64 {
+        0
     }
 
     fn account(&self, _: &str) -> Option<Arc<Account>> {

@@ -30,6 +30,7 @@ mod scene;
 pub mod share_token;
 pub mod si;
 pub mod signature;
+mod standing;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer stands on a part of it"))]
 pub(crate) mod stage;
@@ -49,6 +50,7 @@ pub use self::guard::{Guard, Identifier, Mark};
 pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};
 pub use self::scene::Scene;
+pub use self::standing::Lapse;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
