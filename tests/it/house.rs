@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
+use vidgate::kept::Outcome;
 use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Options, Server};
 use vidgate::store::{Index, Purpose, Store};
@@ -81,6 +82,11 @@ impl TestGateway {
     /// A raw connection to the listener `public`.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address("public"))
+    }
+
+    /// Has it read every file of TLS anew.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.server.as_ref().expect("it runs").reload_certificates()
     }
 
     /// Moves time.

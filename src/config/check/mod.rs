@@ -6,6 +6,7 @@ mod admin;
 mod app;
 mod binding;
 mod certificate;
+mod cors;
 mod declared;
 mod endpoint;
 mod guard;
