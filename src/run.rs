@@ -13,10 +13,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Counters};
@@ -29,6 +30,7 @@ use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
 use crate::gateway::Gateway;
+use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -49,12 +51,19 @@ pub struct Options {
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
     addresses: Vec<(Box<str>, SocketAddr)>,
+    /// Every listener there was, by its `ListenerId`: its name, and its address as it is written.
+    listeners: Vec<(Box<str>, SocketAddr)>,
+    kit: Kit,
+    guards: Arc<Guards>,
+    /// Where each worker hears of a change.
+    changes: Vec<UnboundedSender<Change>>,
     accepting: CancellationToken,
     draining: CancellationToken,
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
-    world: Arc<World>,
+    /// The configuration in force.
+    world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
@@ -88,39 +97,93 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
-        let mut seats = Vec::new();
+        let (mut seats, mut changes) = (Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
+            let (change, changed) = unbounded_channel();
+            changes.push(change);
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
             let gates = (limits.open(&world.limits), Arc::clone(&opened));
-            seat(number, alive.clone(), move || work(world, &kit, gates, waiting, clock, draining, &ready))?;
+            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
         }
-        drop((ready, kit));
+        drop(ready);
         await_workers(&readiness, seats.len())?;
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
-                let counters = Counters { limits: Arc::clone(&limits), guards };
+                let counters = Counters { limits: Arc::clone(&limits), guards: Arc::clone(&guards) };
                 let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
                 Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
             }
             (Some(_) | None, _) => None,
         };
+        let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
-        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
+        let present = Arc::new(ArcSwap::from(world));
+        let (watched, watch) = (Arc::clone(&present), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
             }
-            control.spawn(certificates::watch(move || Arc::clone(&watched), watch));
+            control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self { addresses, accepting, draining, patience, store, admin, world, limits, clock, ended })
+        Ok(Self {
+            addresses,
+            listeners,
+            kit,
+            guards,
+            changes,
+            accepting,
+            draining,
+            patience,
+            store,
+            admin,
+            world: present,
+            limits,
+            clock,
+            ended,
+        })
+    }
+
+    /// Has every worker serve what comes from now on under this World. What is in flight keeps the World that it entered
+    /// with, and the connections of a listener that is no more end with what is in flight on them.
+    pub fn adopt(&mut self, mut world: World) {
+        self.number(&mut world);
+        let world = Arc::new(world);
+        self.world.load().hand_over(&world);
+        self.world.store(Arc::clone(&world));
+        let opened = self.guards.open(&world.guards);
+        let (taken, all) = channel();
+        for worker in &self.changes {
+            let gates = (self.limits.open(&world.limits), Arc::clone(&opened));
+            let (world, kit, drain, taken) = (Arc::clone(&world), self.kit.clone(), self.patience, taken.clone());
+            // A worker that is gone serves nobody under any World.
+            let _ = worker.send(Change { world, kit, gates, drain, taken });
+        }
+        drop(taken);
+        // Nothing is sent; it closes when the last worker has taken it.
+        let _: Result<(), _> = all.recv();
+    }
+
+    /// Gives each listener of another World the id that it had, or a new one. One is the same by its name and address.
+    fn number(&mut self, world: &mut World) {
+        let mut positions = vec![None; self.listeners.len()];
+        for (position, listener) in world.listeners.iter().enumerate() {
+            let known = self.listeners.iter().position(|own| *own == (listener.name.clone(), listener.address));
+            if let Some(id) = known {
+                positions[id] = Some(position);
+            } else {
+                self.listeners.push((listener.name.clone(), listener.address));
+                positions.push(Some(position));
+            }
+        }
+        world.positions = positions;
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -141,7 +204,7 @@ impl Server {
     /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
     /// Waits for the disk.
     pub fn reload_certificates(&self) -> Vec<Outcome> {
-        self.world.renew(&self.clock, true)
+        self.world.load().renew(&self.clock, true)
     }
 
     /// Where the quotas of accounts stand.
@@ -247,7 +310,7 @@ fn work(
     world: Arc<World>,
     kit: &Kit,
     gates: (Gate, Opened),
-    arrivals: UnboundedReceiver<Accepted>,
+    inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
     ready: &Sender<io::Result<()>>,
@@ -260,9 +323,9 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, kit, gates, clock.clone(), &deadlines));
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
         say(Ok(()));
-        worker::serve(arrivals, gateway, clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
     });
 }
 
@@ -278,7 +341,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
     }
-    certificates::tell(&server.world, server.clock.unix());
+    certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }

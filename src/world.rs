@@ -9,6 +9,7 @@ use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
 use crate::clock::Clock;
 use crate::edge::client_ip::TrustedProxies;
+use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
 use crate::edge::own_certificate::OwnCertificate;
 use crate::edge::tls::Keeper;
@@ -28,8 +29,10 @@ use crate::store::Index;
 /// The configuration, as meant.
 #[derive(Debug)]
 pub struct World {
-    /// Where requests come in. `ListenerId` counts in this list.
-    pub listeners: Vec<Listener>,
+    /// Where requests come in.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Where each `ListenerId` stands in `listeners`; `None`: it is no listener of this World.
+    pub positions: Vec<Option<usize>>,
     /// For each listener, in the same order: how refusals are worded before a route is known.
     pub dialects: Vec<&'static Dialect>,
     /// Where they go. `UpstreamId` counts in this list.
@@ -184,13 +187,27 @@ impl World {
 
     /// Finds the route of a request with this method; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
-        let table = &self.tables[head.connection().listener.0];
+        let table = &self.tables[self.position(head.connection().listener)];
         let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
     }
 
     /// The wording of refusals before a route is known.
-    pub fn dialect(&self, listener: crate::edge::connection::ListenerId) -> &'static Dialect {
-        self.dialects[listener.0]
+    pub fn dialect(&self, listener: ListenerId) -> &'static Dialect {
+        self.dialects[self.position(listener)]
+    }
+
+    /// Whether this listener is one of this World.
+    pub fn has(&self, listener: ListenerId) -> bool {
+        self.positions.get(listener.0).is_some_and(Option::is_some)
+    }
+
+    /// A listener of this World.
+    pub fn listener(&self, id: ListenerId) -> &Arc<Listener> {
+        &self.listeners[self.position(id)]
+    }
+
+    fn position(&self, id: ListenerId) -> usize {
+        self.positions[id.0].expect("a request is served under a World that has its listener")
     }
 }

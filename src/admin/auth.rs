@@ -118,8 +118,7 @@ mod tests {
         let (common_name, not_before) = (None, 0);
         let subject = subject.into();
         let standing = Standing::new(Word { verdict, revoked: false });
-        let certificate =
-            ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, standing };
+        let certificate = ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, standing };
         Tls { client_certificate: Some(certificate), ..Tls::default() }
     }
 

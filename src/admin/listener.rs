@@ -35,7 +35,7 @@ use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::tls::Keeper;
-use crate::edge::worker::{self, Answer};
+use crate::edge::worker::{self, Answer, Stay};
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
 
@@ -85,7 +85,7 @@ pub fn start(
     if let Some(keeper) = &tls {
         keeper.adjust(|acceptor| acceptor.on(clock.clone()));
     }
-    let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
+    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
@@ -111,7 +111,9 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
         let seats = vec![Seat::new(arrivals)];
         spawn_local(listener::accept(socket, ListenerId(0), LIMITS.connections, seats, stop.clone()));
         let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
-        worker::serve(waiting, Rc::new(desk), clock, deadlines, stop.clone()).await;
+        // Nobody changes it.
+        let (_, changes) = unbounded_channel();
+        worker::serve((waiting, changes), Rc::new(desk), clock, deadlines, stop.clone()).await;
         Ok(())
     })
 }
@@ -119,13 +121,14 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
 /// What answers the requests of the listener.
 struct Desk {
     router: Router,
-    listener: Listener,
+    listener: Arc<Listener>,
     tokens: Vec<Token>,
     clock: Clock,
 }
 
 impl Answer for Desk {
     type Body = Held;
+    type Change = Infallible;
 
     async fn answer(
         self: Rc<Self>,
@@ -155,8 +158,16 @@ impl Answer for Desk {
         Ok(response.map(|body| Held { body, _in_flight: in_flight }))
     }
 
-    fn listener(&self, _: ListenerId) -> &Listener {
-        &self.listener
+    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
+        Some(Arc::clone(&self.listener))
+    }
+
+    fn stay(&self, _: ListenerId) -> Stay {
+        Stay::Open
+    }
+
+    fn change(&self, never: Infallible) {
+        match never {}
     }
 
     fn sweep(&self) {}

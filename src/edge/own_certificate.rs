@@ -46,13 +46,16 @@ pub enum Flaw {
 impl OwnCertificate {
     /// What is noted of a chain, the own certificate first.
     pub(super) fn of(file: &Path, chain: &[CertificateDer<'_>]) -> Self {
-        let read = |der: &'_ CertificateDer<'_>| X509Certificate::from_der(der).ok().map(|(_, certificate)| {
-            let validity = certificate.validity();
-            let names = certificate.subject_alternative_name().ok().flatten();
-            let names = names.is_some_and(|names| !names.value.general_names.is_empty());
-            let (subject, issuer) = (certificate.subject().as_raw().to_vec(), certificate.issuer().as_raw().to_vec());
-            ((validity.not_before.timestamp(), validity.not_after.timestamp()), names, subject, issuer)
-        });
+        let read = |der: &'_ CertificateDer<'_>| {
+            X509Certificate::from_der(der).ok().map(|(_, certificate)| {
+                let validity = certificate.validity();
+                let names = certificate.subject_alternative_name().ok().flatten();
+                let names = names.is_some_and(|names| !names.value.general_names.is_empty());
+                let (subject, issuer) =
+                    (certificate.subject().as_raw().to_vec(), certificate.issuer().as_raw().to_vec());
+                ((validity.not_before.timestamp(), validity.not_after.timestamp()), names, subject, issuer)
+            })
+        };
         let read: Vec<_> = chain.iter().filter_map(read).collect();
         Self {
             file: file.to_owned(),

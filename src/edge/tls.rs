@@ -208,18 +208,13 @@ impl Acceptor {
     }
 
     /// Notes what a finished handshake settled, which is asked anew what `keeper` says by then.
-    pub fn settle(
-        &self,
-        session: &rustls::ServerConnection,
-        keeper: &Arc<Keeper>,
-        now: crate::clock::UnixTime,
-    ) -> Tls {
+    pub fn settle(&self, session: &rustls::ServerConnection, keeper: &Arc<Keeper>, now: crate::clock::UnixTime) -> Tls {
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
         let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
         let chain = session.peer_certificates().unwrap_or_default();
-        let client_certificate = chain.split_first().map(|(leaf, intermediates)| {
-            asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain)
-        });
+        let client_certificate = chain
+            .split_first()
+            .map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain));
         Tls { server_name, client_certificate, names: Some(Arc::clone(&asking.names)) }
     }
 }
@@ -532,7 +527,11 @@ mod tests {
     /// The verdict on a certificate: `ok`, or what it is refused for.
     fn verdict(acceptor: &(Arc<Keeper>, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
         let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
-        certificate.standing.word(UnixTime(now)).verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
+        certificate
+            .standing
+            .word(UnixTime(now))
+            .verdict
+            .map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -653,7 +652,10 @@ mod tests {
         // Nor does a listener that names none any more.
         let next = Files { client_ca: None, client_crl: None, ..files };
         keeper.succeed(&Arc::new(Acceptor::kept("admin", next).unwrap()));
-        assert_eq!(noted.vouched_for(UnixTime(NOW)).unwrap_err().detail, "the listener names no authority of client certificates");
+        assert_eq!(
+            noted.vouched_for(UnixTime(NOW)).unwrap_err().detail,
+            "the listener names no authority of client certificates"
+        );
     }
 
     #[test]

@@ -189,7 +189,8 @@ impl Grant {
 /// Whether the upstream says so itself (RFC 9110 §12.5.5).
 fn varies_by_origin(fields: &HeaderMap) -> bool {
     let names = |value: &HeaderValue| {
-        let named = |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"origin");
+        let named =
+            |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"origin");
         value.as_bytes().split(|byte| *byte == b',').any(named)
     };
     fields.get_all(VARY).iter().any(names)

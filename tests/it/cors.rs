@@ -124,7 +124,8 @@ fn a_preflight_is_answered_before_anybody_is_asked_who_they_are() {
 fn answers_and_refusals_say_who_may_read_them_in_the_place_of_what_the_upstream_says() {
     let house = House::start();
     let exposed = format!("access-control-expose-headers: {EXPOSED}, x-total");
-    let granted = ["access-control-allow-credentials: true", "access-control-allow-origin: https://app.example", &exposed];
+    let granted =
+        ["access-control-allow-credentials: true", "access-control-allow-origin: https://app.example", &exposed];
     for (credential, status) in [(KEY, 200), ("X-A: b", 401)] {
         let answer = house.ask("GET /listed", &["Origin: https://app.example", credential]);
         let expected: Vec<&str> = granted.into_iter().chain(["vary: Origin"]).collect();

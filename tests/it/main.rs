@@ -43,6 +43,7 @@ mod plan;
 mod pool;
 mod quotas;
 mod recipes;
+mod reload;
 mod renewal;
 mod second_credential;
 mod secrecy;

@@ -199,7 +199,10 @@ fn a_listener_that_asks_for_certificates_resumes_no_session() {
             let config = Arc::new(config);
             for expected in [HandshakeKind::Full, kind] {
                 let mut secure = dial(gateway.address("public"), "localhost", &config).expect("it is shown");
-                assert!(!secure.conn.is_early_data_accepted(), "RFC 8446 §8: nothing is taken that could be sent again");
+                assert!(
+                    !secure.conn.is_early_data_accepted(),
+                    "RFC 8446 §8: nothing is taken that could be sent again"
+                );
                 // Reading the answer, the client reads its tickets.
                 ask(&mut secure, "localhost").expect("an answer");
                 let own = secure.conn.handshake_kind().expect("it is done");

@@ -20,7 +20,10 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let Some(table) = &named.table else { continue };
         let address = address(&table.address, &mut taken, report);
         let limits = limits(table, report);
-        let tls = table.tls.as_ref().map(|written| tls::keeper(&format!("listener {}", named.name.value), written, source, report));
+        let tls = table
+            .tls
+            .as_ref()
+            .map(|written| tls::keeper(&format!("listener {}", named.name.value), written, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
             meant.push(Listener { name, address, tls, limits });

@@ -125,7 +125,8 @@ fn protocol(tls: &Tls, report: &mut Report) -> Protocol {
     if written.value.is_empty() {
         report.error(written.place.clone(), Invalid::new("nothing is spoken without a cipher suite"));
     } else if let (Some(version), true, false) = (&tls.min_version, all_known, speaks(least)) {
-        let invalid = Invalid::new("no suite here is of `min_version`").hint("add one of it, or leave `min_version` out");
+        let invalid =
+            Invalid::new("no suite here is of `min_version`").hint("add one of it, or leave `min_version` out");
         report.conflict(written.place.clone(), invalid, version.place.clone(), "it is said here");
     } else if all_known && !speaks(Version::Tls13) {
         let invalid = Invalid::new("nobody speaks TLS 1.3 with these suites")
@@ -161,8 +162,11 @@ pub(super) fn flaws(own: &OwnCertificate, written: &Placed<PathBuf>, now: UnixTi
             }
             Flaw::ExpiresSoon(end) => {
                 let days = own.days_left(now);
-                Invalid::new(format!("this certificate, or one behind it, expires in {days} days, on {}", end.to_text()))
-                    .hint(renew)
+                Invalid::new(format!(
+                    "this certificate, or one behind it, expires in {days} days, on {}",
+                    end.to_text()
+                ))
+                .hint(renew)
             }
             Flaw::NotYetValid(begin) => {
                 Invalid::new(format!("this certificate, or one behind it, is not valid before {}", begin.to_text()))

@@ -72,7 +72,8 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
 
 /// What is said of TLS where nothing speaks it.
 fn in_vain(table: &file::Upstream, report: &mut Report) {
-    let files = [("ca", &table.ca), ("client_certificate", &table.client_certificate), ("client_key", &table.client_key)];
+    let files =
+        [("ca", &table.ca), ("client_certificate", &table.client_certificate), ("client_key", &table.client_key)];
     let places = files.iter().filter_map(|(name, file)| Some((*name, &file.as_ref()?.place)));
     for (name, place) in places.chain(table.server_name.iter().map(|name| ("server_name", &name.place))) {
         let invalid = Invalid::new(format!("`{name}` is for https, and every endpoint here is http"));

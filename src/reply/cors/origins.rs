@@ -85,7 +85,12 @@ mod tests {
     #[test]
     fn an_origin_is_held_to_the_letter() {
         let mut origins = Origins::default();
-        for text in ["https://App.example.com:443", "http://localhost:3000", "https://*.v\u{fc}deo.example", "http://*.w.example:81"] {
+        for text in [
+            "https://App.example.com:443",
+            "http://localhost:3000",
+            "https://*.v\u{fc}deo.example",
+            "http://*.w.example:81",
+        ] {
             origins.add(text).unwrap();
         }
         for (origin, expected) in [

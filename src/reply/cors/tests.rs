@@ -230,7 +230,8 @@ fn a_preflight_is_told_what_is_listed() {
         ..plain(origins(&["https://a.example"]))
     };
     let request = Request::get("/").method(Method::OPTIONS).header("Origin", "https://a.example");
-    let request = request.header("Access-Control-Request-Method", "PUT").header("Access-Control-Request-Headers", "x-a");
+    let request =
+        request.header("Access-Control-Request-Method", "PUT").header("Access-Control-Request-Headers", "x-a");
     let grant = rule.grant(&request.head(), None).unwrap();
     let mut answer = rule.preflight(&request.head(), &grant).unwrap();
     grant.stamp(answer.headers_mut());
