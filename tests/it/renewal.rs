@@ -171,8 +171,11 @@ fn nothing_is_said_anew_on_a_connection_that_was_made_before() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("openssl is there");
-    openssl.stdin.take().expect("it is piped").write_all(b"R\n").expect("it is taken");
+    // Open until it has ended: at the end of its input it would leave before it hears the answer.
+    let mut input = openssl.stdin.take().expect("it is piped");
+    input.write_all(b"R\n").expect("it is taken");
     let output = openssl.wait_with_output().expect("it ends");
+    drop(input);
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
     let mut secure = dial(gateway.address("public"), "localhost", &Arc::new(pki.client(&[]))).expect("they agree");
