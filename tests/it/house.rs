@@ -101,7 +101,12 @@ impl TestGateway {
 
     /// Serves what comes from now on under this configuration.
     pub fn adopt(&mut self, toml: &str) {
-        let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
+        self.adopt_in(toml, Path::new("."));
+    }
+
+    /// The same with relative paths that begin at `base`.
+    pub fn adopt_in(&mut self, toml: &str, base: &Path) {
+        let loaded = config::load_text("test.toml", toml, base, Purpose::Serve);
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
         self.server.as_mut().expect("it runs").adopt(loaded.world);
     }

@@ -73,6 +73,11 @@ impl Pki {
 
     /// The same of serial numbers of any length.
     pub fn revoke_serials(&self, serials: Vec<SerialNumber>, until: i32) {
+        self.revoke_in("ca.crl", serials, until);
+    }
+
+    /// The same in another file.
+    pub fn revoke_in(&self, file: &str, serials: Vec<SerialNumber>, until: i32) {
         let revoked = serials.into_iter().map(|serial_number| RevokedCertParams {
             serial_number,
             revocation_time: date_time_ymd(2024, 12, 2),
@@ -88,7 +93,7 @@ impl Pki {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let list = list.signed_by(&self.issuer).expect("it can be signed").pem().expect("it is PEM");
-        fs::write(self.path().join("ca.crl"), list).expect("it can be written");
+        fs::write(self.path().join(file), list).expect("it can be written");
     }
 
     fn keep(&self, file: &str, certificate: &rcgen::Certificate, key: &KeyPair) {

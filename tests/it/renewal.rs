@@ -127,7 +127,7 @@ fn an_upstream_gets_a_certificate_and_is_asked_for_the_name_that_it_has() {
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         assert!(status != 200 || answer.text() == "/x for vms.internal", "{what}: {answer:?}");
     }
-    log.await_line(&["no connection to the upstream", "NotValidForName", "vms.internal"]);
+    log.await_line(&["no connection to the upstream", "not valid for name", "vms.internal"]);
 }
 
 /// An upstream with the certificate `b` that serves nobody without a certificate of this authority.
