@@ -29,6 +29,7 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
+use crate::forward::leases::Endings;
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -65,6 +66,7 @@ pub struct Server {
     /// The configuration in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -97,6 +99,7 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
+        let endings = Arc::<Endings>::default();
         let (mut seats, mut changes) = (Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -106,7 +109,7 @@ impl Server {
             changes.push(change);
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened));
+            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&endings));
             seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
         }
         drop(ready);
@@ -122,8 +125,8 @@ impl Server {
         let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
-        let present = Arc::new(ArcSwap::from(world));
-        let (watched, watch) = (Arc::clone(&present), options.clock.clone());
+        let world = Arc::new(ArcSwap::new(world));
+        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
@@ -144,8 +147,9 @@ impl Server {
             patience,
             store,
             admin,
-            world: present,
+            world,
             limits,
+            endings,
             clock,
             ended,
         })
@@ -167,6 +171,7 @@ impl Server {
             let _ = worker.send(Change { world, kit, gates, drain, taken });
         }
         drop(taken);
+        self.world.store(world);
         // Nothing is sent; it closes when the last worker has taken it.
         let _: Result<(), _> = all.recv();
     }
@@ -210,6 +215,11 @@ impl Server {
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How many open streams were ended because their callers would be let in no longer.
+    pub fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -309,7 +319,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened),
+    gates: (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,

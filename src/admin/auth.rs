@@ -34,7 +34,7 @@ pub(super) fn identify(
     if let Some(certificate) = connection.client_certificate() {
         // The handshake is over, but the connection may outlive the certificate.
         return match certificate.vouched_for(now) {
-            Ok(()) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
+            Ok(_) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
             Err(_) => Err(refused()),
         };
     }

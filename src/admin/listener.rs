@@ -31,6 +31,7 @@ use crate::background::give_way;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
@@ -46,6 +47,8 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_mins(1),
     body: super::body::PATIENCE,
     write: Duration::from_secs(30),
+    age: None,
+    http2: Http2::DEFAULT,
     connections: 256,
     head_bytes: 32 * 1024,
     target_bytes: 8 * 1024,
@@ -85,7 +88,15 @@ pub fn start(
     if let Some(keeper) = &tls {
         keeper.adjust(|acceptor| acceptor.on(clock.clone()));
     }
-    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS });
+    let listener = Arc::new(Listener {
+        name: "admin".into(),
+        address: bound,
+        tls,
+        limits: LIMITS,
+        proxy_protocol: Vec::new(),
+        versions: HttpVersions::ONE,
+        hsts: None,
+    });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();

@@ -133,13 +133,14 @@ impl ClientCertificate {
         Ok(())
     }
 
-    /// Whether an authority of the listener vouches for it at `now`.
-    pub fn vouched_for(&self, now: UnixTime) -> Result<(), Doubt> {
+    /// Whether an authority of the listener vouches for it at `now`, and until when: the last second, since 1970.
+    pub fn vouched_for(&self, now: UnixTime) -> Result<i64, Doubt> {
         self.in_time(now)?;
-        if seconds(now) > self.standing.word(now).verdict? {
+        let last = self.standing.word(now).verdict?;
+        if seconds(now) > last {
             return Err(doubt(Reason::Expired, "what vouched for the certificate has expired since"));
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Whether its authority has not taken it back. Says nothing of one that nobody could have.

@@ -20,6 +20,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 use crate::clock::Clock;
 use crate::edge::client_certificate::{Judge, RevocationList, judge};
 use crate::edge::connection::Tls;
+use crate::edge::http_versions::HttpVersions;
 pub use crate::edge::names::Names;
 use crate::edge::own_certificate::OwnCertificate;
 use crate::edge::protocol::Protocol;
@@ -42,6 +43,8 @@ pub struct Files {
     pub names: Vec<String>,
     /// What is spoken.
     pub protocol: Protocol,
+    /// The versions of HTTP that are offered.
+    pub versions: HttpVersions,
 }
 
 impl Files {
@@ -180,7 +183,7 @@ impl Acceptor {
             Some(asking) => builder.with_client_cert_verifier(verifier(asking.judge.verifier.clone(), provider)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(by_name));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = files.versions.alpn();
         files.protocol.resumption(&mut config, asking.is_some()).map_err(unusable)?;
         Ok(Self { config: Arc::new(config), own, asking })
     }

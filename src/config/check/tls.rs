@@ -10,6 +10,7 @@ use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::guard;
+use crate::edge::http_versions::HttpVersions;
 use crate::edge::own_certificate::{Flaw, OwnCertificate};
 use crate::edge::protocol::{Protocol, Suite, Version};
 use crate::edge::tls::{Acceptor, Files, Keeper, Part};
@@ -31,7 +32,13 @@ pub(super) fn asks(tls: &Tls) -> bool {
 }
 
 /// What the listener `name` shows and speaks.
-pub(super) fn keeper(name: &str, written: &Placed<Tls>, source: &Source, report: &mut Report) -> Option<Arc<Keeper>> {
+pub(super) fn keeper(
+    name: &str,
+    written: &Placed<Tls>,
+    versions: HttpVersions,
+    source: &Source,
+    report: &mut Report,
+) -> Option<Arc<Keeper>> {
     let tls = &written.value;
     let errors = report.errors();
     contradictions(tls, report);
@@ -61,6 +68,7 @@ pub(super) fn keeper(name: &str, written: &Placed<Tls>, source: &Source, report:
         ask: asks(tls),
         names: tls.names.iter().map(|name| name.value.clone()).collect(),
         protocol,
+        versions,
     };
     match Acceptor::kept(name, files) {
         Ok(keeper) => {

@@ -46,6 +46,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
     Shape::of::<Document>().keys(&mut root, report);
     Some(File {
         workers: one(root.remove("workers"), report),
+        networks: named(root.remove("networks"), report, table),
         trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
         drain: one(root.remove("drain"), report),
         log: one(root.remove("log"), report).unwrap_or_default(),
