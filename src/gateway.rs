@@ -28,6 +28,7 @@ use crate::edge::stage::InFlight;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
 use crate::forward::leases::Leases;
+use crate::forward::websocket;
 use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
@@ -199,7 +200,8 @@ impl Gateway {
         let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
         let scene = Scene { guard, ..self.scene(app.as_deref()) };
-        manner.learn(route, &head, &scene);
+        manner.learn(route, &head, &scene, websocket::is_connect(parts));
+        let websocket = Self::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
         let outcome = match self.admit(route, &head, seen, &scene) {
             Ok(outcome) => outcome,
             Err(refusal) => {
@@ -216,7 +218,7 @@ impl Gateway {
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
-        let errand = Errand { route, operation, wall, address: head.client_ip() };
+        let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
         entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
@@ -242,7 +244,7 @@ impl Gateway {
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
         let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
         let route = select(&asked).or_else(|| select(head.method()))?;
-        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()));
+        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
         entry.route(&route.name);
         Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))

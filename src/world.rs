@@ -11,6 +11,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
+use crate::forward::Terms;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::key_set::KeySet;
 use crate::limit::failures::{self, GuardId};
@@ -85,6 +86,8 @@ pub struct Route {
     pub wall: Option<wall::Rule>,
     /// How its refusals are worded.
     pub dialect: &'static Dialect,
+    /// How long tunnels may last, where it lets WebSocket through.
+    pub websocket: Option<Terms>,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
     /// What its bodies are; `None` is anything.

@@ -83,7 +83,7 @@ pub fn start(
     };
     let bound = socket.local_addr()?;
     let tls = tls.map(|acceptor| Arc::new(acceptor.on(clock.clone())));
-    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS });
+    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS, websocket: false });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();

@@ -28,6 +28,8 @@ pub struct Listener {
     pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// Whether a route of it lets WebSocket through, so that callers in HTTP/2 may ask for it.
+    pub websocket: bool,
 }
 
 /// What a listener bears.

@@ -15,4 +15,5 @@ pub mod preface;
 pub mod request_body;
 pub mod stage;
 pub mod tls;
+pub mod upgrade;
 pub mod worker;

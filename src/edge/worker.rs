@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::deadline::{Deadline, Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::gather::Gather;
+use crate::edge::guard;
 use crate::edge::listener::{Accepted, Listener};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
@@ -196,20 +197,49 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let outcome = poll_fn(|context| {
         if leave.is_asked(worker) {
             if stage.is_idle() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(None);
             }
             Pin::new(&mut conversation).graceful_shutdown();
         }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(None);
         }
-        Pin::new(&mut conversation).poll(context)
+        Pin::new(&mut conversation).poll(context).map(Some)
     });
-    if outcome.await.is_err() {
+    match outcome.await {
         // hyper has worded its refusal of bytes that are no request, and left: the peer shall read it.
-        let mut socket = conversation.into_parts().io.into_inner();
-        poll_fn(|context| Pin::new(&mut socket).poll_shutdown(context)).await.ok();
+        Some(Err(_)) => {
+            let mut socket = conversation.into_parts().io.into_inner();
+            poll_fn(|context| Pin::new(&mut socket).poll_shutdown(context)).await.ok();
+        }
+        Some(Ok(())) => {
+            if let Some(sequel) = connection.tunnels.take() {
+                let parts = conversation.into_parts();
+                let tunnel = sequel(Box::new(parts.io.into_inner()), parts.read_buf);
+                Box::pin(go_on(tunnel, &connection, (&stage, leave), worker)).await;
+            }
+        }
+        None => {}
     }
+}
+
+/// What follows on a connection that has left HTTP behind.
+async fn go_on<A: Answer>(
+    mut tunnel: Pin<Box<dyn Future<Output = ()>>>,
+    connection: &Connection,
+    (stage, mut leave): (&Stage, Leave),
+    worker: &Worker<A>,
+) {
+    poll_fn(|context| {
+        if leave.is_asked(worker) || leave.asked && !connection.tunnels.is_leaving() {
+            connection.tunnels.leave();
+        }
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
+            return Poll::Ready(());
+        }
+        tunnel.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// The worker's answers, as hyper asks for them.
@@ -221,9 +251,12 @@ fn service<A: Answer>(
     let (answer, unread) = (Rc::clone(&worker.answer), worker.unread.clone());
     let stage = Rc::clone(stage);
     service_fn(move |request: Request<Incoming>| {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = match parts.version {
-            Version::HTTP_2 => RequestBody::of_stream(body, &parts.headers, &unread),
+            Version::HTTP_2 => {
+                guard::read_extended_connect(&mut parts);
+                RequestBody::of_stream(body, &parts.headers, &unread)
+            }
             _ => RequestBody::new(body),
         };
         Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin())
@@ -243,12 +276,16 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(256)
         .max_send_buf_size(BUFFER);
+    if worker.answer.listener(id).is_some_and(|listener| listener.websocket) {
+        http.enable_connect_protocol();
+    }
     let mut conversation =
         pin!(http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service));
     let mut leave = Leave::new(id);
     let outcome = poll_fn(|context| {
         if leave.is_asked(worker) {
             conversation.as_mut().graceful_shutdown();
+            connection.tunnels.leave();
         }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));

@@ -91,7 +91,7 @@ impl Answer for Current {
             // Nothing is known any more of how it would be worded there.
             let mut answer = Response::new(Body::whole(Bytes::new()));
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            return Ok(answer.map(|body| body.holding(in_flight)));
+            return Ok(answer.map(|body| body.holding(in_flight, &connection)));
         };
         let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
         let answer = {
@@ -103,7 +103,7 @@ impl Answer for Current {
             })
             .await
         };
-        Ok(answer.map(|body| body.holding(in_flight)))
+        Ok(answer.map(|body| body.holding(in_flight, &connection)))
     }
 
     fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {

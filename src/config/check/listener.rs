@@ -23,7 +23,7 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let tls = table.tls.as_ref().map(|written| tls::acceptor(written, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
-            meant.push(Listener { name, address, tls, limits });
+            meant.push(Listener { name, address, tls, limits, websocket: false });
         }
     }
     meant
