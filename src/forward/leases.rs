@@ -19,7 +19,7 @@ use crate::record::Directory;
 use crate::scheme::{Lapse, Principal};
 
 /// How many sweeps a stream has to end by itself, before its connection is ended.
-const GRACE: u8 = 4;
+const GRACE: u8 = 7;
 /// Every so many sweeps it is asked whether the keys of foreign issuers are still theirs.
 const ISSUERS: u8 = 4;
 

@@ -28,7 +28,7 @@ use crate::limit;
 /// The most that is read at once; as much may wait to be written on either side.
 const PIECE: usize = 16 * 1024;
 /// How long a frame may take to come to its end once the tunnel has to close.
-const LAST_FRAME: Duration = Duration::from_millis(300);
+const LAST_FRAME: Duration = Duration::from_millis(200);
 
 /// How long a tunnel may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
