@@ -96,7 +96,8 @@ impl Gateway {
         }
     }
 
-    /// The gateway of the same worker under another configuration. Bodies that are held still take their room.
+    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, and open
+    /// streams are still watched.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened)) -> Self {
         let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);

@@ -1,5 +1,7 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
+mod certificates;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +32,7 @@ use crate::forward::key_sets;
 use crate::forward::leases::{Endings, Leases};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
+use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -59,6 +63,7 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
     clock: Clock,
@@ -119,11 +124,14 @@ impl Server {
         let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
+        let world = Arc::new(ArcSwap::new(world));
+        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
             }
+            control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
@@ -138,6 +146,7 @@ impl Server {
             patience,
             store,
             admin,
+            world,
             limits,
             endings,
             clock,
@@ -159,6 +168,7 @@ impl Server {
             let _ = worker.send(Change { world, kit, gates, drain, taken });
         }
         drop(taken);
+        self.world.store(world);
         // Nothing is sent; it closes when the last worker has taken it.
         let _: Result<(), _> = all.recv();
     }
@@ -191,6 +201,12 @@ impl Server {
     /// Every listener with its address.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
+    }
+
+    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
+    /// Waits for the disk.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.world.load().renew(&self.clock, true)
     }
 
     /// Where the quotas of accounts stand.
@@ -333,6 +349,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
     }
+    certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -81,6 +81,16 @@ impl Stage {
                 self.deadline.arm(self.limits.idle);
             }
         }
+    }
+
+    /// Several requests share the connection.
+    pub fn share(&self) {
+        self.multiplexed.set(true);
+    }
+
+    /// The worker's coarse time.
+    pub fn now(&self) -> Instant {
+        self.deadline.now()
     }
 
     /// Whether no request is in flight.

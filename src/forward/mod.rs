@@ -101,7 +101,9 @@ impl Forwarder {
         let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
-        let stream = way.websocket.and_then(|_| parts.extensions.remove::<OnUpgrade>());
+        // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
+        let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
+        let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
         let door = &self.doors[id.0];
         let turn = door.next(self.deadlines.now());
         let mut errand = Errand::new(parts, way, passage, admission, &body)?;

@@ -78,7 +78,7 @@ impl Scheme for Mtls {
 
     fn verify(&self, certificate: &ClientCertificate, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         certificate.in_time(scene.now)?;
-        certificate.not_revoked()?;
+        certificate.not_revoked(scene.now)?;
         let end = behind(certificate.not_after);
         let on_file = |text: &str| scene.directory.look_up(Kind::AdminCertificate, text.as_bytes());
         // Before it is asked whether it is pinned: one that was switched off on file is off.
@@ -88,8 +88,7 @@ impl Scheme for Mtls {
         if self.pinned.contains(&certificate.sha256) {
             return Ok(Principal::of_certificate("mtls", self.subject.clone()).until(end));
         }
-        certificate.vouched_for(scene.now)?;
-        let end = end.min(certificate.verdict.map_or(end, behind));
+        let end = end.min(behind(certificate.vouched_for(scene.now)?));
         if let Some(record) = subjects(certificate).find_map(on_file) {
             return believed(record, scene).map(|principal| principal.until(end));
         }

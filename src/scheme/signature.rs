@@ -277,7 +277,7 @@ fn object(message: &[u8]) -> Option<Json> {
     Json::object(str::from_utf8(message).ok()?, DEEPEST)
 }
 
-/// The end that a signed text says, in seconds since 1970, and the place of the secret that signed it; what was read of it
+/// The end that a signed text says, in seconds since 1970, and the place of the secret that signed it. What was read of it
 /// before need not be read again.
 fn by_text(
     app: &App,

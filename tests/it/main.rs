@@ -40,6 +40,7 @@ mod pki;
 mod placement;
 mod plan;
 mod pool;
+mod proxied;
 mod quotas;
 mod recipes;
 mod reload;
