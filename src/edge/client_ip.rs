@@ -140,12 +140,9 @@ fn nearest<'a>(fields: GetAll<'a, HeaderValue>, read: impl Fn(&'a str) -> Option
 /// shield a comma: an entry cut in two is no entry, whereas a quote opened further left, by the caller, must not
 /// swallow what a proxy wrote behind it.
 fn from_the_right(fields: GetAll<'_, HeaderValue>) -> impl Iterator<Item = Option<&str>> {
-    fields.into_iter().rev().flat_map(|field| {
-        let text = field.to_str();
-        let broken = text.is_err().then_some(None);
-        let entries = text.ok().into_iter().flat_map(|text| text.rsplit(',').map(|entry| Some(entry.trim_ascii())));
-        entries.chain(broken)
-    })
+    // Each entry on its own: what a caller wrote further left must not spoil what a proxy wrote behind it.
+    let entries = fields.into_iter().rev().flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+    entries.map(|entry| str::from_utf8(entry).ok().filter(|entry| entry.is_ascii()).map(str::trim_ascii))
 }
 
 /// An address with or without a port, an IPv6 address with or without brackets. An IPv4-mapped one is its IPv4.
@@ -216,6 +213,9 @@ mod tests {
             ("an empty entry", "10.0.0.1", &[(XFF, "198.51.100.1,")], "10.0.0.1"),
             ("an empty field", "10.0.0.1", &[(XFF, "")], "10.0.0.1"),
             ("not ASCII", "10.0.0.1", &[(XFF, "198.51.100.1"), (XFF, "\u{e9}")], "10.0.0.1"),
+            ("not ASCII further left", "10.0.0.1", &[(XFF, "\u{e9}, 198.51.100.1")], "198.51.100.1"),
+            ("not ASCII in front of a hop", "10.0.0.1", &[(XFF, "\u{e9},198.51.100.1, 10.2.2.2")], "198.51.100.1"),
+            ("not ASCII, Forwarded", "10.0.0.1", &[("forwarded", "for=\u{e9}, for=198.51.100.1")], "198.51.100.1"),
             ("leading zeros", "10.0.0.1", &[(XFF, "198.51.100.001")], "10.0.0.1"),
         ] {
             let seen = resolve(peer.parse().unwrap(), &headers(fields), &proxies());
