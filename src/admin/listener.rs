@@ -35,7 +35,7 @@ use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 use crate::edge::worker::{self, Answer, Stay};
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
@@ -59,8 +59,8 @@ const LIMITS: Limits = Limits {
 pub struct Settings {
     /// Where it binds.
     pub address: SocketAddr,
-    /// TLS ([`Acceptor::demanding`]); `None` is plain text, on this machine alone.
-    pub tls: Option<Acceptor>,
+    /// TLS ([`crate::edge::tls::Acceptor::kept_demanding`]); `None` is plain text, on this machine alone.
+    pub tls: Option<Arc<Keeper>>,
     /// Who may come in from this machine without a certificate.
     pub tokens: Vec<Token>,
 }
@@ -85,7 +85,9 @@ pub fn start(
         listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
     };
     let bound = socket.local_addr()?;
-    let tls = tls.map(|acceptor| Arc::new(acceptor.on(clock.clone())));
+    if let Some(keeper) = &tls {
+        keeper.adjust(|acceptor| acceptor.on(clock.clone()));
+    }
     let listener = Arc::new(Listener {
         name: "admin".into(),
         address: bound,

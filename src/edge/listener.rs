@@ -28,7 +28,7 @@ pub struct Listener {
     /// Where it binds.
     pub address: SocketAddr,
     /// TLS; `None` is plain text.
-    pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
+    pub tls: Option<Arc<crate::edge::tls::Keeper>>,
     /// Deadlines and sizes.
     pub limits: Limits,
     /// From where every connection begins with a PROXY header.

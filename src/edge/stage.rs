@@ -156,6 +156,11 @@ impl InFlight {
         Uploading(Rc::clone(&self.stage))
     }
 
+    /// What ends the connection at once, whatever is on its way.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(Rc::clone(&self.stage))
+    }
+
     /// A piece of the answer is on its way: the caller shall make room for the next one in time.
     pub fn awaits_caller(&self) {
         self.answered.set(true);
@@ -177,6 +182,22 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.stage.count(self.answered.get());
         self.stage.leave();
+    }
+}
+
+/// What ends a connection.
+#[derive(Debug)]
+pub struct Cutter(Rc<Stage>);
+
+impl Cutter {
+    /// Whether other requests are ended with it (HTTP/2).
+    pub fn is_shared(&self) -> bool {
+        self.0.multiplexed.get()
+    }
+
+    /// Ends the connection.
+    pub fn cut(&self) {
+        self.0.deadline.fire();
     }
 }
 

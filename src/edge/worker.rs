@@ -38,7 +38,7 @@ use crate::edge::prior_knowledge;
 use crate::edge::proxy_protocol::{self, Ends};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 
 /// The smallest buffer that hyper takes for HTTP/1.
 const LEAST_BUFFER: usize = 8 * 1024;
@@ -165,11 +165,11 @@ async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
             }
         }
         // Boxed, so that a plain connection does not carry the size of a TLS session.
-        Some(acceptor) => {
+        Some(keeper) => {
             // A copy of its own, so that answers of different workers share nothing that is written.
             let hsts = listener.hsts.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
             let settled = |tls| Connection { hsts, ..Connection::new(peer, local, id, Some(tls)) };
-            Box::pin(serve_tls(stream, (acceptor, listener.versions), settled, stage, &worker)).await;
+            Box::pin(serve_tls(stream, (keeper, listener.versions), settled, stage, &worker)).await;
         }
     }
 }
@@ -193,11 +193,13 @@ async fn introduced(
 
 async fn serve_tls<A: Answer>(
     stream: TcpStream,
-    (acceptor, versions): (&Acceptor, HttpVersions),
+    (keeper, versions): (&Arc<Keeper>, HttpVersions),
     settled: impl FnOnce(Tls) -> Connection,
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
+    // One and the same to the end of the handshake, whatever is read meanwhile.
+    let acceptor = Arc::clone(&keeper.present());
     let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(None),
@@ -206,7 +208,8 @@ async fn serve_tls<A: Answer>(
     let Some(stream) = finished.await else { return };
     let (_, session) = stream.get_ref();
     let multiplexed = session.alpn_protocol() == Some(b"h2");
-    let connection = Rc::new(settled(acceptor.settle(session, worker.clock.unix())));
+    let connection = Rc::new(settled(acceptor.settle(session, keeper, worker.clock.unix())));
+    drop(acceptor);
     stage.await_head(multiplexed);
     if multiplexed {
         serve_http2(stream, connection, stage, worker).await;

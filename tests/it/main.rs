@@ -51,6 +51,7 @@ mod securevideo;
 mod sign;
 mod sizes;
 mod spelling;
+mod standing;
 mod store;
 mod store_kill;
 mod stranger;

@@ -31,7 +31,8 @@ pub(super) fn listeners(
         let limits = limits(table, report);
         let proxy_protocol = networks.proxies(&table.proxy_protocol, report);
         let (versions, hsts) = (versions(table, report), hsts(table, report));
-        let tls = table.tls.as_ref().map(|written| tls::acceptor(written, versions, source, report));
+        let label = format!("listener {}", named.name.value);
+        let tls = table.tls.as_ref().map(|written| tls::keeper(&label, written, versions, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
             meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts });

@@ -58,6 +58,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
+    let look = tls::look(&file.tls, report);
     let listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
@@ -104,6 +105,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             access_log: file.log.access.unwrap_or(true),
+            admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
+            look,
         },
         store,
         workers: file.workers.map(|workers| workers.value.get()),

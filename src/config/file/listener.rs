@@ -96,6 +96,25 @@ pub(in crate::config) struct Tls {
     /// Further certificates, chosen by the name that the caller asks for.
     #[serde(default)]
     pub(in crate::config) more: Vec<KeyPair>,
+    /// The oldest version of TLS that is spoken. Default: `1.2`.
+    pub(in crate::config) min_version: Option<Placed<Version>>,
+    /// The cipher suites that are spoken, by their names in the registry of IANA. Default: all that are still good.
+    #[schemars(example = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"])]
+    pub(in crate::config) cipher_suites: Option<Placed<Vec<Placed<String>>>>,
+    /// Whether callers may resume a session, with tickets. Default: true; never where callers are asked for a certificate.
+    pub(in crate::config) session_resumption: Option<Placed<bool>>,
+}
+
+/// A version of TLS. Older ones are never spoken.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "TlsVersion")]
+pub(in crate::config) enum Version {
+    /// TLS 1.2 and 1.3.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 alone.
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// A certificate chain with its key.

@@ -27,7 +27,7 @@ pub(super) use self::account::{
 };
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
-pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls};
+pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
@@ -48,6 +48,7 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Placed<NetworkOrName>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) tls: TlsFiles,
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
@@ -74,6 +75,15 @@ pub(super) struct Log {
     pub(super) access: Option<bool>,
 }
 
+/// `[tls]`: what holds for all files of TLS.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TlsFiles {
+    /// How often certificates, keys, authorities and revocation lists are looked at; what has changed is read anew without
+    /// a restart. Default: 10 s.
+    pub(super) reload: Option<Placed<Span>>,
+}
+
 /// The whole file, for its JSON schema: the tables themselves are read one by one.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +102,8 @@ struct Document {
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// What holds for all files of TLS.
+    tls: Option<TlsFiles>,
     /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
     /// this file.
     store: Option<Store>,

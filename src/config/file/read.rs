@@ -50,6 +50,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
         drain: one(root.remove("drain"), report),
         log: one(root.remove("log"), report).unwrap_or_default(),
+        tls: one(root.remove("tls"), report).unwrap_or_default(),
         store: one(root.remove("store"), report),
         admin: one(root.remove("admin"), report),
         endpoint: one(root.remove("endpoint"), report),
