@@ -207,7 +207,8 @@ fn a_head_that_swells_is_refused_or_ends_the_connection() {
         let stream = 1 + 2 * round;
         frames.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
         match frames.outcome(stream) {
-            Outcome::Answer(status, _) => assert_eq!(status, 431),
+            // The library has no words: nobody here saw the fields, which would have taken 48 MB.
+            Outcome::Answer(status, body) => assert_eq!((status, body.as_str()), (431, "")),
             Outcome::Reset => {}
         }
         assert!(is_answered(&mut neighbour));
