@@ -3,6 +3,7 @@
 
 mod body;
 mod connect;
+mod fields;
 mod forwarded;
 mod headers;
 mod http1;
