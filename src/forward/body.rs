@@ -16,6 +16,7 @@ use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::headers;
 use crate::forward::http1::Decoder;
+use crate::forward::http2::Answer;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
 use crate::limit::Lease;
@@ -37,6 +38,8 @@ pub struct Body {
 enum Content {
     Whole(Option<Bytes>),
     Relayed(Relayed),
+    /// The same in HTTP/2.
+    InFrames(Box<Answer>),
 }
 
 impl Body {
@@ -57,6 +60,11 @@ impl Body {
             None => Content::Relayed(relayed),
         };
         Self { content, in_flight: None, lease: Lease::default() }
+    }
+
+    /// The same in HTTP/2.
+    pub(super) fn in_frames(answer: Box<Answer>) -> Self {
+        Self { content: Content::InFrames(answer), in_flight: None, lease: Lease::default() }
     }
 
     /// Keeps what the request was lent until this body has ended.
@@ -102,6 +110,7 @@ impl HttpBody for Body {
         let (polled, idle) = match &mut self.content {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
             Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
+            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
@@ -116,6 +125,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Relayed(relayed) => relayed.decoder.is_ended(),
+            Content::InFrames(answer) => answer.is_ended(),
         }
     }
 
@@ -123,6 +133,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
+            Content::InFrames(answer) => answer.left().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
@@ -140,7 +151,7 @@ pub(super) struct Relayed {
 
 impl Drop for Relayed {
     fn drop(&mut self) {
-        self.upload.answering.set(false);
+        self.upload.answer_ended();
         if let Some(lent) = self.lent.take() {
             lent.connection().borrow_mut().answer_ended(false);
         }
@@ -193,7 +204,7 @@ impl Relayed {
 }
 
 /// Trailers are forwarded, but never what frames, routes or authenticates a message (RFC 9110 §6.5.1).
-fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Err(frame) => frame,
         Ok(mut trailers) => {
@@ -241,8 +252,13 @@ impl Upload {
         self.deadline.disarm();
     }
 
+    /// The answer has ended, or nobody waits for it.
+    pub(super) fn answer_ended(&self) {
+        self.answering.set(false);
+    }
+
     /// The answer waits for its next piece, or no longer.
-    fn await_piece(&self, idle: Option<Duration>) {
+    pub(super) fn await_piece(&self, idle: Option<Duration>) {
         self.awaited.set(idle);
         match idle {
             Some(idle) => self.deadline.arm(idle),

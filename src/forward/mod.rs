@@ -7,6 +7,7 @@ mod fields;
 mod forwarded;
 mod headers;
 mod http1;
+mod http2;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
@@ -32,10 +33,11 @@ pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
+use self::http2::Sessions;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
-use self::upstream::{Upstream, UpstreamId};
+use self::upstream::{Protocol, Upstream, UpstreamId};
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
 use crate::limit::Admission;
@@ -56,6 +58,8 @@ pub struct Forwarder {
 #[derive(Debug)]
 struct Door {
     pools: Vec<Rc<Pool>>,
+    /// The same for HTTP/2.
+    sessions: Vec<Rc<Sessions>>,
     turn: Cell<usize>,
     /// Until when each endpoint is left alone.
     rest: Vec<Cell<Option<Instant>>>,
@@ -69,7 +73,9 @@ impl Forwarder {
         let door = |upstream: &Upstream| {
             let pool = |_| Pool::new(Rc::clone(deadlines), upstream.timeouts.keep, upstream.idle_connections);
             let pools: Vec<_> = upstream.endpoints.iter().map(pool).collect();
-            Door { rest: vec![Cell::new(None); pools.len()], pools, turn: Cell::new(0) }
+            let session = |_| Sessions::new(Rc::clone(deadlines), upstream.timeouts.keep);
+            let sessions = upstream.endpoints.iter().map(session).collect();
+            Door { rest: vec![Cell::new(None); pools.len()], pools, sessions, turn: Cell::new(0) }
         };
         Self { deadlines: Rc::clone(deadlines), connector, doors: upstreams.iter().map(door).collect() }
     }
@@ -77,6 +83,7 @@ impl Forwarder {
     /// Drops idle connections that have aged.
     pub fn sweep(&self) {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
+        self.doors.iter().flat_map(|door| &door.sessions).for_each(|sessions| sessions.sweep());
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
@@ -93,8 +100,12 @@ impl Forwarder {
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
         let door = &self.doors[id.0];
-        let turn = door.next(self.deadlines.now());
         let mut errand = Errand::new(parts, way, passage, admission, &body)?;
+        if way.upstream.protocol == Protocol::Http2 {
+            // Boxed: a request in HTTP/1.1 does not carry its size.
+            return Box::pin(self.send_in_frames((errand, body), upload, way.upstream, door)).await;
+        }
+        let turn = door.next(self.deadlines.now());
         let mut sending = Sending::new(body, &upload);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::edge::tls::roots;
+use crate::forward::upstream::Protocol;
 use crate::invalid::Invalid;
 
-/// A configuration that trusts the authorities in `ca`, or those of this host.
-pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Invalid> {
+/// A configuration that trusts the authorities in `ca`, or those of this host, and offers one protocol.
+pub fn client_config(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, Invalid> {
     let roots = match ca {
         Some(path) => roots(path)?,
         None => host_roots()?,
@@ -20,7 +21,10 @@ pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Invalid> {
         .map_err(|error| Invalid::new(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![match protocol {
+        Protocol::Http1 => b"http/1.1".to_vec(),
+        Protocol::Http2 => b"h2".to_vec(),
+    }];
     Ok(Arc::new(config))
 }
 

@@ -15,6 +15,8 @@ pub struct Upstream {
     pub name: Box<str>,
     /// Where it is; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What `Host` it gets.
     pub host: HostPolicy,
     /// The credential put in the place of the caller's where a route says `credential = "translate"`.
@@ -38,6 +40,16 @@ pub struct Endpoint {
     pub port: u16,
     /// Host and port as a `Host` field.
     pub authority: HeaderValue,
+}
+
+/// What an upstream speaks. Which of the two is never found out by asking: nothing is upgraded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: in clear by prior knowledge, over TLS by ALPN.
+    Http2,
 }
 
 /// What `Host` an upstream gets.

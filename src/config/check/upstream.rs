@@ -8,7 +8,7 @@ use crate::config::file::{self, Host, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::forward::tls;
-use crate::forward::upstream::{Endpoint, HostPolicy, Timeouts, Upstream};
+use crate::forward::upstream::{Endpoint, HostPolicy, Protocol, Timeouts, Upstream};
 use crate::invalid::Invalid;
 use crate::secret::SecretSource;
 use crate::units::Span;
@@ -47,7 +47,11 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
         return None;
     }
     let ca = table.ca.as_ref().map(|ca| source.path(&ca.value));
-    let tls = match secure.then(|| tls::client_config(ca.as_deref())).transpose() {
+    let protocol = match table.protocol {
+        file::Protocol::Http1 => Protocol::Http1,
+        file::Protocol::Http2 => Protocol::Http2,
+    };
+    let tls = match secure.then(|| tls::client_config(ca.as_deref(), protocol)).transpose() {
         Ok(tls) => tls,
         Err(invalid) => {
             let place = table.ca.as_ref().map_or(&table.endpoints.place, |ca| &ca.place);
@@ -58,6 +62,7 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
     Some(Upstream {
         name: name.into(),
         endpoints,
+        protocol,
         host: match table.host {
             Host::Preserve => HostPolicy::Preserve,
             Host::Endpoint => HostPolicy::Endpoint,

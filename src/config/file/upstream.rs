@@ -16,6 +16,9 @@ pub(in crate::config) struct Upstream {
     /// Its addresses: `http` or `https`, host and port. At least one.
     #[schemars(example = ["http://10.0.0.5:8000"])]
     pub(in crate::config) endpoints: Placed<Vec<Placed<String>>>,
+    /// What it speaks. Default: `http/1.1`.
+    #[serde(default)]
+    pub(in crate::config) protocol: Protocol,
     /// The `Host` that it gets. Default: `preserve`.
     #[serde(default)]
     pub(in crate::config) host: Host,
@@ -28,6 +31,20 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) timeouts: Timeouts,
     /// Idle connections that a worker keeps for each endpoint. Default: 64.
     pub(in crate::config) idle_connections: Option<usize>,
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "UpstreamProtocol")]
+pub(in crate::config) enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// HTTP/2, for gRPC and for many requests on few connections: over `https` agreed upon in the handshake (ALPN), over
+    /// `http` by prior knowledge.
+    #[serde(rename = "h2")]
+    Http2,
 }
 
 /// The `Host` that an upstream gets.
