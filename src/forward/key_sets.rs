@@ -79,7 +79,9 @@ async fn fetch(source: &Source) -> Result<Bytes, BodyError> {
 }
 
 fn client_config(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, BodyError> {
-    let Some(pem) = authorities else { return tls::client_config(None, Protocol::Http1).map_err(|invalid| invalid.message.into()) };
+    let Some(pem) = authorities else {
+        return tls::client_config(None, Protocol::Http1).map_err(|invalid| invalid.message.into());
+    };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate?)?;

@@ -125,7 +125,8 @@ impl<'a> Errand<'a> {
     /// Writes the whole head, its empty line included.
     pub(super) fn write(&self, endpoint: &Endpoint, text: &mut Vec<u8>) {
         let (path, query) = self.target();
-        for part in [self.parts.method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"]
+        for part in
+            [self.parts.method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"]
         {
             text.extend_from_slice(part.as_bytes());
         }

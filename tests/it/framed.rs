@@ -70,7 +70,8 @@ impl Framed {
         runtime.spawn(async move {
             for connection in 0.. {
                 let Ok((stream, _)) = listener.accept().await else { return };
-                let (arrivals, endings, builder, tls) = (arrivals.clone(), endings.clone(), builder.clone(), tls.clone());
+                let (arrivals, endings, builder, tls) =
+                    (arrivals.clone(), endings.clone(), builder.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, connection, &builder, &arrivals).await,

@@ -513,7 +513,11 @@ fn a_hostile_answer_harms_its_own_request_alone() {
         ),
         ("fields without end", |mut asked| asked.bare(200, &[("x-a", &"a".repeat(100_000))]), Some(502)),
         ("a length and no body", |mut asked| asked.bare(200, &[("content-length", "5")]), Some(502)),
-        ("two lengths", |mut asked| drop(asked.head(200, &[("content-length", "5"), ("content-length", "6")])), Some(502)),
+        (
+            "two lengths",
+            |mut asked| drop(asked.head(200, &[("content-length", "5"), ("content-length", "6")])),
+            Some(502),
+        ),
         (
             "less than was said",
             |mut asked| asked.head(200, &[("content-length", "9")]).send_data("four".into(), true).expect("sent"),

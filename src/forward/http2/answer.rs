@@ -49,7 +49,8 @@ pub(super) fn relay(
     let (parts, stream) = response.into_parts();
     // h2 has found all of them to be alike.
     let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
-    let mut answer = Answer { stream, lent: Some(lent), upload, beside, idle, waiting: false, at_trailers: false, left };
+    let mut answer =
+        Answer { stream, lent: Some(lent), upload, beside, idle, waiting: false, at_trailers: false, left };
     let mut relayed = Response::new(if answer.stream.is_end_stream() {
         answer.end();
         Body::whole(Bytes::new())
@@ -113,7 +114,9 @@ impl Answer {
                 }
             }
         }
-        Poll::Ready(ready!(self.stream.poll_trailers(context)).transpose().map(|trailers| trailers.map(Frame::trailers)))
+        Poll::Ready(
+            ready!(self.stream.poll_trailers(context)).transpose().map(|trailers| trailers.map(Frame::trailers)),
+        )
     }
 
     /// Whether it has ended.
