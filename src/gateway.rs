@@ -154,7 +154,7 @@ impl Gateway {
         };
         match answer {
             Ok(answer) => {
-                let answer = self.masked(answer, route, id, hidden).await;
+                let answer = self.masked(answer, (route, &admission), id, hidden).await;
                 entry.answered(answer.status());
                 let mut answer = reply::tidy(answer, id.clone());
                 let lease = admission.answered(answer.headers_mut());

@@ -3,6 +3,7 @@
 
 mod body;
 mod connect;
+pub mod credential;
 mod fields;
 mod forwarded;
 mod headers;
@@ -18,6 +19,7 @@ pub mod tls;
 pub mod upstream;
 mod whole;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -25,19 +27,20 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::Response;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response};
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed, Upload};
+use self::credential::Minted;
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
 use self::http2::Sessions;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
-use self::upstream::{Protocol, Upstream, UpstreamId};
+use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
 use crate::limit::Admission;
@@ -52,6 +55,7 @@ pub struct Forwarder {
     deadlines: Rc<Deadlines>,
     connector: HttpConnector,
     doors: Vec<Door>,
+    minted: Minted,
 }
 
 /// A worker's connections to one upstream.
@@ -77,7 +81,8 @@ impl Forwarder {
             let sessions = upstream.endpoints.iter().map(session).collect();
             Door { rest: vec![Cell::new(None); pools.len()], pools, sessions, turn: Cell::new(0) }
         };
-        Self { deadlines: Rc::clone(deadlines), connector, doors: upstreams.iter().map(door).collect() }
+        let doors = upstreams.iter().map(door).collect();
+        Self { deadlines: Rc::clone(deadlines), connector, doors, minted: Minted::default() }
     }
 
     /// Drops idle connections that have aged.
@@ -100,7 +105,8 @@ impl Forwarder {
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
         let door = &self.doors[id.0];
-        let mut errand = Errand::new(parts, way, passage, admission, &body)?;
+        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
+        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
         if way.upstream.protocol == Protocol::Http2 {
             // Boxed: a request in HTTP/1.1 does not carry its size.
             return Box::pin(self.send_in_frames((errand, body), upload, way.upstream, door)).await;
@@ -125,6 +131,21 @@ impl Forwarder {
             Ok(head) => Ok(relay(head, lent, sending, upload, timeouts.idle)),
             Err(failure) => Err(failure.refusal(&upload)),
         }
+    }
+
+    /// What the upstream sees in the place of the caller's credential, where that is translated.
+    pub fn own<'a>(
+        &self,
+        way: Way<'a>,
+        admission: &Admission,
+    ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
+        if way.credential != CredentialPolicy::Translate {
+            return Ok(None);
+        }
+        // The configuration has been found to have one.
+        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
+        let own = way.own.ok_or_else(none)?;
+        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
     /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may

@@ -12,6 +12,7 @@ use hyper::body::Body as _;
 use crate::edge::pairs;
 use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
+use crate::forward::credential::{Field, Own};
 use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
@@ -32,6 +33,8 @@ pub struct Way<'a> {
     pub upstream: &'a Upstream,
     /// What becomes of the caller's credential.
     pub credential: CredentialPolicy,
+    /// What is put in its place where it is translated.
+    pub own: Option<&'a Own>,
     /// Every place where a credential may stand.
     pub places: &'a Places,
     /// Header names with an underscore that may pass.
@@ -72,6 +75,8 @@ pub(super) struct Errand<'a> {
     way: Way<'a>,
     passage: &'a Passage<'a>,
     admission: &'a Admission,
+    /// The upstream's own credential, where it stands in the place of the caller's.
+    own: Option<Field<'a>>,
     /// The query, where it is another without the credential.
     query: Option<String>,
     /// How long the body is; `None` is not known before its end.
@@ -96,7 +101,7 @@ impl<'a> Errand<'a> {
         parts: Box<Parts>,
         way: Way<'a>,
         passage: &'a Passage<'a>,
-        admission: &'a Admission,
+        (admission, own): (&'a Admission, Option<Field<'a>>),
         body: &Outgoing,
     ) -> Result<Self, Refusal> {
         let keeps = way.credential == CredentialPolicy::Keep;
@@ -111,7 +116,7 @@ impl<'a> Errand<'a> {
             }
             (None, None) => (empty.then_some(0), Said::Nobody),
         };
-        let errand = Self { parts, way, passage, admission, query, length, said };
+        let errand = Self { parts, way, passage, admission, own, query, length, said };
         // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
         let (path, query) = errand.target();
         if !path.starts_with('/')
@@ -281,8 +286,8 @@ impl<'a> Errand<'a> {
     }
 
     /// The upstream's own credential, where it stands in the place of the caller's.
-    fn translated(&self) -> Option<&(HeaderName, HeaderValue)> {
-        self.way.upstream.credential.as_ref().filter(|_| self.way.credential == CredentialPolicy::Translate)
+    fn translated(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.own.as_ref().map(|(name, value)| (*name, &**value))
     }
 
     /// Whether only the head of the answer comes.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
+
+use crate::forward::credential::Own;
 
 /// A position in the list of upstreams of the World.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +22,7 @@ pub struct Upstream {
     /// What `Host` it gets.
     pub host: HostPolicy,
     /// The credential put in the place of the caller's where a route says `credential = "translate"`.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    pub credential: Option<Own>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// How many idle connections a worker keeps for each endpoint.

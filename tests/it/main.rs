@@ -32,6 +32,7 @@ mod leases;
 mod limits;
 mod lines;
 mod log;
+mod minted;
 mod mtls;
 mod multiplexed;
 mod operations;
