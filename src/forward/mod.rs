@@ -12,10 +12,12 @@ mod http2;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
+pub mod leases;
 mod pace;
 mod pool;
 mod request;
 pub mod tls;
+mod upload;
 pub mod upstream;
 mod whole;
 
@@ -32,7 +34,7 @@ use http::{HeaderName, HeaderValue, Response};
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
-use self::body::{Outgoing, Relayed, Upload};
+use self::body::{Outgoing, Relayed};
 use self::credential::Minted;
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
@@ -40,6 +42,7 @@ use self::http2::Sessions;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
+use self::upload::Upload;
 use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -107,12 +110,14 @@ impl Forwarder {
         let door = &self.doors[id.0];
         let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
         let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+        // The refusal says why, so that nothing is cut.
+        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
             // Boxed: a request in HTTP/1.1 does not carry its size.
-            return Box::pin(self.send_in_frames((errand, body), upload, way.upstream, door)).await;
+            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, door)).await;
         }
         let turn = door.next(self.deadlines.now());
-        let mut sending = Sending::new(body, &upload);
+        let mut sending = Sending::new(body, &upload).watched(large);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);
             let endpoint = &way.upstream.endpoints[turn];

@@ -1,9 +1,10 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
+use std::rc::Rc;
 use std::slice::from_ref;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -17,6 +18,7 @@ use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
 use crate::forward::http1::{Encoding, digits, field};
+use crate::forward::leases::Leases;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
@@ -58,6 +60,8 @@ pub struct Passage<'a> {
     pub in_flight: &'a InFlight,
     /// The request id.
     pub id: &'a HeaderValue,
+    /// Where streams are watched.
+    pub leases: &'a Rc<Leases>,
 }
 
 /// Takes the caller's credential out of every place; says the query where that changed it.
@@ -205,6 +209,8 @@ impl<'a> Errand<'a> {
                 trailers |= headers::wants_trailers(value);
             } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
                 // Said anew.
+            } else if *name == RANGE && headers::is_flood_of_ranges(headers) {
+                // The whole is asked for.
             } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| headers::is_one_of(name, from_ref(own)))

@@ -12,10 +12,11 @@ use http::Response;
 use http::header::CONTENT_LENGTH;
 use hyper::body::Frame;
 
-use crate::forward::body::{Body, BodyError, Upload, without_forbidden_trailers};
+use crate::forward::body::{Body, BodyError, without_forbidden_trailers};
 use crate::forward::http1::digits;
 use crate::forward::http2::exchange::{Beside, Sending, go_on};
 use crate::forward::http2::session::Lent;
+use crate::forward::upload::Upload;
 
 /// An answer on its way through. Dropped before its end, its stream is reset.
 pub(in crate::forward) struct Answer {

@@ -12,11 +12,13 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Body as _;
 
-use crate::forward::body::{Outgoing, Upload};
+use crate::forward::body::Outgoing;
 use crate::forward::headers;
 use crate::forward::http1::Failure;
 use crate::forward::http2::session::Lent;
+use crate::forward::leases::Lease;
 use crate::forward::request::Errand;
+use crate::forward::upload::Upload;
 use crate::refusal::Cause;
 
 /// The most interim answers (1xx) to one request.
@@ -41,6 +43,8 @@ pub(super) struct Sending {
     /// A piece that goes out once more.
     again: Option<Piece>,
     stream: Option<SendStream<Bytes>>,
+    /// While a large body is on its way, its caller must stand.
+    large: Option<Lease>,
 }
 
 /// A piece of a body.
@@ -52,12 +56,12 @@ enum Piece {
 
 impl Sending {
     /// Nothing sent yet.
-    pub(super) fn new(body: Outgoing, upload: &Rc<Upload>, errand: &Errand<'_>) -> Self {
+    pub(super) fn new((body, large): (Outgoing, Option<Lease>), upload: &Rc<Upload>, errand: &Errand<'_>) -> Self {
         let body = Some(body).filter(|body| !body.is_end_stream());
         let withheld = body.as_ref().map_or_else(Vec::new, |_| errand.withheld());
         let (length, upload) = (errand.length(), Rc::clone(upload));
         let (first, again, stream) = (None, None, None);
-        Self { body, upload, withheld, length, left: length, first, beyond: false, again, stream }
+        Self { body, upload, withheld, length, left: length, first, beyond: false, again, stream, large }
     }
 
     /// Whether nothing of it would be lost if it were begun anew.
@@ -143,11 +147,17 @@ impl Sending {
         if let (Err(_), Some(stream)) = (&sent, &mut self.stream) {
             stream.send_reset(Reason::CANCEL);
         }
-        self.stream = None;
+        (self.stream, self.large) = (None, None);
         Poll::Ready(sent)
     }
 
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if let (Some(_), Some(large)) = (&self.stream, &self.large)
+            && let Poll::Ready(lapse) = large.poll(context)
+        {
+            self.upload.fail(Cause::Credential(lapse.into()));
+            return Poll::Ready(Err(UPLOAD_FAILED));
+        }
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
             if stream.poll_reset(context).is_ready() {

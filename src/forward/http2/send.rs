@@ -8,13 +8,15 @@ use std::task::Poll;
 
 use http::Response;
 
-use crate::forward::body::{Body, BodyError, Outgoing, Upload};
+use crate::forward::body::{Body, BodyError, Outgoing};
 use crate::forward::http1::Failure;
 use crate::forward::http2::answer::relay;
 use crate::forward::http2::exchange::{Sending, attempt};
 use crate::forward::http2::session::{Lent, Session};
 use crate::forward::http2::sessions::{Opening, Turn};
+use crate::forward::leases::Lease;
 use crate::forward::request::Errand;
+use crate::forward::upload::Upload;
 use crate::forward::upstream::Upstream;
 use crate::forward::{Door, Forwarder, REST, connect};
 use crate::refusal::{Cause, Refusal};
@@ -23,12 +25,12 @@ impl Forwarder {
     /// Sends a request and waits for the head of the answer.
     pub(in crate::forward) async fn send_in_frames(
         &self,
-        (errand, body): (Errand<'_>, Outgoing),
+        (errand, body, large): (Errand<'_>, Outgoing, Option<Lease>),
         upload: Rc<Upload>,
         upstream: &Upstream,
         door: &Door,
     ) -> Result<Response<Body>, Refusal> {
-        let mut sending = Sending::new(body, &upload, &errand);
+        let mut sending = Sending::new((body, large), &upload, &errand);
         let mut turn = door.next(self.deadlines.now());
         let mut again = true;
         loop {
