@@ -60,16 +60,9 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let [byte, tail @ ..] = rest {
         let escape = text_of(rest.get(1..3)).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match escape.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(octet) => {
-                out.push(octet);
-                rest = &rest[3..];
-            }
-            None => {
-                out.push(*byte);
-                rest = tail;
-            }
-        }
+        let octet = escape.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(octet.unwrap_or(*byte));
+        rest = if octet.is_some() { &rest[3..] } else { tail };
     }
     out
 }
@@ -218,7 +211,7 @@ pub(crate) fn form_multipart(data: &[u8]) {
     let at = memchr::memchr(b'\n', data).unwrap_or(data.len());
     let (kind, body) = (&data[..at], data.get(at + 1..).unwrap_or_default());
     let Ok(value) = HeaderValue::from_bytes(kind) else { return };
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+    let headers: HeaderMap = [(CONTENT_TYPE, value)].into_iter().collect();
     let Ok(Announced::Multipart(boundary)) = Announced::of(&headers) else { return };
     let kind = str::from_utf8(kind).expect("an accepted type is text");
     assert!(kind.contains(&*boundary) && !boundary.is_empty() && !boundary.contains(['"', ' ']), "{kind}");

@@ -31,8 +31,10 @@ pub mod share_token;
 pub mod si;
 pub mod signature;
 mod standing;
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer stands on a part of it"))]
+#[cfg(test)]
+pub(crate) mod stage;
+#[cfg(all(fuzzing, not(test)))]
+#[expect(dead_code, reason = "a fuzzer stands on a part of it")]
 pub(crate) mod stage;
 mod verified;
 

@@ -47,19 +47,19 @@ fn expected(json: &[u8]) -> Option<Texts> {
             return None;
         }
     }
-    let claim = |raw: Option<&RawValue>, words: bool| -> Option<Option<Vec<u8>>> {
-        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Some(None) };
-        let text = match serde_json::from_str(raw.get()).ok()? {
+    let claim = |raw: Option<&RawValue>, words: bool| -> Result<Option<Vec<u8>>, ()> {
+        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(None) };
+        let text = match serde_json::from_str(raw.get()).map_err(|_| ())? {
             Value::String(text) => text,
             Value::Number(number) if !words && number.is_u64() => number.to_string(),
-            Value::Array(list) if words => joined(&list)?,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return None,
+            Value::Array(list) if words => joined(&list).ok_or(())?,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return Err(()),
         };
-        (text.len() <= LONGEST_CLAIM).then(|| Some(text.into_bytes()))
+        if text.len() <= LONGEST_CLAIM { Ok(Some(text.into_bytes())) } else { Err(()) }
     };
     let token: String = serde_json::from_str(found[0]?.get()).ok()?;
     plain_share_token(token.as_bytes())?;
-    Some((token.into_bytes(), claim(found[1], false)?, claim(found[2], true)?))
+    Some((token.into_bytes(), claim(found[1], false).ok()?, claim(found[2], true).ok()?))
 }
 
 /// Words with blanks between them; those that say nothing at the beginning leave none.
@@ -73,8 +73,8 @@ fn joined(list: &[Value]) -> Option<String> {
 /// How deep a text goes that was read as JSON; more than 16 is as deep as can be.
 fn depth(json: &str, left: usize) -> usize {
     let within = |values: Vec<Box<RawValue>>| {
-        let below = |value: &Box<RawValue>| left.checked_sub(1).map_or(1, |left| depth(value.get(), left));
-        1 + values.iter().map(below).max().unwrap_or(0)
+        let below = |value: &RawValue| left.checked_sub(1).map_or(1, |left| depth(value.get(), left));
+        1 + values.iter().map(|value| below(value)).max().unwrap_or(0)
     };
     match json.trim_ascii_start().as_bytes() {
         [b'{', ..] => within(Members::of(json.as_bytes()).map_or_else(Vec::new, Members::into_values)),
