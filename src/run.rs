@@ -1,38 +1,40 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
+mod doors;
+mod reload;
+mod serve;
+mod watch;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use self::doors::Doors;
+pub use self::reload::Reloader;
+use self::reload::Running;
+pub use self::serve::{serve, wait_for_stop};
 use crate::admin::{self, Counters};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
-use crate::edge::connection::ListenerId;
-use crate::edge::listener::{self, Accepted, Seat};
+use crate::edge::listener::{Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
-use crate::forward::key_sets;
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
-use crate::store::{Purpose, Store};
-use crate::telemetry;
+use crate::store::Store;
 use crate::world::World;
 
 /// How a server runs, besides what its configuration says.
@@ -46,16 +48,9 @@ pub struct Options {
 
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
-    addresses: Vec<(Box<str>, SocketAddr)>,
-    /// Every listener there was, by its `ListenerId`: its name, and its address as it is written.
-    listeners: Vec<(Box<str>, SocketAddr)>,
-    kit: Kit,
-    guards: Arc<Guards>,
-    /// Where each worker hears of a change.
-    changes: Vec<UnboundedSender<Change>>,
+    reloader: Reloader,
     accepting: CancellationToken,
     draining: CancellationToken,
-    patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
     limits: Arc<Limits>,
@@ -72,111 +67,68 @@ impl Server {
 
     /// The same with quotas kept by this ledger.
     pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
-        let accepting = CancellationToken::new();
-        let draining = CancellationToken::new();
-        let world = Arc::new(loaded.world);
+        let (accepting, draining) = (CancellationToken::new(), CancellationToken::new());
+        let (clock, mut world) = (&options.clock, loaded.world);
         let (alive, ended) = channel();
-        let control = Builder::new_current_thread().enable_all().build()?;
-        let (addresses, sockets) = {
-            let _inside = control.enter();
-            bind(&world)?
-        };
+        let (commands, commanded) = unbounded_channel();
+        let doors = Doors::new(commands, accepting.clone());
+        let plan = doors.plan(&mut world)?;
+        let world = Arc::new(world);
         // Only now: a start that the system refuses leaves the store's file as it was.
-        let store =
-            loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
+        let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
-        let limits = Limits::new(ledger, &options.clock).map_err(io::Error::other)?;
-        let outfit = Arc::clone(&world.token_outfit);
-        let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
+        let limits = Limits::new(ledger, clock).map_err(io::Error::other)?;
+        let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
         let kit = kit.issuing(world.login.clone())?;
-        let guards = Guards::new(options.clock.clone());
-        let opened = guards.open(&world.guards);
-        let (mut seats, mut changes) = (Vec::new(), Vec::new());
-        let (ready, readiness) = channel();
-        for number in 0..options.workers.max(1) {
-            let (arrivals, waiting) = unbounded_channel();
-            seats.push(Seat::new(arrivals));
-            let (change, changed) = unbounded_channel();
-            changes.push(change);
-            let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened));
-            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
-        }
-        drop(ready);
-        await_workers(&readiness, seats.len())?;
+        let guards = Guards::new(clock.clone());
+        let crew = Crew { world: &world, kit: &kit, limits: &limits, guards: &guards };
+        let (seats, workers) = crew.seat(options, &alive, &draining)?;
+        let reloader = Reloader::new(Running {
+            path: loaded.path,
+            fixed: loaded.fixed,
+            declared: Arc::new(loaded.declared),
+            index: Arc::clone(&world.directory),
+            store: store.clone(),
+            doors,
+            kit,
+            limits: Arc::clone(&limits),
+            guards: Arc::clone(&guards),
+            key_sets: world.key_sets.clone(),
+            workers,
+            drain: loaded.drain,
+            watch: loaded.watch,
+            draining: false,
+        });
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
-                let counters = Counters { limits: Arc::clone(&limits), guards: Arc::clone(&guards) };
-                let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
+                let reload = Some(reloader.for_operators());
+                let counters = Counters { limits: Arc::clone(&limits), guards, reload };
+                let (store, clock, stop) = ((store.clone(), counters), clock.clone(), draining.clone());
                 Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
             }
             (Some(_) | None, _) => None,
         };
-        let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
-        let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
-        let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
+        let (control, stop) = (Builder::new_current_thread().enable_all().build()?, accepting.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
-            // They end with the runtime.
-            for keys in key_sets {
-                control.spawn(key_sets::keep(keys));
-            }
-            control.block_on(accept_all(sockets, caps, seats, stop));
+            // What belongs to a World ends with the runtime.
+            control.block_on(doors::control(commanded, seats, stop));
         })?;
-        let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self {
-            addresses,
-            listeners,
-            kit,
-            guards,
-            changes,
-            accepting,
-            draining,
-            patience,
-            store,
-            admin,
-            limits,
-            clock,
-            ended,
-        })
+        let mut running = reloader.running();
+        running.doors.open(plan, &world);
+        running.doors.tend(&world);
+        drop(running);
+        let clock = clock.clone();
+        Ok(Self { reloader, accepting, draining, store, admin, limits, clock, ended })
     }
 
-    /// Has every worker serve what comes from now on under this World. What is in flight keeps the World that it entered
-    /// with, and the connections of a listener that is no more end with what is in flight on them.
-    pub fn adopt(&mut self, mut world: World) {
-        self.number(&mut world);
-        let world = Arc::new(world);
-        let opened = self.guards.open(&world.guards);
-        let (taken, all) = channel();
-        for worker in &self.changes {
-            let gates = (self.limits.open(&world.limits), Arc::clone(&opened));
-            let (world, kit, drain, taken) = (Arc::clone(&world), self.kit.clone(), self.patience, taken.clone());
-            // A worker that is gone serves nobody under any World.
-            let _ = worker.send(Change { world, kit, gates, drain, taken });
-        }
-        drop(taken);
-        // Nothing is sent; it closes when the last worker has taken it.
-        let _: Result<(), _> = all.recv();
-    }
-
-    /// Gives each listener of another World the id that it had, or a new one. One is the same by its name and address.
-    fn number(&mut self, world: &mut World) {
-        let mut positions = vec![None; self.listeners.len()];
-        for (position, listener) in world.listeners.iter().enumerate() {
-            let known = self.listeners.iter().position(|own| *own == (listener.name.clone(), listener.address));
-            if let Some(id) = known {
-                positions[id] = Some(position);
-            } else {
-                self.listeners.push((listener.name.clone(), listener.address));
-                positions.push(Some(position));
-            }
-        }
-        world.positions = positions;
+    /// What changes its configuration while it runs.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(name, _)| &**name == listener).map(|(_, address)| *address)
+        self.addresses().into_iter().find(|(name, _)| &**name == listener).map(|(_, address)| address)
     }
 
     /// Where the admin API is bound, if the configuration has it.
@@ -185,8 +137,8 @@ impl Server {
     }
 
     /// Every listener with its address.
-    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        self.addresses.iter().map(|(name, address)| (&**name, *address))
+    pub fn addresses(&self) -> Vec<(Box<str>, SocketAddr)> {
+        self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
     }
 
     /// Where the quotas of accounts stand.
@@ -211,7 +163,7 @@ impl Server {
         const STEP: Duration = Duration::from_millis(100);
         self.accepting.cancel();
         self.draining.cancel();
-        let mut left = self.patience;
+        let mut left = self.reloader.end();
         while !hurried() {
             let step = left.min(STEP);
             match self.ended.recv_timeout(step) {
@@ -237,35 +189,43 @@ impl Drop for Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
 
-type Bound = (Vec<(Box<str>, SocketAddr)>, Vec<TcpListener>);
-
-fn bind(world: &World) -> io::Result<Bound> {
-    let mut addresses = Vec::new();
-    let mut sockets = Vec::new();
-    for listener in &world.listeners {
-        let socket = listener::bind(listener.address).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("listener `{}` cannot bind {}: {error}", listener.name, listener.address),
-            )
-        })?;
-        addresses.push((listener.name.clone(), socket.local_addr()?));
-        sockets.push(socket);
-    }
-    Ok((addresses, sockets))
+/// What every worker begins with.
+struct Crew<'a> {
+    world: &'a Arc<World>,
+    kit: &'a Kit,
+    limits: &'a Limits,
+    guards: &'a Guards,
 }
 
-async fn accept_all(sockets: Vec<TcpListener>, caps: Vec<usize>, seats: Vec<Seat>, stop: CancellationToken) {
-    let mut acceptors = tokio::task::JoinSet::new();
-    for (number, (socket, cap)) in sockets.into_iter().zip(caps).enumerate() {
-        acceptors.spawn(listener::accept(socket, ListenerId(number), cap, seats.clone(), stop.clone()));
+impl Crew<'_> {
+    /// Starts the workers, and returns when each of them is ready: where it takes sockets, and where it hears of a change.
+    fn seat(
+        &self,
+        options: &Options,
+        alive: &Sender<()>,
+        drain: &CancellationToken,
+    ) -> io::Result<(Vec<Seat>, Vec<UnboundedSender<Change>>)> {
+        let opened = self.guards.open(&self.world.guards);
+        let (mut seats, mut workers) = (Vec::new(), Vec::new());
+        let (ready, readiness) = channel();
+        for number in 0..options.workers.max(1) {
+            let (arrivals, waiting) = unbounded_channel();
+            seats.push(Seat::new(arrivals));
+            let (changes, heard) = unbounded_channel();
+            workers.push(changes);
+            let (world, clock, drain) = (Arc::clone(self.world), options.clock.clone(), drain.clone());
+            let (ready, kit) = (ready.clone(), self.kit.clone());
+            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened));
+            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, heard), clock, drain, &ready))?;
+        }
+        drop(ready);
+        await_workers(&readiness, seats.len())?;
+        Ok((seats, workers))
     }
-    drop(seats);
-    while acceptors.join_next().await.is_some() {}
 }
 
 fn seat(number: usize, alive: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -311,36 +271,6 @@ fn work(
     });
 }
 
-/// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
-pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
-    let loaded = config::load(path, Purpose::Serve).map_err(Failure::Configuration)?;
-    let log = telemetry::log::start(&loaded.log);
-    for warning in loaded.warnings.sentences() {
-        tracing::warn!("{warning}");
-    }
-    let workers = loaded.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
-    for (listener, address) in server.addresses() {
-        tracing::info!(listener, %address, "listening");
-    }
-    if let Some(address) = server.admin_address() {
-        tracing::info!(%address, "the admin API is listening");
-    }
-    wait_for_stop().map_err(Failure::Start)?;
-    tracing::info!("draining; a second signal ends it at once");
-    let (hurry, hurried) = channel();
-    thread::spawn(move || {
-        // Only a signal cuts a drain short, not a failure to listen for one.
-        if wait_for_stop().is_ok() {
-            let _ = hurry.send(());
-        }
-    });
-    let finished = server.drain_unless(|| hurried.try_recv().is_ok());
-    tracing::info!(finished, "stopped");
-    drop(log);
-    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 /// Why nothing is served.
 #[derive(Debug)]
 pub enum Failure {
@@ -348,20 +278,6 @@ pub enum Failure {
     Configuration(config::Report),
     /// The system refused a socket or a thread.
     Start(io::Error),
-}
-
-/// Returns when SIGTERM or SIGINT arrives.
-pub fn wait_for_stop() -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod binding;
 mod certificate;
 mod declared;
 mod endpoint;
+mod fixed;
 mod guard;
 mod limit;
 mod listener;
@@ -26,7 +27,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::declared::Declared;
+pub(in crate::config) use self::declared::Declared;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -39,6 +40,8 @@ use crate::telemetry::log;
 use crate::units::Network;
 use crate::world::World;
 
+pub use self::declared::Installed;
+pub use self::fixed::Fixed;
 pub use self::store::Unmade;
 pub(super) use self::store::unmade;
 
@@ -50,10 +53,30 @@ pub(super) struct Meant {
     pub(super) log: log::Settings,
     pub(super) drain: Duration,
     pub(super) admin: Option<crate::admin::Settings>,
+    pub(super) fixed: Fixed,
+    pub(super) declared: Who,
+    pub(super) watch: bool,
+}
+
+/// Who is declared.
+pub(super) enum Who {
+    /// They are in the index of the World.
+    Installed(Installed),
+    /// They are yet to come into that of a gateway that runs.
+    Pending(Declared),
+}
+
+/// For what a configuration is looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Use<'a> {
+    /// To start with it, or to look at it.
+    Start(Purpose),
+    /// To go on with it in the place of another one, over the index that there is.
+    GoOn(&'a Fixed, &'a Arc<Index>),
 }
 
 /// Turns what was written into what is meant. `None`: the report says why.
-pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut Report) -> Option<Meant> {
+pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
     trusted_proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
     let listeners = listener::listeners(&file.listeners, source, report);
@@ -76,10 +99,17 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     empty(&file, report);
     route::exposed(&file, &routes, report);
     certificate::certificates(&file, &routes, report);
+    let fixed = Fixed::of(&file, store.as_ref(), admin.as_ref());
+    if let Use::GoOn(before, _) = purpose {
+        fixed.differences(before, &file, report);
+    }
     if report.errors() > 0 {
         return None;
     }
-    let (directory, store) = directory(declared, store, purpose, report)?;
+    let (directory, store, declared) = match purpose {
+        Use::Start(purpose) => directory(declared, store, purpose, report)?,
+        Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
+    };
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
     let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
@@ -107,6 +137,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
         log: log::Settings { level: file.log.level, format: file.log.format },
         drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
         admin,
+        fixed,
+        declared,
+        watch: file.reload.watch,
     })
 }
 
@@ -116,17 +149,18 @@ fn directory(
     store: Option<store::Checked>,
     purpose: Purpose,
     report: &mut Report,
-) -> Option<(Arc<Index>, Option<Sound>)> {
+) -> Option<(Arc<Index>, Option<Sound>, Who)> {
     let mut store = store.and_then(|checked| store::open(checked, purpose, report));
     let index = store.as_ref().map_or_else(|| Arc::new(Index::new()), Sound::index);
     if let Some(store) = &mut store {
-        declared.clashes_on_file(store, report);
+        declared.clashes_on_file(|resource, id| store.holds(resource, id), report);
         store.declare(declared.entries());
     }
-    if report.errors() == 0 {
-        declared.install(&index, report);
+    if report.errors() > 0 {
+        return None;
     }
-    (report.errors() == 0).then_some((index, store))
+    let installed = declared.install(&index, &Installed::default(), report)?;
+    Some((index, store, Who::Installed(installed)))
 }
 
 /// More threads than any machine has cores are a slip of the keyboard.

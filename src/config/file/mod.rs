@@ -44,6 +44,7 @@ pub(super) struct File {
     pub(super) workers: Option<Placed<NonZeroUsize>>,
     pub(super) trusted_proxies: Vec<Placed<Network>>,
     pub(super) drain: Option<Span>,
+    pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
@@ -71,6 +72,15 @@ pub(super) struct Log {
     pub(super) access: Option<bool>,
 }
 
+/// `[reload]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Reload {
+    /// Whether this file is read anew when it changes; else only when that is asked for. Default: false.
+    #[serde(default)]
+    pub(super) watch: bool,
+}
+
 /// The whole file, for its JSON schema: the tables themselves are read one by one.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +93,8 @@ struct Document {
     trusted_proxies: Option<Vec<Network>>,
     /// How long requests may go on after a stop was asked for. Default: 30 s.
     drain: Option<Span>,
+    /// When this file is read anew.
+    reload: Option<Reload>,
     /// What is logged, and how.
     log: Option<Log>,
     /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
