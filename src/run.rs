@@ -1,5 +1,6 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
+mod certificates;
 mod doors;
 mod reload;
 mod serve;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +31,10 @@ use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
+use crate::forward::leases::Endings;
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
+use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -53,7 +57,10 @@ pub struct Server {
     draining: CancellationToken,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    /// What is in force.
+    world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -81,8 +88,10 @@ impl Server {
         let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(clock.clone());
-        let crew = Crew { world: &world, kit: &kit, limits: &limits, guards: &guards };
+        let endings = Arc::<Endings>::default();
+        let crew = Crew { world: &world, kit: &kit, limits: &limits, guards: &guards, endings: &endings };
         let (seats, workers) = crew.seat(options, &alive, &draining)?;
+        let present = Arc::new(ArcSwap::new(Arc::clone(&world)));
         let reloader = Reloader::new(Running {
             path: loaded.path,
             fixed: loaded.fixed,
@@ -93,7 +102,7 @@ impl Server {
             kit,
             limits: Arc::clone(&limits),
             guards: Arc::clone(&guards),
-            key_sets: world.key_sets.clone(),
+            world: Arc::clone(&present),
             workers,
             drain: loaded.drain,
             watch: loaded.watch,
@@ -108,9 +117,11 @@ impl Server {
             }
             (Some(_) | None, _) => None,
         };
+        let (watched, watch) = (Arc::clone(&present), clock.clone());
         let (control, stop) = (Builder::new_current_thread().enable_all().build()?, accepting.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
-            // What belongs to a World ends with the runtime.
+            // They end with the runtime.
+            control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(doors::control(commanded, seats, stop));
         })?;
         let mut running = reloader.running();
@@ -118,7 +129,7 @@ impl Server {
         running.doors.tend(&world);
         drop(running);
         let clock = clock.clone();
-        Ok(Self { reloader, accepting, draining, store, admin, limits, clock, ended })
+        Ok(Self { reloader, accepting, draining, store, admin, world: present, limits, endings, clock, ended })
     }
 
     /// What changes its configuration while it runs.
@@ -141,9 +152,20 @@ impl Server {
         self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
     }
 
+    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
+    /// Waits for the disk.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.world.load().renew(&self.clock, true)
+    }
+
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How many open streams were ended because their callers would be let in no longer.
+    pub fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -199,6 +221,7 @@ struct Crew<'a> {
     kit: &'a Kit,
     limits: &'a Limits,
     guards: &'a Guards,
+    endings: &'a Arc<Endings>,
 }
 
 impl Crew<'_> {
@@ -219,7 +242,7 @@ impl Crew<'_> {
             workers.push(changes);
             let (world, clock, drain) = (Arc::clone(self.world), options.clock.clone(), drain.clone());
             let (ready, kit) = (ready.clone(), self.kit.clone());
-            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened));
+            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(self.endings));
             seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, heard), clock, drain, &ready))?;
         }
         drop(ready);
@@ -251,7 +274,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened),
+    gates: (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,

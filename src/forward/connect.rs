@@ -4,29 +4,28 @@ use std::sync::Arc;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use crate::forward::body::BodyError;
 use crate::forward::http1::{Connection, Socket};
 use crate::forward::last_word::LastWord;
+use crate::forward::tls::Trust;
 use crate::forward::upstream::Endpoint;
 
 /// Opens a connection; who waits for it sets the deadline.
 pub(super) async fn open(
     connector: &HttpConnector,
     endpoint: &Endpoint,
-    tls: Option<&Arc<ClientConfig>>,
+    tls: Option<&Arc<Trust>>,
 ) -> Result<Connection, BodyError> {
     let address = Uri::builder().scheme("http").authority(socket(endpoint)).path_and_query("/").build()?;
     let stream = LastWord::new(connector.clone().call(address).await?.into_inner());
     let socket = match tls.filter(|_| endpoint.tls) {
         None => Socket::Plain(stream),
-        Some(config) => {
-            let name = ServerName::try_from(endpoint.host.to_string())?;
-            let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        Some(trust) => {
+            let (config, name) = trust.present().towards(&endpoint.host)?;
+            let connecting = TlsConnector::from(config).connect(name, stream);
             Socket::Tls(Box::new(Box::pin(connecting).await?))
         }
     };

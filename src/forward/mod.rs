@@ -9,10 +9,12 @@ mod http1;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
+pub mod leases;
 mod pace;
 mod pool;
 mod request;
 pub mod tls;
+mod upload;
 pub mod upstream;
 mod whole;
 
@@ -28,12 +30,13 @@ use http::request::Parts;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
-use self::body::{Outgoing, Relayed, Upload};
+use self::body::{Outgoing, Relayed};
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
+use self::upload::Upload;
 use self::upstream::{Upstream, UpstreamId};
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -94,7 +97,9 @@ impl Forwarder {
         let door = &self.doors[id.0];
         let turn = door.next(self.deadlines.now());
         let mut errand = Errand::new(parts, way, passage, admission, &body)?;
-        let mut sending = Sending::new(body, &upload);
+        // The refusal says why, so that nothing is cut.
+        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
+        let mut sending = Sending::new(body, &upload).watched(large);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);
             let endpoint = &way.upstream.endpoints[turn];

@@ -23,8 +23,8 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     /// How many idle connections a worker keeps for each endpoint.
     pub idle_connections: usize,
-    /// The configuration of TLS towards it, where an endpoint is `https`.
-    pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+    /// TLS towards it, where an endpoint is `https`.
+    pub tls: Option<std::sync::Arc<super::tls::Trust>>,
 }
 
 /// One address of an upstream.

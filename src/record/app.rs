@@ -99,6 +99,16 @@ impl Signer {
         self.sign(message).ct_eq(tag)
     }
 
+    /// Whether both sign with one secret.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.signed(b"", &other.sign(b"")).into()
+    }
+
+    /// Good before then.
+    pub fn expires(&self) -> Option<UnixTime> {
+        self.expires
+    }
+
     /// Whether it is good at `now`.
     pub fn is_good(&self, now: UnixTime) -> bool {
         self.expires.is_none_or(|end| now < end)
@@ -108,7 +118,7 @@ impl Signer {
 /// Equal where they sign the same, until the same moment.
 impl PartialEq for Signer {
     fn eq(&self, other: &Self) -> bool {
-        self.expires == other.expires && self.signed(b"", &other.sign(b"")).into()
+        self.expires == other.expires && self.is_same(other)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Failure;
@@ -16,7 +17,7 @@ use crate::admin::{Reload, Unchanged};
 use crate::config::{self, Fixed, Installed, Next, Report};
 use crate::endpoint::Kit;
 use crate::gateway::current::Change;
-use crate::key_set::KeySet;
+use crate::key_set;
 use crate::limit::Limits;
 use crate::limit::failures::Guards;
 use crate::store::{Index, Store};
@@ -39,7 +40,8 @@ pub(super) struct Running {
     pub(super) kit: Kit,
     pub(super) limits: Arc<Limits>,
     pub(super) guards: Arc<Guards>,
-    pub(super) key_sets: Vec<Arc<KeySet>>,
+    /// What is in force.
+    pub(super) world: Arc<ArcSwap<World>>,
     /// Where each worker hears of a change.
     pub(super) workers: Vec<UnboundedSender<Change>>,
     /// How long requests may go on after a stop was asked for.
@@ -121,9 +123,7 @@ impl Running {
         self.declared = Arc::new(self.declare(declared)?);
         // What is not refused any more.
         let world = Arc::new(world);
-        for keys in &world.key_sets {
-            self.key_sets.iter().for_each(|before| keys.go_on_from(before));
-        }
+        key_set::succeed(&self.world.load().key_sets, &world.key_sets);
         self.kit = kit;
         self.drain = drain;
         self.watch = watch;
@@ -132,9 +132,9 @@ impl Running {
         // worker has one that does.
         self.doors.close(&world);
         self.adopt(&world);
+        self.world.store(Arc::clone(&world));
         self.doors.open(plan, &world);
         self.doors.tend(&world);
-        self.key_sets.clone_from(&world.key_sets);
         Ok(report)
     }
 

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::reload::reload_and_tell;
 use super::watch::Watch;
-use super::{Failure, Options, Server};
+use super::{Failure, Options, Server, certificates};
 use crate::clock::Clock;
 use crate::config;
 use crate::store::Purpose;
@@ -41,6 +41,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     let asked = signals().map_err(Failure::Start)?;
     let watch = Watch::new(path);
     let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
+    certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }

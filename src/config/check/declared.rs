@@ -108,6 +108,7 @@ impl Declared {
         }
         let installed = Installed { accounts, cameras, records };
         installed.succeed(before, index);
+        index.changed();
         Some(installed)
     }
 
