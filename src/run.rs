@@ -4,6 +4,7 @@ mod certificates;
 mod doors;
 mod reload;
 mod serve;
+mod systemd;
 mod watch;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -24,11 +26,13 @@ use self::doors::Doors;
 pub use self::reload::Reloader;
 use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
+use self::systemd::Inherited;
 use crate::admin::{self, Counters};
 use crate::clock::Clock;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Stop};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
+use crate::edge::strain::{Memory, Strain};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::Endings;
@@ -53,6 +57,9 @@ pub struct Options {
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
     reloader: Reloader,
+    ready: Arc<AtomicBool>,
+    /// How often each worker has swept, and how often it had when somebody asked last.
+    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
@@ -69,72 +76,79 @@ pub struct Server {
 impl Server {
     /// Binds every listener and starts serving.
     pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
-        Self::start_with_ledger(loaded, options, None)
+        Self::begin(loaded, options, None, Inherited::default())
     }
 
     /// The same with quotas kept by this ledger.
     pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
+        Self::begin(loaded, options, ledger, Inherited::default())
+    }
+
+    fn begin(
+        loaded: Loaded,
+        options: &Options,
+        ledger: Option<Arc<dyn Ledger>>,
+        mut inherited: Inherited,
+    ) -> io::Result<Self> {
         let (accepting, draining) = (CancellationToken::new(), CancellationToken::new());
-        let (clock, mut world) = (&options.clock, loaded.world);
+        let (clock, mut world) = (options.clock.clone(), loaded.world);
         let (alive, ended) = channel();
         let (commands, commanded) = unbounded_channel();
         let doors = Doors::new(commands, accepting.clone());
-        let plan = doors.plan(&mut world)?;
-        let world = Arc::new(world);
+        let plan = doors.plan(&mut world, &mut inherited)?;
+        inherited.tell();
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
-        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
-        let limits = Limits::new(ledger, clock).map_err(io::Error::other)?;
-        let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
-        let kit = kit.issuing(world.login.clone())?;
-        let guards = Guards::new(clock.clone());
-        let endings = Arc::<Endings>::default();
-        let crew = Crew { world: &world, kit: &kit, limits: &limits, guards: &guards, endings: &endings };
-        let (seats, workers) = crew.seat(options, &alive, &draining)?;
-        let present = Arc::new(ArcSwap::new(Arc::clone(&world)));
+        let crew = Crew::gather(world, store, ledger, &clock)?;
+        let Seated { seats, workers, beats } = crew.seat(options, &alive, &draining)?;
+        let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let reloader = Reloader::new(Running {
             path: loaded.path,
             fixed: loaded.fixed,
             declared: Arc::new(loaded.declared),
-            index: Arc::clone(&world.directory),
-            store: store.clone(),
+            index: Arc::clone(&crew.world.directory),
+            store: crew.store.clone(),
             doors,
-            kit,
-            limits: Arc::clone(&limits),
-            guards: Arc::clone(&guards),
-            world: Arc::clone(&present),
+            kit: crew.kit.clone(),
+            limits: Arc::clone(&crew.limits),
+            guards: Arc::clone(&crew.guards),
+            world: Arc::clone(&world),
             workers,
-            drain: loaded.drain,
+            stop: loaded.stop,
+            memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
             draining: false,
         });
-        let admin = match (loaded.admin, &store) {
-            (Some(settings), Some(store)) => {
-                let reload = Some(reloader.for_operators());
-                let counters = Counters { limits: Arc::clone(&limits), guards, reload };
-                let (store, clock, stop) = ((store.clone(), counters), clock.clone(), draining.clone());
-                Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
-            }
-            (Some(_) | None, _) => None,
-        };
-        let (watched, watch) = (Arc::clone(&present), clock.clone());
+        let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
+        let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let (control, stop) = (Builder::new_current_thread().enable_all().build()?, accepting.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
-            // They end with the runtime.
+            // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
-            control.block_on(doors::control(commanded, seats, stop));
+            control.block_on(doors::control(commanded, seats, memory, stop));
         })?;
-        let mut running = reloader.running();
-        running.doors.open(plan, &world);
-        running.doors.tend(&world);
-        drop(running);
-        let clock = clock.clone();
-        Ok(Self { reloader, accepting, draining, store, admin, world: present, limits, endings, clock, ended })
+        reloader.running().begin(plan, &crew.world);
+        let ready = Arc::new(AtomicBool::new(true));
+        let Crew { store, limits, endings, .. } = crew;
+        Ok(Self { reloader, ready, beats, accepting, draining, store, admin, world, limits, endings, clock, ended })
     }
 
     /// What changes its configuration while it runs.
     pub fn reloader(&self) -> &Reloader {
         &self.reloader
+    }
+
+    /// Whether requests should be sent here: false as soon as a stop was asked for.
+    pub fn readiness(&self) -> &Arc<AtomicBool> {
+        &self.ready
+    }
+
+    /// Whether every worker has come round since somebody asked last. One does so ten times a second.
+    pub fn is_alive(&self) -> bool {
+        self.beats.iter().fold(true, |alive, (beats, seen)| {
+            let now = beats.load(Ordering::Relaxed);
+            seen.swap(now, Ordering::Relaxed) != now && alive
+        })
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -173,7 +187,8 @@ impl Server {
         self.store.as_ref()
     }
 
-    /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
+    /// Says that it is not ready any more, takes requests in for as long as `lame_duck` says all the same, refuses new
+    /// connections, finishes what is in flight, and returns whether all of it ended in time.
     pub fn drain(self) -> bool {
         self.drain_unless(|| false)
     }
@@ -183,9 +198,20 @@ impl Server {
     /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
     pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
         const STEP: Duration = Duration::from_millis(100);
+        let Stop { lame_duck, drain } = self.reloader.end();
+        self.ready.store(false, Ordering::Relaxed);
+        let mut left = lame_duck;
+        while !left.is_zero() {
+            if hurried() {
+                return false;
+            }
+            let step = left.min(STEP);
+            thread::sleep(step);
+            left -= step;
+        }
         self.accepting.cancel();
         self.draining.cancel();
-        let mut left = self.reloader.end();
+        let mut left = drain;
         while !hurried() {
             let step = left.min(STEP);
             match self.ended.recv_timeout(step) {
@@ -215,39 +241,79 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What every worker begins with.
-struct Crew<'a> {
-    world: &'a Arc<World>,
-    kit: &'a Kit,
-    limits: &'a Limits,
-    guards: &'a Guards,
-    endings: &'a Arc<Endings>,
+/// What the server begins with.
+struct Crew {
+    world: Arc<World>,
+    store: Option<Store>,
+    kit: Kit,
+    limits: Arc<Limits>,
+    guards: Arc<Guards>,
+    endings: Arc<Endings>,
+    memory: Arc<Memory>,
 }
 
-impl Crew<'_> {
-    /// Starts the workers, and returns when each of them is ready: where it takes sockets, and where it hears of a change.
-    fn seat(
+/// The workers, once all of them are ready.
+struct Seated {
+    /// Where each takes sockets.
+    seats: Vec<Seat>,
+    /// Where each hears of a change.
+    workers: Vec<UnboundedSender<Change>>,
+    /// How often each has swept.
+    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+}
+
+impl Crew {
+    /// What goes with this World.
+    fn gather(world: World, store: Option<Store>, ledger: Option<Arc<dyn Ledger>>, clock: &Clock) -> io::Result<Self> {
+        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
+        let limits = Limits::new(ledger, clock).map_err(io::Error::other)?;
+        let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
+        let kit = kit.issuing(world.login.clone())?;
+        let memory = Arc::<Memory>::default();
+        memory.limit(world.overload.memory);
+        let (guards, endings, world) = (Guards::new(clock.clone()), Arc::default(), Arc::new(world));
+        Ok(Self { world, store, kit, limits, guards, endings, memory })
+    }
+
+    /// Opens the admin listener, where there is one. Says where it is bound.
+    fn admin(
         &self,
-        options: &Options,
+        settings: Option<admin::Settings>,
+        reloader: &Reloader,
+        (clock, stop): (&Clock, &CancellationToken),
         alive: &Sender<()>,
-        drain: &CancellationToken,
-    ) -> io::Result<(Vec<Seat>, Vec<UnboundedSender<Change>>)> {
+    ) -> io::Result<Option<SocketAddr>> {
+        let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
+        let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()) };
+        let store = (store.clone(), counters);
+        admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
+    }
+
+    /// Starts the workers, and returns when each of them is ready.
+    fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
         let opened = self.guards.open(&self.world.guards);
-        let (mut seats, mut workers) = (Vec::new(), Vec::new());
+        let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
             let (changes, heard) = unbounded_channel();
             workers.push(changes);
-            let (world, clock, drain) = (Arc::clone(self.world), options.clock.clone(), drain.clone());
-            let (ready, kit) = (ready.clone(), self.kit.clone());
-            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(self.endings));
-            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, heard), clock, drain, &ready))?;
+            let (world, clock, drain) = (Arc::clone(&self.world), options.clock.clone(), drain.clone());
+            let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
+            all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
+            let memory = Arc::clone(&self.memory);
+            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&self.endings));
+            let work = move || {
+                let strain = Strain::new(memory, beats);
+                work(world, (&kit, strain), gates, (waiting, heard), clock, drain, &ready);
+            };
+            seat(number, alive.clone(), work)?;
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
-        Ok((seats, workers))
+        Ok(Seated { seats, workers, beats: all_beats })
     }
 }
 
@@ -273,7 +339,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
-    kit: &Kit,
+    (kit, strain): (&Kit, Strain),
     gates: (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
@@ -290,7 +356,7 @@ fn work(
         let deadlines = Deadlines::new(clock.clone());
         let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
         say(Ok(()));
-        worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });
 }
 

@@ -203,7 +203,7 @@ impl Answer for Desk {
         match never {}
     }
 
-    fn sweep(&self) {}
+    fn sweep(&self, _: Duration) {}
 }
 
 /// A path as the log has it. Somebody may have asked by a key where its id belongs.

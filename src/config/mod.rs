@@ -13,9 +13,8 @@ mod ways;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-pub use self::check::{Fixed, Installed, Unmade};
+pub use self::check::{Fixed, Installed, Stop, Unmade};
 use self::check::{Use, Who};
 pub use self::report::Report;
 use self::source::Source;
@@ -39,8 +38,8 @@ pub struct Loaded {
     pub workers: Option<usize>,
     /// What is logged, and how.
     pub log: log::Settings,
-    /// How long requests may go on after a stop was asked for.
-    pub drain: Duration,
+    /// How it ends.
+    pub stop: Stop,
     /// Where the admin API comes in.
     pub admin: Option<admin::Settings>,
     /// Who is declared.
@@ -60,8 +59,8 @@ pub struct Next {
     pub world: World,
     /// What is logged, and how.
     pub log: log::Settings,
-    /// How long requests may go on after a stop was asked for.
-    pub drain: Duration,
+    /// How it ends.
+    pub stop: Stop,
     /// Whether the file is read anew when it changes.
     pub watch: bool,
     /// Who is declared.
@@ -122,7 +121,7 @@ pub fn load_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Resul
         path: None,
         workers: meant.workers,
         log: meant.log,
-        drain: meant.drain,
+        stop: meant.stop,
         admin: meant.admin,
         declared,
         fixed: meant.fixed,
@@ -151,7 +150,7 @@ pub fn load_next_text(
     let meant = meant.ok_or_else(|| report.clone())?;
     let Who::Pending(declared) = meant.declared else { return Err(report) };
     let declared = Pending { declared, report };
-    Ok(Next { world: meant.world, log: meant.log, drain: meant.drain, watch: meant.watch, declared })
+    Ok(Next { world: meant.world, log: meant.log, stop: meant.stop, watch: meant.watch, declared })
 }
 
 /// Reads which store the file at `path` wants made. What else is wrong with the file is said only where it stands in

@@ -20,5 +20,6 @@ pub mod protocol;
 pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;
+pub mod strain;
 pub mod tls;
 pub mod worker;

@@ -3,17 +3,24 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::systemd::Inherited;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Listener, Seat};
+use crate::edge::strain::Memory;
 use crate::forward::key_sets;
 use crate::key_set::KeySet;
 use crate::world::World;
+
+/// How often it is looked at how much memory the process takes.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What the control thread is asked to do.
 pub(super) enum Command {
@@ -62,7 +69,7 @@ impl Doors {
     /// # Errors
     ///
     /// Where the system refuses one of the sockets, none is bound.
-    pub(super) fn plan(&self, world: &mut World) -> io::Result<Plan> {
+    pub(super) fn plan(&self, world: &mut World, inherited: &mut Inherited) -> io::Result<Plan> {
         let mut positions = vec![None; self.all.len()];
         let mut new = Vec::new();
         for (position, listener) in world.listeners.iter().enumerate() {
@@ -70,7 +77,7 @@ impl Doors {
                 positions[id] = Some(position);
                 continue;
             }
-            let socket = bind(listener)?;
+            let socket = inherited.find(listener).map_or_else(|| bind(listener), Ok)?;
             let bound = socket.local_addr()?;
             positions.push(Some(position));
             new.push((Arc::clone(listener), socket, bound));
@@ -139,13 +146,24 @@ fn bind(listener: &Listener) -> io::Result<TcpListener> {
 }
 
 /// What the control thread does, until `stop`.
-pub(super) async fn control(mut commands: UnboundedReceiver<Command>, seats: Vec<Seat>, stop: CancellationToken) {
+pub(super) async fn control(
+    mut commands: UnboundedReceiver<Command>,
+    seats: Vec<Seat>,
+    memory: Arc<Memory>,
+    stop: CancellationToken,
+) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut acceptors = JoinSet::new();
     let mut tended: (JoinSet<()>, Vec<Arc<KeySet>>) = (JoinSet::new(), Vec::new());
     loop {
         let command = tokio::select! {
             command = commands.recv() => command,
             Some(_) = acceptors.join_next() => continue,
+            _ = looks.tick() => {
+                memory.look(resident);
+                continue;
+            }
             () = stop.cancelled() => None,
         };
         match command {
@@ -175,5 +193,23 @@ async fn narrow(cap: Arc<Semaphore>, mut by: usize) {
         let Ok(places) = cap.acquire_many(step).await else { return };
         places.forget();
         by -= step as usize;
+    }
+}
+
+/// How many bytes of memory the process takes (proc(5), `VmRSS`), where the system says so.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_says_how_much_memory_a_process_takes() {
+        assert!(resident().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

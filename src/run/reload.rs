@@ -6,15 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Failure;
-use super::doors::Doors;
+use super::doors::{Doors, Plan};
+use super::systemd::{self, Inherited};
 use crate::admin::{Reload, Unchanged};
-use crate::config::{self, Fixed, Installed, Next, Report};
+use crate::config::{self, Fixed, Installed, Next, Report, Stop};
+use crate::edge::strain::Memory;
 use crate::endpoint::Kit;
 use crate::gateway::current::Change;
 use crate::key_set;
@@ -44,8 +45,10 @@ pub(super) struct Running {
     pub(super) world: Arc<ArcSwap<World>>,
     /// Where each worker hears of a change.
     pub(super) workers: Vec<UnboundedSender<Change>>,
-    /// How long requests may go on after a stop was asked for.
-    pub(super) drain: Duration,
+    /// How it ends.
+    pub(super) stop: Stop,
+    /// What the process takes, for all workers to see.
+    pub(super) memory: Arc<Memory>,
     pub(super) watch: bool,
     /// It is about to end.
     pub(super) draining: bool,
@@ -61,11 +64,11 @@ impl Reloader {
         self.running().watch
     }
 
-    /// Nothing is changed from now on. How long requests may go on.
-    pub(super) fn end(&self) -> Duration {
+    /// Nothing is changed from now on. How it ends.
+    pub(super) fn end(&self) -> Stop {
         let mut running = self.running();
         running.draining = true;
-        running.drain
+        running.stop
     }
 
     pub(super) fn running(&self) -> MutexGuard<'_, Running> {
@@ -115,17 +118,18 @@ impl Running {
         if self.draining {
             return Err(ending());
         }
-        let Next { mut world, log, drain, watch, declared } = next;
+        let Next { mut world, log, stop, watch, declared } = next;
         let report = declared.warnings().clone();
         // What may be refused.
-        let plan = self.doors.plan(&mut world).map_err(Failure::Start)?;
+        let plan = self.doors.plan(&mut world, &mut Inherited::default()).map_err(Failure::Start)?;
         let kit = self.kit.under(Arc::clone(&world.token_outfit), world.login.clone()).map_err(Failure::Start)?;
         self.declared = Arc::new(self.declare(declared)?);
         // What is not refused any more.
         let world = Arc::new(world);
         key_set::succeed(&self.world.load().key_sets, &world.key_sets);
         self.kit = kit;
-        self.drain = drain;
+        self.stop = stop;
+        self.memory.limit(world.overload.memory);
         self.watch = watch;
         log::set_level(log.level);
         // Closed first, so that nothing comes in by them under a World that does not have them; and opened last, when every
@@ -136,6 +140,12 @@ impl Running {
         self.doors.open(plan, &world);
         self.doors.tend(&world);
         Ok(report)
+    }
+
+    /// Opens the doors of the first World, once every worker is ready.
+    pub(super) fn begin(&mut self, plan: Plan, world: &World) {
+        self.doors.open(plan, world);
+        self.doors.tend(world);
     }
 
     /// Puts who is declared now in the place of who was declared before.
@@ -160,7 +170,7 @@ impl Running {
             let gates = (self.limits.open(&world.limits), Arc::clone(&opened));
             let (world, kit, taken) = (Arc::clone(world), self.kit.clone(), taken.clone());
             // A worker that is gone serves nobody under any World.
-            let _ = worker.send(Change { world, kit, gates, drain: self.drain, taken });
+            let _ = worker.send(Change { world, kit, gates, drain: self.stop.drain, taken });
         }
         drop(taken);
         // Nothing is sent; it closes when the last worker has taken it.
@@ -181,7 +191,11 @@ impl Failure {
 
 /// Reads the configuration anew and tells the log what came of it.
 pub(super) fn reload_and_tell(reloader: &Reloader, why: &str) {
-    match reloader.reload() {
+    systemd::reloading();
+    let reloaded = reloader.reload();
+    // Also where nothing came of it: it serves as before.
+    systemd::ready();
+    match reloaded {
         Ok(report) => {
             report.sentences().for_each(|warning| tracing::warn!("{warning}"));
             tracing::info!(why, "the configuration was read anew");

@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::reload::reload_and_tell;
+use super::systemd::{self, Inherited};
 use super::watch::Watch;
 use super::{Failure, Options, Server, certificates};
 use crate::clock::Clock;
@@ -31,6 +32,8 @@ enum Asked {
 
 /// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
 pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
+    // First of all: it changes the environment, which threads may read.
+    let inherited = Inherited::take().map_err(Failure::Start)?;
     let loaded = config::load(path, Purpose::Serve).map_err(Failure::Configuration)?;
     let log = telemetry::log::start(&loaded.log);
     for warning in loaded.warnings.sentences() {
@@ -40,14 +43,23 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     // Heard from now on, so that none is missed while the listeners open.
     let asked = signals().map_err(Failure::Start)?;
     let watch = Watch::new(path);
-    let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
+    let options = Options { workers, clock: Clock::system() };
+    let server = Server::begin(loaded, &options, None, inherited).map_err(Failure::Start)?;
     certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }
+    systemd::ready();
     attend(&server, watch, &asked);
+    systemd::stopping();
     tracing::info!("draining; a second signal ends it at once");
-    let finished = server.drain_unless(|| matches!(asked.try_recv(), Ok(Asked::Stop)));
+    let finished = server.drain_unless(|| {
+        // Whoever waits for this shall not take the end for a failure.
+        if systemd::pulse().is_some() {
+            systemd::alive();
+        }
+        matches!(asked.try_recv(), Ok(Asked::Stop))
+    });
     tracing::info!(finished, "stopped");
     drop(log);
     Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -55,10 +67,21 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
 
 /// Does what is asked for until that is to stop.
 fn attend(server: &Server, mut watch: Watch, asked: &Receiver<Asked>) {
+    let (pulse, mut until_look) = (systemd::pulse(), LOOK);
     loop {
-        match asked.recv_timeout(LOOK) {
+        let pause = pulse.map_or(until_look, |pulse| pulse.min(until_look));
+        match asked.recv_timeout(pause) {
             Ok(Asked::Reload) => reload_and_tell(server.reloader(), "SIGHUP"),
             Err(RecvTimeoutError::Timeout) => {
+                // Where a worker hangs, systemd shall end all of it.
+                if pulse.is_some() && server.is_alive() {
+                    systemd::alive();
+                }
+                until_look -= pause;
+                if !until_look.is_zero() {
+                    continue;
+                }
+                until_look = LOOK;
                 if server.reloader().watches() && watch.has_changed() {
                     reload_and_tell(server.reloader(), "the file has changed");
                 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
@@ -84,6 +85,11 @@ impl TestGateway {
     /// Where its admin API is bound.
     pub fn admin_address(&self) -> SocketAddr {
         self.server.as_ref().and_then(Server::admin_address).expect("it runs, and has one")
+    }
+
+    /// Whether requests should be sent to it.
+    pub fn readiness(&self) -> Arc<AtomicBool> {
+        Arc::clone(self.server.as_ref().expect("it runs").readiness())
     }
 
     /// Its store.

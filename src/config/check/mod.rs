@@ -15,6 +15,7 @@ mod listener;
 mod login;
 mod networks;
 mod operation;
+mod overload;
 mod route;
 mod scheme;
 mod store;
@@ -52,11 +53,20 @@ pub(super) struct Meant {
     pub(super) store: Option<Sound>,
     pub(super) workers: Option<usize>,
     pub(super) log: log::Settings,
-    pub(super) drain: Duration,
+    pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
     pub(super) fixed: Fixed,
     pub(super) declared: Who,
     pub(super) watch: bool,
+}
+
+/// How a gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// How long it takes requests in still, while it says that it is not ready any more.
+    pub lame_duck: Duration,
+    /// How long requests may go on after that.
+    pub drain: Duration,
 }
 
 /// Who is declared.
@@ -81,6 +91,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
+    let overload = overload::overload(&file.overload, report);
     let look = tls::look(&file.tls, report);
     let listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
@@ -134,6 +145,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
             guards,
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
+            overload,
             access_log: file.log.access.unwrap_or(true),
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
@@ -141,7 +153,10 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
         store,
         workers: file.workers.map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
-        drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        stop: Stop {
+            lame_duck: file.lame_duck.map_or(Duration::ZERO, |time| time.0),
+            drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        },
         admin,
         fixed,
         declared,

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod limit;
 mod listener;
+mod overload;
 mod networks;
 mod placed;
 mod read;
@@ -29,6 +30,7 @@ pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::networks::NetworkOrName;
+pub(super) use self::overload::Overload;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
@@ -47,6 +49,8 @@ pub(super) struct File {
     pub(super) networks: Vec<Named<Vec<Placed<Network>>>>,
     pub(super) trusted_proxies: Vec<Placed<NetworkOrName>>,
     pub(super) drain: Option<Span>,
+    pub(super) lame_duck: Option<Span>,
+    pub(super) overload: Overload,
     pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) tls: TlsFiles,
@@ -110,6 +114,11 @@ struct Document {
     trusted_proxies: Option<Vec<NetworkOrName>>,
     /// How long requests may go on after a stop was asked for. Default: 30 s.
     drain: Option<Span>,
+    /// How long requests are still taken in after a stop was asked for, while readiness says already that others should be
+    /// asked. Default: 0 s.
+    lame_duck: Option<Span>,
+    /// What is borne before requests are refused.
+    overload: Option<Overload>,
     /// When this file is read anew.
     reload: Option<Reload>,
     /// What is logged, and how.

@@ -49,6 +49,8 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         networks: named(root.remove("networks"), report, table),
         trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
         drain: one(root.remove("drain"), report),
+        lame_duck: one(root.remove("lame_duck"), report),
+        overload: one(root.remove("overload"), report).unwrap_or_default(),
         reload: one(root.remove("reload"), report).unwrap_or_default(),
         log: one(root.remove("log"), report).unwrap_or_default(),
         tls: one(root.remove("tls"), report).unwrap_or_default(),
