@@ -35,7 +35,7 @@ use crate::edge::listener::{Accepted, Seat};
 use crate::edge::strain::{Memory, Strain};
 use crate::edge::worker;
 use crate::endpoint::Kit;
-use crate::forward::leases::Endings;
+use crate::forward::leases::{Endings, Leases};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -340,7 +340,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     (kit, strain): (&Kit, Strain),
-    gates: (Gate, Opened, Arc<Endings>),
+    (gate, guards, endings): (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -354,7 +354,8 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
+        let leases = Leases::new(endings);
+        let gateway = Gateway::new(world, kit, (gate, guards), clock.clone(), (&deadlines, &leases));
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });

@@ -22,4 +22,5 @@ pub mod request_body;
 pub mod stage;
 pub mod strain;
 pub mod tls;
+pub mod upgrade;
 pub mod worker;

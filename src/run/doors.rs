@@ -177,7 +177,9 @@ pub(super) async fn control(
                 tended.0.shutdown().await;
                 // Whoever waits for an attempt that was under way does not wait on.
                 tended.1.iter().for_each(|keys| keys.end(None).unwrap_or_default());
-                key_sets.iter().for_each(|keys| drop(tended.0.spawn(key_sets::keep(Arc::clone(keys)))));
+                for keys in &key_sets {
+                    tended.0.spawn(key_sets::keep(Arc::clone(keys)));
+                }
                 tended.1 = key_sets;
             }
         }

@@ -80,8 +80,8 @@ impl Reloader {
     pub(super) fn for_operators(&self) -> Reload {
         let weak = Arc::downgrade(&self.0);
         Reload::new(move || {
-            let reloaded = weak.upgrade().map_or_else(|| Err(ending()), |running| Self(running).reload());
-            reloaded.map(|report| report.sentences().collect()).map_err(|failure| failure.unchanged())
+            let outcome = weak.upgrade().map_or_else(|| Err(ending()), |running| Self(running).reload());
+            outcome.map(|report| report.sentences().collect()).map_err(|failure| failure.unchanged())
         })
     }
 
@@ -126,7 +126,10 @@ impl Running {
         self.declared = Arc::new(self.declare(declared)?);
         // What is not refused any more.
         let world = Arc::new(world);
-        key_set::succeed(&self.world.load().key_sets, &world.key_sets);
+        let before = self.world.load();
+        key_set::succeed(&before.key_sets, &world.key_sets);
+        before.hand_over(&world);
+        drop(before);
         self.kit = kit;
         self.stop = stop;
         self.memory.limit(world.overload.memory);
@@ -192,10 +195,10 @@ impl Failure {
 /// Reads the configuration anew and tells the log what came of it.
 pub(super) fn reload_and_tell(reloader: &Reloader, why: &str) {
     systemd::reloading();
-    let reloaded = reloader.reload();
+    let outcome = reloader.reload();
     // Also where nothing came of it: it serves as before.
     systemd::ready();
-    match reloaded {
+    match outcome {
         Ok(report) => {
             report.sentences().for_each(|warning| tracing::warn!("{warning}"));
             tracing::info!(why, "the configuration was read anew");

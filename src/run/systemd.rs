@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 
 use crate::edge::listener::Listener;
 
-/// Sockets that were handed over (sd_listen_fds(3)), and are not in use yet.
+/// Sockets that were handed over (`sd_listen_fds(3)`), and are not in use yet.
 #[derive(Debug, Default)]
 pub(super) struct Inherited(Vec<Socket>);
 
@@ -19,7 +19,7 @@ struct Socket {
     /// As `FileDescriptorName=` has it.
     name: String,
     address: SocketAddr,
-    socket: TcpListener,
+    listening: TcpListener,
 }
 
 impl Inherited {
@@ -35,7 +35,7 @@ impl Inherited {
         for (number, name) in names.into_iter().enumerate() {
             let Some(socket) = handed_over.take_tcp_listener(number)? else { continue };
             socket.set_nonblocking(true)?;
-            all.push(Socket { name, address: socket.local_addr()?, socket });
+            all.push(Socket { name, address: socket.local_addr()?, listening: socket });
         }
         Ok(Self(all))
     }
@@ -44,7 +44,7 @@ impl Inherited {
     pub(super) fn find(&mut self, listener: &Listener) -> Option<TcpListener> {
         let by_name = self.0.iter().position(|own| *own.name == *listener.name);
         let found = by_name.or_else(|| self.0.iter().position(|own| own.address == listener.address))?;
-        Some(self.0.remove(found).socket)
+        Some(self.0.remove(found).listening)
     }
 
     /// Tells of those that nobody has a use for; they are closed.

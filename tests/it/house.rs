@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
+use vidgate::kept::Outcome;
 use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Failure, Options, Reloader, Server};
 use vidgate::store::{Index, Purpose, Store};
@@ -107,6 +108,11 @@ impl TestGateway {
         Wire::connect(self.address("public"))
     }
 
+    /// Has it read every file of TLS anew.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.server.as_ref().expect("it runs").reload_certificates()
+    }
+
     /// The same to any listener.
     pub fn connect_to(&self, listener: &str) -> Wire {
         Wire::connect(self.address(listener))
@@ -130,6 +136,18 @@ impl TestGateway {
     /// What changes its configuration.
     pub fn reloader(&self) -> &Reloader {
         self.server.as_ref().expect("it runs").reloader()
+    }
+
+    /// The same of a configuration that is right.
+    pub fn adopt(&self, toml: &str) {
+        self.adopt_in(toml, Path::new("."));
+    }
+
+    /// The same with relative paths that begin at `base`.
+    pub fn adopt_in(&self, toml: &str, base: &Path) {
+        if let Err(Failure::Configuration(report)) = self.reloader().reload_text("test.toml", toml, base) {
+            panic!("{}", report.render(false));
+        }
     }
 
     /// Drains, and says whether all ended in time.

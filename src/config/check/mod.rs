@@ -6,6 +6,7 @@ mod admin;
 mod app;
 mod binding;
 mod certificate;
+mod cors;
 mod declared;
 mod endpoint;
 mod fixed;
@@ -23,6 +24,7 @@ mod terms;
 mod tls;
 mod token;
 mod upstream;
+mod websocket;
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -36,10 +38,13 @@ use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
+use crate::edge::listener::Listener;
 use crate::invalid::Invalid;
+use crate::limit::Policy;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::log;
+use crate::units::Span;
 use crate::world::World;
 
 pub use self::declared::Installed;
@@ -69,6 +74,13 @@ pub struct Stop {
     pub drain: Duration,
 }
 
+impl Stop {
+    fn of(file: &File) -> Self {
+        let or = |span: Option<Span>, default: Duration| span.map_or(default, |span| span.0);
+        Self { lame_duck: or(file.lame_duck, Duration::ZERO), drain: or(file.drain, Duration::from_secs(30)) }
+    }
+}
+
 /// Who is declared.
 pub(super) enum Who {
     /// They are in the index of the World.
@@ -86,6 +98,15 @@ pub(super) enum Use<'a> {
     GoOn(&'a Fixed, &'a Arc<Index>),
 }
 
+impl Use<'_> {
+    /// Says what cannot be otherwise in a gateway that runs.
+    fn compare(self, fixed: &Fixed, file: &File, report: &mut Report) {
+        if let Self::GoOn(before, _) = self {
+            fixed.differences(before, file, report);
+        }
+    }
+}
+
 /// Turns what was written into what is meant. `None`: the report says why.
 pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
     let networks = Networks::new(&file.networks, report);
@@ -93,30 +114,21 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
     workers(file.workers.as_ref(), report);
     let overload = overload::overload(&file.overload, report);
     let look = tls::look(&file.tls, report);
-    let listeners = listener::listeners(&file.listeners, &networks, source, report);
+    let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, &networks, source, report);
     let declared = account::accounts(&file.accounts, source, report);
-    if let (Some(admin), None) = (&file.admin, &file.store) {
-        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
-        report.error(admin.place.clone(), invalid);
-    }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
-    let limits = limit::policies(&file, report);
-    let guards = guard::guards(&file, report);
+    let (limits, guards) = (limit::policies(&file, report), guard::guards(&file, report));
     operation::tables(&file, report);
     let routes = route::routes(&file, &schemes, &limits, report);
     let tables = route::tables(&file, &routes, report);
-    empty(&file, report);
-    route::exposed(&file, &routes, report);
-    certificate::certificates(&file, &routes, report);
+    together(&file, &routes, report);
     let fixed = Fixed::of(&file, store.as_ref(), admin.as_ref());
-    if let Use::GoOn(before, _) = purpose {
-        fixed.differences(before, &file, report);
-    }
+    purpose.compare(&fixed, &file, report);
     if report.errors() > 0 {
         return None;
     }
@@ -125,11 +137,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
         Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
     };
     // Only now: a route that could not be read may be the one that uses it.
-    unused(&file, &routes, report);
+    unused(&file, &routes, &limits, report);
     networks.unused(report);
-    let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
-    limit::unused(&file, used, &limits, report);
-    guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
+    websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
             positions: (0..listeners.len()).map(Some).collect(),
@@ -151,12 +161,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
             look,
         },
         store,
-        workers: file.workers.map(|workers| workers.value.get()),
+        workers: file.workers.as_ref().map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
-        stop: Stop {
-            lame_duck: file.lame_duck.map_or(Duration::ZERO, |time| time.0),
-            drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
-        },
+        stop: Stop::of(&file),
         admin,
         fixed,
         declared,
@@ -193,6 +200,25 @@ fn workers(written: Option<&Placed<NonZeroUsize>>, report: &mut Report) {
     }
 }
 
+/// What only several tables together can have wrong.
+fn together(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+    if let (Some(admin), None) = (&file.admin, &file.store) {
+        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
+        report.error(admin.place.clone(), invalid);
+    }
+    empty(file, report);
+    route::exposed(file, routes, report);
+    certificate::certificates(file, routes, report);
+}
+
+/// Which listeners have a route that takes WebSocket.
+fn websockets(listeners: &mut [Listener], routes: &[Option<route::Checked>]) {
+    for (at, listener) in listeners.iter_mut().enumerate() {
+        let mut here = routes.iter().flatten().filter(|route| route.listeners.contains(&at));
+        listener.websocket = here.any(|route| route.meant.websocket.is_some());
+    }
+}
+
 /// What is missing as a whole was said when the file was read; this is for `[listener]` with nothing below it.
 fn empty(file: &File, report: &mut Report) {
     if report.errors() > 0 {
@@ -206,7 +232,7 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
@@ -220,6 +246,8 @@ fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
             report.warn(scheme.name.place.clone(), invalid);
         }
     }
+    limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
+    guard::unused(file, |id| routes().any(|route| route.meant.guard == Some(id)), report);
 }
 
 /// The names of listeners, upstreams and schemes go into logs, metrics and expressions.

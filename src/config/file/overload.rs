@@ -9,6 +9,7 @@ use crate::units::{Size, Span};
 /// What is borne before requests are refused with 503, at once and before anything else is done for them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
+#[expect(clippy::struct_field_names, reason = "as an operator writes them: each is a bound")]
 pub(in crate::config) struct Overload {
     /// How late the turns of a worker may be that should come ten times a second, several in succession. Default: 1 s.
     pub(in crate::config) max_lag: Option<Placed<Span>>,
