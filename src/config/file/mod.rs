@@ -115,7 +115,7 @@ struct Document {
     /// How long requests may go on after a stop was asked for. Default: 30 s.
     drain: Option<Span>,
     /// How long requests are still taken in after a stop was asked for, while readiness says already that others should be
-    /// asked. Default: 0 s.
+    /// asked. Default: they are not.
     lame_duck: Option<Span>,
     /// What is borne before requests are refused.
     overload: Option<Overload>,
