@@ -3,6 +3,7 @@
 //! * `cargo bench --bench gateway changes [SECONDS]`: changes through the admin API beside requests.
 //! * `cargo bench --bench gateway logins [SECONDS]`: 500 logins a second (`POST /Token`) beside requests.
 //! * `cargo bench --bench gateway crowd [COUNT]`: requests with a key out of ten, and out of a million.
+//! * `cargo bench --bench gateway hostile [COUNT]`: requests beside connections that mean harm; memory and p99.
 //!
 //! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
 
@@ -11,6 +12,7 @@
 
 mod changes;
 mod crowd;
+mod hostile;
 mod house;
 mod logins;
 
@@ -24,8 +26,9 @@ fn main() -> ExitCode {
         Some("changes") => changes::run(u64::from(number.unwrap_or(4))),
         Some("logins") => logins::run(u64::from(number.unwrap_or(4))),
         Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
+        Some("hostile") => hostile::run(number.unwrap_or(10_000)),
         _ => {
-            println!("say what: changes [SECONDS], logins [SECONDS], or crowd [COUNT]");
+            println!("say what: changes [SECONDS], logins [SECONDS], crowd [COUNT], or hostile [COUNT]");
             return ExitCode::FAILURE;
         }
     }

@@ -290,7 +290,7 @@ fn a_tunnel_counts_as_under_way_until_it_has_ended() {
 fn a_tunnel_outlasts_the_configuration_that_it_began_under() {
     let played = Played::start();
     let toml = open(&played.upstream, "websocket = true");
-    let mut gateway = TestGateway::alone(&toml);
+    let gateway = TestGateway::alone(&toml);
     let mut wire = gateway.connect();
     wire.send(handshake(""));
     let (mut peer, _) = played.next_head();
