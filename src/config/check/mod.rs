@@ -7,6 +7,7 @@ mod app;
 mod binding;
 mod certificate;
 mod cors;
+mod credential;
 mod declared;
 mod endpoint;
 mod fixed;
@@ -124,7 +125,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
     let login = login::login(file.endpoint.as_ref(), source, report);
     let (limits, guards) = (limit::policies(&file, report), guard::guards(&file, report));
     operation::tables(&file, report);
-    let routes = route::routes(&file, &schemes, &limits, report);
+    let routes = route::routes(&file, (&schemes, source), &limits, report);
     let tables = route::tables(&file, &routes, report);
     together(&file, &routes, report);
     let fixed = Fixed::of(&file, store.as_ref(), admin.as_ref());
