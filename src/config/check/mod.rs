@@ -86,6 +86,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
+    certificate::covered(&file, &routes, &listeners, report);
     networks.unused(report);
     let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
     limit::unused(&file, used, &limits, report);
