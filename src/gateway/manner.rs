@@ -23,10 +23,11 @@ pub(super) struct Manner {
 
 impl Manner {
     /// Learns it of a route, and of the app that the route says.
-    pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) {
+    pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>, tunnel: bool) {
         let record = scene.named_app();
         let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
-        self.legacy_200 = app.is_some_and(|app| app.legacy_200);
+        // To an extended CONNECT, 200 would be a tunnel.
+        self.legacy_200 = app.is_some_and(|app| app.legacy_200) && !tunnel;
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 

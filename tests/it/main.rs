@@ -68,4 +68,5 @@ mod unread;
 mod upstream;
 mod vectors;
 mod voximplant_keys;
+mod websocket;
 mod wire;

@@ -98,6 +98,7 @@ fn checked(
         report.warn(written.place.clone(), invalid);
     }
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
+    let websocket = super::websocket::terms(route, methods.as_deref(), report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
     // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
@@ -121,6 +122,7 @@ fn checked(
             inner: inner(route),
             cors,
             wall: super::app::wall(route, file, report),
+            websocket,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),

@@ -1,7 +1,11 @@
 //! `[[route]]`, as written.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::placed::{Answered, Placed, Worded};
 use super::roles::Allowed;
@@ -58,6 +62,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) roles: Option<Placed<Allowed>>,
     /// Whether it is a public listing of assets, filtered as its app says (CameraTag).
     pub(in crate::config) wall: Option<Placed<Wall>>,
+    /// Whether WebSocket passes: tunnels over an Upgrade in HTTP/1.1, or an extended CONNECT in HTTP/2. `true`, or how long
+    /// they may last. Default: false.
+    pub(in crate::config) websocket: Option<Placed<Websocket>>,
     /// The limits that hold here, by name. Default: none.
     pub(in crate::config) limits: Option<Placed<Vec<Placed<String>>>>,
     /// The largest body that it takes. Default: any.
@@ -211,6 +218,48 @@ pub(in crate::config) struct Operation {
 
 fn command() -> String {
     "cmd".into()
+}
+
+/// Whether WebSocket passes.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(in crate::config) enum Websocket {
+    /// It does, or does not.
+    Passes(bool),
+    /// It does, for so long.
+    For(Tunnels),
+}
+
+/// How long tunnels may last.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "true, false or a table")]
+pub(in crate::config) struct Tunnels {
+    /// With nothing said on either side. Default: 60s.
+    pub(in crate::config) idle: Option<Span>,
+    /// At all. Default: 12h.
+    pub(in crate::config) life: Option<Span>,
+}
+
+impl<'de> Deserialize<'de> for Websocket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Websocket;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or a table")
+            }
+
+            fn visit_bool<E>(self, passes: bool) -> Result<Websocket, E> {
+                Ok(Websocket::Passes(passes))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Websocket, A::Error> {
+                Tunnels::deserialize(MapAccessDeserializer::new(map)).map(Websocket::For)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// How a public listing is filtered.
