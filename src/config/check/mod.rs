@@ -38,6 +38,7 @@ use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
 use crate::invalid::Invalid;
+use crate::limit::Policy;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::log;
@@ -87,12 +88,9 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     }
     let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
-    unused(&file, &routes, report);
+    unused(&file, &routes, &limits, report);
     certificate::covered(&file, &routes, &listeners, report);
     networks.unused(report);
-    let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
-    limit::unused(&file, used, &limits, report);
-    guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
     for (at, listener) in listeners.iter_mut().enumerate() {
         let mut here = routes.iter().flatten().filter(|route| route.listeners.contains(&at));
         listener.websocket = here.any(|route| route.meant.websocket.is_some());
@@ -165,7 +163,7 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
@@ -179,6 +177,8 @@ fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
             report.warn(scheme.name.place.clone(), invalid);
         }
     }
+    limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
+    guard::unused(file, |id| routes().any(|route| route.meant.guard == Some(id)), report);
 }
 
 /// The names of listeners, upstreams and schemes go into logs, metrics and expressions.
