@@ -139,6 +139,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
     };
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, &limits, report);
+    certificate::covered(&file, &routes, &listeners, report);
     networks.unused(report);
     websockets(&mut listeners, &routes);
     Some(Meant {
