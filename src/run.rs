@@ -63,6 +63,7 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    /// The configuration in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
@@ -159,6 +160,8 @@ impl Server {
     pub fn adopt(&mut self, mut world: World) {
         self.number(&mut world);
         let world = Arc::new(world);
+        self.world.load().hand_over(&world);
+        self.world.store(Arc::clone(&world));
         let opened = self.guards.open(&world.guards);
         let (taken, all) = channel();
         for worker in &self.changes {

@@ -13,27 +13,35 @@ use crate::forward::last_word::LastWord;
 use crate::forward::tls::Trust;
 use crate::forward::upstream::Endpoint;
 
-/// Opens a connection; who waits for it sets the deadline.
+/// Opens a connection for HTTP/1.1; who waits for it sets the deadline.
 pub(super) async fn open(
     connector: &HttpConnector,
     endpoint: &Endpoint,
     tls: Option<&Arc<Trust>>,
 ) -> Result<Connection, BodyError> {
-    let address = Uri::builder().scheme("http").authority(socket(endpoint)).path_and_query("/").build()?;
+    socket(connector, endpoint, tls).await.map(Connection::new)
+}
+
+/// Opens a connection.
+pub(super) async fn socket(
+    connector: &HttpConnector,
+    endpoint: &Endpoint,
+    tls: Option<&Arc<Trust>>,
+) -> Result<Socket, BodyError> {
+    let address = Uri::builder().scheme("http").authority(dialled(endpoint)).path_and_query("/").build()?;
     let stream = LastWord::new(connector.clone().call(address).await?.into_inner());
-    let socket = match tls.filter(|_| endpoint.tls) {
+    Ok(match tls.filter(|_| endpoint.tls) {
         None => Socket::Plain(stream),
         Some(trust) => {
             let (config, name) = trust.present().towards(&endpoint.host)?;
             let connecting = TlsConnector::from(config).connect(name, stream);
             Socket::Tls(Box::new(Box::pin(connecting).await?))
         }
-    };
-    Ok(Connection::new(socket))
+    })
 }
 
 /// Where to dial: always with the port, which `Endpoint::authority` leaves out where it is the scheme's own.
-fn socket(endpoint: &Endpoint) -> String {
+fn dialled(endpoint: &Endpoint) -> String {
     let Endpoint { host, port, .. } = endpoint;
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -48,7 +56,7 @@ mod tests {
     fn an_endpoint_is_dialled_at_its_own_port() {
         for (host, port, expected) in [("api.example.com", 443, "api.example.com:443"), ("::1", 80, "[::1]:80")] {
             let authority = HeaderValue::from_static("api.example.com");
-            assert_eq!(socket(&Endpoint { tls: true, host: host.into(), port, authority }), expected);
+            assert_eq!(dialled(&Endpoint { tls: true, host: host.into(), port, authority }), expected);
         }
     }
 }

@@ -3,9 +3,12 @@
 
 mod body;
 mod connect;
+pub mod credential;
+mod fields;
 mod forwarded;
 mod headers;
 mod http1;
+mod http2;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
@@ -20,6 +23,7 @@ pub mod upstream;
 pub mod websocket;
 mod whole;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -29,21 +33,23 @@ use std::time::{Duration, Instant};
 
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed};
+use self::credential::Minted;
 pub use self::headers::strip_answer;
 use self::http1::{Failure, Head, Sending};
+use self::http2::Sessions;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
-use self::upstream::{Upstream, UpstreamId};
+use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
 use self::websocket::Asked;
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -59,12 +65,15 @@ pub struct Forwarder {
     deadlines: Rc<Deadlines>,
     connector: HttpConnector,
     doors: Vec<Door>,
+    minted: Minted,
 }
 
 /// A worker's connections to one upstream.
 #[derive(Debug)]
 struct Door {
     pools: Vec<Rc<Pool>>,
+    /// The same for HTTP/2.
+    sessions: Vec<Rc<Sessions>>,
     turn: Cell<usize>,
     /// Until when each endpoint is left alone.
     rest: Vec<Cell<Option<Instant>>>,
@@ -78,14 +87,18 @@ impl Forwarder {
         let door = |upstream: &Upstream| {
             let pool = |_| Pool::new(Rc::clone(deadlines), upstream.timeouts.keep, upstream.idle_connections);
             let pools: Vec<_> = upstream.endpoints.iter().map(pool).collect();
-            Door { rest: vec![Cell::new(None); pools.len()], pools, turn: Cell::new(0) }
+            let session = |_| Sessions::new(Rc::clone(deadlines), upstream.timeouts.keep);
+            let sessions = upstream.endpoints.iter().map(session).collect();
+            Door { rest: vec![Cell::new(None); pools.len()], pools, sessions, turn: Cell::new(0) }
         };
-        Self { deadlines: Rc::clone(deadlines), connector, doors: upstreams.iter().map(door).collect() }
+        let doors = upstreams.iter().map(door).collect();
+        Self { deadlines: Rc::clone(deadlines), connector, doors, minted: Minted::default() }
     }
 
     /// Drops idle connections that have aged.
     pub fn sweep(&self) {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
+        self.doors.iter().flat_map(|door| &door.sessions).for_each(|sessions| sessions.sweep());
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
@@ -105,10 +118,19 @@ impl Forwarder {
         let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
         let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
         let door = &self.doors[id.0];
-        let turn = door.next(self.deadlines.now());
-        let mut errand = Errand::new(parts, way, passage, admission, &body)?;
+        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
+        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
         // The refusal says why, so that nothing is cut.
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
+        if way.upstream.protocol == Protocol::Http2 {
+            if way.websocket.is_some() {
+                // The configuration was found to have no such route: an answer would be taken for a tunnel.
+                return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
+            }
+            // Boxed: a request in HTTP/1.1 does not carry its size.
+            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, door)).await;
+        }
+        let turn = door.next(self.deadlines.now());
         let mut sending = Sending::new(body, &upload).watched(large);
         if let Some(kept) = door.pools[turn].take() {
             let lent = Lent::new(kept, &door.pools[turn]);
@@ -163,6 +185,21 @@ impl Forwarder {
         *answer.status_mut() = status;
         *answer.headers_mut() = head.fields;
         Ok(answer)
+    }
+
+    /// What the upstream sees in the place of the caller's credential, where that is translated.
+    pub fn own<'a>(
+        &self,
+        way: Way<'a>,
+        admission: &Admission,
+    ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
+        if way.credential != CredentialPolicy::Translate {
+            return Ok(None);
+        }
+        // The configuration has been found to have one.
+        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
+        let own = way.own.ok_or_else(none)?;
+        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
     /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
+
+use crate::forward::credential::Own;
 
 /// A position in the list of upstreams of the World.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,10 +17,12 @@ pub struct Upstream {
     pub name: Box<str>,
     /// Where it is; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What `Host` it gets.
     pub host: HostPolicy,
     /// The credential put in the place of the caller's where a route says `credential = "translate"`.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    pub credential: Option<Own>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// How many idle connections a worker keeps for each endpoint.
@@ -38,6 +42,16 @@ pub struct Endpoint {
     pub port: u16,
     /// Host and port as a `Host` field.
     pub authority: HeaderValue,
+}
+
+/// What an upstream speaks. Which of the two is never found out by asking: nothing is upgraded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: in clear by prior knowledge, over TLS by ALPN.
+    Http2,
 }
 
 /// What `Host` an upstream gets.

@@ -16,7 +16,7 @@ use crate::world::Route;
 #[derive(Default)]
 pub(super) struct Manner {
     /// What browsers are told.
-    pub(super) grant: Option<cors::Grant>,
+    pub(super) grant: Option<Box<cors::Grant>>,
     /// Refusals have status 200.
     legacy_200: bool,
 }
@@ -28,7 +28,7 @@ impl Manner {
         let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
         // To an extended CONNECT, 200 would be a tunnel.
         self.legacy_200 = app.is_some_and(|app| app.legacy_200) && !tunnel;
-        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app));
+        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
     /// Says it in an answer.

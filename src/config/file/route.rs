@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::placed::{Answered, Placed, Worded};
 use super::roles::Allowed;
+use super::upstream::OwnCredential;
 use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::{Size, Span};
@@ -39,6 +40,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
     /// What becomes of the caller's credential, and of any `Authorization`, also where the route is open. Default: `remove`.
     pub(in crate::config) credential: Option<Placed<Credential>>,
+    /// With `translate`: what the upstream sees of callers of this route. Default: the `credential` of the upstream.
+    pub(in crate::config) upstream_credential: Option<Placed<OwnCredential>>,
     /// How its refusals are worded. Default: `problem`.
     #[serde(default)]
     pub(in crate::config) dialect: Worded,
@@ -51,6 +54,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) app: Option<Placed<App>>,
     /// Whose pages may ask. Default: anyone's.
     pub(in crate::config) origin: Option<Placed<Pages>>,
+    /// Whose pages may read what it answers (CORS): preflights are answered before anybody is asked who they are. Default:
+    /// nobody's but as `origin` says; what the upstream says of it goes through.
+    pub(in crate::config) cors: Option<Placed<Cors>>,
     /// Where the name of the operation stands that a request is for, and who may do which (Voximplant). In the place of
     /// `scope`.
     pub(in crate::config) operation: Option<Placed<Operation>>,
@@ -173,6 +179,26 @@ pub(in crate::config) struct Pages {
     /// Beside `hosts`: whether browsers are told that such pages may read answers (CORS) and show them in frames. Where the
     /// hosts are those of the app, the app says it. Default: false.
     pub(in crate::config) cross_origin: Option<Placed<bool>>,
+}
+
+/// Whose pages may read what a route answers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Cors {
+    /// Their origins, as browsers write them; `*.` in front of a host stands for one label or more. `*` alone is everyone.
+    #[schemars(example = ["https://app.example.com", "https://*.example.com"])]
+    pub(in crate::config) origins: Placed<Vec<Placed<String>>>,
+    /// The methods that pages may use. Default: those of the route.
+    pub(in crate::config) methods: Option<Placed<Vec<Placed<String>>>>,
+    /// The header fields that pages may send. Default: those that they ask for.
+    pub(in crate::config) headers: Option<Vec<Placed<String>>>,
+    /// Header fields of answers that pages may read, beside those that all may and those of vidgate itself.
+    #[serde(default)]
+    pub(in crate::config) expose: Vec<Placed<String>>,
+    /// Whether pages may ask with cookies and client certificates of whoever looks at them. Default: false.
+    pub(in crate::config) credentials: Option<Placed<bool>>,
+    /// How long a browser may remember what it was told. Default: 10 minutes.
+    pub(in crate::config) max_age: Option<Span>,
 }
 
 fn yes() -> bool {
