@@ -38,7 +38,7 @@ pub fn asked(parts: &Parts) -> Result<Option<Asked>, Refusal> {
     let connect = is_connect(parts);
     // What is not named in `Connection` too is said to nobody (RFC 9110 §7.8).
     let upgrade = || has(&parts.headers, &UPGRADE, WORD) && has(&parts.headers, &CONNECTION, "upgrade");
-    if !connect && !(parts.version == Version::HTTP_11 && upgrade()) {
+    if !(connect || parts.version == Version::HTTP_11 && upgrade()) {
         return Ok(None);
     }
     let wrong = |detail| Err(Refusal::new(Cause::MalformedRequest, detail));
