@@ -195,11 +195,11 @@ mod tests {
         match u16::try_from(length) {
             Ok(short @ 0..126) => bytes.push(mask | u8::try_from(short).unwrap()),
             Ok(middle) => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend(middle.to_be_bytes());
             }
             Err(_) => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }
