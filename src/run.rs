@@ -29,7 +29,7 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::key_sets;
-use crate::forward::leases::Endings;
+use crate::forward::leases::{Endings, Leases};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -63,6 +63,7 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    /// The configuration in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
@@ -159,6 +160,8 @@ impl Server {
     pub fn adopt(&mut self, mut world: World) {
         self.number(&mut world);
         let world = Arc::new(world);
+        self.world.load().hand_over(&world);
+        self.world.store(Arc::clone(&world));
         let opened = self.guards.open(&world.guards);
         let (taken, all) = channel();
         for worker in &self.changes {
@@ -316,7 +319,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened, Arc<Endings>),
+    (gate, guards, endings): (Gate, Opened, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -330,7 +333,8 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
+        let leases = Leases::new(endings);
+        let gateway = Gateway::new(world, kit, (gate, guards), clock.clone(), (&deadlines, &leases));
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
     });

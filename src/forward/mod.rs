@@ -17,8 +17,10 @@ mod pace;
 mod pool;
 mod request;
 pub mod tls;
+mod tunnel;
 mod upload;
 pub mod upstream;
+pub mod websocket;
 mod whole;
 
 use std::borrow::Cow;
@@ -29,8 +31,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
@@ -42,8 +46,11 @@ use self::http2::Sessions;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
+use self::tunnel::Opening;
+pub use self::tunnel::Terms;
 use self::upload::Upload;
 use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
+use self::websocket::Asked;
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
 use crate::limit::Admission;
@@ -98,7 +105,7 @@ impl Forwarder {
     /// of the request's body.
     pub async fn send(
         &self,
-        (parts, body): (Box<Parts>, Payload),
+        (mut parts, body): (Box<Parts>, Payload),
         (id, way): (UpstreamId, Way<'_>),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -107,12 +114,18 @@ impl Forwarder {
         let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
+        // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
+        let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
+        let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
         let door = &self.doors[id.0];
         let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
         let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
         // The refusal says why, so that nothing is cut.
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
+            if way.websocket.is_some() {
+                return Err(Refusal::new(Cause::NotImplemented, "WebSocket towards an upstream in HTTP/2"));
+            }
             // Boxed: a request in HTTP/1.1 does not carry its size.
             return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, door)).await;
         }
@@ -122,6 +135,9 @@ impl Forwarder {
             let lent = Lent::new(kept, &door.pools[turn]);
             let endpoint = &way.upstream.endpoints[turn];
             match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
+                Ok(head) if way.websocket.is_some() => {
+                    return self.switched(head, lent, sending, (upload, stream), way);
+                }
                 Ok(head) => return Ok(relay(head, lent, sending, upload, timeouts.idle)),
                 // The upstream had closed it before it took anything: nothing was sent, so the request may be sent
                 // once more, on a connection of its own.
@@ -133,6 +149,7 @@ impl Forwarder {
         let (lent, turn) = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
         let endpoint = &way.upstream.endpoints[turn];
         match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
+            Ok(head) if way.websocket.is_some() => self.switched(head, lent, sending, (upload, stream), way),
             Ok(head) => Ok(relay(head, lent, sending, upload, timeouts.idle)),
             Err(failure) => Err(failure.refusal(&upload)),
         }
@@ -151,6 +168,37 @@ impl Forwarder {
         let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
         let own = way.own.ok_or_else(none)?;
         self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
+    }
+
+    /// The answer to somebody who asks for WebSocket: a tunnel, if the upstream has switched, and else what it says.
+    fn switched(
+        &self,
+        mut head: Head,
+        lent: Lent,
+        sending: Sending,
+        (upload, stream): (Rc<Upload>, Option<OnUpgrade>),
+        way: Way<'_>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Some((asked, terms)) = way.websocket.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS) else {
+            // In HTTP/2 that would be a tunnel.
+            if stream.is_some() && head.status.is_success() {
+                return Err(Refusal::new(Cause::UpstreamFailed, "an answer in the place of a switch to WebSocket"));
+            }
+            return Ok(relay(head, lent, sending, upload, way.upstream.timeouts.idle));
+        };
+        let mut status = head.status;
+        if let Asked::Connect(key) = asked {
+            let said = head.fields.remove(SEC_WEBSOCKET_ACCEPT);
+            if said.is_none_or(|said| said != websocket::accept(key)) {
+                return Err(Refusal::new(Cause::UpstreamFailed, "the upstream accepted another WebSocket than ours"));
+            }
+            status = StatusCode::OK;
+        }
+        upload.answered();
+        let mut answer = Response::new(Body::tunnel(Opening::new(lent, stream, terms, &self.deadlines)));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = head.fields;
+        Ok(answer)
     }
 
     /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::slice::from_ref;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -17,9 +17,11 @@ use crate::forward::credential::{Field, Own};
 use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
-use crate::forward::http1::{Encoding, digits, field};
+use crate::forward::http1::{Encoding, Expected, digits, field, line};
 use crate::forward::leases::Leases;
+use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
+use crate::forward::websocket::Asked;
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
@@ -43,6 +45,8 @@ pub struct Way<'a> {
     pub underscored: &'a [HeaderName],
     /// The largest body, in bytes.
     pub max_body: Option<u64>,
+    /// How WebSocket is asked for, if it is, and for how long a tunnel may last.
+    pub websocket: Option<(&'a Asked, Terms)>,
 }
 
 /// What is known of a request besides its parts.
@@ -142,6 +146,12 @@ impl<'a> Errand<'a> {
         let received = self.received_host();
         field(text, &HOST, self.host(received.as_ref(), endpoint));
         self.put_fields(received.as_ref(), text);
+        if let Some((asked, _)) = self.way.websocket {
+            text.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            if let Asked::Connect(key) = asked {
+                line(text, SEC_WEBSOCKET_KEY.as_str(), key.as_bytes());
+            }
+        }
         text.extend_from_slice(b"\r\n");
     }
 
@@ -213,6 +223,8 @@ impl<'a> Errand<'a> {
                 // The whole is asked for.
             } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
+            } else if *name == SEC_WEBSOCKET_KEY && matches!(way.websocket, Some((Asked::Connect(_), _))) {
+                // The key is ours.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| headers::is_one_of(name, from_ref(own)))
             {
                 // Kept back.
@@ -296,9 +308,13 @@ impl<'a> Errand<'a> {
         self.own.as_ref().map(|(name, value)| (*name, &**value))
     }
 
-    /// Whether only the head of the answer comes.
-    pub(super) fn is_head(&self) -> bool {
-        self.parts.method == Method::HEAD
+    /// What comes of it.
+    pub(super) fn expected(&self) -> Expected {
+        match (&self.parts.method, self.way.websocket) {
+            (_, Some(_)) => Expected::Switch,
+            (&Method::HEAD, None) => Expected::Head,
+            (_, None) => Expected::Whole,
+        }
     }
 
     /// The map of the fields: not needed again once the request is on its way.
