@@ -42,10 +42,10 @@ pub struct Body {
 enum Content {
     Whole(Option<Bytes>),
     Relayed(Relayed),
-    /// The same in HTTP/2.
-    InFrames(Box<Answer>),
     /// Nothing in HTTP: what follows is a tunnel.
     Tunnel(Option<Box<Opening>>),
+    /// The same in HTTP/2.
+    InFrames(Box<Answer>),
 }
 
 impl Body {
@@ -149,8 +149,8 @@ impl HttpBody for Body {
         let (polled, idle) = match &mut self.content {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
             Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
-            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle),
             Content::Tunnel(_) => return Poll::Ready(None),
+            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
@@ -165,8 +165,8 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Relayed(relayed) => relayed.decoder.is_ended(),
-            Content::InFrames(answer) => answer.is_ended(),
             Content::Tunnel(_) => true,
+            Content::InFrames(answer) => answer.is_ended(),
         }
     }
 
@@ -174,8 +174,8 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
-            Content::InFrames(answer) => answer.left().map_or_else(SizeHint::new, SizeHint::with_exact),
             Content::Tunnel(_) => SizeHint::with_exact(0),
+            Content::InFrames(answer) => answer.left().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }

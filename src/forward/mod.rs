@@ -124,7 +124,8 @@ impl Forwarder {
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
             if way.websocket.is_some() {
-                return Err(Refusal::new(Cause::NotImplemented, "WebSocket towards an upstream in HTTP/2"));
+                // The configuration was found to have no such route: an answer would be taken for a tunnel.
+                return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
             }
             // Boxed: a request in HTTP/1.1 does not carry its size.
             return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, door)).await;
@@ -153,21 +154,6 @@ impl Forwarder {
             Ok(head) => Ok(relay(head, lent, sending, upload, timeouts.idle)),
             Err(failure) => Err(failure.refusal(&upload)),
         }
-    }
-
-    /// What the upstream sees in the place of the caller's credential, where that is translated.
-    pub fn own<'a>(
-        &self,
-        way: Way<'a>,
-        admission: &Admission,
-    ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
-        if way.credential != CredentialPolicy::Translate {
-            return Ok(None);
-        }
-        // The configuration has been found to have one.
-        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
-        let own = way.own.ok_or_else(none)?;
-        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
     /// The answer to somebody who asks for WebSocket: a tunnel, if the upstream has switched, and else what it says.
@@ -199,6 +185,21 @@ impl Forwarder {
         *answer.status_mut() = status;
         *answer.headers_mut() = head.fields;
         Ok(answer)
+    }
+
+    /// What the upstream sees in the place of the caller's credential, where that is translated.
+    pub fn own<'a>(
+        &self,
+        way: Way<'a>,
+        admission: &Admission,
+    ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
+        if way.credential != CredentialPolicy::Translate {
+            return Ok(None);
+        }
+        // The configuration has been found to have one.
+        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
+        let own = way.own.ok_or_else(none)?;
+        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
     /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may

@@ -4,7 +4,9 @@
 use std::rc::Rc;
 use std::slice::from_ref;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, RANGE, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -17,7 +19,7 @@ use crate::forward::credential::{Field, Own};
 use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
-use crate::forward::http1::{Encoding, Expected, digits, field, line};
+use crate::forward::http1::{Encoding, Expected, digits, field};
 use crate::forward::leases::Leases;
 use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
@@ -147,9 +149,10 @@ impl<'a> Errand<'a> {
         field(text, &HOST, self.host(received.as_ref(), endpoint));
         self.put_fields(received.as_ref(), text);
         if let Some((asked, _)) = self.way.websocket {
-            text.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            text.line(&CONNECTION, b"Upgrade");
+            text.line(&UPGRADE, b"websocket");
             if let Asked::Connect(key) = asked {
-                line(text, SEC_WEBSOCKET_KEY.as_str(), key.as_bytes());
+                text.line(&SEC_WEBSOCKET_KEY, key.as_bytes());
             }
         }
         text.extend_from_slice(b"\r\n");

@@ -183,8 +183,10 @@ impl Gateway {
                 return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
             }
         };
-        let websocket = websocket.as_ref().map(|(asked, terms)| (asked, *terms));
-        let way = Way { websocket, ..self.way(route, id, credential) };
+        let way = Way {
+            websocket: websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
+            ..self.way(route, id, credential)
+        };
         let payload = match body {
             Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
                 let most = route.max_body.unwrap_or(CHECKED_BODY);

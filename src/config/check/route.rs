@@ -101,7 +101,7 @@ fn checked(
     }
     let upstream_credential = upstream_credential(route, source, report);
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
-    let websocket = super::websocket::terms(route, methods.as_deref(), report);
+    let websocket = super::websocket::terms(route, methods.as_deref(), file, report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
     // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
