@@ -49,9 +49,9 @@ pub(super) fn relay(
     });
     let (parts, stream) = response.into_parts();
     // h2 has found all of them to be alike.
-    let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
-    let mut answer =
-        Answer { stream, lent: Some(lent), upload, beside, idle, waiting: false, at_trailers: false, left };
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
+    let (lent, waiting, at_trailers) = (Some(lent), false, false);
+    let mut answer = Answer { stream, lent, upload, beside, idle, waiting, at_trailers, left: length };
     let mut relayed = Response::new(if answer.stream.is_end_stream() {
         answer.end();
         Body::whole(Bytes::new())
