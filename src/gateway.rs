@@ -33,7 +33,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
-use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
+use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::{Failures, Opened};
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
@@ -73,10 +73,11 @@ impl Gateway {
         world: Arc<World>,
         kit: &endpoint::Kit,
         (gate, guards): (Gate, Opened),
+        groups: &Groups,
         clock: Clock,
         deadlines: &Rc<Deadlines>,
     ) -> Self {
-        let forwarder = Forwarder::new(&world.upstreams, deadlines);
+        let forwarder = Forwarder::new(&world.upstreams, groups, deadlines);
         let endpoints = Endpoints::new(kit);
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
@@ -218,6 +219,7 @@ impl Gateway {
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
+            address: head.client_ip(),
             path: head.into_rewritten_path(),
             connection,
             in_flight,

@@ -25,7 +25,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
-use crate::forward::key_sets;
+use crate::forward::{Fleet, Groups, health, key_sets};
 use crate::gateway::Gateway;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -84,6 +84,7 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
+        let groups = Fleet::new().open(&world.upstreams);
         let mut seats = Vec::new();
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -91,7 +92,7 @@ impl Server {
             seats.push(Seat::new(arrivals));
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened));
+            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
             seat(number, alive.clone(), move || work(world, &kit, gates, waiting, clock, draining, &ready))?;
         }
         drop((ready, kit));
@@ -106,10 +107,14 @@ impl Server {
         };
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
+        let care = health::care(&world.upstreams, &groups, &options.clock);
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
+            }
+            for care in care {
+                control.spawn(care);
             }
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
@@ -234,7 +239,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened),
+    (gate, guards, groups): (Gate, Opened, Groups),
     arrivals: UnboundedReceiver<Accepted>,
     clock: Clock,
     drain: CancellationToken,
@@ -248,7 +253,7 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, kit, gates, clock.clone(), &deadlines));
+        let gateway = Rc::new(Gateway::new(world, kit, (gate, guards), &groups, clock.clone(), &deadlines));
         say(Ok(()));
         worker::serve(arrivals, gateway, clock, deadlines, drain).await;
     });

@@ -14,6 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
+use crate::forward::door::Turn;
 use crate::forward::headers;
 use crate::forward::http1::Decoder;
 use crate::forward::pace::Pace;
@@ -131,11 +132,13 @@ impl HttpBody for Body {
 /// before, the connection is closed with it.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) decoder: Decoder,
-    pub(super) lent: Option<Lent>,
-    pub(super) upload: Rc<Upload>,
-    pub(super) idle: Duration,
-    pub(super) waiting: bool,
+    decoder: Decoder,
+    lent: Option<Lent>,
+    /// Its place at the endpoint, until it has ended.
+    turn: Option<Turn>,
+    upload: Rc<Upload>,
+    idle: Duration,
+    waiting: bool,
 }
 
 impl Drop for Relayed {
@@ -148,6 +151,11 @@ impl Drop for Relayed {
 }
 
 impl Relayed {
+    /// An answer whose head is here.
+    pub(super) fn new(decoder: Decoder, lent: Lent, turn: Option<Turn>, upload: Rc<Upload>, idle: Duration) -> Self {
+        Self { decoder, lent: Some(lent), turn, upload, idle, waiting: false }
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // Asked once more behind its end.
         let Some(lent) = &self.lent else { return Poll::Ready(None) };
@@ -189,6 +197,7 @@ impl Relayed {
         if let Some(lent) = self.lent.take() {
             lent.give_back(self.upload.ended.get());
         }
+        self.turn = None;
     }
 }
 
@@ -332,6 +341,14 @@ impl Outgoing {
         // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
         upload.ended.set(matches!(source, Source::Whole(_)));
         Self { source, whole, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
+    }
+
+    /// The same body once more, if all of it is here and no larger than `most` bytes.
+    pub(super) fn again(&self, most: usize) -> Option<Self> {
+        let Source::Whole(bytes) = &self.source else { return None };
+        let source = Source::Whole(bytes.clone());
+        let small = bytes.as_ref().is_none_or(|bytes| bytes.len() <= most);
+        small.then(|| Self { source, whole: self.whole, left: self.left, upload: Rc::clone(&self.upload) })
     }
 
     /// How long a body is that was read to its end before, which may be another than the caller said: something may have

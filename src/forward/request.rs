@@ -2,6 +2,7 @@
 //! the caller's identity in the place of their credential.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::slice::from_ref;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
@@ -48,6 +49,8 @@ pub struct Passage<'a> {
     pub secure: bool,
     /// Whether the connection comes from a trusted proxy.
     pub trusted: bool,
+    /// The caller's address.
+    pub address: IpAddr,
     /// The connection.
     pub connection: &'a crate::edge::connection::Connection,
     /// The request on its connection.
@@ -201,10 +204,11 @@ impl<'a> Errand<'a> {
     }
 
     /// The `Host` that the upstream asks for.
-    fn host<'h>(&self, received: Option<&'h HeaderValue>, endpoint: &'h Endpoint) -> &'h HeaderValue {
-        match (self.way.upstream.host, received) {
+    fn host<'h>(&'h self, received: Option<&'h HeaderValue>, endpoint: &'h Endpoint) -> &'h HeaderValue {
+        match (&self.way.upstream.host, received) {
             (HostPolicy::Preserve, Some(host)) => host,
             (HostPolicy::Preserve | HostPolicy::Endpoint, _) => &endpoint.authority,
+            (HostPolicy::Named(name), _) => name,
         }
     }
 
@@ -250,7 +254,12 @@ impl<'a> Errand<'a> {
         self.parts.method == Method::HEAD
     }
 
-    /// The map of the fields: not needed again once the request is on its way.
+    /// What is asked to be done.
+    pub(super) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The map of the fields: not needed again once the request is on its way, unless it may be sent once more.
     pub(super) fn fields(&mut self) -> &mut HeaderMap {
         &mut self.parts.headers
     }

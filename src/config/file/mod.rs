@@ -33,7 +33,7 @@ pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Pages, Route, Scope};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
-pub(super) use self::upstream::{Host, Upstream};
+pub(super) use self::upstream::{Ejection, Endpoint, Health, Host, HostWord, Retry, Upstream};
 use crate::endpoint;
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};

@@ -57,6 +57,11 @@ impl Sending {
         Self { body, upload: Rc::clone(upload), encoding: Encoding::Length(0), first: None, done: false }
     }
 
+    /// Whether all of it was written.
+    pub(in crate::forward) fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Puts the head together, and what there is of the body behind it: they leave in one write.
     fn begin(
         &mut self,
