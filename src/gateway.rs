@@ -1,17 +1,13 @@
 //! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
 //! comes back is tidied. Each step takes the receipt of the one before.
 
+pub mod current;
 mod manner;
 mod sending;
 
 use std::borrow::Cow;
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -23,19 +19,17 @@ use self::sending::{Errand, is_empty, least};
 use crate::authorize::{self, content};
 use crate::clock::Clock;
 use crate::deadline::{Deadline, Deadlines};
-use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::connection::Connection;
 use crate::edge::guard;
 use crate::edge::head::Head;
-use crate::edge::listener::Listener;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::edge::worker::Answer;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
 use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
-use crate::limit::failures::{Failures, Opened};
+use crate::limit::failures::Opened;
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::reply::{self, Hidden, cors, wall};
@@ -48,7 +42,7 @@ use crate::world::{Route, World};
 const VERIFIED_TOKENS: usize = 10_000;
 /// How long a request waits for its quota to be written down.
 const LEDGER: Duration = Duration::from_secs(5);
-/// A worker's gateway.
+/// A worker's gateway under one configuration. What comes after it is [`current`](current::Current)'s.
 #[derive(Debug)]
 pub struct Gateway {
     world: Arc<World>,
@@ -72,14 +66,14 @@ impl Gateway {
     pub fn new(
         world: Arc<World>,
         kit: &endpoint::Kit,
-        (gate, guards): (Gate, Opened),
-        groups: &Groups,
+        (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
         deadlines: &Rc<Deadlines>,
     ) -> Self {
-        let forwarder = Forwarder::new(&world.upstreams, groups, deadlines);
+        let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
+        // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let deadlines = Rc::clone(deadlines);
         Self {
@@ -96,6 +90,15 @@ impl Gateway {
             request_ids,
             clock,
         }
+    }
+
+    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, and
+    /// connections to endpoints that stay are kept.
+    fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
+        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
+        let next = Self::new(world, kit, gates, self.clock.clone(), &self.deadlines);
+        let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
+        Self { forwarder, gatherer, doorstep, listings, ..next }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -184,7 +187,7 @@ impl Gateway {
             guard::inspect(parts, connection).map_err(|refusal| (refusal, before))?;
             return Ok(Decision::Pong);
         }
-        let target_bytes = self.listener(connection.listener).limits.target_bytes;
+        let target_bytes = world.listener(connection.listener).limits.target_bytes;
         let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
         let head = head.map_err(|refusal| (refusal, before))?;
         entry.head(&head);
@@ -363,38 +366,4 @@ enum Decision<'a> {
     Wait(&'a Route, Waiting),
     /// It asks after the house itself.
     Pong,
-}
-
-impl Answer for Gateway {
-    type Body = Body;
-
-    async fn answer(
-        self: Rc<Self>,
-        parts: Box<Parts>,
-        body: RequestBody,
-        connection: Rc<Connection>,
-        in_flight: InFlight,
-    ) -> Result<Response<Body>, Infallible> {
-        let id = self.request_ids.choose(&parts.headers, &connection, &self.world.trusted_proxies);
-        let answer = {
-            let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
-            let mut serving = pin!(self.serve(parts, body, arrival));
-            poll_fn(|context| {
-                let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
-                polled.unwrap_or_else(|_| Poll::Ready(self.apologize(&connection, &id)))
-            })
-            .await
-        };
-        Ok(answer.map(|body| body.holding(in_flight)))
-    }
-
-    fn listener(&self, id: ListenerId) -> &Listener {
-        &self.world.listeners[id.0]
-    }
-
-    fn sweep(&self) {
-        self.forwarder.sweep();
-        self.gate.sweep(self.clock.now(), self.clock.unix());
-        self.guards.iter().for_each(Failures::sweep);
-    }
 }

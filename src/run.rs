@@ -12,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Counters};
@@ -27,6 +27,7 @@ use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::{Fleet, Groups, health, key_sets};
 use crate::gateway::Gateway;
+use crate::gateway::current::{Change, Current};
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -46,6 +47,15 @@ pub struct Options {
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
     addresses: Vec<(Box<str>, SocketAddr)>,
+    /// Every listener there was, by its `ListenerId`: its name, and its address as it is written.
+    listeners: Vec<(Box<str>, SocketAddr)>,
+    kit: Kit,
+    guards: Arc<Guards>,
+    fleet: Arc<Fleet>,
+    /// The runtime of the control thread.
+    beside: Handle,
+    /// Where each worker hears of a change.
+    changes: Vec<UnboundedSender<Change>>,
     accepting: CancellationToken,
     draining: CancellationToken,
     patience: Duration,
@@ -84,42 +94,95 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
-        let groups = Fleet::new().open(&world.upstreams);
-        let mut seats = Vec::new();
+        let fleet = Fleet::new();
+        let groups = fleet.open(&world.upstreams);
+        let (mut seats, mut changes) = (Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             seats.push(Seat::new(arrivals));
+            let (change, changed) = unbounded_channel();
+            changes.push(change);
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
             let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
-            seat(number, alive.clone(), move || work(world, &kit, gates, waiting, clock, draining, &ready))?;
+            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
         }
-        drop((ready, kit));
+        drop(ready);
         await_workers(&readiness, seats.len())?;
         let admin = match (loaded.admin, &store) {
             (Some(settings), Some(store)) => {
-                let counters = Counters { limits: Arc::clone(&limits), guards };
+                let counters = Counters { limits: Arc::clone(&limits), guards: Arc::clone(&guards) };
                 let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
                 Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
             }
             (Some(_) | None, _) => None,
         };
+        let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
-        let care = health::care(&world.upstreams, &groups, &options.clock);
+        let beside = control.handle().clone();
+        health::care(&world.upstreams, &groups, &options.clock, &beside);
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
             }
-            for care in care {
-                control.spawn(care);
-            }
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self { addresses, accepting, draining, patience, store, admin, limits, clock, ended })
+        Ok(Self {
+            addresses,
+            listeners,
+            kit,
+            guards,
+            fleet,
+            beside,
+            changes,
+            accepting,
+            draining,
+            patience,
+            store,
+            admin,
+            limits,
+            clock,
+            ended,
+        })
+    }
+
+    /// Has every worker serve what comes from now on under this World. What is in flight keeps the World that it entered
+    /// with, and the connections of a listener that is no more end with what is in flight on them.
+    pub fn adopt(&mut self, mut world: World) {
+        self.number(&mut world);
+        let world = Arc::new(world);
+        let opened = self.guards.open(&world.guards);
+        let groups = self.fleet.open(&world.upstreams);
+        health::care(&world.upstreams, &groups, &self.clock, &self.beside);
+        let (taken, all) = channel();
+        for worker in &self.changes {
+            let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
+            let (world, kit, drain, taken) = (Arc::clone(&world), self.kit.clone(), self.patience, taken.clone());
+            // A worker that is gone serves nobody under any World.
+            let _ = worker.send(Change { world, kit, gates, drain, taken });
+        }
+        drop(taken);
+        // Nothing is sent; it closes when the last worker has taken it.
+        let _: Result<(), _> = all.recv();
+    }
+
+    /// Gives each listener of another World the id that it had, or a new one. One is the same by its name and address.
+    fn number(&mut self, world: &mut World) {
+        let mut positions = vec![None; self.listeners.len()];
+        for (position, listener) in world.listeners.iter().enumerate() {
+            let known = self.listeners.iter().position(|own| *own == (listener.name.clone(), listener.address));
+            if let Some(id) = known {
+                positions[id] = Some(position);
+            } else {
+                self.listeners.push((listener.name.clone(), listener.address));
+                positions.push(Some(position));
+            }
+        }
+        world.positions = positions;
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -239,8 +302,8 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    (gate, guards, groups): (Gate, Opened, Groups),
-    arrivals: UnboundedReceiver<Accepted>,
+    gates: (Gate, Opened, Groups),
+    inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
     ready: &Sender<io::Result<()>>,
@@ -253,9 +316,9 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Rc::new(Gateway::new(world, kit, (gate, guards), &groups, clock.clone(), &deadlines));
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
         say(Ok(()));
-        worker::serve(arrivals, gateway, clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
     });
 }
 

@@ -7,6 +7,7 @@ use http::{HeaderName, Method};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
 use crate::edge::client_ip::TrustedProxies;
+use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
@@ -23,8 +24,10 @@ use crate::store::Index;
 /// The configuration, as meant.
 #[derive(Debug)]
 pub struct World {
-    /// Where requests come in. `ListenerId` counts in this list.
-    pub listeners: Vec<Listener>,
+    /// Where requests come in.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Where each `ListenerId` stands in `listeners`; `None`: it is no listener of this World.
+    pub positions: Vec<Option<usize>>,
     /// For each listener, in the same order: how refusals are worded before a route is known.
     pub dialects: Vec<&'static Dialect>,
     /// Where they go. `UpstreamId` counts in this list.
@@ -139,13 +142,27 @@ impl Destination {
 impl World {
     /// Finds the route of a request with this method; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
-        let table = &self.tables[head.connection().listener.0];
+        let table = &self.tables[self.position(head.connection().listener)];
         let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
     }
 
     /// The wording of refusals before a route is known.
-    pub fn dialect(&self, listener: crate::edge::connection::ListenerId) -> &'static Dialect {
-        self.dialects[listener.0]
+    pub fn dialect(&self, listener: ListenerId) -> &'static Dialect {
+        self.dialects[self.position(listener)]
+    }
+
+    /// Whether this listener is one of this World.
+    pub fn has(&self, listener: ListenerId) -> bool {
+        self.positions.get(listener.0).is_some_and(Option::is_some)
+    }
+
+    /// A listener of this World.
+    pub fn listener(&self, id: ListenerId) -> &Arc<Listener> {
+        &self.listeners[self.position(id)]
+    }
+
+    fn position(&self, id: ListenerId) -> usize {
+        self.positions[id.0].expect("a request is served under a World that has its listener")
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::tls::Acceptor;
-use crate::edge::worker::{self, Answer};
+use crate::edge::worker::{self, Answer, Stay};
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
 
@@ -81,8 +82,8 @@ pub fn start(
         listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
     };
     let bound = socket.local_addr()?;
-    let tls = tls.map(|acceptor| std::sync::Arc::new(acceptor.on(clock.clone())));
-    let listener = Listener { name: "admin".into(), address: bound, tls, limits: LIMITS };
+    let tls = tls.map(|acceptor| Arc::new(acceptor.on(clock.clone())));
+    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
@@ -108,7 +109,9 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
         let seats = vec![Seat::new(arrivals)];
         spawn_local(listener::accept(socket, ListenerId(0), LIMITS.connections, seats, stop.clone()));
         let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
-        worker::serve(waiting, Rc::new(desk), clock, deadlines, stop.clone()).await;
+        // Nobody changes it.
+        let (_, changes) = unbounded_channel();
+        worker::serve((waiting, changes), Rc::new(desk), clock, deadlines, stop.clone()).await;
         Ok(())
     })
 }
@@ -116,13 +119,14 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
 /// What answers the requests of the listener.
 struct Desk {
     router: Router,
-    listener: Listener,
+    listener: Arc<Listener>,
     tokens: Vec<Token>,
     clock: Clock,
 }
 
 impl Answer for Desk {
     type Body = Held;
+    type Change = Infallible;
 
     async fn answer(
         self: Rc<Self>,
@@ -152,8 +156,16 @@ impl Answer for Desk {
         Ok(response.map(|body| Held { body, _in_flight: in_flight }))
     }
 
-    fn listener(&self, _: ListenerId) -> &Listener {
-        &self.listener
+    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
+        Some(Arc::clone(&self.listener))
+    }
+
+    fn stay(&self, _: ListenerId) -> Stay {
+        Stay::Open
+    }
+
+    fn change(&self, never: Infallible) {
+        match never {}
     }
 
     fn sweep(&self) {}

@@ -10,10 +10,11 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode;
 
 use crate::edge::head::Head;
-use crate::edge::pairs;
+use crate::edge::pairs::{self, Name};
 use crate::edge::preface::Preface;
 use crate::record::Kind;
 use crate::refusal::{Cause, Refusal};
@@ -106,7 +107,7 @@ pub(crate) fn held(principal: &Principal) -> Option<&[Box<str>]> {
 /// Whether both are names of one role: without regard to case, blanks, hyphens and underscores (vendors 5.2), or the
 /// vendor's number for it.
 pub fn is_same_role(own: &str, other: &str) -> bool {
-    letters(named(own)).eq(letters(named(other)))
+    own == other || letters(named(own)).eq(letters(named(other)))
 }
 
 fn named(role: &str) -> &str {
@@ -204,28 +205,33 @@ enum Given<'a> {
 }
 
 fn in_query<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Given<'a>> {
-    let pairs = head.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs.flat_map(move |pair| {
+    pairs::pairs(head.query().unwrap_or_default()).filter(|pair| !pair.is_empty()).flat_map(move |pair| {
         let own = given(pair, name);
-        // What stands before the first semicolon is the pair itself, unless its name goes on behind it.
-        let within = usize::from(!pairs::name(pair).contains(';'));
-        let hidden = pair.split(';').skip(within).filter_map(move |part| given(part, name)).map(|_| Given::Alike);
-        own.into_iter().chain(hidden.filter(move |_| pair.contains(';')))
+        let hidden = memchr(b';', pair.as_bytes()).is_some().then(|| {
+            // What stands before the first semicolon is the pair itself, unless its name goes on behind it.
+            let within = usize::from(!pairs::name(pair).contains(';'));
+            pair.split(';').skip(within).filter_map(move |part| given(part, name)).map(|_| Given::Alike)
+        });
+        own.into_iter().chain(hidden.into_iter().flatten())
     })
 }
 
 fn given<'a>(pair: &'a str, name: &str) -> Option<Given<'a>> {
-    let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
-    if decoded(own).eq_ignore_ascii_case(name.as_bytes()) {
-        return Some(Given::Plain(value));
+    let own = Name::of(pair);
+    let is_named = if own.is_plain() {
+        own.text().eq_ignore_ascii_case(name)
+    } else {
+        decoded(own.text()).eq_ignore_ascii_case(name.as_bytes())
+    };
+    if is_named {
+        return Some(Given::Plain(pair.get(own.text().len() + 1..).unwrap_or_default()));
     }
-    pairs::is_called(own, name).then_some(Given::Alike)
+    own.is_called(name).then_some(Given::Alike)
 }
 
 fn every_escape_is_one(text: &str) -> bool {
-    text.split('%')
-        .skip(1)
-        .all(|behind| behind.len() > 1 && behind.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
+    let digits = |at: usize| text.as_bytes().get(at + 1..at + 3);
+    memchr_iter(b'%', text.as_bytes()).all(|at| digits(at).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// As forms are written: `+` is a blank.

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::client_certificate::ClientCertificate;
 use super::tls::Names;
 
-/// A position in the list of listeners of the World.
+/// A listener, by a number that it keeps as long as it listens, whatever else the configuration says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub usize);
 

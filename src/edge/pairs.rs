@@ -4,29 +4,71 @@
 use std::borrow::Cow;
 use std::iter::once;
 
+use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode_str;
 
 use super::preface::reads_as;
 
+/// Every pair as it stands between ampersands.
+pub fn pairs(query: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr_iter(b'&', query.as_bytes()).chain(once(query.len()));
+    ends.scan(0, |from, end| Some(&query[std::mem::replace(from, end + 1)..end]))
+}
+
 /// Every pair; and, of one with semicolons, the parts that some readers find in it.
 pub fn parts(query: &str) -> impl Iterator<Item = &str> {
-    query.split('&').flat_map(|pair| once(pair).chain(pair.split(';').filter(|part| part.len() < pair.len())))
+    let within = |pair: &'_ str| memchr(b';', pair.as_bytes()).is_some();
+    pairs(query).flat_map(move |pair| once(pair).chain(within(pair).then(|| pair.split(';')).into_iter().flatten()))
 }
 
 /// The name of a pair, as it stands there.
 pub fn name(pair: &str) -> &str {
-    pair.split_once('=').map_or(pair, |(name, _)| name)
+    memchr(b'=', pair.as_bytes()).map_or(pair, |end| &pair[..end])
 }
 
-/// Whether anybody could read a name, as it stands in a query, as this one: percent-decoded, with `+` for a blank, ended by
-/// NUL as in C, and otherwise as the names in forms are read.
-pub fn is_called(own: &str, name: &str) -> bool {
-    // Nearly all names are plain, and these everybody reads alike.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if own.bytes().all(plain) && name.is_ascii() {
-        return own.eq_ignore_ascii_case(name);
+/// A name as it stands in a query, read once for all that it is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    text: &'a str,
+    is_plain: bool,
+}
+
+impl<'a> Name<'a> {
+    /// The name of this pair.
+    pub fn of(pair: &'a str) -> Self {
+        Self::new(name(pair))
     }
-    is_read_as(own, name)
+
+    /// This name.
+    pub fn new(text: &'a str) -> Self {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        Self { text, is_plain }
+    }
+
+    /// Whether all of it is letters, digits, `_` and `-`: nearly all names are, and those everybody reads alike, but for
+    /// upper and lower case.
+    pub fn is_plain(self) -> bool {
+        self.is_plain
+    }
+
+    /// How it stands there.
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// Whether anybody could read it as this one: percent-decoded, with `+` for a blank, ended by NUL as in C, and otherwise
+    /// as the names in forms are read.
+    pub fn is_called(self, name: &str) -> bool {
+        if self.is_plain && (self.text.len() == name.len() || name.is_ascii()) {
+            return self.text.eq_ignore_ascii_case(name) || !name.is_ascii() && is_read_as(self.text, name);
+        }
+        is_read_as(self.text, name)
+    }
+}
+
+/// Whether anybody could read a name, as it stands in a query, as this one.
+pub fn is_called(own: &str, name: &str) -> bool {
+    Name::new(own).is_called(name)
 }
 
 fn is_read_as(own: &str, name: &str) -> bool {
@@ -49,7 +91,7 @@ pub fn without(query: &str, names: &[Box<str>]) -> Option<String> {
     }
     let mut rest = String::with_capacity(query.len());
     // To most readers the value goes on behind a semicolon, so that all of it goes.
-    for (place, pair) in query.split('&').filter(|pair| !is_one_of(pair, names)).enumerate() {
+    for (place, pair) in pairs(query).filter(|pair| !is_one_of(pair, names)).enumerate() {
         if place > 0 {
             rest.push('&');
         }
@@ -64,7 +106,8 @@ pub fn without(query: &str, names: &[Box<str>]) -> Option<String> {
 }
 
 fn is_one_of(part: &str, names: &[Box<str>]) -> bool {
-    names.iter().any(|listed| is_called(name(part), listed))
+    let own = Name::of(part);
+    names.iter().any(|listed| own.is_called(listed))
 }
 
 #[cfg(test)]

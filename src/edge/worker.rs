@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::deadline::{Deadlines, SWEEP};
+use crate::deadline::{Deadline, Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::gather::Gather;
 use crate::edge::listener::{Accepted, Listener};
@@ -41,6 +43,8 @@ const BUFFER: usize = 64 * 1024;
 pub trait Answer: 'static {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
+    /// What may be changed of it while it answers.
+    type Change: 'static;
 
     /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand; and the future is just
     /// what hyper asks for, since wrapping it once more would copy it once more.
@@ -52,11 +56,26 @@ pub trait Answer: 'static {
         in_flight: InFlight,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + 'static;
 
-    /// The listener that a connection came in by.
-    fn listener(&self, id: ListenerId) -> &Listener;
+    /// The listener that a connection came in by, as it is now. `None`: it is no more.
+    fn listener(&self, id: ListenerId) -> Option<Arc<Listener>>;
+
+    /// How long the connections of a listener may stay.
+    fn stay(&self, id: ListenerId) -> Stay;
+
+    /// Changes it, for every request that comes from now on.
+    fn change(&self, change: Self::Change);
 
     /// Called a few times a second, for what has to be tidied up.
     fn sweep(&self);
+}
+
+/// How long the connections of a listener may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// As long as they like.
+    Open,
+    /// They end with what is in flight on them, and at the latest after this time.
+    Leave(Duration),
 }
 
 /// A worker's own state.
@@ -65,20 +84,23 @@ struct Worker<A> {
     clock: Clock,
     deadlines: Rc<Deadlines>,
     draining: Cell<bool>,
+    /// Counts what was changed, so that each connection asks once whether it may stay.
+    changes: Cell<u64>,
     /// Takes bodies whose rest nobody reads.
     unread: UnboundedSender<Incoming>,
 }
 
 /// Serves arriving connections until there are no more and `drain` is called, and then until the last one has ended.
 pub async fn serve<A: Answer>(
-    mut arrivals: UnboundedReceiver<Accepted>,
+    (mut arrivals, mut changes): (UnboundedReceiver<Accepted>, UnboundedReceiver<A::Change>),
     answer: Rc<A>,
     clock: Clock,
     deadlines: Rc<Deadlines>,
     drain: CancellationToken,
 ) {
     let (unread, mut rests) = unbounded_channel();
-    let worker = Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), unread });
+    let worker =
+        Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), changes: Cell::new(0), unread });
     let connections = TaskTracker::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,6 +114,11 @@ pub async fn serve<A: Answer>(
                     open = false;
                     connections.close();
                 }
+            }
+            Some(change) = changes.recv() => {
+                worker.answer.change(change);
+                worker.changes.set(worker.changes.get() + 1);
+                worker.deadlines.wake_all();
             }
             Some(rest) = rests.recv() => {
                 connections.spawn_local(take_in(rest, worker.deadlines.register()));
@@ -113,7 +140,7 @@ pub async fn serve<A: Answer>(
 async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
     let Accepted { stream, peer, listener: id, place: _place } = accepted;
     let (Ok(local), Ok(stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
-    let listener = worker.answer.listener(id);
+    let Some(listener) = worker.answer.listener(id) else { return };
     let stage = Stage::new(&worker.deadlines, listener.limits, listener.tls.is_some());
     match &listener.tls {
         None => {
@@ -135,7 +162,7 @@ async fn serve_tls<A: Answer>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let mut handshake = pin!(TlsAcceptor::from(std::sync::Arc::clone(&acceptor.config)).accept(stream));
+    let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(None),
         Poll::Pending => handshake.as_mut().poll(context).map(Result::ok),
@@ -158,23 +185,22 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let service = service(worker, connection, &stage);
+    let (service, id) = (service(worker, Rc::clone(&connection), &stage), connection.listener);
     let mut http = http1::Builder::new();
     // What is queued to a slow caller is bounded by it as well: no larger than a head may be.
     let head = stage.limits().head_bytes;
     http.max_buf_size(head.max(LEAST_BUFFER)).max_header_size(head);
     let mut conversation =
         http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
-    let mut draining = false;
+    let mut leave = Leave::new(id);
     let outcome = poll_fn(|context| {
-        if worker.draining.get() && !draining {
-            draining = true;
+        if leave.is_asked(worker) {
             if stage.is_idle() {
                 return Poll::Ready(Ok(()));
             }
             Pin::new(&mut conversation).graceful_shutdown();
         }
-        if stage.poll_overstayed(context).is_ready() {
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut conversation).poll(context)
@@ -210,7 +236,7 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let service = service(worker, connection, &stage);
+    let (service, id) = (service(worker, Rc::clone(&connection), &stage), connection.listener);
     let mut http = http2::Builder::new(Local);
     http.max_concurrent_streams(128)
         .max_header_list_size(u32::try_from(stage.limits().head_bytes).unwrap_or(u32::MAX))
@@ -219,18 +245,54 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_send_buf_size(BUFFER);
     let mut conversation =
         pin!(http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service));
-    let mut draining = false;
+    let mut leave = Leave::new(id);
     let outcome = poll_fn(|context| {
-        if worker.draining.get() && !draining {
-            draining = true;
+        if leave.is_asked(worker) {
             conversation.as_mut().graceful_shutdown();
         }
-        if stage.poll_overstayed(context).is_ready() {
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         conversation.as_mut().poll(context)
     });
     outcome.await.ok();
+}
+
+/// Whether a connection was asked to leave: because the house closes, or because its listener is no more.
+struct Leave {
+    listener: ListenerId,
+    changes: u64,
+    asked: bool,
+    last: Option<Deadline>,
+}
+
+impl Leave {
+    fn new(listener: ListenerId) -> Self {
+        Self { listener, changes: 0, asked: false, last: None }
+    }
+
+    /// Whether it is asked now; that is said once.
+    fn is_asked<A: Answer>(&mut self, worker: &Worker<A>) -> bool {
+        if self.asked {
+            return false;
+        }
+        if self.changes != worker.changes.get() {
+            self.changes = worker.changes.get();
+            if let Stay::Leave(time) = worker.answer.stay(self.listener) {
+                let last = worker.deadlines.register();
+                last.arm(time);
+                self.last = Some(last);
+                self.asked = true;
+            }
+        }
+        self.asked |= worker.draining.get();
+        self.asked
+    }
+
+    /// Ready when the time is over that it had left.
+    fn poll_over(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.last.as_ref().map_or(Poll::Pending, |last| last.poll(context))
+    }
 }
 
 /// Runs a connection's streams on its own worker.

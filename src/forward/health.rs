@@ -1,9 +1,7 @@
 //! Asks endpoints whether they are well, beside the corridor: a GET every so often. So many bad answers in a row take an
 //! endpoint out, so many good ones bring it back; no answer in time is a bad one.
 
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
@@ -29,18 +28,14 @@ const MOST: usize = 16 * 1024;
 /// How often a clock that is moved by hand is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What is done for upstreams beside the corridor.
-pub type Care = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Everything that is to be done for these upstreams, until another configuration comes.
-pub fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock) -> Vec<Care> {
-    let mut all: Vec<Care> = Vec::new();
+/// Looks after these upstreams beside the corridor, until another configuration comes.
+pub fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock, beside: &Handle) {
     for (upstream, group) in upstreams.iter().zip(groups.iter()) {
         for (endpoint, member) in upstream.endpoints.iter().zip(&group.members) {
             let (group, clock) = (Arc::clone(group), clock.clone());
             if let Some(name) = &member.name {
                 let (group, clock, every) = (Arc::clone(&group), clock.clone(), upstream.policy.resolve);
-                all.push(Box::pin(resolve(Arc::clone(name), every, group, clock)));
+                beside.spawn(resolve(Arc::clone(name), every, group, clock));
             }
             if let Some(health) = &upstream.policy.health {
                 let host = health.host.clone().unwrap_or_else(|| match &upstream.host {
@@ -54,11 +49,10 @@ pub fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock) -> Vec<Care>
                     health: health.clone(),
                     host,
                 };
-                all.push(Box::pin(watch(patient, group, clock)));
+                beside.spawn(watch(patient, group, clock));
             }
         }
     }
-    all
 }
 
 /// Looks a name up again and again.

@@ -23,7 +23,7 @@ use crate::refusal::{Cause, Refusal};
 const ROOM: u64 = 64 << 20;
 
 /// Gathers bodies on one worker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gatherer {
     deadlines: Rc<Deadlines>,
     room: Arc<AtomicU64>,

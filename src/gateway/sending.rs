@@ -62,7 +62,7 @@ impl Gateway {
         (announced, is_known): (Announced, bool),
         Arrival { connection, in_flight, .. }: Arrival<'_>,
     ) -> Result<Preface, Refusal> {
-        let piece = self.world.listeners[connection.listener.0].limits.body;
+        let piece = self.world.listener(connection.listener).limits.body;
         let gatherer = self.room(is_known);
         let whole = match body {
             Payload::Streamed(body) => {
@@ -105,7 +105,7 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
-        let piece = self.world.listeners[passage.connection.listener.0].limits.body;
+        let piece = self.world.listener(passage.connection.listener).limits.body;
         let gatherer = self.room(admission.principal().is_identified());
         let inner =
             route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use memchr::memchr_iter;
 
 use crate::scheme::json::Json;
 
@@ -46,7 +47,7 @@ pub(super) type Fault = &'static str;
 
 /// Whether a Bearer token has the shape of a JWT: two dots. Others belong to a scheme of opaque tokens.
 pub(super) fn has_shape(token: &[u8]) -> bool {
-    token.splitn(4, |&byte| byte == b'.').count() == 3
+    memchr_iter(b'.', token).take(3).count() == 2
 }
 
 impl<'a> Compact<'a> {

@@ -1,9 +1,10 @@
 //! One named value in the query, percent-decoded: what a scheme reads there. Stripping it before the request goes on is
 //! the business of `forward/`.
 
+use memchr::memchr;
 use percent_encoding::{PercentDecode, percent_decode, percent_decode_str};
 
-use crate::edge::pairs;
+use crate::edge::pairs::{self, Name};
 use crate::refusal::Reason;
 use crate::scheme::Rejection;
 use crate::scheme::buffer::{Buffer, Full};
@@ -13,7 +14,7 @@ const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the 
 
 /// The value of `name`; the same value twice is one.
 pub(super) fn value<const N: usize>(query: Option<&str>, name: &str) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, &[name], |own| own.eq(name.bytes()), collect)
+    find_read(query, &[name], Case::Kept, collect)
 }
 
 /// The value of whatever has one of these names, upper and lower case alike; the same value under several is one.
@@ -21,7 +22,7 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     names: &[impl AsRef<str>],
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, names, |own| is_one_of(&own, names), collect)
+    find_read(query, names, Case::Ignored, collect)
 }
 
 /// The same, with values as forms write them: `+` is a blank.
@@ -30,32 +31,40 @@ pub(super) fn find_as_form<const N: usize>(
     names: &[impl AsRef<str>],
 ) -> Result<Option<Buffer<N>>, Rejection> {
     let read = |text: &str| if text.contains('+') { collect(&text.replace('+', " ")) } else { collect(text) };
-    find_read(query, names, |own| is_one_of(&own, names), read)
+    find_read(query, names, Case::Ignored, read)
+}
+
+/// Whether upper and lower case are two names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Kept,
+    Ignored,
 }
 
 fn find_read<const N: usize>(
     query: Option<&str>,
     names: &[impl AsRef<str>],
-    is_named: impl Fn(PercentDecode<'_>) -> bool,
+    case: Case,
     read: impl Fn(&str) -> Result<Buffer<N>, Full>,
 ) -> Result<Option<Buffer<N>>, Rejection> {
     let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
-    let is_alike = |own: &str| names.iter().any(|name| pairs::is_called(own, name.as_ref()));
-    for pair in query.split('&') {
-        let (own, text) = pair.split_once('=').unwrap_or((pair, ""));
-        // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
-        let within = usize::from(!own.contains(';'));
-        if pair.contains(';') && pair.split(';').skip(within).any(|part| is_alike(pairs::name(part))) {
+    let is_alike = |own: Name<'_>| names.iter().any(|name| own.is_called(name.as_ref()));
+    // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
+    let semicolons = memchr(b';', query.as_bytes()).is_some();
+    for pair in pairs::pairs(query) {
+        let own = Name::of(pair);
+        let within = usize::from(!own.text().contains(';'));
+        if semicolons && pair.contains(';') && pair.split(';').skip(within).any(|part| is_alike(Name::of(part))) {
             return Err(TWO);
         }
-        // Names are compared after decoding, as an upstream would: `%74oken` names the same.
-        if !is_named(percent_decode_str(own)) {
+        if !is_named(own, names, case) {
             // And some readers take `token[]` or `+token` for it.
             if is_alike(own) {
                 return Err(TWO);
             }
             continue;
         }
+        let text = pair.get(own.text().len() + 1..).unwrap_or_default();
         let value = read(text).map_err(|Full| TOO_LONG)?;
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(TWO),
@@ -66,14 +75,25 @@ fn find_read<const N: usize>(
     Ok(found)
 }
 
+/// Names are compared after decoding, as an upstream would: `%74oken` names the same.
+fn is_named(own: Name<'_>, names: &[impl AsRef<str>], case: Case) -> bool {
+    let mut names = names.iter().map(AsRef::as_ref);
+    match (own.is_plain(), case) {
+        (true, Case::Kept) => names.any(|name| own.text() == name),
+        (true, Case::Ignored) => names.any(|name| own.text().eq_ignore_ascii_case(name)),
+        (false, Case::Kept) => names.any(|name| percent_decode_str(own.text()).eq(name.bytes())),
+        (false, Case::Ignored) => is_one_of(&percent_decode_str(own.text()), names),
+    }
+}
+
 fn collect<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
     Buffer::collect(percent_decode(text.as_bytes()))
 }
 
 /// Whether `own` is one of these names, upper and lower case alike.
-fn is_one_of(own: &PercentDecode<'_>, names: &[impl AsRef<str>]) -> bool {
+fn is_one_of<'n>(own: &PercentDecode<'_>, mut names: impl Iterator<Item = &'n str>) -> bool {
     let lower = || own.clone().map(|byte| byte.to_ascii_lowercase());
-    names.iter().any(|name| lower().eq(name.as_ref().bytes().map(|byte| byte.to_ascii_lowercase())))
+    names.any(|name| lower().eq(name.bytes().map(|byte| byte.to_ascii_lowercase())))
 }
 
 /// Whether anybody could find a value of `name`.

@@ -186,17 +186,10 @@ impl Scheme for Signature {
 impl Signature {
     /// Whose signature it is.
     fn prove(&self, signed: &Signed, scene: &Scene<'_>) -> Result<Principal, Rejection> {
-        let named;
-        let who = match (scene.app, &signed.message) {
-            (Some(app), _) => Some(app.as_bytes()),
-            // Not believed yet: it chooses the key, and the key says whether it was true.
-            (None, Some(message)) => {
-                named = api_key(message.bytes());
-                named.as_ref().map(String::as_bytes)
-            }
-            (None, None) => None,
-        };
-        let record = who.and_then(|who| scene.directory.look_up(Kind::App, who));
+        // Not believed yet: where nothing else says the app, it chooses the key, and the key says whether it was true.
+        let peeked = signed.message.as_ref().filter(|_| scene.app.is_none()).and_then(|text| object(text.bytes()));
+        let named = || peeked.as_ref()?.member("api_key")?.text();
+        let record = scene.app.or_else(named).and_then(|who| scene.directory.look_up(Kind::App, who.as_bytes()));
         let Some((record, app)) = record.as_ref().and_then(|record| Some((record, record.attributes.app()?))) else {
             let over = signed.message.as_ref().map_or(&[][..], Buffer::bytes);
             // The work of a wrong signature, for whoever measures.
@@ -204,7 +197,7 @@ impl Signature {
             return Err(STRANGER);
         };
         let end = match &signed.message {
-            Some(message) => by_text(app, message.bytes(), &signed.tag, scene.now)?,
+            Some(message) => by_text(app, (message.bytes(), peeked), &signed.tag, scene.now)?,
             None => by_expiration(app, signed, scene.now)?,
         };
         if scene.now.0 >= end {
@@ -274,17 +267,20 @@ fn signed(
     Ok(Signed { message, expiration, tag })
 }
 
-/// The app that a text names, be that true or not.
-fn api_key(message: &[u8]) -> Option<String> {
-    let json = Json::object(str::from_utf8(message).ok()?, DEEPEST)?;
-    Some(json.member("api_key")?.text()?.to_owned())
+/// What a text says, be that true or not.
+fn object(message: &[u8]) -> Option<Json> {
+    Json::object(str::from_utf8(message).ok()?, DEEPEST)
 }
 
-/// The end that a signed text says, in seconds since 1970.
-fn by_text(app: &App, message: &[u8], tag: &[u8; 20], now: UnixTime) -> Result<u64, Rejection> {
+/// The end that a signed text says, in seconds since 1970; what was read of it before need not be read again.
+fn by_text(
+    app: &App,
+    (message, peeked): (&[u8], Option<Json>),
+    tag: &[u8; 20],
+    now: UnixTime,
+) -> Result<u64, Rejection> {
     is_signed(&app.signers, message, tag, now)?;
-    let text = str::from_utf8(message).map_err(|_| malformed("the signed text is not UTF-8"))?;
-    let json = Json::object(text, DEEPEST).ok_or(malformed("the signed text is not one plain JSON object"))?;
+    let json = peeked.or_else(|| object(message)).ok_or(malformed("the signed text is not one plain JSON object"))?;
     match json.member("api_key").map(Json::text) {
         Some(Some(key)) if *key == *app.public_key => {}
         Some(Some(_)) => return Err(Rejection::new(Reason::Mismatch, "the signed text names another app")),

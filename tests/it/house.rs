@@ -83,9 +83,21 @@ impl TestGateway {
         Wire::connect(self.address("public"))
     }
 
+    /// The same to any listener.
+    pub fn connect_to(&self, listener: &str) -> Wire {
+        Wire::connect(self.address(listener))
+    }
+
     /// Moves time.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// Serves what comes from now on under this configuration.
+    pub fn adopt(&mut self, toml: &str) {
+        let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
+        let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        self.server.as_mut().expect("it runs").adopt(loaded.world);
     }
 
     /// Drains, and says whether all ended in time.

@@ -42,6 +42,7 @@ mod plan;
 mod pool;
 mod quotas;
 mod recipes;
+mod reload;
 mod second_credential;
 mod secrecy;
 mod securevideo;

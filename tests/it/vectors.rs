@@ -41,6 +41,7 @@ struct Record {
     subject: String,
     secret: Option<String>,
     public_key: Option<String>,
+    app: Option<App>,
     scopes: Option<Vec<String>>,
     #[serde(default)]
     disabled: bool,
@@ -49,9 +50,36 @@ struct Record {
 }
 
 #[derive(Deserialize)]
+struct App {
+    public_key: String,
+    secrets: Vec<(String, Option<u64>)>,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    playback: bool,
+    #[serde(default)]
+    expiration_only: bool,
+}
+
+impl App {
+    fn entry(&self) -> Option<String> {
+        // A secret that has been replaced is in no configuration.
+        let [(secret, None)] = &self.secrets[..] else { return None };
+        let Self { public_key, publish, playback, expiration_only, .. } = self;
+        Some(format!(
+            "public_key = {public_key:?}\nsecret = {secret:?}\nsignatures = {{ publish = {publish}, playback = {playback}, \
+             expiration_only = {expiration_only} }}"
+        ))
+    }
+}
+
+#[derive(Deserialize)]
 struct Case {
     what: String,
     table: Option<String>,
+    /// Which app the route is for, and a form of parts: other tests' business.
+    app: Option<String>,
+    mixed: Option<serde_json::Value>,
     #[serde(default)]
     authorization: Vec<String>,
     bearer: Option<String>,
@@ -88,6 +116,8 @@ impl Record {
             }
             "camera_token" => ("camera", format!("tokens = [{:?}]", self.text)),
             "group_token" => ("camera_group", format!("tokens = [{:?}]\ncameras = []", self.text)),
+            // An app is found under its id and under its key, and is one entry.
+            "app" if self.text == self.id => ("app", self.app.as_ref()?.entry()?),
             // A key that is too small never gets past the configuration.
             "service_account_key" if self.id != "kid-small" => {
                 ("service_account", format!("public_key = {:?}", self.public_key.as_ref()?))
@@ -110,8 +140,8 @@ impl Record {
 impl Vectors {
     /// Everything on file, and one route for callers whom this kind of scheme proves.
     fn toml(&self, kind: &str, table: &str, upstream: &Upstream) -> String {
-        let mut more =
-            format!("scope = {{ read = [\"all\", \"watch\", \"client\"] }}\n\n[scheme.it.{kind}]\n{table}\n");
+        let scopes = r#"["all", "watch", "client", "publish", "playback"]"#;
+        let mut more = format!("scope = {{ read = {scopes}, write = {scopes} }}\n\n[scheme.it.{kind}]\n{table}\n");
         for account in &self.accounts {
             let _ = writeln!(more, "[[account]]\nid = {:?}\ndisabled = {}", account.id, account.disabled);
             if let Some(parent) = &account.parent {
@@ -126,7 +156,8 @@ impl Vectors {
     /// Whether the case is about a record that no configuration can hold.
     fn is_out_of_reach(&self, case: &Case) -> bool {
         let subject = case.expect.split('@').next();
-        self.records.iter().any(|record| Some(record.subject.as_str()) == subject && record.entry().is_none())
+        let mut own = self.records.iter().filter(|record| Some(record.subject.as_str()) == subject).peekable();
+        own.peek().is_some() && own.all(|record| record.entry().is_none())
     }
 
     fn keeps_secrets(&self, what: &str, told: &str) {
@@ -155,6 +186,10 @@ impl Case {
             let _ = write!(head, "Authorization: Bearer {}\r\n", token.trim());
         }
         head + "\r\n" + &self.form
+    }
+
+    fn is_told_by_the_request(&self) -> bool {
+        !self.secure && self.app.is_none() && self.mixed.is_none()
     }
 
     fn status(&self) -> u16 {
@@ -192,10 +227,11 @@ fn play(vectors: &Vectors, kind: &str, table: &str, now: u64, cases: &[&Case]) {
 
 #[test]
 fn every_vector_is_answered_through_the_sockets_as_its_scheme_decides() {
-    for kind in ["lkey", "acc", "si", "basic", "key", "jwt", "account_key", "apikey"] {
+    for kind in ["lkey", "acc", "si", "basic", "key", "jwt", "account_key", "apikey", "signature"] {
         let vectors = load(kind);
         let mut together: BTreeMap<(&str, u64), Vec<&Case>> = BTreeMap::new();
-        for case in vectors.cases.iter().filter(|case| !case.secure && !vectors.is_out_of_reach(case)) {
+        for case in vectors.cases.iter().filter(|case| case.is_told_by_the_request() && !vectors.is_out_of_reach(case))
+        {
             together.entry((case.table.as_deref().unwrap_or(&vectors.table), case.now)).or_default().push(case);
         }
         for ((table, now), cases) in together {

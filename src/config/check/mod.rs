@@ -88,7 +88,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
     Some(Meant {
         world: World {
-            listeners,
+            positions: (0..listeners.len()).map(Some).collect(),
+            listeners: listeners.into_iter().map(Arc::new).collect(),
             dialects: file.listeners.iter().filter_map(|named| Some(named.table.as_ref()?.dialect.0)).collect(),
             upstreams,
             routes: routes.into_iter().flatten().map(|route| route.meant).collect(),

@@ -66,7 +66,12 @@ fn operations(facts: &Facts) -> Vec<Case> {
     let account = &facts.credentials.voximplant;
     let tokens = &account.tokens;
     let own = |path: &str| bearer(facts, path, &tokens.own);
+    let legacy = format!("account_id={}&api_key={}", account.account, account.api_key);
     vec![
+        accepted(200, "a new key, answered by vidgate itself", {
+            ask(facts, &format!("/platform_api/CreateKey/?{legacy}&description=new"))
+        })
+        .shows("private_key"),
         accepted(200, "in the query", own("/platform_api?cmd=GetUsers")).shows("user_name"),
         accepted(200, "in a form, as the Python client sends it", {
             own("/platform_api").with(&["-d", "application_id=1&count=20&cmd=GetUsers"])
@@ -135,6 +140,7 @@ fn refused_operations(facts: &Facts) -> Vec<Case> {
         })
         .shows(FAILED),
         refused(100, "what is the owner's alone", own("/platform_api/DelApplication/?application_id=1")),
+        refused(100, "a new key, for a key that is not an owner's", own("/platform_api/CreateKey/")),
         refused(101, "one operation in the path, another in the form", {
             own("/platform_api/GetAccountInfo/").with(&["-d", "cmd=DelApplication"])
         }),

@@ -67,7 +67,7 @@ const PLAYBACK: &str = "methods = [\"GET\", \"HEAD\"]\nscope = { read = [\"playb
 const WALL: &str = "methods = [\"GET\"]\napp = { path = \"app\" }\nwall = {}\n";
 
 /// The operation decides.
-const METHOD: &str = "operation = { path = \"method\", roles = \"vox\" }\n";
+const METHOD: &str = "operation = { path = \"method\", roles = \"vox\" }\nendpoint = \"voximplant_keys\"\n";
 
 /// What the house answers itself, keeps for operators, or words otherwise than the rest of the vendor's API.
 pub(super) const HOUSE: &str = r#"

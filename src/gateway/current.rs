@@ -1,0 +1,143 @@
+//! The gateway in force. A configuration is swapped whole: a request keeps the one that it entered with, and the
+//! connections of a listener that is no more are served under the last one that had it.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Response, StatusCode};
+
+use super::{Arrival, Gateway};
+use crate::deadline::SWEEP;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::listener::Listener;
+use crate::edge::request_body::RequestBody;
+use crate::edge::stage::InFlight;
+use crate::edge::worker::{Answer, Stay};
+use crate::endpoint;
+use crate::forward::{Body, Groups};
+use crate::limit::Gate;
+use crate::limit::failures::{Failures, Opened};
+use crate::world::World;
+
+/// A worker's gateway, whatever configuration is in force.
+#[derive(Debug)]
+pub struct Current {
+    gateway: RefCell<Rc<Gateway>>,
+    /// Those of before that have listeners which are no more, the latest last, and until when their connections may stay.
+    former: RefCell<Vec<(Rc<Gateway>, Instant, Duration)>>,
+}
+
+/// Another configuration for a worker.
+pub struct Change {
+    /// What is meant by it.
+    pub world: Arc<World>,
+    /// What its endpoints are built from.
+    pub kit: endpoint::Kit,
+    /// Its limits, its failure guards and its upstreams.
+    pub gates: (Gate, Opened, Groups),
+    /// How long connections may stay whose listener is no more.
+    pub drain: Duration,
+    /// Closes once every request that comes is served under it.
+    pub taken: Sender<()>,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change").finish_non_exhaustive()
+    }
+}
+
+impl Current {
+    /// Begins with this one.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway: RefCell::new(Rc::new(gateway)), former: RefCell::default() }
+    }
+
+    /// The gateway that serves what comes in by this listener. `None`: there was one, and its time is over.
+    fn serving(&self, listener: ListenerId) -> Option<Rc<Gateway>> {
+        let current = self.gateway.borrow();
+        if current.world.has(listener) {
+            return Some(Rc::clone(&current));
+        }
+        let former = self.former.borrow();
+        former.iter().rev().map(|(former, ..)| former).find(|former| former.world.has(listener)).map(Rc::clone)
+    }
+}
+
+impl Answer for Current {
+    type Body = Body;
+    type Change = Change;
+
+    async fn answer(
+        self: Rc<Self>,
+        parts: Box<Parts>,
+        body: RequestBody,
+        connection: Rc<Connection>,
+        in_flight: InFlight,
+    ) -> Result<Response<Body>, Infallible> {
+        // From here to the end of the request.
+        let Some(gateway) = self.serving(connection.listener) else {
+            // Nothing is known any more of how it would be worded there.
+            let mut answer = Response::new(Body::whole(Bytes::new()));
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return Ok(answer.map(|body| body.holding(in_flight)));
+        };
+        let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
+        let answer = {
+            let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
+            let mut serving = pin!(gateway.serve(parts, body, arrival));
+            poll_fn(|context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
+                polled.unwrap_or_else(|_| Poll::Ready(gateway.apologize(&connection, &id)))
+            })
+            .await
+        };
+        Ok(answer.map(|body| body.holding(in_flight)))
+    }
+
+    fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
+        Some(Arc::clone(self.serving(id)?.world.listener(id)))
+    }
+
+    fn stay(&self, id: ListenerId) -> Stay {
+        if self.gateway.borrow().world.has(id) {
+            return Stay::Open;
+        }
+        let former = self.former.borrow();
+        let last = former.iter().rev().find(|(former, ..)| former.world.has(id));
+        Stay::Leave(last.map_or(Duration::ZERO, |(.., drain)| *drain))
+    }
+
+    fn change(&self, Change { world, kit, gates, drain, taken }: Change) {
+        let mut gateway = self.gateway.borrow_mut();
+        let next = Rc::new(gateway.succeeded_by(world, &kit, gates));
+        let before = std::mem::replace(&mut *gateway, next);
+        let is_gone = |id| before.world.has(ListenerId(id)) && !gateway.world.has(ListenerId(id));
+        if (0..before.world.positions.len()).any(is_gone) {
+            // Longer than any of their connections.
+            let until = before.clock.now() + drain + 10 * SWEEP;
+            self.former.borrow_mut().push((before, until, drain));
+        }
+        drop(taken);
+    }
+
+    fn sweep(&self) {
+        let gateway = Rc::clone(&self.gateway.borrow());
+        let now = gateway.clock.now();
+        gateway.forwarder.sweep();
+        gateway.gate.sweep(now, gateway.clock.unix());
+        gateway.guards.iter().for_each(Failures::sweep);
+        self.former.borrow_mut().retain(|(_, until, _)| now < *until);
+    }
+}
