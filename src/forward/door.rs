@@ -79,6 +79,8 @@ struct Seat {
     at: usize,
     /// Whether it decides about the endpoint, and has not said so yet.
     trial: bool,
+    /// Whether it is there because every endpoint is out.
+    forced: bool,
     /// Whether it is counted there.
     counted: bool,
 }
@@ -242,7 +244,7 @@ impl Door {
             }
             return Err(Nowhere::Out);
         }
-        Ok(Seat { at, trial: entry == Entry::Trial, counted })
+        Ok(Seat { at, trial: entry == Entry::Trial, forced: now.is_none(), counted })
     }
 
     fn leave(&self, seat: Seat) {
@@ -280,7 +282,7 @@ impl Turn {
         if let Some(sign) = sign.filter(|sign| ejection.on.has(*sign)) {
             return self.failed(sign, now);
         }
-        let trial = std::mem::take(&mut self.seat.trial);
+        let trial = std::mem::take(&mut self.seat.trial) || self.seat.forced;
         self.door.group.succeeded(self.seat.at, trial, ejection, now);
     }
 

@@ -96,11 +96,11 @@ impl Trouble {
         }
     }
 
-    /// A request was answered. Says whether the endpoint is back by that.
+    /// A request was answered; `trial`: it was sent although the endpoint was out. Says whether that is back now.
     pub(super) fn succeeded(&mut self, trial: bool, ejection: &Ejection, now: Instant) -> bool {
         match self.state {
             State::In => {}
-            // It was under way before, or nobody else was left; the trial decides.
+            // It was under way before: the trial decides.
             State::Out { .. } | State::Trial { .. } if !trial => return false,
             State::Out { .. } | State::Trial { .. } => {
                 (self.state, self.failures) = (State::Returning { since: now }, 0);
@@ -123,8 +123,8 @@ impl Trouble {
     /// A request failed; `unreachable`: there was no connection.
     pub(super) fn failed(&mut self, unreachable: bool, trial: bool, ejection: &Ejection, now: Instant) -> Verdict {
         match self.state {
-            State::Out { until } if until > now && !unreachable => Verdict::Counted,
-            State::Trial { .. } if !trial => Verdict::Counted,
+            // It was under way before, or nobody else was left.
+            State::Out { .. } | State::Trial { .. } if !trial => Verdict::Counted,
             // It was out before: there is room outside.
             State::Out { .. } | State::Trial { .. } => Verdict::Ejected(self.eject(ejection, now)),
             State::In | State::Returning { .. } => {
