@@ -27,6 +27,7 @@ use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
+use crate::forward::leases::{Endings, Leases};
 use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
@@ -57,6 +58,7 @@ pub struct Gateway {
     gate: Gate,
     guards: Opened,
     deadlines: Rc<Deadlines>,
+    leases: Rc<Leases>,
     request_ids: RequestIds,
     clock: Clock,
 }
@@ -66,7 +68,7 @@ impl Gateway {
     pub fn new(
         world: Arc<World>,
         kit: &endpoint::Kit,
-        (gate, guards, groups): (Gate, Opened, Groups),
+        (gate, guards, groups, endings): (Gate, Opened, Groups, Arc<Endings>),
         clock: Clock,
         deadlines: &Rc<Deadlines>,
     ) -> Self {
@@ -75,7 +77,7 @@ impl Gateway {
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
-        let deadlines = Rc::clone(deadlines);
+        let (deadlines, leases) = (Rc::clone(deadlines), Leases::new(endings));
         Self {
             world,
             forwarder,
@@ -87,18 +89,21 @@ impl Gateway {
             gate,
             guards,
             deadlines,
+            leases,
             request_ids,
             clock,
         }
     }
 
-    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, and
-    /// connections to endpoints that stay are kept.
+    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, open
+    /// streams are still watched, and connections to endpoints that stay are kept.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
-        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
+        let (gate, guards, groups) = gates;
+        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &groups);
+        let gates = (gate, guards, groups, Arc::default());
         let next = Self::new(world, kit, gates, self.clock.clone(), &self.deadlines);
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
-        Self { forwarder, gatherer, doorstep, listings, ..next }
+        Self { forwarder, gatherer, doorstep, listings, leases: Rc::clone(&self.leases), ..next }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -158,9 +163,7 @@ impl Gateway {
             Ok(answer) => {
                 let answer = self.masked(answer, route, id, hidden).await;
                 entry.answered(answer.status());
-                let mut answer = reply::tidy(answer, id.clone());
-                let lease = admission.answered(answer.headers_mut());
-                manner.finish(answer.map(|body| body.leased(lease)))
+                manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
@@ -227,6 +230,7 @@ impl Gateway {
             connection,
             in_flight,
             id,
+            leases: &self.leases,
         };
         Ok(Decision::Send(errand, admission, passage))
     }

@@ -27,6 +27,7 @@ pub mod background;
 pub mod clock;
 pub mod deadline;
 pub mod invalid;
+pub mod kept;
 pub mod key_set;
 pub mod public_key;
 pub mod record;

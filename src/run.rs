@@ -1,5 +1,7 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
+mod certificates;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,9 +28,11 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
+use crate::forward::leases::Endings;
 use crate::forward::{Fleet, Groups, health, key_sets};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
+use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -61,7 +66,9 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -96,6 +103,7 @@ impl Server {
         let opened = guards.open(&world.guards);
         let fleet = Fleet::new();
         let groups = fleet.open(&world.upstreams);
+        let endings = Arc::<Endings>::default();
         let (mut seats, mut changes) = (Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -105,7 +113,7 @@ impl Server {
             changes.push(change);
             let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
             let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
+            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups), Arc::clone(&endings));
             seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
         }
         drop(ready);
@@ -123,11 +131,14 @@ impl Server {
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
         let beside = control.handle().clone();
         health::care(&world.upstreams, &groups, &options.clock, &beside);
+        let world = Arc::new(ArcSwap::new(world));
+        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // They end with the runtime.
             for keys in key_sets {
                 control.spawn(key_sets::keep(keys));
             }
+            control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(accept_all(sockets, caps, seats, stop));
         })?;
         let (patience, clock) = (loaded.drain, options.clock.clone());
@@ -144,7 +155,9 @@ impl Server {
             patience,
             store,
             admin,
+            world,
             limits,
+            endings,
             clock,
             ended,
         })
@@ -166,6 +179,7 @@ impl Server {
             let _ = worker.send(Change { world, kit, gates, drain, taken });
         }
         drop(taken);
+        self.world.store(world);
         // Nothing is sent; it closes when the last worker has taken it.
         let _: Result<(), _> = all.recv();
     }
@@ -200,9 +214,20 @@ impl Server {
         self.addresses.iter().map(|(name, address)| (&**name, *address))
     }
 
+    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
+    /// Waits for the disk.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.world.load().renew(&self.clock, true)
+    }
+
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How many open streams were ended because their callers would be let in no longer.
+    pub fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
@@ -302,7 +327,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened, Groups),
+    gates: (Gate, Opened, Groups, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -334,6 +359,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     for (listener, address) in server.addresses() {
         tracing::info!(listener, %address, "listening");
     }
+    certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {
         tracing::info!(%address, "the admin API is listening");
     }

@@ -1,17 +1,22 @@
 //! Everything a request needs, immutable and swapped whole: built by `config/check.rs`, read by every worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, Method};
 
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, content};
+use crate::clock::Clock;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
+use crate::edge::own_certificate::OwnCertificate;
+use crate::edge::tls::Keeper;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
+use crate::kept::{Outcome, Renew};
 use crate::key_set::KeySet;
 use crate::limit::failures::{self, GuardId};
 use crate::limit::{Policy, PolicyId};
@@ -52,6 +57,10 @@ pub struct World {
     pub directory: Arc<Index>,
     /// Whether each request leaves a line in the log.
     pub access_log: bool,
+    /// TLS of the admin listener, which is a thread of its own.
+    pub admin_tls: Option<Arc<Keeper>>,
+    /// How often the files of TLS are looked at for changes.
+    pub look: Duration,
 }
 
 /// A position in `World::routes`.
@@ -140,6 +149,42 @@ impl Destination {
 }
 
 impl World {
+    /// Reads the files of TLS anew, on both sides: those that have changed, or all of them. One that cannot be used leaves
+    /// what was read before as it is. Waits for the disk.
+    pub fn renew(&self, clock: &Clock, even_unchanged: bool) -> Vec<Outcome> {
+        let listeners = self.keepers().map(|keeper| &**keeper as &dyn Renew);
+        let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_deref());
+        let all = listeners.chain(upstreams.map(|trust| trust as &dyn Renew));
+        all.filter_map(|kept| kept.renew(clock, even_unchanged)).collect()
+    }
+
+    /// The certificates that are shown, each with what its listener is called.
+    pub fn own_certificates(&self) -> Vec<(Box<str>, OwnCertificate)> {
+        let of = |keeper: &Keeper| {
+            let own = keeper.present().own.clone();
+            own.into_iter().map(|own| (keeper.name().into(), own)).collect::<Vec<_>>()
+        };
+        self.keepers().flat_map(|keeper| of(keeper)).collect()
+    }
+
+    /// Has the certificates and authorities of `next` stand in the place of these, for connections that go on: their
+    /// client certificates are judged by the lists of today.
+    pub fn hand_over(&self, next: &Self) {
+        for listener in &self.listeners {
+            let same = next.listeners.iter().find(|other| other.name == listener.name);
+            if let (Some(own), Some(other)) = (&listener.tls, same.and_then(|same| same.tls.as_ref())) {
+                own.succeed(other);
+            }
+        }
+        if let (Some(own), Some(other)) = (&self.admin_tls, &next.admin_tls) {
+            own.succeed(other);
+        }
+    }
+
+    fn keepers(&self) -> impl Iterator<Item = &Arc<Keeper>> {
+        self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(&self.admin_tls)
+    }
+
     /// Finds the route of a request with this method; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
         let table = &self.tables[self.position(head.connection().listener)];

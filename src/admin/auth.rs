@@ -34,7 +34,7 @@ pub(super) fn identify(
     if let Some(certificate) = connection.client_certificate() {
         // The handshake is over, but the connection may outlive the certificate.
         return match certificate.vouched_for(now) {
-            Ok(()) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
+            Ok(_) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
             Err(_) => Err(refused()),
         };
     }
@@ -91,7 +91,7 @@ fn named(subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::client_certificate::{ClientCertificate, Doubt};
+    use crate::edge::client_certificate::{ClientCertificate, Doubt, Standing, Word};
     use crate::edge::connection::{ListenerId, Tls};
     use crate::refusal::Reason;
 
@@ -117,8 +117,8 @@ mod tests {
     fn certificate(subject: &str, not_after: i64, verdict: Result<i64, Doubt>) -> Tls {
         let (common_name, not_before) = (None, 0);
         let subject = subject.into();
-        let certificate =
-            ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, verdict, revoked: false };
+        let standing = Standing::new(Word { verdict, revoked: false });
+        let certificate = ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, standing };
         Tls { client_certificate: Some(certificate), ..Tls::default() }
     }
 

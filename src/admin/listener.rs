@@ -31,10 +31,11 @@ use crate::background::give_way;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{self, Limits, Listener, Seat};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 use crate::edge::worker::{self, Answer, Stay};
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
@@ -46,6 +47,8 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_mins(1),
     body: super::body::PATIENCE,
     write: Duration::from_secs(30),
+    age: None,
+    http2: Http2::DEFAULT,
     connections: 256,
     head_bytes: 32 * 1024,
     target_bytes: 8 * 1024,
@@ -56,8 +59,8 @@ const LIMITS: Limits = Limits {
 pub struct Settings {
     /// Where it binds.
     pub address: SocketAddr,
-    /// TLS ([`Acceptor::demanding`]); `None` is plain text, on this machine alone.
-    pub tls: Option<Acceptor>,
+    /// TLS ([`crate::edge::tls::Acceptor::kept_demanding`]); `None` is plain text, on this machine alone.
+    pub tls: Option<Arc<Keeper>>,
     /// Who may come in from this machine without a certificate.
     pub tokens: Vec<Token>,
 }
@@ -82,8 +85,18 @@ pub fn start(
         listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
     };
     let bound = socket.local_addr()?;
-    let tls = tls.map(|acceptor| Arc::new(acceptor.on(clock.clone())));
-    let listener = Arc::new(Listener { name: "admin".into(), address: bound, tls, limits: LIMITS });
+    if let Some(keeper) = &tls {
+        keeper.adjust(|acceptor| acceptor.on(clock.clone()));
+    }
+    let listener = Arc::new(Listener {
+        name: "admin".into(),
+        address: bound,
+        tls,
+        limits: LIMITS,
+        proxy_protocol: Vec::new(),
+        versions: HttpVersions::ONE,
+        hsts: None,
+    });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();

@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 pub mod demo;
+mod explain_ip;
 mod limits;
 mod manage;
 mod multicam;
@@ -57,6 +58,12 @@ enum Command {
         #[command(subcommand)]
         what: sign::Command,
     },
+    /// Show step by step where a caller is taken to be, whatever proxies say.
+    #[command(
+        name = "explain-ip",
+        after_help = "Example: vidgate explain-ip --peer 10.0.0.1 --header 'X-Forwarded-For: 192.0.2.7'\n\nExits with 1 where no request would come of it."
+    )]
+    ExplainIp(explain_ip::Arguments),
     /// Print the JSON schema of the configuration, for editors.
     #[command(
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
@@ -126,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Sign { what } => what.run(),
+        Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),

@@ -2,9 +2,10 @@
 //! request comes. The handshake has proven that the client holds its key, and nothing more; chain, validity and
 //! revocation are judged here, so that a refusal can be worded as HTTP instead of a broken handshake.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use aws_lc_rs::digest;
 use rustls::crypto::CryptoProvider;
@@ -16,7 +17,7 @@ use rustls::{CertificateError, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::distinguished_name;
-use super::tls::{Mistake, Part, certificates, roots};
+use super::tls::{Asking, Keeper, Mistake, Part, certificates, roots};
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::refusal::Reason;
@@ -34,12 +35,67 @@ pub struct ClientCertificate {
     pub not_before: i64,
     /// Good until then, that second included.
     pub not_after: i64,
-    /// Whether the listener's `client_ca` vouched for it when the connection began (chain, purpose, validity, revocation),
-    /// and the last second for which that was said: another certificate of the chain, or the list that does not name it,
-    /// may end before it does.
+    /// What is said of it by those who judge it.
+    pub standing: Standing,
+}
+
+/// What is said of a certificate: when the connection began, and anew at the first request after authorities or lists were
+/// read anew.
+#[derive(Debug)]
+pub struct Standing {
+    word: Cell<Word>,
+    again: Option<Again>,
+}
+
+/// What was said of it once.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Whether the listener's `client_ca` vouches for it (chain, purpose, validity, revocation), and the last second for
+    /// which that is said: another certificate of the chain, or the list that does not name it, may end before it does.
     pub verdict: Result<i64, Doubt>,
     /// Whether a list of its issuer names it, be that list over by now or not: who was taken back stays so.
     pub revoked: bool,
+}
+
+/// What it takes to ask anew.
+#[derive(Debug)]
+struct Again {
+    keeper: Arc<Keeper>,
+    /// The certificate first, as the client presented it.
+    chain: Vec<CertificateDer<'static>>,
+    /// Who was asked last. Not kept alive: lists may be large.
+    asked: RefCell<Weak<Asking>>,
+}
+
+impl Standing {
+    /// What is said once and for all.
+    pub fn new(word: Word) -> Self {
+        Self { word: Cell::new(word), again: None }
+    }
+
+    pub(super) fn word(&self, now: UnixTime) -> Word {
+        if let Some(word) = self.again.as_ref().and_then(|again| again.word(self.word.get(), now)) {
+            self.word.set(word);
+        }
+        self.word.get()
+    }
+}
+
+impl Again {
+    /// What is said now; `None` where that cannot have changed.
+    fn word(&self, before: Word, now: UnixTime) -> Option<Word> {
+        let present = self.keeper.present();
+        let Some(asking) = present.asking() else {
+            // The listener asks nobody any more.
+            return Some(Word { verdict: Err(NO_AUTHORITY), ..before });
+        };
+        if std::ptr::eq(self.asked.borrow().as_ptr(), Arc::as_ptr(asking)) {
+            return None;
+        }
+        self.asked.replace(Arc::downgrade(asking));
+        let (leaf, intermediates) = self.chain.split_first()?;
+        Some(asking.judge.word(leaf, intermediates, now))
+    }
 }
 
 /// Why a certificate is not believed.
@@ -56,6 +112,7 @@ const fn doubt(reason: Reason, detail: &'static str) -> Doubt {
 }
 
 const UNREADABLE: Doubt = doubt(Reason::Malformed, "the certificate cannot be read in one way only");
+const NO_AUTHORITY: Doubt = doubt(Reason::Unknown, "the listener names no authority of client certificates");
 const EXPIRED: Doubt = doubt(Reason::Expired, "the certificate has expired");
 const NOT_YET_VALID: Doubt = doubt(Reason::NotYetValid, "the certificate is not valid yet");
 const REVOKED: Doubt = doubt(Reason::Disabled, "the certificate has been revoked");
@@ -76,18 +133,30 @@ impl ClientCertificate {
         Ok(())
     }
 
-    /// Whether an authority of the listener vouches for it at `now`.
-    pub fn vouched_for(&self, now: UnixTime) -> Result<(), Doubt> {
+    /// Whether an authority of the listener vouches for it at `now`, and until when: the last second, since 1970.
+    pub fn vouched_for(&self, now: UnixTime) -> Result<i64, Doubt> {
         self.in_time(now)?;
-        if seconds(now) > self.verdict? {
+        let last = self.standing.word(now).verdict?;
+        if seconds(now) > last {
             return Err(doubt(Reason::Expired, "what vouched for the certificate has expired since"));
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Whether its authority has not taken it back. Says nothing of one that nobody could have.
-    pub fn not_revoked(&self) -> Result<(), Doubt> {
-        if self.revoked || self.verdict == Err(REVOKED) { Err(REVOKED) } else { Ok(()) }
+    pub fn not_revoked(&self, now: UnixTime) -> Result<(), Doubt> {
+        let Word { verdict, revoked } = self.standing.word(now);
+        if revoked || verdict == Err(REVOKED) { Err(REVOKED) } else { Ok(()) }
+    }
+
+    /// Has it judged anew, `chain` being what the client presented, once `keeper` has others to ask than `asked`.
+    pub(super) fn again(mut self, keeper: &Arc<Keeper>, asked: &Arc<Asking>, chain: &[CertificateDer<'_>]) -> Self {
+        self.standing.again = Some(Again {
+            keeper: Arc::clone(keeper),
+            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+            asked: RefCell::new(Arc::downgrade(asked)),
+        });
+        self
     }
 }
 
@@ -133,27 +202,32 @@ impl Judge {
     ) -> ClientCertificate {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-        match X509Certificate::from_der(leaf) {
-            Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => ClientCertificate {
+        let standing = Standing::new(self.word(leaf, intermediates, now));
+        match readable(leaf) {
+            Some(certificate) => ClientCertificate {
                 sha256,
                 subject: distinguished_name::written(certificate.subject()).unwrap_or_default(),
                 common_name: distinguished_name::common_name(certificate.subject()).map(Into::into),
                 not_before: certificate.validity().not_before.timestamp(),
                 not_after: certificate.validity().not_after.timestamp(),
-                verdict: self.verdict(leaf, intermediates, now),
-                revoked: self.lists.iter().any(|list| list.names(&certificate)),
+                standing,
             },
-            // A subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
-            Ok(_) | Err(_) => ClientCertificate {
+            None => ClientCertificate {
                 sha256,
                 subject: String::new(),
                 common_name: None,
                 not_before: i64::MAX,
                 not_after: i64::MIN,
-                verdict: Err(UNREADABLE),
-                revoked: false,
+                standing,
             },
         }
+    }
+
+    /// What is to be said of a certificate as of `now`.
+    fn word(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: UnixTime) -> Word {
+        let Some(certificate) = readable(leaf) else { return Word { verdict: Err(UNREADABLE), revoked: false } };
+        let revoked = self.lists.iter().any(|list| list.names(&certificate));
+        Word { verdict: self.verdict(leaf, intermediates, now), revoked }
     }
 
     fn verdict(
@@ -162,9 +236,7 @@ impl Judge {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<i64, Doubt> {
-        let Some(verifier) = &self.verifier else {
-            return Err(doubt(Reason::Unknown, "the listener names no authority of client certificates"));
-        };
+        let Some(verifier) = &self.verifier else { return Err(NO_AUTHORITY) };
         let instant = Instant::since_unix_epoch(std::time::Duration::from_secs(now.0));
         verifier.verify_client_cert(leaf, intermediates, instant).map_err(|error| doubted(&error))?;
         Ok(self.end(leaf, intermediates, seconds(now)))
@@ -182,6 +254,14 @@ impl Judge {
             end = ends.filter(|end| *end >= now).fold(end, i64::min);
         }
         end
+    }
+}
+
+/// `None`: a subject with NUL, or bytes behind the certificate: somebody would read it otherwise than we do.
+fn readable<'a>(der: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) if !certificate.subject().as_raw().contains(&0) => Some(certificate),
+        Ok(_) | Err(_) => None,
     }
 }
 

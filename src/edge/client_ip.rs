@@ -25,9 +25,37 @@ impl TrustedProxies {
 
     /// Whether a proxy at this address is believed.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.network_of(address).is_some()
+    }
+
+    /// The first network by which it is.
+    pub fn network_of(&self, address: IpAddr) -> Option<&Network> {
+        self.0.iter().find(|network| network.contains(address))
     }
 }
+
+/// One step on the way to the caller's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// This address is at the other end, a trusted proxy's by this network.
+    Peer(IpAddr, Option<&'a Network>),
+    /// A list of hops is read, from the right.
+    List(&'a HeaderName),
+    /// A hop says that it was asked by this address, a trusted proxy's by this network, or by the caller.
+    Hop(IpAddr, Option<&'a Network>),
+    /// What a hop says is no address: `None` is what is not visible ASCII. That hop is taken for the caller.
+    Nothing(Option<&'a str>, IpAddr),
+    /// The two lists lead to different addresses.
+    Contradiction(IpAddr, IpAddr),
+}
+
+/// Hears how an address is derived; by default nobody does.
+pub trait Witness {
+    /// The next step.
+    fn step(&mut self, _: Step<'_>) {}
+}
+
+impl Witness for () {}
 
 /// The address of the caller: the socket's, or what the nearest chain of trusted proxies says of it.
 ///
@@ -36,14 +64,25 @@ impl TrustedProxies {
 /// which lies in no network of anybody's office. An entry that is no address (`unknown`, an empty one) ends the walk at
 /// the hop that wrote it.
 pub fn resolve(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
+    derive(peer, headers, proxies, &mut ())
+}
+
+/// The same before a witness.
+pub fn derive(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies, witness: &mut impl Witness) -> IpAddr {
     let peer = peer.to_canonical();
-    if !proxies.contains(peer) {
+    let trusted = proxies.network_of(peer);
+    witness.step(Step::Peer(peer, trusted));
+    if trusted.is_none() {
         return peer;
     }
-    let ours = walk(peer, proxies, headers.get_all(&X_FORWARDED_FOR), node);
-    let standard = walk(peer, proxies, headers.get_all(FORWARDED), |element| node(parameter(element, "for")?));
+    let mut follow = |name, read: fn(&str) -> Option<IpAddr>| walk(peer, proxies, (headers, name), read, witness);
+    let ours = follow(&X_FORWARDED_FOR, node);
+    let standard = follow(&FORWARDED, |element| node(parameter(element, "for")?));
     match (ours, standard) {
-        (Some(one), Some(other)) if one != other => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        (Some(one), Some(other)) if one != other => {
+            witness.step(Step::Contradiction(one, other));
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        }
         (Some(address), _) | (None, Some(address)) => address,
         (None, None) => peer,
     }
@@ -66,21 +105,28 @@ pub fn secure(connection: &Connection, headers: &HeaderMap, proxies: &TrustedPro
 }
 
 /// The address that a list of hops leads to; nothing if there is no such list.
-fn walk<'a>(
+fn walk(
     peer: IpAddr,
     proxies: &TrustedProxies,
-    fields: GetAll<'a, HeaderValue>,
-    read: impl Fn(&'a str) -> Option<IpAddr>,
+    (headers, name): (&HeaderMap, &HeaderName),
+    read: fn(&str) -> Option<IpAddr>,
+    witness: &mut impl Witness,
 ) -> Option<IpAddr> {
-    let mut entries = from_the_right(fields).peekable();
+    let mut entries = from_the_right(headers.get_all(name)).peekable();
     entries.peek()?;
+    witness.step(Step::List(name));
     let mut hop = peer;
     for entry in entries {
-        match entry.and_then(&read) {
-            Some(address) if proxies.contains(address) => hop = address,
-            Some(address) => return Some(address),
-            None => return Some(hop),
+        let Some(address) = entry.and_then(read) else {
+            witness.step(Step::Nothing(entry, hop));
+            return Some(hop);
+        };
+        let trusted = proxies.network_of(address);
+        witness.step(Step::Hop(address, trusted));
+        if trusted.is_none() {
+            return Some(address);
         }
+        hop = address;
     }
     Some(hop)
 }

@@ -27,6 +27,8 @@ pub struct Connection {
     pub tls: Option<Tls>,
     /// The peer's address as it goes upstream in `X-Forwarded-For`, made once.
     pub peer_header: HeaderValue,
+    /// What its answers tell browsers (`Strict-Transport-Security`), as its listener said when it began.
+    pub hsts: Option<HeaderValue>,
     /// The last thing said of a host on this connection.
     pub forwarded: LastHost,
 }
@@ -73,7 +75,7 @@ impl Connection {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let peer_header =
             HeaderValue::try_from(peer.ip().to_string()).expect("an address is written in visible ASCII characters");
-        Self { peer, local, listener, tls, peer_header, forwarded: LastHost::default() }
+        Self { peer, local, listener, tls, peer_header, hsts: None, forwarded: LastHost::default() }
     }
 
     /// The client's certificate, if there is one.

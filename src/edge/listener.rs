@@ -1,11 +1,12 @@
 //! A listener: what the configuration says of it, and the acceptor that hands its sockets to the least loaded worker.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::connection::ListenerId;
+use crate::edge::http_versions::{Http2, HttpVersions};
+use crate::units::Network;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -25,9 +28,22 @@ pub struct Listener {
     /// Where it binds.
     pub address: SocketAddr,
     /// TLS; `None` is plain text.
-    pub tls: Option<Arc<crate::edge::tls::Acceptor>>,
+    pub tls: Option<Arc<crate::edge::tls::Keeper>>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// From where every connection begins with a PROXY header.
+    pub proxy_protocol: Vec<Network>,
+    /// What is spoken there.
+    pub versions: HttpVersions,
+    /// What answers over TLS say of it to browsers (`Strict-Transport-Security`, RFC 6797).
+    pub hsts: Option<HeaderValue>,
+}
+
+impl Listener {
+    /// Whether a connection from this address must begin with a PROXY header.
+    pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|network| network.contains(peer))
+    }
 }
 
 /// What a listener bears.
@@ -43,6 +59,10 @@ pub struct Limits {
     pub body: Duration,
     /// For a peer that takes nothing of what is written to it.
     pub write: Duration,
+    /// For a connection, until it is asked to leave with what is in flight on it.
+    pub age: Option<Duration>,
+    /// What it bears of HTTP/2.
+    pub http2: Http2,
     /// Connections at once.
     pub connections: usize,
     /// The largest head, in bytes.

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -83,6 +83,16 @@ impl Stage {
         }
     }
 
+    /// Several requests share the connection.
+    pub fn share(&self) {
+        self.multiplexed.set(true);
+    }
+
+    /// The worker's coarse time.
+    pub fn now(&self) -> Instant {
+        self.deadline.now()
+    }
+
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.requests.get() == 0
@@ -146,6 +156,11 @@ impl InFlight {
         Uploading(Rc::clone(&self.stage))
     }
 
+    /// What ends the connection at once, whatever is on its way.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(Rc::clone(&self.stage))
+    }
+
     /// A piece of the answer is on its way: the caller shall make room for the next one in time.
     pub fn awaits_caller(&self) {
         self.answered.set(true);
@@ -167,6 +182,22 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.stage.count(self.answered.get());
         self.stage.leave();
+    }
+}
+
+/// What ends a connection.
+#[derive(Debug)]
+pub struct Cutter(Rc<Stage>);
+
+impl Cutter {
+    /// Whether other requests are ended with it (HTTP/2).
+    pub fn is_shared(&self) -> bool {
+        self.0.multiplexed.get()
+    }
+
+    /// Ends the connection.
+    pub fn cut(&self) {
+        self.0.deadline.fire();
     }
 }
 

@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
@@ -20,8 +20,12 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 use crate::clock::Clock;
 use crate::edge::client_certificate::{Judge, RevocationList, judge};
 use crate::edge::connection::Tls;
+use crate::edge::http_versions::HttpVersions;
 pub use crate::edge::names::Names;
+use crate::edge::own_certificate::OwnCertificate;
+use crate::edge::protocol::Protocol;
 use crate::invalid::Invalid;
+use crate::kept::Kept;
 
 /// The files of a TLS listener.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,18 @@ pub struct Files {
     pub ask: bool,
     /// What the listener is called besides the names in its certificates.
     pub names: Vec<String>,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The versions of HTTP that are offered.
+    pub versions: HttpVersions,
+}
+
+impl Files {
+    /// All of them.
+    fn paths(&self) -> Vec<PathBuf> {
+        let pairs = self.certificates.iter().flat_map(|(certificate, key)| [certificate, key]);
+        pairs.chain(&self.client_ca).chain(&self.client_crl).cloned().collect()
+    }
 }
 
 /// Something that is wrong with the files.
@@ -71,28 +87,61 @@ impl Part {
 pub struct Acceptor {
     /// For rustls.
     pub config: Arc<ServerConfig>,
+    /// The certificates that it shows.
+    pub own: Vec<OwnCertificate>,
     /// Where clients are asked for a certificate.
-    asking: Option<Asking>,
+    asking: Option<Arc<Asking>>,
 }
+
+/// An acceptor whose files are read anew when they change. Connections that stand keep what their handshake settled, but
+/// for what is said of their client certificates.
+pub type Keeper = Kept<Acceptor>;
 
 /// What is known of client certificates and of the name under which they are asked for.
 #[derive(Debug)]
-struct Asking {
-    judge: Judge,
+pub(super) struct Asking {
+    pub(super) judge: Judge,
     names: Arc<Names>,
     /// Authorities whose certificates no list speaks of.
     unlisted: Vec<String>,
 }
 
 impl Acceptor {
+    /// Reads the files of the listener `name`, now and whenever they change; says everything that is wrong with them.
+    pub fn kept(name: &str, files: Files) -> Result<Keeper, Vec<Mistake>> {
+        let (first, paths) = (files.clone(), files.paths());
+        Kept::open(name, paths, || Self::load(&first), move |clock| Self::again(Self::load(&files), clock))
+    }
+
+    /// The same for a listener of the house itself ([`Self::demanding`]).
+    pub fn kept_demanding(name: &str, files: Files, anonymous: bool) -> Result<Keeper, Vec<Mistake>> {
+        let (first, paths) = (files.clone(), files.paths());
+        let again = move |clock: &Clock| {
+            Self::again(Self::demanding(&files, anonymous), clock).map(|acceptor| acceptor.on(clock.clone()))
+        };
+        Kept::open(name, paths, || Self::demanding(&first, anonymous), again)
+    }
+
+    /// What was read anew. A list that is over would keep everyone out: the one from before is not worse.
+    fn again(read: Result<Self, Vec<Mistake>>, clock: &Clock) -> Result<Self, String> {
+        let acceptor = read.map_err(|mistakes| {
+            mistakes.iter().map(|mistake| mistake.invalid.message.as_ref()).collect::<Vec<_>>().join("; ")
+        })?;
+        let over = |list: &&RevocationList| u64::try_from(list.next_update).unwrap_or(0) <= clock.unix().0;
+        match acceptor.revocation_lists().iter().find(over) {
+            Some(list) => Err(format!("the revocation list of `{}` has expired", list.issuer)),
+            None => Ok(acceptor),
+        }
+    }
+
     /// Reads the files; says everything that is wrong with them.
-    pub fn load(files: &Files) -> Result<Self, Vec<Mistake>> {
+    fn load(files: &Files) -> Result<Self, Vec<Mistake>> {
         Self::built(files, false, |_, provider| Arc::new(Possession { provider }))
     }
 
     /// The same for a listener of the house itself: a bad client certificate fails the handshake, and so does none,
     /// unless `anonymous` callers may come as far as HTTP.
-    pub fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Mistake>> {
+    fn demanding(files: &Files, anonymous: bool) -> Result<Self, Vec<Mistake>> {
         let mut acceptor = Self::built(files, anonymous, |judge, provider| match judge {
             Some(judge) => judge,
             None => Arc::new(Possession { provider }),
@@ -106,13 +155,14 @@ impl Acceptor {
         anonymous: bool,
         verifier: impl FnOnce(Option<Arc<dyn ClientCertVerifier>>, Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier>,
     ) -> Result<Self, Vec<Mistake>> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(files.protocol.provider());
         let mut mistakes = Vec::new();
-        let (mut by_name, mut names) = (ByName::default(), Names::default());
+        let (mut by_name, mut names, mut own) = (ByName::default(), Names::default(), Vec::new());
         for (certificate, key) in &files.certificates {
             match certified_key(certificate, key, &provider) {
                 Ok(key) => {
                     key.cert.first().into_iter().for_each(|leaf| names.add_certificate(leaf));
+                    own.push(OwnCertificate::of(certificate, &key.cert));
                     by_name.add(key);
                 }
                 Err(invalid) => mistakes.push(Part::Own.wrong(invalid)),
@@ -120,33 +170,29 @@ impl Acceptor {
         }
         files.names.iter().for_each(|name| names.add(name));
         let asking = asking(files, anonymous, &provider, names).map_err(|mistake| mistakes.push(mistake));
-        let asking = asking.unwrap_or_default();
+        let asking = asking.unwrap_or_default().map(Arc::new);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
+        let unusable = |error: rustls::Error| vec![Part::Own.wrong(Invalid::new(error.to_string()))];
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| vec![Part::Own.wrong(Invalid::new(error.to_string()))])?;
+            .with_protocol_versions(files.protocol.versions())
+            .map_err(unusable)?;
         let builder = match &asking {
             None => builder.with_no_client_auth(),
             Some(asking) => builder.with_client_cert_verifier(verifier(asking.judge.verifier.clone(), provider)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(by_name));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        if asking.is_some() {
-            // A resumed session skips the verifier and carries the old certificate along: where certificates decide
-            // who gets in, every connection makes a full handshake.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
-        Ok(Self { config: Arc::new(config), asking })
+        config.alpn_protocols = files.versions.alpn();
+        files.protocol.resumption(&mut config, asking.is_some()).map_err(unusable)?;
+        Ok(Self { config: Arc::new(config), own, asking })
     }
 
     /// The same on this clock, which tests move.
-    pub fn on(self, clock: Clock) -> Self {
+    pub fn on(&self, clock: Clock) -> Self {
         let mut config = ServerConfig::clone(&self.config);
         config.time_provider = Arc::new(Time(clock));
-        Self { config: Arc::new(config), ..self }
+        Self { config: Arc::new(config), own: self.own.clone(), asking: self.asking.clone() }
     }
 
     /// The revocation lists that client certificates are judged by.
@@ -159,13 +205,19 @@ impl Acceptor {
         self.asking.as_ref().map_or(&[], |asking| &asking.unlisted)
     }
 
-    /// Notes what a finished handshake settled.
-    pub fn settle(&self, session: &rustls::ServerConnection, now: crate::clock::UnixTime) -> Tls {
+    /// Whom it asks for a certificate, and who judges that.
+    pub(super) fn asking(&self) -> Option<&Arc<Asking>> {
+        self.asking.as_ref()
+    }
+
+    /// Notes what a finished handshake settled, which is asked anew what `keeper` says by then.
+    pub fn settle(&self, session: &rustls::ServerConnection, keeper: &Arc<Keeper>, now: crate::clock::UnixTime) -> Tls {
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
         let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
         let chain = session.peer_certificates().unwrap_or_default();
-        let client_certificate =
-            chain.split_first().map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now));
+        let client_certificate = chain
+            .split_first()
+            .map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain));
         Tls { server_name, client_certificate, names: Some(Arc::clone(&asking.names)) }
     }
 }
@@ -180,7 +232,8 @@ impl TimeProvider for Time {
     }
 }
 
-fn certified_key(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Invalid> {
+/// Reads a certificate chain and its key, which must belong together.
+pub fn certified_key(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Invalid> {
     let chain = certificates(certificate)?;
     let key_der = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| Invalid::new(format!("no private key can be read from {}: {error}", key.display())))?;
@@ -356,6 +409,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::kept::Renew as _;
 
     type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -385,15 +440,20 @@ mod tests {
 
     /// A list of `issuer` that revokes the serial number 2 and is good for a month.
     fn revoked(issuer: &Issuer) -> String {
+        listed(issuer, 2, 2025)
+    }
+
+    /// The same of another serial number, until the middle of January of some year.
+    fn listed(issuer: &Issuer, serial: u64, until: i32) -> String {
         let second = RevokedCertParams {
-            serial_number: SerialNumber::from(2),
+            serial_number: SerialNumber::from(serial),
             revocation_time: date_time_ymd(2024, 12, 2),
             reason_code: None,
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2024, 12, 15),
-            next_update: date_time_ymd(2025, 1, 15),
+            this_update: date_time_ymd(until - 1, 12, 15),
+            next_update: date_time_ymd(until, 1, 15),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: vec![second],
@@ -403,11 +463,11 @@ mod tests {
     }
 
     /// An acceptor that asks for certificates of `issuer`, and what its clients must trust.
-    fn acceptor(issuer: &Issuer, list: Option<String>) -> (Acceptor, RootCertStore) {
+    fn acceptor(issuer: &Issuer, list: Option<String>) -> (Arc<Keeper>, RootCertStore) {
         acceptor_of(&[issuer], list)
     }
 
-    fn acceptor_of(issuers: &[&Issuer], list: Option<String>) -> (Acceptor, RootCertStore) {
+    fn acceptor_of(issuers: &[&Issuer], list: Option<String>) -> (Arc<Keeper>, RootCertStore) {
         let folder = TempDir::new().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -427,7 +487,7 @@ mod tests {
             client_crl: list.map(|list| file("clients.crl", &list)),
             ..Files::default()
         };
-        (Acceptor::load(&files).unwrap(), roots)
+        (Arc::new(Acceptor::kept("admin", files).unwrap()), roots)
     }
 
     type Presented = (CertificateDer<'static>, PrivateKeyDer<'static>);
@@ -437,7 +497,7 @@ mod tests {
     }
 
     /// What a real handshake, in which the client presents this, is taken for at `now`.
-    fn settled((acceptor, roots): &(Acceptor, RootCertStore), presented: Option<Presented>, now: u64) -> Tls {
+    fn settled((keeper, roots): &(Arc<Keeper>, RootCertStore), presented: Option<Presented>, now: u64) -> Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(roots.clone());
@@ -446,7 +506,7 @@ mod tests {
             Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
         };
         let mut client = ClientConnection::new(Arc::new(config), "LocalHost".try_into().unwrap()).unwrap();
-        let mut server = ServerConnection::new(Arc::clone(&acceptor.config)).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(&keeper.present().config)).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
             let (mut up, mut down) = (Vec::new(), Vec::new());
             while client.wants_write() {
@@ -464,13 +524,17 @@ mod tests {
                 client.process_new_packets().unwrap();
             }
         }
-        acceptor.settle(&server, crate::clock::UnixTime(now))
+        keeper.present().settle(&server, keeper, UnixTime(now))
     }
 
     /// The verdict on a certificate: `ok`, or what it is refused for.
-    fn verdict(acceptor: &(Acceptor, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
+    fn verdict(acceptor: &(Arc<Keeper>, RootCertStore), pair: &(rcgen::Certificate, KeyPair), now: u64) -> String {
         let certificate = settled(acceptor, Some(presented(pair)), now).client_certificate.unwrap();
-        certificate.verdict.map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
+        certificate
+            .standing
+            .word(UnixTime(now))
+            .verdict
+            .map_or_else(|doubt| doubt.detail.to_owned(), |_| "ok".to_owned())
     }
 
     #[test]
@@ -487,7 +551,7 @@ mod tests {
         assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("CN=operator", Some("operator")));
         // 2024-12-01 to 2026-01-01.
         assert_eq!((noted.not_before, noted.not_after), (1_733_011_200, 1_767_225_600));
-        assert_eq!(noted.verdict, Ok(noted.not_after));
+        assert_eq!(noted.standing.word(UnixTime(NOW)).verdict, Ok(noted.not_after));
     }
 
     #[test]
@@ -537,7 +601,64 @@ mod tests {
         }
         // The second before 2025-01-15: from then on, somebody may have been revoked that it does not name.
         let noted = settled(&with_list, Some(presented(&good)), NOW).client_certificate.unwrap();
-        assert_eq!(noted.verdict, Ok(1_736_899_199));
+        assert_eq!(noted.standing.word(UnixTime(NOW)).verdict, Ok(1_736_899_199));
+    }
+
+    #[test]
+    fn a_certificate_that_stands_is_judged_by_the_lists_of_today() {
+        let (issuer, folder, clock) = (authority("clients"), TempDir::new().unwrap(), Clock::manual(UnixTime(NOW)));
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let own = leaf(&issuer, |params| {
+            params.not_after = date_time_ymd(4000, 1, 1);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(issuer.der().clone()).unwrap();
+        let files = Files {
+            certificates: vec![(file("a.pem", &own.0.pem()), file("a.key", &own.1.serialize_pem()))],
+            client_ca: Some(file("ca.pem", &issuer.pem())),
+            client_crl: Some(file("clients.crl", &listed(&issuer, 3, 2025))),
+            ..Files::default()
+        };
+        let keeper = Arc::new(Acceptor::kept("admin", files.clone()).unwrap());
+        let house = (Arc::clone(&keeper), roots);
+        let pair = leaf(&issuer, |params| params.serial_number = Some(SerialNumber::from(2)));
+        let noted = settled(&house, Some(presented(&pair)), NOW).client_certificate.unwrap();
+        let said = || (noted.not_revoked(UnixTime(NOW)).is_ok(), noted.vouched_for(UnixTime(NOW)).is_ok());
+        assert_eq!(said(), (true, true));
+        // A list that is over changes nothing, nor does one that cannot be read.
+        for (text, reason) in [
+            (listed(&issuer, 2, 2024), "the revocation list of `CN=clients` has expired"),
+            ("no list".to_owned(), "holds no revocation list"),
+        ] {
+            file("clients.crl", &text);
+            let outcome = keeper.renew(&clock, true).unwrap();
+            assert!(outcome.result.is_err_and(|own| own.contains(reason)), "{reason}");
+            assert_eq!(said(), (true, true));
+        }
+        file("clients.crl", &listed(&issuer, 2, 2025));
+        assert_eq!(keeper.renew(&clock, true).unwrap().result, Ok(()));
+        assert_eq!(said(), (false, false));
+        file("clients.crl", &listed(&issuer, 3, 2025));
+        keeper.renew(&clock, true);
+        assert_eq!(said(), (true, true), "it is no longer on the list");
+        // Another authority does not vouch for it, and does not take it back either.
+        let other = authority("others");
+        file("ca.pem", &other.pem());
+        file("clients.crl", &listed(&other, 2, 2025));
+        keeper.renew(&clock, true);
+        assert_eq!(said(), (true, false));
+        // Nor does a listener that names none any more.
+        let next = Files { client_ca: None, client_crl: None, ..files };
+        keeper.succeed(&Arc::new(Acceptor::kept("admin", next).unwrap()));
+        assert_eq!(
+            noted.vouched_for(UnixTime(NOW)).unwrap_err().detail,
+            "the listener names no authority of client certificates"
+        );
     }
 
     #[test]
@@ -545,9 +666,9 @@ mod tests {
         let (issuer, other, strange) = (authority("clients"), authority("others"), authority("strangers"));
         let both = |lists: &[&Issuer]| {
             let lists: String = lists.iter().map(|issuer| revoked(issuer)).collect();
-            let mut pair = acceptor_of(&[&issuer, &other], Some(lists));
-            let unlisted = pair.0.unlisted().to_vec();
-            pair.0 = pair.0.on(Clock::manual(crate::clock::UnixTime(NOW)));
+            let pair = acceptor_of(&[&issuer, &other], Some(lists));
+            let unlisted = pair.0.present().unlisted().to_vec();
+            pair.0.adjust(|acceptor| acceptor.on(Clock::manual(UnixTime(NOW))));
             (pair, unlisted)
         };
         let (first, second) = (leaf(&issuer, |_| {}), leaf(&other, |_| {}));
@@ -598,7 +719,8 @@ mod tests {
         let pair = leaf(&issuer, |params| params.distinguished_name.push(DnType::CommonName, "root\0.example"));
         let noted = settled(&acceptor(&issuer, None), Some(presented(&pair)), NOW).client_certificate.unwrap();
         assert_eq!((noted.subject.as_str(), noted.common_name.as_deref()), ("", None));
-        for doubt in [noted.in_time(crate::clock::UnixTime(NOW)), noted.verdict.map(drop)] {
+        let now = UnixTime(NOW);
+        for doubt in [noted.in_time(now), noted.standing.word(now).verdict.map(drop)] {
             assert_eq!(doubt.unwrap_err().detail, "the certificate cannot be read in one way only");
         }
     }

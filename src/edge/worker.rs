@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -27,12 +29,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::deadline::{Deadline, Deadlines, SWEEP};
-use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::connection::{Connection, ListenerId, Tls};
+use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
+use crate::edge::http_versions::HttpVersions;
 use crate::edge::listener::{Accepted, Listener};
+use crate::edge::prior_knowledge;
+use crate::edge::proxy_protocol::{self, Ends};
 use crate::edge::request_body::{RequestBody, take_in};
 use crate::edge::stage::{InFlight, Stage, Watched};
-use crate::edge::tls::Acceptor;
+use crate::edge::tls::Keeper;
 
 /// The smallest buffer that hyper takes for HTTP/1.
 const LEAST_BUFFER: usize = 8 * 1024;
@@ -139,29 +145,61 @@ pub async fn serve<A: Answer>(
 /// One connection, from the socket to its end.
 async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
     let Accepted { stream, peer, listener: id, place: _place } = accepted;
-    let (Ok(local), Ok(stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
+    let (Ok(local), Ok(mut stream)) = (stream.local_addr(), TcpStream::from_std(stream)) else { return };
     let Some(listener) = worker.answer.listener(id) else { return };
     let stage = Stage::new(&worker.deadlines, listener.limits, listener.tls.is_some());
+    let (peer, local) = if listener.expects_proxy_header(peer.ip()) {
+        // Boxed, so that other connections do not carry the size of it.
+        let Some(ends) = Box::pin(introduced(&mut stream, &listener, peer, &stage)).await else { return };
+        ends.unwrap_or((peer, local))
+    } else {
+        (peer, local)
+    };
     match &listener.tls {
         None => {
             let connection = Rc::new(Connection::new(peer, local, id, None));
-            serve_http1(stream, connection, stage, &worker).await;
+            if listener.versions.two {
+                Box::pin(serve_either(stream, listener.versions, connection, stage, &worker)).await;
+            } else {
+                serve_http1(stream, connection, stage, &worker).await;
+            }
         }
         // Boxed, so that a plain connection does not carry the size of a TLS session.
-        Some(acceptor) => {
-            let settled = |tls| Connection::new(peer, local, id, Some(tls));
-            Box::pin(serve_tls(stream, acceptor, settled, stage, &worker)).await;
+        Some(keeper) => {
+            // A copy of its own, so that answers of different workers share nothing that is written.
+            let hsts = listener.hsts.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+            let settled = |tls| Connection { hsts, ..Connection::new(peer, local, id, Some(tls)) };
+            Box::pin(serve_tls(stream, (keeper, listener.versions), settled, stage, &worker)).await;
         }
     }
 }
 
+/// The ends that a balancer says a connection has, in time for what comes behind it. `None`: it is closed.
+async fn introduced(
+    stream: &mut TcpStream,
+    listener: &Listener,
+    peer: SocketAddr,
+    stage: &Stage,
+) -> Option<Option<Ends>> {
+    let mut reading = pin!(proxy_protocol::read(stream));
+    let read = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        Poll::Pending => reading.as_mut().poll(context),
+    });
+    // Only the operator's own balancers come as far as this: what they do wrong is worth a warning.
+    let warn = |error: &io::Error| tracing::warn!(listener = &*listener.name, %peer, %error, "no PROXY header");
+    read.await.inspect_err(warn).ok()
+}
+
 async fn serve_tls<A: Answer>(
     stream: TcpStream,
-    acceptor: &Acceptor,
-    settled: impl FnOnce(crate::edge::connection::Tls) -> Connection,
+    (keeper, versions): (&Arc<Keeper>, HttpVersions),
+    settled: impl FnOnce(Tls) -> Connection,
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
+    // One and the same to the end of the handshake, whatever is read meanwhile.
+    let acceptor = Arc::clone(&keeper.present());
     let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(None),
@@ -170,9 +208,36 @@ async fn serve_tls<A: Answer>(
     let Some(stream) = finished.await else { return };
     let (_, session) = stream.get_ref();
     let multiplexed = session.alpn_protocol() == Some(b"h2");
-    let connection = Rc::new(settled(acceptor.settle(session, worker.clock.unix())));
+    let connection = Rc::new(settled(acceptor.settle(session, keeper, worker.clock.unix())));
+    drop(acceptor);
     stage.await_head(multiplexed);
     if multiplexed {
+        serve_http2(stream, connection, stage, worker).await;
+    } else if versions.one {
+        serve_http1(stream, connection, stage, worker).await;
+    }
+}
+
+/// A plain connection on a listener that speaks HTTP/2 there: it begins with that, or with what else is spoken.
+async fn serve_either<A: Answer>(
+    stream: TcpStream,
+    versions: HttpVersions,
+    connection: Rc<Connection>,
+    stage: Rc<Stage>,
+    worker: &Rc<Worker<A>>,
+) {
+    if !versions.one {
+        stage.share();
+        return serve_http2(stream, connection, stage, worker).await;
+    }
+    let mut looking = pin!(prior_knowledge::look_at(stream));
+    let looked = poll_fn(|context| match stage.poll_overstayed(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => looking.as_mut().poll(context).map(Result::ok),
+    });
+    let Some((multiplexed, stream)) = looked.await else { return };
+    if multiplexed {
+        stage.share();
         serve_http2(stream, connection, stage, worker).await;
     } else {
         serve_http1(stream, connection, stage, worker).await;
@@ -192,9 +257,9 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     http.max_buf_size(head.max(LEAST_BUFFER)).max_header_size(head);
     let mut conversation =
         http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
-    let mut leave = Leave::new(id);
+    let mut leave = Leave::new(id, &stage, worker);
     let outcome = poll_fn(|context| {
-        if leave.is_asked(worker) {
+        if leave.is_asked(worker, context) {
             if stage.is_idle() {
                 return Poll::Ready(Ok(()));
             }
@@ -236,18 +301,20 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
 ) {
-    let (service, id) = (service(worker, Rc::clone(&connection), &stage), connection.listener);
+    let (id, peer) = (connection.listener, connection.peer);
+    let service = service(worker, connection, &stage);
     let mut http = http2::Builder::new(Local);
-    http.max_concurrent_streams(128)
+    let bounds = stage.limits().http2;
+    http.max_concurrent_streams(bounds.streams)
         .max_header_list_size(u32::try_from(stage.limits().head_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(256)
+        .max_pending_accept_reset_streams(bounds.pending_resets)
+        .max_local_error_reset_streams(bounds.local_resets)
         .max_send_buf_size(BUFFER);
-    let mut conversation =
-        pin!(http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service));
-    let mut leave = Leave::new(id);
+    let socket = Budgeted::new(Watched::new(socket, Rc::clone(&stage)), Rc::clone(&stage), peer);
+    let mut conversation = pin!(http.serve_connection(TokioIo::new(Gather(socket)), service));
+    let mut leave = Leave::new(id, &stage, worker);
     let outcome = poll_fn(|context| {
-        if leave.is_asked(worker) {
+        if leave.is_asked(worker, context) {
             conversation.as_mut().graceful_shutdown();
         }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
@@ -258,21 +325,27 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     outcome.await.ok();
 }
 
-/// Whether a connection was asked to leave: because the house closes, or because its listener is no more.
+/// Whether a connection was asked to leave: because the house closes, because its listener is no more, or of its age.
 struct Leave {
     listener: ListenerId,
+    age: Option<Deadline>,
     changes: u64,
     asked: bool,
     last: Option<Deadline>,
 }
 
 impl Leave {
-    fn new(listener: ListenerId) -> Self {
-        Self { listener, changes: 0, asked: false, last: None }
+    fn new<A>(listener: ListenerId, stage: &Stage, worker: &Worker<A>) -> Self {
+        let age = stage.limits().age.map(|age| {
+            let deadline = worker.deadlines.register();
+            deadline.arm(age);
+            deadline
+        });
+        Self { listener, age, changes: 0, asked: false, last: None }
     }
 
     /// Whether it is asked now; that is said once.
-    fn is_asked<A: Answer>(&mut self, worker: &Worker<A>) -> bool {
+    fn is_asked<A: Answer>(&mut self, worker: &Worker<A>, context: &mut Context<'_>) -> bool {
         if self.asked {
             return false;
         }
@@ -285,7 +358,7 @@ impl Leave {
                 self.asked = true;
             }
         }
-        self.asked |= worker.draining.get();
+        self.asked |= worker.draining.get() || self.age.as_ref().is_some_and(|age| age.poll(context).is_ready());
         self.asked
     }
 

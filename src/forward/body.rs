@@ -1,7 +1,5 @@
 //! Bodies in both directions: streams that pass through untouched, watched for peers that stop.
 
-use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,10 +13,11 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::door::Turn;
-use crate::forward::headers;
 use crate::forward::http1::Decoder;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
+use crate::forward::upload::Upload;
+use crate::forward::{headers, leases};
 use crate::limit::Lease;
 use crate::refusal::Cause;
 
@@ -32,6 +31,8 @@ pub struct Body {
     lease: Lease,
     content: Content,
     in_flight: Option<InFlight>,
+    /// While the answer is on its way, its caller must stand.
+    stream: Option<leases::Lease>,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl Body {
             content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             in_flight: None,
             lease: Lease::default(),
+            stream: None,
         }
     }
 
@@ -57,12 +59,23 @@ impl Body {
             Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             None => Content::Relayed(relayed),
         };
-        Self { content, in_flight: None, lease: Lease::default() }
+        Self { content, in_flight: None, lease: Lease::default(), stream: None }
     }
 
     /// Keeps what the request was lent until this body has ended.
     pub fn leased(mut self, lease: Lease) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Whether some of it is still to come from an upstream.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.content, Content::Relayed(_))
+    }
+
+    /// Ends this body as soon as its caller would be let in no longer.
+    pub fn watched(mut self, stream: leases::Lease) -> Self {
+        self.stream = Some(stream);
         self
     }
 
@@ -100,6 +113,11 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(stream) = &self.stream
+            && stream.poll(context).is_ready()
+        {
+            return Poll::Ready(Some(Err("the caller would be let in no longer".into())));
+        }
         let (polled, idle) = match &mut self.content {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
             Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
@@ -215,83 +233,6 @@ fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// How a request fares, seen by all who wait: the sender for the head of the answer, the answer for its next piece.
-pub(super) struct Upload {
-    /// The upstream's: until the head of the answer, and then for each piece of it.
-    pub(super) deadline: Deadline,
-    /// For the head of the answer, counted from the last byte that was sent.
-    response: Duration,
-    answered: Cell<bool>,
-    /// Whether the answer is on its way.
-    answering: Cell<bool>,
-    /// What the answer gives the upstream for its next piece, while it waits for one.
-    awaited: Cell<Option<Duration>>,
-    pub(super) ended: Cell<bool>,
-    failed: Cell<Option<Cause>>,
-}
-
-impl Upload {
-    /// Nothing sent yet.
-    pub(super) fn new(deadline: Deadline, response: Duration) -> Rc<Self> {
-        let [answered, answering, ended] = [(); 3].map(|()| Cell::new(false));
-        let (awaited, failed) = (Cell::new(None), Cell::new(None));
-        Rc::new(Self { deadline, response, answered, answering, awaited, ended, failed })
-    }
-
-    /// The upstream has the floor: it shall answer in time.
-    pub(super) fn await_response(&self) {
-        self.deadline.arm(self.response);
-    }
-
-    /// The head of the answer is here: from now on the deadline is the answer's.
-    pub(super) fn answered(&self) {
-        self.answered.set(true);
-        self.answering.set(true);
-        self.deadline.disarm();
-    }
-
-    /// The answer waits for its next piece, or no longer.
-    fn await_piece(&self, idle: Option<Duration>) {
-        self.awaited.set(idle);
-        match idle {
-            Some(idle) => self.deadline.arm(idle),
-            None => self.deadline.disarm(),
-        }
-    }
-
-    /// Why the request's body failed, if it did.
-    pub(super) fn failure(&self) -> Option<Cause> {
-        self.failed.get()
-    }
-
-    pub(super) fn fail(&self, cause: Cause) -> BodyError {
-        self.failed.set(Some(cause));
-        cause.name().into()
-    }
-
-    /// The caller has the floor: until it has sent more, no answer is due.
-    fn await_caller(&self) {
-        if !self.answered.get() {
-            self.deadline.disarm();
-        }
-    }
-
-    /// More was sent: whatever is due from the upstream is counted from now.
-    fn moved(&self) {
-        if !self.answered.get() {
-            self.deadline.arm(self.response);
-        } else if let Some(idle) = self.awaited.get() {
-            self.deadline.arm(idle);
-        }
-    }
-}
-
-impl fmt::Debug for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("ended", &self.ended).finish_non_exhaustive()
-    }
-}
-
 /// The body of a request, as it is handed over to be sent.
 #[derive(Debug)]
 pub enum Payload {
@@ -300,6 +241,9 @@ pub enum Payload {
     /// Read to its end before.
     Whole(Bytes),
 }
+
+/// Up to here, a body is over before it matters who sends it, in bytes.
+const SMALL: u64 = 64 << 10;
 
 /// The body of a request on its way upstream.
 #[derive(Debug)]
@@ -349,6 +293,11 @@ impl Outgoing {
         let source = Source::Whole(bytes.clone());
         let small = bytes.as_ref().is_none_or(|bytes| bytes.len() <= most);
         small.then(|| Self { source, whole: self.whole, left: self.left, upload: Rc::clone(&self.upload) })
+    }
+
+    /// Whether much is still to come of it, or nobody knows how much.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self.source, Source::Streamed(..)) && self.size_hint().exact().is_none_or(|length| length > SMALL)
     }
 
     /// How long a body is that was read to its end before, which may be another than the caller said: something may have

@@ -11,8 +11,6 @@ use std::vec;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
@@ -20,6 +18,7 @@ use crate::forward::body::BodyError;
 use crate::forward::http1::Socket;
 use crate::forward::last_word::LastWord;
 use crate::forward::names::Name;
+use crate::forward::tls::Trust;
 use crate::forward::upstream::Endpoint;
 
 /// Opens a connection; who waits for it sets the deadline, and says here how long that is, so that it is shared out among
@@ -27,7 +26,7 @@ use crate::forward::upstream::Endpoint;
 pub(super) async fn socket(
     endpoint: &Endpoint,
     name: Option<&Name>,
-    tls: Option<&Arc<ClientConfig>>,
+    tls: Option<&Arc<Trust>>,
     patience: Duration,
 ) -> Result<(Socket, Option<IpAddr>), BodyError> {
     // Where the endpoint is an address, nobody is asked for it.
@@ -44,9 +43,9 @@ pub(super) async fn socket(
     let stream = LastWord::new(stream);
     let socket = match tls.filter(|_| endpoint.tls) {
         None => Socket::Plain(stream),
-        Some(config) => {
-            let name = ServerName::try_from(endpoint.host.to_string())?;
-            let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        Some(trust) => {
+            let (config, name) = trust.present().towards(&endpoint.host)?;
+            let connecting = TlsConnector::from(config).connect(name, stream);
             Socket::Tls(Box::new(Box::pin(connecting).await?))
         }
     };

@@ -11,7 +11,6 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +20,7 @@ use crate::forward::connect;
 use crate::forward::fleet::{Group, Groups, Member};
 use crate::forward::names::Name;
 use crate::forward::policy::Health;
+use crate::forward::tls::Trust;
 use crate::forward::upstream::{Endpoint, HostPolicy, Upstream};
 
 /// The most bytes of a head that is looked at.
@@ -78,7 +78,7 @@ async fn resolve(name: Arc<Name>, every: Duration, group: Arc<Group>, clock: Clo
 struct Patient {
     member: Arc<Member>,
     endpoint: Endpoint,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<Trust>>,
     health: Health,
     host: HeaderValue,
 }

@@ -14,6 +14,7 @@ mod http1;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
+pub mod leases;
 mod line;
 pub mod names;
 mod pace;
@@ -23,6 +24,7 @@ mod request;
 mod retry;
 pub mod tls;
 mod trouble;
+mod upload;
 pub mod upstream;
 mod whole;
 
@@ -38,7 +40,7 @@ use http::Response;
 use http::request::Parts;
 
 pub use self::body::{Body, BodyError, Payload};
-use self::body::{Outgoing, Relayed, Upload};
+use self::body::{Outgoing, Relayed};
 use self::door::{Door, Nowhere, Tried, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
@@ -48,6 +50,7 @@ use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::retry::Spare;
+use self::upload::Upload;
 use self::upstream::{Upstream, UpstreamId};
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -128,7 +131,9 @@ impl Forwarder {
         };
         let mut course = Course { turn, key, tried: Tried::default() };
         let mut spare = Spare::of(door, &mut errand, &body);
-        let mut sending = Sending::new(body, &upload);
+        // The refusal says why, so that nothing is cut.
+        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
+        let mut sending = Sending::new(body, &upload).watched(large);
         loop {
             let outcome = self.attempt((door, way.upstream), &mut course, &mut errand, &mut sending, &upload).await?;
             let sign = self.learn(&mut course.turn, &outcome, &upload);

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::slice::from_ref;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
@@ -16,6 +17,7 @@ use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
 use crate::forward::http1::{Encoding, digits, field, line};
+use crate::forward::leases::Leases;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
@@ -57,6 +59,8 @@ pub struct Passage<'a> {
     pub in_flight: &'a InFlight,
     /// The request id.
     pub id: &'a HeaderValue,
+    /// Where streams are watched.
+    pub leases: &'a Rc<Leases>,
 }
 
 /// Takes the caller's credential out of every place; says the query where that changed it.

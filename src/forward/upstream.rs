@@ -27,8 +27,8 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     /// How many idle connections a worker keeps for each endpoint.
     pub idle_connections: usize,
-    /// The configuration of TLS towards it, where an endpoint is `https`.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// TLS towards it, where an endpoint is `https`.
+    pub tls: Option<Arc<super::tls::Trust>>,
     /// How its endpoints are used.
     pub policy: Arc<Policy>,
     /// Who is asked for the addresses of their names.

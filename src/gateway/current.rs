@@ -14,6 +14,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::request::Parts;
 use http::{Response, StatusCode};
 
@@ -103,7 +104,11 @@ impl Answer for Current {
             })
             .await
         };
-        Ok(answer.map(|body| body.holding(in_flight)))
+        let mut answer = answer.map(|body| body.holding(in_flight));
+        if let Some(hsts) = &connection.hsts {
+            answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        Ok(answer)
     }
 
     fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
@@ -138,6 +143,7 @@ impl Answer for Current {
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());
         gateway.guards.iter().for_each(Failures::sweep);
+        gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }
 }

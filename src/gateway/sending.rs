@@ -13,6 +13,7 @@ use hyper::body::Body as _;
 use super::{Arrival, Gateway};
 use crate::authorize::content;
 use crate::edge::preface::{Announced, Preface};
+use crate::edge::stage::InFlight;
 use crate::endpoint::Visit;
 use crate::envelope;
 use crate::forward::{Body, Gatherer, Passage, Payload, Way, key_sets};
@@ -95,6 +96,20 @@ impl Gateway {
         // Boxed: rare, and large; an answer that passes does not carry its size.
         let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
         envelope::render(route.dialect, &instead, id).map(Body::whole)
+    }
+
+    /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
+    pub(super) fn lend(
+        &self,
+        mut answer: Response<Body>,
+        admission: Admission,
+        in_flight: &InFlight,
+    ) -> Response<Body> {
+        let (lease, principal) = admission.answered(answer.headers_mut());
+        answer.map(|body| match body.is_streamed() {
+            false => body.leased(lease),
+            true => body.leased(lease).watched(self.leases.open(principal, Some(in_flight.cutter()))),
+        })
     }
 
     /// Has the upstream or an endpoint answer.

@@ -56,10 +56,11 @@ impl Admission {
         &self.principal
     }
 
-    /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended.
-    pub fn answered(self, headers: &mut HeaderMap) -> Lease {
+    /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended, and
+    /// for whom.
+    pub fn answered(self, headers: &mut HeaderMap) -> (Lease, Principal) {
         self.fields.add_to(headers);
-        self.lease
+        (self.lease, self.principal)
     }
 
     /// The same for a request that failed further on.

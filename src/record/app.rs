@@ -99,6 +99,16 @@ impl Signer {
         self.sign(message).ct_eq(tag)
     }
 
+    /// Whether both sign with one secret.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.signed(b"", &other.sign(b"")).into()
+    }
+
+    /// Good before then.
+    pub fn expires(&self) -> Option<UnixTime> {
+        self.expires
+    }
+
     /// Whether it is good at `now`.
     pub fn is_good(&self, now: UnixTime) -> bool {
         self.expires.is_none_or(|end| now < end)

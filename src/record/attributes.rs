@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jsonwebtoken::DecodingKeyKind;
+
 use super::{App, Digest, Members};
 use crate::clock::UnixTime;
 
@@ -45,6 +47,8 @@ pub struct Group {
 /// A secret that is known by its digest alone.
 #[derive(Clone, Debug)]
 pub struct Proof {
+    /// Which version of the secret it is: the same for as long as that is on file, under whatever pepper.
+    pub number: u32,
     /// The number of the pepper of the digest.
     pub pepper: u16,
     /// The digest.
@@ -55,6 +59,21 @@ pub struct Proof {
 
 /// A public key, ready to verify with.
 pub struct PublicKey(pub jsonwebtoken::DecodingKey);
+
+impl PublicKey {
+    /// Whether both are the same key, written in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.0.kind(), other.0.kind()) {
+            (DecodingKeyKind::SecretOrDer(own), DecodingKeyKind::SecretOrDer(its)) => own == its,
+            (
+                DecodingKeyKind::RsaModulusExponent { n, e },
+                DecodingKeyKind::RsaModulusExponent { n: its_n, e: its_e },
+            ) => n == its_n && e == its_e,
+            (DecodingKeyKind::SecretOrDer(_), DecodingKeyKind::RsaModulusExponent { .. })
+            | (DecodingKeyKind::RsaModulusExponent { .. }, DecodingKeyKind::SecretOrDer(_)) => false,
+        }
+    }
+}
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -287,15 +287,27 @@ pub trait Directory {
     /// to prove anybody.
     fn look_up_secret(&self, text: &[u8]) -> Option<Arc<Record>>;
 
-    /// Whether `text` is a secret behind one of these proofs. Takes the same time whatever they are; for somebody
-    /// unknown there are none, and it takes that time as well.
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict;
+    /// Whether `text` is a secret behind one of these proofs, and behind which: its place among them, where it proves.
+    /// Takes the same time whatever they are; for somebody unknown there are none, and it takes that time as well.
+    fn proves_by(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> (Verdict, u8);
+
+    /// The same, whichever it is.
+    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
+        self.proves_by(text, proofs, now).0
+    }
 
     /// Hears that `text` has just proven the holder of `record`, whose proof may be known in an outdated way.
     fn proven(&self, record: &Record, text: &[u8]);
 
     /// Whether `record` is what is on file now, and not what once was.
     fn is_current(&self, record: &Arc<Record>) -> bool;
+
+    /// What is on file now in the place of `record`: itself, or the same credential as it was changed since.
+    fn successor(&self, record: &Arc<Record>) -> Option<Arc<Record>>;
+
+    /// How often something has changed that could end the standing of a credential: a number that is another after each
+    /// change.
+    fn changes(&self) -> u64;
 
     /// The account with this name.
     fn account(&self, id: &str) -> Option<Arc<Account>>;

@@ -90,7 +90,7 @@ fn every_kind_has_a_name_of_its_own() {
 #[test]
 fn debug_shows_no_digest() {
     assert!(!format!("{:?}", record(|_| {})).contains('7'.to_string().repeat(2).as_str()));
-    let proof = Proof { pepper: 1, digest: Digest([77; 32]), expires: None };
+    let proof = Proof { number: 1, pepper: 1, digest: Digest([77; 32]), expires: None };
     assert!(!format!("{proof:?}").contains("77"));
 }
 

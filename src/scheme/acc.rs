@@ -64,9 +64,9 @@ impl Scheme for Acc {
     }
 
     fn verify(&self, Credential(token): Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
-        let record = token.believe(Kind::CameraToken, self.verification_key.as_ref(), scene)?;
+        let (record, end) = token.believe(Kind::CameraToken, self.verification_key.as_ref(), scene)?;
         is_of(&record, token.camera())?;
-        Ok(Principal::of_record("acc", record))
+        Ok(Principal::of_record("acc", record).until(end))
     }
 
     fn challenge(&self) -> Option<HeaderValue> {

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::record::{Kind, Record};
 use crate::refusal::Reason;
@@ -100,13 +101,13 @@ impl AccessToken {
     }
 
     /// Finds the record of the inner token, if its MAC holds (where the key is known), it has not outlived itself, and
-    /// the record may be used and grants the access that is claimed.
+    /// the record may be used and grants the access that is claimed. Says its own end too.
     pub(super) fn believe(
         &self,
         kind: Kind,
         key: Option<&VerificationKey>,
         scene: &Scene<'_>,
-    ) -> Result<Arc<Record>, Rejection> {
+    ) -> Result<(Arc<Record>, UnixTime), Rejection> {
         let inner = self.inner();
         if let Some(key) = key {
             key.check(&self.share, inner)?;
@@ -116,7 +117,7 @@ impl AccessToken {
         self.share.current(scene.now)?;
         usable(&record, scene)?;
         self.claims_no_more_than(&record)?;
-        Ok(record)
+        Ok((record, self.share.expires()))
     }
 
     fn inner(&self) -> &[u8] {

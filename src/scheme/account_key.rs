@@ -130,12 +130,12 @@ impl Scheme for AccountKey {
         let record = scene.directory.look_up(Kind::ApiClient, identifier.bytes());
         // Nobody has no proofs, which costs the same work.
         let proofs = record.as_ref().map_or(&[][..], |record| record.proofs());
-        let proven = scene.directory.proves(key.bytes(), proofs, scene.now);
+        let (proven, by) = scene.directory.proves_by(key.bytes(), proofs, scene.now);
         match record {
             Some(record) if proven == Verdict::Proven => {
                 usable(&record, scene)?;
                 scene.directory.proven(&record, key.bytes());
-                Ok(Principal::of_record("account_key", record))
+                Ok(Principal::of_record("account_key", record).by(by))
             }
             Some(_) if proven == Verdict::Over => {
                 Err(Rejection::new(Reason::Expired, "the key was rotated, and its overlap has ended"))

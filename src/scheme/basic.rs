@@ -113,12 +113,12 @@ impl Scheme for Basic {
         let record = scene.directory.look_up(Kind::ApiClient, identifier);
         // Nobody has no proofs, which costs the same work.
         let proofs = record.as_ref().map_or(&[][..], |record| record.proofs());
-        let proven = scene.directory.proves(secret, proofs, scene.now);
+        let (proven, by) = scene.directory.proves_by(secret, proofs, scene.now);
         match record {
             Some(record) if proven == Verdict::Proven => {
                 usable(&record, scene)?;
                 scene.directory.proven(&record, secret);
-                Ok(Principal::of_record("basic", record))
+                Ok(Principal::of_record("basic", record).by(by))
             }
             Some(_) if proven == Verdict::Over => {
                 Err(Rejection::new(Reason::Expired, "the secret was rotated, and its overlap has ended"))

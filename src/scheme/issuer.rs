@@ -115,8 +115,10 @@ enum Whose {
 /// What a token of the issuer has proven.
 #[derive(Debug)]
 pub(super) struct Stranger {
-    /// By this key.
+    /// By this key,
     pub(super) key: Arc<PublicKey>,
+    /// which is one of these.
+    pub(super) keys: Arc<KeySet>,
     /// Who: `jwt:`, the name of the scheme, and the subject.
     pub(super) subject: HeaderValue,
     /// For whom.
@@ -207,6 +209,7 @@ impl Issuer {
         }
         Ok(Stranger {
             key,
+            keys: Arc::clone(&self.keys),
             subject: self.subject(all)?,
             account: self.account(all, scene)?,
             scopes: self.scopes.as_ref().map(|name| claim(all, name).map(words).unwrap_or_default()),

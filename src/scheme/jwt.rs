@@ -228,10 +228,11 @@ fn issuer(claims: &Claims, record: &Record, scene: &Scene<'_>) -> Result<Arc<Acc
 
 impl Remembered {
     fn into_principal(self) -> Principal {
-        match self.holder {
+        let principal = match self.holder {
             Holder::OnFile { record, account } => Principal::of_record("jwt", record).speaking_for(account),
             Holder::Stranger(stranger) => Principal::of_stranger("jwt", &stranger),
-        }
+        };
+        principal.until(self.expires)
     }
 }
 

@@ -28,6 +28,7 @@ mod scene;
 pub mod share_token;
 pub mod si;
 pub mod signature;
+mod standing;
 #[cfg(test)]
 pub(crate) mod stage;
 mod verified;
@@ -46,6 +47,7 @@ pub use self::guard::{Guard, Identifier, Mark};
 pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};
 pub use self::scene::Scene;
+pub use self::standing::Lapse;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::clock::UnixTime;
 use crate::edge::client_certificate::{ClientCertificate, Doubt};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
@@ -77,21 +78,22 @@ impl Scheme for Mtls {
 
     fn verify(&self, certificate: &ClientCertificate, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         certificate.in_time(scene.now)?;
-        certificate.not_revoked()?;
+        certificate.not_revoked(scene.now)?;
+        let end = behind(certificate.not_after);
         let on_file = |text: &str| scene.directory.look_up(Kind::AdminCertificate, text.as_bytes());
         // Before it is asked whether it is pinned: one that was switched off on file is off.
         if let Some(record) = on_file(&hex(&certificate.sha256)) {
-            return believed(record, scene);
+            return believed(record, scene).map(|principal| principal.until(end));
         }
         if self.pinned.contains(&certificate.sha256) {
-            return Ok(Principal::of_certificate("mtls", self.subject.clone()));
+            return Ok(Principal::of_certificate("mtls", self.subject.clone()).until(end));
         }
-        certificate.vouched_for(scene.now)?;
+        let end = end.min(behind(certificate.vouched_for(scene.now)?));
         if let Some(record) = subjects(certificate).find_map(on_file) {
-            return believed(record, scene);
+            return believed(record, scene).map(|principal| principal.until(end));
         }
         if self.trust_ca {
-            return Ok(Principal::of_certificate("mtls", self.subject.clone()));
+            return Ok(Principal::of_certificate("mtls", self.subject.clone()).until(end));
         }
         Err(Rejection::new(Reason::Unknown, "the certificate is neither pinned nor on file"))
     }
@@ -104,6 +106,11 @@ impl Scheme for Mtls {
 fn believed(record: Arc<Record>, scene: &Scene<'_>) -> Result<Principal, Rejection> {
     usable(&record, scene)?;
     Ok(Principal::of_record("mtls", record))
+}
+
+/// The second behind the last one that counts.
+fn behind(last: i64) -> UnixTime {
+    UnixTime(u64::try_from(last).unwrap_or(0).saturating_add(1))
 }
 
 /// What a record may call the certificate: its whole subject, or its common name. Whoever has an authority sign a common

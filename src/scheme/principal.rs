@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::clock::UnixTime;
 use crate::record::{Account, App, Record, Scopes};
 use crate::scheme::issuer::Stranger;
 
 /// The scheme of an app that asks for no proof.
 const WAIVED: &str = "waived";
+
+/// An end that never comes.
+const NEVER: UnixTime = UnixTime(u64::MAX);
 
 /// A proven caller. Nobody outside can make one or make more of one:
 ///
@@ -21,12 +25,14 @@ const WAIVED: &str = "waived";
 #[derive(Clone, Debug)]
 pub struct Principal {
     speaker: Speaker,
-    account: Option<Arc<Account>>,
+    pub(super) account: Option<Arc<Account>>,
     scheme: &'static str,
     scopes: Option<Scopes>,
-    credentials: Credentials,
-    /// What is told of them beside that.
-    fields: Option<Arc<[(HeaderName, HeaderValue)]>>,
+    pub(super) credentials: Credentials,
+    /// What is known of them by the tokens of foreign issuers.
+    pub(super) strangers: Several<Arc<Stranger>>,
+    /// When what was presented ends by its own account.
+    pub(super) until: UnixTime,
 }
 
 /// Whose name a caller goes by.
@@ -44,25 +50,69 @@ enum Speaker {
 
 /// The records of the credentials that proved a caller; one as a rule.
 #[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    first: Option<Arc<Record>>,
-    more: Vec<Arc<Record>>,
+pub struct Credentials(Several<Proven>);
+
+/// A credential that proved a caller.
+#[derive(Clone, Debug)]
+pub(super) struct Proven {
+    /// As it was on file.
+    pub(super) record: Arc<Record>,
+    /// The place of the secret that was given, among those that the record has; `None`: it has no such.
+    pub(super) by: Option<u8>,
+    /// The account that it speaks for, where that is a child of its own.
+    pub(super) account: Option<Arc<Account>>,
+}
+
+/// A list that has one element as a rule.
+#[derive(Clone, Debug)]
+pub(super) struct Several<T> {
+    first: Option<T>,
+    more: Vec<T>,
+}
+
+impl<T> Default for Several<T> {
+    fn default() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+}
+
+impl<T> Several<T> {
+    fn one(only: T) -> Self {
+        Self { first: Some(only), more: Vec::new() }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.more)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().chain(&mut self.more)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        if self.first.is_none() {
+            return other;
+        }
+        self.more.extend(other.first);
+        self.more.extend(other.more);
+        self
+    }
 }
 
 impl Credentials {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.first.iter().chain(&self.more)
+        self.0.iter().map(|proven| &proven.record)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
+        usize::from(self.0.first.is_some()) + self.0.more.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.0.first.is_none()
     }
 
     fn nth(&self, place: usize) -> &Record {
@@ -70,13 +120,12 @@ impl Credentials {
     }
 
     /// Joins both lists.
-    pub fn join(mut self, other: Self) -> Self {
-        if self.first.is_none() {
-            return other;
-        }
-        self.more.extend(other.first);
-        self.more.extend(other.more);
-        self
+    pub fn join(self, other: Self) -> Self {
+        Self(self.0.join(other.0))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Proven> {
+        self.0.iter_mut()
     }
 }
 
@@ -88,9 +137,22 @@ impl Principal {
             account: Some(Arc::clone(&record.account)),
             scheme,
             scopes: record.scopes.clone(),
-            credentials: Credentials { first: Some(record), more: Vec::new() },
-            fields: None,
+            credentials: Credentials(Several::one(Proven { record, by: None, account: None })),
+            strangers: Several::default(),
+            until: NEVER,
         }
+    }
+
+    /// The same caller, proven by the secret at this place of the record.
+    pub(super) fn by(mut self, place: u8) -> Self {
+        self.credentials.iter_mut().for_each(|proven| proven.by = Some(place));
+        self
+    }
+
+    /// The same caller, whose credential says itself when it ends.
+    pub(super) fn until(mut self, end: UnixTime) -> Self {
+        self.until = self.until.min(end);
+        self
     }
 
     /// The same caller, who may do no more than this.
@@ -101,6 +163,9 @@ impl Principal {
 
     /// The same caller, speaking for another account (a child of the record's).
     pub(super) fn speaking_for(mut self, account: Arc<Account>) -> Self {
+        for proven in self.credentials.iter_mut().filter(|proven| !Arc::ptr_eq(&proven.record.account, &account)) {
+            proven.account = Some(Arc::clone(&account));
+        }
         self.account = Some(account);
         self
     }
@@ -108,7 +173,15 @@ impl Principal {
     /// A caller known by a circumstance alone, such as an address.
     pub(super) fn ambient(scheme: &'static str, subject: HeaderValue) -> Self {
         let speaker = Speaker::Circumstance(subject);
-        Self { speaker, account: None, scheme, scopes: None, credentials: Credentials::default(), fields: None }
+        Self {
+            speaker,
+            account: None,
+            scheme,
+            scopes: None,
+            credentials: Credentials::default(),
+            strangers: Several::default(),
+            until: NEVER,
+        }
     }
 
     /// A caller known by a certificate that no record is about. It speaks for no account.
@@ -117,20 +190,21 @@ impl Principal {
     }
 
     /// A caller whom a foreign issuer knows.
-    pub(super) fn of_stranger(scheme: &'static str, stranger: &Stranger) -> Self {
+    pub(super) fn of_stranger(scheme: &'static str, stranger: &Arc<Stranger>) -> Self {
         Self {
             speaker: Speaker::Token(stranger.subject.clone()),
             account: stranger.account.clone(),
             scheme,
             scopes: stranger.scopes.clone(),
             credentials: Credentials::default(),
-            fields: Some(Arc::clone(&stranger.fields)),
+            strangers: Several::one(Arc::clone(stranger)),
+            until: NEVER,
         }
     }
 
     /// What a token claims of the caller, for the upstream.
     pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
-        self.fields.as_deref().unwrap_or_default()
+        self.strangers.first.as_ref().map_or(&[], |stranger| &stranger.fields)
     }
 
     /// An app that asks for no proof here: its switch is off.
@@ -219,9 +293,10 @@ impl Principal {
             *place += self.credentials.len();
         }
         let credentials = mem::take(&mut self.credentials).join(mem::take(&mut other.credentials));
-        let fields = self.fields.take().or(other.fields.take());
+        let strangers = mem::take(&mut self.strangers).join(mem::take(&mut other.strangers));
+        let until = self.until.min(other.until);
         let speaker = if self_speaks { self } else { other };
-        Some(Self { scopes, credentials, fields, ..speaker })
+        Some(Self { scopes, credentials, strangers, until, ..speaker })
     }
 }
 

@@ -50,6 +50,11 @@ impl Form {
         Some(Self { signed: signed.len(), expires: UnixTime(expires) })
     }
 
+    /// Good before then.
+    pub(super) fn expires(&self) -> UnixTime {
+        self.expires
+    }
+
     /// Refuses it from the second on at which it expires.
     pub(super) fn current(&self, now: UnixTime) -> Result<(), Rejection> {
         if now < self.expires {

@@ -65,11 +65,11 @@ impl Scheme for Si {
     }
 
     fn verify(&self, Credential(token): Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
-        let record = token.believe(Kind::GroupToken, self.verification_key.as_ref(), scene)?;
+        let (record, end) = token.believe(Kind::GroupToken, self.verification_key.as_ref(), scene)?;
         if !matches!(record.attributes, Attributes::Group(_)) {
             return Err(Rejection::new(Reason::Unknown, "the record of this share token names no group"));
         }
-        Ok(Principal::of_record("si", record))
+        Ok(Principal::of_record("si", record).until(end))
     }
 
     fn challenge(&self) -> Option<HeaderValue> {

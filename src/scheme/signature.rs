@@ -196,7 +196,7 @@ impl Signature {
             std::hint::black_box(self.nobody.signed(over, &signed.tag));
             return Err(STRANGER);
         };
-        let end = match &signed.message {
+        let (end, by) = match &signed.message {
             Some(message) => by_text(app, (message.bytes(), peeked), &signed.tag, scene.now)?,
             None => by_expiration(app, signed, scene.now)?,
         };
@@ -210,7 +210,12 @@ impl Signature {
             ));
         }
         usable(record, scene)?;
-        Ok(Principal::of_record("signature", Arc::clone(record)).limited_to(&self.scopes))
+        let principal = Principal::of_record("signature", Arc::clone(record)).limited_to(&self.scopes);
+        let principal = principal.until(UnixTime(end));
+        Ok(match by {
+            Some(place) => principal.by(place),
+            None => principal,
+        })
     }
 }
 
@@ -272,14 +277,15 @@ fn object(message: &[u8]) -> Option<Json> {
     Json::object(str::from_utf8(message).ok()?, DEEPEST)
 }
 
-/// The end that a signed text says, in seconds since 1970; what was read of it before need not be read again.
+/// The end that a signed text says, in seconds since 1970, and the place of the secret that signed it. What was read of it
+/// before need not be read again.
 fn by_text(
     app: &App,
     (message, peeked): (&[u8], Option<Json>),
     tag: &[u8; 20],
     now: UnixTime,
-) -> Result<u64, Rejection> {
-    is_signed(&app.signers, message, tag, now)?;
+) -> Result<(u64, Option<u8>), Rejection> {
+    let by = is_signed(&app.signers, message, tag, now)?;
     let json = peeked.or_else(|| object(message)).ok_or(malformed("the signed text is not one plain JSON object"))?;
     match json.member("api_key").map(Json::text) {
         Some(Some(key)) if *key == *app.public_key => {}
@@ -287,33 +293,35 @@ fn by_text(
         Some(None) | None => return Err(malformed("the signed text names no app")),
     }
     match json.member("expiration") {
-        Some(Json::Integer(end)) => Ok(*end),
-        Some(Json::Text(text)) => seconds(text.as_bytes()),
+        Some(Json::Integer(end)) => Ok((*end, Some(by))),
+        Some(Json::Text(text)) => Ok((seconds(text.as_bytes())?, Some(by))),
         Some(Json::Object(_) | Json::List(_) | Json::Other) | None => Err(NO_END),
     }
 }
 
 /// The end where it alone is signed: with the secret, or with the public key as pages of that time do it.
-fn by_expiration(app: &App, signed: &Signed, now: UnixTime) -> Result<u64, Rejection> {
+fn by_expiration(app: &App, signed: &Signed, now: UnixTime) -> Result<(u64, Option<u8>), Rejection> {
     let expiration = signed.expiration.as_ref().filter(|_| app.expiration_only).ok_or(NO_TEXT)?.bytes();
     let public = Signer::new(&Secret::new(app.public_key.as_bytes().to_vec()), None);
     let by_public = is_signed(&[public], expiration, &signed.tag, now);
-    is_signed(&app.signers, expiration, &signed.tag, now).or(by_public)?;
-    seconds(expiration)
+    let by = is_signed(&app.signers, expiration, &signed.tag, now).map(Some).or(by_public.map(|_| None))?;
+    Ok((seconds(expiration)?, by))
 }
 
-/// Whether one of these has signed it; all are asked, whichever it was.
-fn is_signed(signers: &[Signer], message: &[u8], tag: &[u8; 20], now: UnixTime) -> Result<(), Rejection> {
-    let (mut good, mut over) = (false, false);
-    for signer in signers {
+/// The place of the one among these that has signed it; all are asked, whichever it was.
+fn is_signed(signers: &[Signer], message: &[u8], tag: &[u8; 20], now: UnixTime) -> Result<u8, Rejection> {
+    let (mut good, mut over) = (None, false);
+    for (place, signer) in (0_u8..=u8::MAX).zip(signers) {
         let own = bool::from(signer.signed(message, tag));
-        good |= own && signer.is_good(now);
+        if own && signer.is_good(now) {
+            good = Some(place);
+        }
         over |= own && !signer.is_good(now);
     }
     match (good, over) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Rejection::new(Reason::Expired, "signed with a secret that has been replaced")),
-        (false, false) => Err(WRONG),
+        (Some(place), _) => Ok(place),
+        (None, true) => Err(Rejection::new(Reason::Expired, "signed with a secret that has been replaced")),
+        (None, false) => Err(WRONG),
     }
 }
 

@@ -164,6 +164,7 @@ fn digest(text: &[u8]) -> Digest {
 /// Secrets as a register knows them, with their ends.
 pub(crate) fn proofs<T: AsRef<str>>(secrets: impl IntoIterator<Item = (T, Option<u64>)>) -> Box<[Proof]> {
     let proof = |(secret, expires): (T, Option<u64>)| Proof {
+        number: 0,
         pepper: 0,
         digest: digest(secret.as_ref().as_bytes()),
         expires: expires.map(UnixTime),
@@ -183,12 +184,12 @@ impl Directory for Register {
         self.records.borrow().values().find(is_its).cloned()
     }
 
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
-        let mut equal = proofs.iter().filter(|proof| proof.digest == digest(text)).peekable();
-        match (equal.peek().is_some(), equal.any(|proof| proof.expires.is_none_or(|end| now < end))) {
-            (_, true) => Verdict::Proven,
-            (true, false) => Verdict::Over,
-            (false, false) => Verdict::Wrong,
+    fn proves_by(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> (Verdict, u8) {
+        let mut equal = proofs.iter().enumerate().filter(|(_, proof)| proof.digest == digest(text)).peekable();
+        match (equal.peek().is_some(), equal.find(|(_, proof)| proof.expires.is_none_or(|end| now < end))) {
+            (_, Some((place, _))) => (Verdict::Proven, u8::try_from(place).unwrap()),
+            (true, None) => (Verdict::Over, 0),
+            (false, None) => (Verdict::Wrong, 0),
         }
     }
 
@@ -197,6 +198,16 @@ impl Directory for Register {
     fn is_current(&self, record: &Arc<Record>) -> bool {
         let key = record.key();
         self.records.borrow().get(&(key.kind, key.digest.0)).is_some_and(|current| Arc::ptr_eq(current, record))
+    }
+
+    fn successor(&self, record: &Arc<Record>) -> Option<Arc<Record>> {
+        let key = record.key();
+        let current = self.records.borrow().get(&(key.kind, key.digest.0)).cloned();
+        current.filter(|current| current.id() == record.id())
+    }
+
+    fn changes(&self) -> u64 {
+        0
     }
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {

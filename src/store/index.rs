@@ -3,18 +3,21 @@
 
 mod cameras;
 mod leaks;
+mod moves;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use subtle::Choice;
+use subtle::{Choice, ConditionallySelectable as _};
 
 pub use self::cameras::{Camera, Cameras};
 use self::leaks::Leaks;
+use self::moves::Moves;
 use super::by_key::{ByKey, Uniform};
 use super::digest::Peppers;
 use super::key_text::{self, Shape};
@@ -34,6 +37,9 @@ pub struct Index {
     accounts: DashMap<Arc<str>, Arc<Account>>,
     leaks: Leaks,
     cameras: Cameras,
+    moves: Moves,
+    /// One more with every change that is done.
+    changes: AtomicU64,
     sightings: Option<SyncSender<Sighting>>,
 }
 
@@ -87,6 +93,8 @@ impl Index {
             accounts: DashMap::new(),
             leaks: Leaks::new(SHARDS),
             cameras: Cameras::new(SHARDS),
+            moves: Moves::default(),
+            changes: AtomicU64::new(0),
             sightings: None,
         }
     }
@@ -115,7 +123,9 @@ impl Index {
     /// What proves `secret` under the newest pepper.
     pub fn proof(&self, secret: &[u8], expires: Option<UnixTime>) -> Proof {
         let (pepper, digest) = self.peppers.load().digest_newest(secret);
-        Proof { pepper, digest, expires }
+        // What is declared has no versions: it is known by what it is, and never by a number that versions have.
+        let (first, _) = digest.0.split_first_chunk().expect("a digest has 32 bytes");
+        Proof { number: u32::from_ne_bytes(*first) | 1 << 31, pepper, digest, expires }
     }
 
     /// Adds an account. Returns the shared one that records refer to; `Err`: the one that has its name already.
@@ -128,7 +138,14 @@ impl Index {
 
     /// Takes an account away. Its credentials are the business of whoever does so.
     pub fn remove_account(&self, id: &str) -> Option<Arc<Account>> {
-        self.accounts.remove(id).map(|(_, account)| account)
+        let removed = self.accounts.remove(id).map(|(_, account)| account);
+        self.changed();
+        removed
+    }
+
+    /// Something has changed that could end the standing of a credential, and everybody can see it.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Which camera is whose.
@@ -169,6 +186,7 @@ impl Index {
                 place.insert(());
             }
         }
+        self.changed();
         record
     }
 
@@ -176,7 +194,16 @@ impl Index {
     pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
         let (record, ()) = self.records.remove(&Key { kind, digest: *digest })?;
         self.leaks.forget(&record.0);
+        self.changed();
         Some(record.0)
+    }
+
+    /// Takes a credential away from a digest that it was known by; it is known by `to` now. Whoever holds what was there
+    /// can follow it.
+    pub(super) fn leave(&self, from: Key, to: Key) {
+        let Some(record) = self.known_by(from.kind, &from.digest) else { return };
+        self.moves.note(&record, to);
+        self.remove(from.kind, &from.digest);
     }
 
     /// How many credentials there are.
@@ -290,24 +317,25 @@ impl Directory for Index {
         peppers.digests(text).find_map(|(pepper, digest)| self.leaks.holder(pepper, &digest))
     }
 
-    fn proves(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> Verdict {
+    fn proves_by(&self, text: &[u8], proofs: &[Proof], now: UnixTime) -> (Verdict, u8) {
         let padding = MOST_PROOFS.saturating_sub(proofs.len());
-        let nobodys = Proof { pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
+        let nobodys = Proof { number: 0, pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
         let proofs = || proofs.iter().chain(std::iter::repeat_n(&nobodys, padding));
-        let (mut proven, mut over) = (Choice::from(0), Choice::from(0));
+        let (mut proven, mut over, mut by) = (Choice::from(0), Choice::from(0), 0);
         for (pepper, digest) in self.peppers.load().digests(text) {
-            for proof in proofs() {
+            for (place, proof) in (0_u8..=u8::MAX).zip(proofs()) {
                 let counts = Choice::from(u8::from(proof.pepper == pepper));
                 let current = Choice::from(u8::from(proof.expires.is_none_or(|end| now < end)));
                 let equal = digest.equals(&proof.digest) & counts;
                 proven |= equal & current;
+                by.conditional_assign(&place, equal & current);
                 over |= equal & !current;
             }
         }
         match (proven.into(), over.into()) {
-            (true, _) => Verdict::Proven,
-            (false, true) => Verdict::Over,
-            (false, false) => Verdict::Wrong,
+            (true, _) => (Verdict::Proven, by),
+            (false, true) => (Verdict::Over, 0),
+            (false, false) => (Verdict::Wrong, 0),
         }
     }
 
@@ -327,6 +355,20 @@ impl Directory for Index {
 
     fn is_current(&self, record: &Arc<Record>) -> bool {
         self.records.get(record.key()).is_some_and(|current| Arc::ptr_eq(&current.key().0, record))
+    }
+
+    fn successor(&self, record: &Arc<Record>) -> Option<Arc<Record>> {
+        let key = record.key();
+        let current = self.known_by(key.kind, &key.digest).or_else(|| {
+            let Key { kind, digest } = self.moves.of(record)?;
+            self.known_by(kind, &digest)
+        });
+        // Somebody else's may have come by the same text.
+        current.filter(|current| current.id() == record.id())
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {

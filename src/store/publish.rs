@@ -91,8 +91,12 @@ impl Publisher {
         let shown = effect.after.as_ref().map_or(Ok(Vec::new()), put);
         let kept = shown.as_deref().unwrap_or_default();
         if let Some(before) = &effect.before {
+            let moved = effect.after.as_ref().map(|after| self.moved(before, after)).unwrap_or_default();
             for key in self.places(before).into_iter().filter(|key| !kept.contains(key)) {
-                self.index.remove(key.kind, &key.digest);
+                match moved.iter().find(|(from, to)| *from == key && kept.contains(to)) {
+                    Some((from, to)) => self.index.leave(*from, *to),
+                    None => drop(self.index.remove(key.kind, &key.digest)),
+                }
             }
             if effect.after.is_none() && before.resource() == Resource::Account {
                 self.index.remove_account(&before.id);
@@ -101,6 +105,8 @@ impl Publisher {
                 self.index.cameras().remove(&before.id);
             }
         }
+        // Once more, for what is swapped inside an account.
+        self.index.changed();
         shown.map(drop)
     }
 
@@ -256,6 +262,27 @@ impl Publisher {
         scopes
     }
 
+    /// What of an entry is found by another digest since the peppers have changed, from where to where.
+    fn moved(&self, before: &Entry, after: &Entry) -> Vec<(Key, Key)> {
+        let mut moved = Vec::new();
+        if let Some((_, kind)) = link::found_as(&before.body) {
+            let key = |version: &Version| Key { kind, digest: Digest(version.digest.digest) };
+            for old in &before.versions {
+                let new = after.versions.iter().find(|new| new.number == old.number && new.created == old.created);
+                moved.extend(new.map(|new| (key(old), key(new))));
+            }
+        }
+        let peppers = self.index.peppers();
+        let handles = after.body.public_handles(&after.id);
+        for (kind, text) in before.body.public_handles(&before.id) {
+            if handles.iter().any(|(own, other)| *own == kind && *other == text) {
+                let to = Key { kind, digest: self.index.digest(text.as_bytes()) };
+                moved.extend(peppers.digests(text.as_bytes()).map(|(_, digest)| (Key { kind, digest }, to)));
+            }
+        }
+        moved
+    }
+
     /// Everywhere that an entry may be found.
     fn places(&self, entry: &Entry) -> Vec<Key> {
         let mut keys = Vec::new();
@@ -329,7 +356,8 @@ fn terms(body: &Body) -> Result<Option<Arc<Terms>>, Damaged> {
 }
 
 fn proof(version: &Version) -> Proof {
-    Proof { pepper: version.digest.pepper, digest: Digest(version.digest.digest), expires: version.expires }
+    let Version { number, digest, expires, .. } = version;
+    Proof { number: *number, pepper: digest.pepper, digest: Digest(digest.digest), expires: *expires }
 }
 
 fn record(details: Details) -> Result<Record, Damaged> {

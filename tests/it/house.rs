@@ -78,6 +78,11 @@ impl TestGateway {
         self.server.as_ref().and_then(Server::store).expect("it runs, and has a store")
     }
 
+    /// How many open streams were ended.
+    pub fn endings(&self) -> &vidgate::forward::leases::Endings {
+        self.server.as_ref().expect("it runs").endings()
+    }
+
     /// A raw connection to the listener `public`.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address("public"))

@@ -8,8 +8,19 @@ use std::path::{Path, PathBuf};
 const CORRIDOR: [&str; 9] =
     ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
 /// Anyone may stand on these, and they stand on nothing else.
-const GROUND: [&str; 10] =
-    ["background", "clock", "deadline", "invalid", "key_set", "public_key", "record", "refusal", "secret", "units"];
+const GROUND: [&str; 11] = [
+    "background",
+    "clock",
+    "deadline",
+    "invalid",
+    "kept",
+    "key_set",
+    "public_key",
+    "record",
+    "refusal",
+    "secret",
+    "units",
+];
 /// These compose, and know every room.
 const COMPOSERS: [&str; 5] = ["cli", "run", "world", "gateway", "config/check"];
 

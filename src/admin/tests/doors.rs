@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::admin::auth::Token;
 use crate::admin::listener;
-use crate::edge::tls::{Acceptor, Files};
+use crate::edge::tls::{Acceptor, Files, Keeper};
 use crate::secret::Secret;
 
 const TOKEN: &str = "0123456789abcdef0123";
@@ -32,7 +32,7 @@ struct Door {
 }
 
 impl Door {
-    fn open(tls: Option<Acceptor>, tokens: &[&str]) -> Self {
+    fn open(tls: Option<Arc<Keeper>>, tokens: &[&str]) -> Self {
         let house = House::with_account();
         let token = |text: &&str| Token { name: "alice".into(), secret: Secret::new(text.as_bytes().to_vec()) };
         let settings = listener::Settings {
@@ -224,7 +224,7 @@ fn client(issuer: &Issuer, serial: u64) -> Presented {
 }
 
 /// A listener that takes the certificates of `issuer` but for number 2, on a list that is good for January.
-fn guarded(issuer: &Issuer, tokens: bool) -> Acceptor {
+fn guarded(issuer: &Issuer, tokens: bool) -> Arc<Keeper> {
     let folder = TempDir::new().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -252,7 +252,7 @@ fn guarded(issuer: &Issuer, tokens: bool) -> Acceptor {
         client_crl: Some(file("clients.crl", &list.signed_by(issuer).unwrap().pem().unwrap())),
         ..Files::default()
     };
-    Acceptor::demanding(&files, tokens).unwrap()
+    Arc::new(Acceptor::kept_demanding("admin", files, tokens).unwrap())
 }
 
 /// What comes back over TLS, or why nothing does.

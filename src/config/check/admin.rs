@@ -1,14 +1,16 @@
 //! `[admin]`, as meant.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::{listener, plain_name, secret};
 use crate::admin::Settings;
 use crate::admin::auth::Token;
+use crate::clock::Clock;
 use crate::config::file::{self, Admin, AdminTls, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
-use crate::edge::tls::{Acceptor, Files, Part};
+use crate::edge::tls::{Acceptor, Files, Keeper, Part};
 use crate::invalid::Invalid;
 
 /// The shortest token, in bytes.
@@ -37,7 +39,7 @@ pub(super) fn admin(
         report.warn(table.address.place.clone(), invalid);
     }
     let errors = report.errors();
-    let tls = table.tls.as_ref().map(|tls| acceptor(tls, !tokens.is_empty(), source, report));
+    let tls = table.tls.as_ref().map(|tls| keeper(tls, !tokens.is_empty(), source, report));
     if report.errors() > errors {
         return None;
     }
@@ -86,7 +88,7 @@ fn tokens(table: &Admin, source: &Source, report: &mut Report) -> Vec<Token> {
     tokens
 }
 
-fn acceptor(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Report) -> Option<Acceptor> {
+fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Report) -> Option<Arc<Keeper>> {
     let (place, tls) = (&tls.place, &tls.value);
     let errors = report.errors();
     for file in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.client_crl) {
@@ -110,13 +112,21 @@ fn acceptor(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut 
         client_crl: tls.client_crl.as_ref().map(|file| source.path(&file.value)),
         ..Files::default()
     };
-    let loaded = Acceptor::demanding(&files, tokens);
+    let loaded = Acceptor::kept_demanding("admin", files, tokens);
     let place_of = |part| match part {
         Part::Own => place,
         Part::Authorities => tls.client_ca.as_ref().map_or(place, |file| &file.place),
         Part::RevocationLists => tls.client_crl.as_ref().map_or(place, |file| &file.place),
     };
-    loaded
-        .map_err(|mistakes| mistakes.into_iter().for_each(|own| report.error(place_of(own.part).clone(), own.invalid)))
-        .ok()
+    match loaded {
+        Ok(keeper) => {
+            let now = Clock::system().unix();
+            keeper.present().own.iter().for_each(|own| super::tls::flaws(own, &tls.certificate, now, report));
+            Some(Arc::new(keeper))
+        }
+        Err(mistakes) => {
+            mistakes.into_iter().for_each(|own| report.error(place_of(own.part).clone(), own.invalid));
+            None
+        }
+    }
 }

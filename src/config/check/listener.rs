@@ -3,16 +3,25 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use http::HeaderValue;
+
+use super::networks::Networks;
 use super::{plain_name, tls};
-use crate::config::file::{self, Named, Placed};
+use crate::config::file::{self, Named, Placed, Protocol};
 use crate::config::report::Report;
 use crate::config::source::Source;
+use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{Limits, Listener};
 use crate::invalid::Invalid;
 use crate::units::{Size, Span};
 
 /// The listeners; all of them, if the report has no error.
-pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, report: &mut Report) -> Vec<Listener> {
+pub(super) fn listeners(
+    written: &[Named<file::Listener>],
+    networks: &Networks<'_>,
+    source: &Source,
+    report: &mut Report,
+) -> Vec<Listener> {
     let mut taken: Vec<(SocketAddr, Range<usize>)> = Vec::new();
     let mut meant = Vec::new();
     for named in written {
@@ -20,10 +29,13 @@ pub(super) fn listeners(written: &[Named<file::Listener>], source: &Source, repo
         let Some(table) = &named.table else { continue };
         let address = address(&table.address, &mut taken, report);
         let limits = limits(table, report);
-        let tls = table.tls.as_ref().map(|written| tls::acceptor(written, source, report));
+        let proxy_protocol = networks.proxies(&table.proxy_protocol, report);
+        let (versions, hsts) = (versions(table, report), hsts(table, report));
+        let label = format!("listener {}", named.name.value);
+        let tls = table.tls.as_ref().map(|written| tls::keeper(&label, written, versions, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
-            meant.push(Listener { name, address, tls, limits });
+            meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts });
         }
     }
     meant
@@ -73,10 +85,62 @@ fn limits(table: &file::Listener, report: &mut Report) -> Limits {
         idle: or(timeouts.idle, 75),
         body: or(timeouts.body, 30),
         write: or(timeouts.write, 30),
+        age: timeouts.age.map(|age| age.0),
+        http2: table.http2.as_ref().map_or(Http2::DEFAULT, |written| http2(&written.value, report)),
         connections,
         head_bytes: head.bytes(),
         target_bytes: target.bytes(),
     }
+}
+
+/// What is spoken; says so where that would be nothing, or settings are for what is not.
+fn versions(table: &file::Listener, report: &mut Report) -> HttpVersions {
+    let default = if table.tls.is_some() { HttpVersions::default() } else { HttpVersions::ONE };
+    let versions = table.protocols.as_ref().map_or(default, |written| {
+        let has = |protocol| written.value.contains(&protocol);
+        if written.value.is_empty() {
+            report.error(written.place.clone(), Invalid::new("a listener speaks at least one version of HTTP"));
+        }
+        HttpVersions { one: has(Protocol::Http1), two: has(Protocol::Http2) }
+    });
+    if let (Some(http2), false) = (&table.http2, versions.two) {
+        let invalid = Invalid::new("HTTP/2 is not spoken here, so that nothing of this holds")
+            .hint("leave it out, or write protocols = [\"http/1.1\", \"h2\"]");
+        report.warn(http2.place.clone(), invalid);
+    }
+    versions
+}
+
+/// What is borne of HTTP/2.
+fn http2(table: &file::Http2, report: &mut Report) -> Http2 {
+    let mut count = |written: &Option<Placed<u32>>, default: u32, least: u32, most: u32| {
+        let Some(written) = written else { return default };
+        if !(least..=most).contains(&written.value) {
+            report.error(written.place.clone(), Invalid::new(format!("this is {least} to {most}")));
+        }
+        written.value
+    };
+    let usual = Http2::DEFAULT;
+    let resets = |resets: usize| u32::try_from(resets).unwrap_or(u32::MAX);
+    let pending = count(&table.max_pending_resets, resets(usual.pending_resets), 1, 10_000);
+    let local = count(&table.max_local_resets, resets(usual.local_resets), 1, 10_000);
+    Http2 {
+        streams: count(&table.max_streams, usual.streams, 1, 10_000),
+        pending_resets: usize::try_from(pending).unwrap_or(usize::MAX),
+        local_resets: usize::try_from(local).unwrap_or(usize::MAX),
+        control_frames: count(&table.max_control_frames, usual.control_frames, 10, 1_000_000),
+    }
+}
+
+/// The value of `Strict-Transport-Security`. Over plain text nothing may be said (RFC 6797 §7.2).
+fn hsts(table: &file::Listener, report: &mut Report) -> Option<HeaderValue> {
+    let written = table.hsts.as_ref()?;
+    if table.tls.is_none() {
+        let invalid = Invalid::new("without TLS, nothing is said of this")
+            .hint("leave it out, or set it on the listener that has `tls`");
+        report.error(written.place.clone(), invalid);
+    }
+    HeaderValue::try_from(format!("max-age={}", written.value.0.as_secs().max(1))).ok()
 }
 
 fn size(written: Option<&Placed<Size>>, default: Size, least: Size, most: Size, report: &mut Report) -> Size {

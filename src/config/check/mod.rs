@@ -13,6 +13,7 @@ mod guard;
 mod limit;
 mod listener;
 mod login;
+mod networks;
 mod operation;
 mod route;
 mod scheme;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::declared::Declared;
+use self::networks::Networks;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -37,7 +39,6 @@ use crate::invalid::Invalid;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::log;
-use crate::units::Network;
 use crate::world::World;
 
 pub use self::store::Unmade;
@@ -55,12 +56,14 @@ pub(super) struct Meant {
 
 /// Turns what was written into what is meant. `None`: the report says why.
 pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut Report) -> Option<Meant> {
-    trusted_proxies(&file.trusted_proxies, report);
+    let networks = Networks::new(&file.networks, report);
+    let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
-    let listeners = listener::listeners(&file.listeners, source, report);
+    let look = tls::look(&file.tls, report);
+    let listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
-    let schemes = scheme::schemes(&file.schemes, source, report);
+    let schemes = scheme::schemes(&file.schemes, &networks, source, report);
     let declared = account::accounts(&file.accounts, source, report);
     if let (Some(admin), None) = (&file.admin, &file.store) {
         let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
@@ -83,6 +86,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let (directory, store) = directory(declared, store, purpose, report)?;
     // Only now: a route that could not be read may be the one that uses it.
     unused(&file, &routes, report);
+    networks.unused(report);
     let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
     limit::unused(&file, used, &limits, report);
     guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
@@ -94,7 +98,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             upstreams,
             routes: routes.into_iter().flatten().map(|route| route.meant).collect(),
             tables,
-            trusted_proxies: TrustedProxies::new(file.trusted_proxies.iter().map(|network| network.value).collect()),
+            trusted_proxies: TrustedProxies::new(trusted_proxies),
             token_outfit: Arc::new(token_outfit),
             login,
             limits,
@@ -102,6 +106,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             access_log: file.log.access.unwrap_or(true),
+            admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
+            look,
         },
         store,
         workers: file.workers.map(|workers| workers.value.get()),
@@ -136,19 +142,6 @@ const MOST_WORKERS: usize = 1024;
 fn workers(written: Option<&Placed<NonZeroUsize>>, report: &mut Report) {
     if let Some(workers) = written.filter(|workers| workers.value.get() > MOST_WORKERS) {
         report.error(workers.place.clone(), Invalid::new(format!("there are at most {MOST_WORKERS} workers")));
-    }
-}
-
-fn trusted_proxies(networks: &[Placed<Network>], report: &mut Report) {
-    for network in networks {
-        let everyone = [["1.1.1.1", "200.1.1.1"], ["100::1", "fd00::1"]].iter().any(|far_apart| {
-            far_apart.iter().all(|address| network.value.contains(address.parse().expect("an address")))
-        });
-        if everyone {
-            let invalid = Invalid::new("every address is a trusted proxy: any caller could claim any address")
-                .hint("list the networks of your own proxies");
-            report.error(network.place.clone(), invalid);
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::networks::Networks;
 use super::plain_name;
 use crate::config::file::{self, Named};
 use crate::config::report::Report;
@@ -21,19 +22,32 @@ const RESERVED: [&str; 4] = ["and", "or", "not", "open"];
 /// Every scheme with its name.
 pub(super) fn schemes(
     written: &[Named<file::Scheme>],
+    networks: &Networks<'_>,
     source: &Source,
     report: &mut Report,
 ) -> Vec<(String, Arc<dyn Examine>)> {
     let mut meant: Vec<(String, Arc<dyn Examine>)> = Vec::new();
     for named in written {
         plain_name(&named.name, &RESERVED, report);
-        let scheme = named.table.as_ref().and_then(|table| build(&named.name.value, table, source, report));
+        let scheme = named.table.as_ref().and_then(|table| build(&named.name.value, table, (networks, source), report));
         meant.push((named.name.value.clone(), scheme.unwrap_or_else(|| Arc::new(Broken))));
     }
     meant
 }
 
-fn build(name: &str, table: &file::Scheme, source: &Source, report: &mut Report) -> Option<Arc<dyn Examine>> {
+fn build(
+    name: &str,
+    table: &file::Scheme,
+    (networks, source): (&Networks<'_>, &Source),
+    report: &mut Report,
+) -> Option<Arc<dyn Examine>> {
+    let mut settings = table.settings.clone();
+    if let Some(list) = settings.get_mut("networks")
+        && let Err(invalid) = networks.expand(list)
+    {
+        report.error(table.place.clone(), invalid);
+        return None;
+    }
     let exposed = RefCell::new(Vec::new());
     let resolve = |secret: &SecretSource| {
         if let SecretSource::File(path) = secret {
@@ -42,7 +56,7 @@ fn build(name: &str, table: &file::Scheme, source: &Source, report: &mut Report)
         source.secret(secret)
     };
     let file = |path: &Path| source.file(path).map(|bytes| bytes.to_vec());
-    let built = (table.kind.build)(table.settings.clone(), &Kit { name, resolve: &resolve, file: &file });
+    let built = (table.kind.build)(settings, &Kit { name, resolve: &resolve, file: &file });
     exposed.take().into_iter().for_each(|warning| report.warn(table.place.clone(), warning));
     match built {
         Ok(scheme) => Some(scheme.into()),

@@ -2,25 +2,48 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
-use crate::config::file::{KeyPair, Placed, Tls};
+use crate::config::file::{KeyPair, Placed, Tls, TlsFiles, TlsVersion};
+use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::guard;
-use crate::edge::tls::{Acceptor, Files, Part};
+use crate::edge::http_versions::HttpVersions;
+use crate::edge::own_certificate::{Flaw, OwnCertificate};
+use crate::edge::protocol::{Protocol, Suite, Version};
+use crate::edge::tls::{Acceptor, Files, Keeper, Part};
 use crate::invalid::Invalid;
+
+/// How often files are looked at. More often than every second is a slip of the keyboard.
+pub(super) fn look(written: &TlsFiles, report: &mut Report) -> Duration {
+    const LEAST: Duration = Duration::from_secs(1);
+    let Some(reload) = &written.reload else { return Duration::from_secs(10) };
+    if reload.value.0 < LEAST {
+        report.error(reload.place.clone(), Invalid::new("files are looked at every second at most"));
+    }
+    reload.value.0.max(LEAST)
+}
 
 /// Whether callers are asked for a certificate.
 pub(super) fn asks(tls: &Tls) -> bool {
     tls.client_certificates.as_ref().map_or(tls.client_ca.is_some(), |written| written.value)
 }
 
-pub(super) fn acceptor(written: &Placed<Tls>, source: &Source, report: &mut Report) -> Option<Arc<Acceptor>> {
+/// What the listener `name` shows and speaks.
+pub(super) fn keeper(
+    name: &str,
+    written: &Placed<Tls>,
+    versions: HttpVersions,
+    source: &Source,
+    report: &mut Report,
+) -> Option<Arc<Keeper>> {
     let tls = &written.value;
     let errors = report.errors();
     contradictions(tls, report);
     names(tls, report);
+    let protocol = protocol(tls, report);
     let first = KeyPair { certificate: tls.certificate.clone(), key: tls.key.clone() };
     let pairs: Vec<&KeyPair> = [&first].into_iter().chain(&tls.more).collect();
     let public = pairs.iter().map(|pair| &pair.certificate).chain(&tls.client_ca).chain(&tls.client_crl);
@@ -44,11 +67,17 @@ pub(super) fn acceptor(written: &Placed<Tls>, source: &Source, report: &mut Repo
         client_crl: tls.client_crl.as_ref().map(path),
         ask: asks(tls),
         names: tls.names.iter().map(|name| name.value.clone()).collect(),
+        protocol,
+        versions,
     };
-    match Acceptor::load(&files) {
-        Ok(acceptor) => {
-            revocation(&acceptor, tls, Clock::system().unix(), report);
-            (report.errors() == errors).then(|| Arc::new(acceptor))
+    match Acceptor::kept(name, files) {
+        Ok(keeper) => {
+            let now = Clock::system().unix();
+            revocation(&keeper.present(), tls, now, report);
+            for (own, pair) in keeper.present().own.iter().zip(&pairs) {
+                flaws(own, &pair.certificate, now, report);
+            }
+            (report.errors() == errors).then(|| Arc::new(keeper))
         }
         Err(mistakes) => {
             for mistake in mistakes {
@@ -73,6 +102,89 @@ fn contradictions(tls: &Tls, report: &mut Report) {
         let invalid = Invalid::new("`client_ca` judges certificates that nobody is asked for")
             .hint("leave one of the two out: with `client_ca`, callers are asked");
         report.error(asked.place.clone(), invalid);
+    }
+}
+
+/// What is spoken. Says so where nothing would be.
+fn protocol(tls: &Tls, report: &mut Report) -> Protocol {
+    let least = match tls.min_version.as_ref().map(|written| written.value) {
+        None | Some(TlsVersion::Tls12) => Version::Tls12,
+        Some(TlsVersion::Tls13) => Version::Tls13,
+    };
+    if let (Some(resumption), true) = (tls.session_resumption.as_ref().filter(|written| written.value), asks(tls)) {
+        let invalid = Invalid::new("no session is resumed where callers are asked for a certificate")
+            .hint("leave this out: who resumed one would not be asked again");
+        report.error(resumption.place.clone(), invalid);
+    }
+    let resume = tls.session_resumption.as_ref().is_none_or(|written| written.value);
+    let Some(written) = &tls.cipher_suites else { return Protocol { least, suites: Vec::new(), resume } };
+    let mut suites: Vec<Suite> = Vec::new();
+    let mut all_known = true;
+    for name in &written.value {
+        match suite(&name.value, least) {
+            Ok(suite) => suites.push(suite),
+            Err(invalid) => {
+                all_known = false;
+                report.error(name.place.clone(), invalid);
+            }
+        }
+    }
+    let speaks = |version| suites.iter().any(|suite| suite.version() == version);
+    if written.value.is_empty() {
+        report.error(written.place.clone(), Invalid::new("nothing is spoken without a cipher suite"));
+    } else if let (Some(version), true, false) = (&tls.min_version, all_known, speaks(least)) {
+        let invalid =
+            Invalid::new("no suite here is of `min_version`").hint("add one of it, or leave `min_version` out");
+        report.conflict(written.place.clone(), invalid, version.place.clone(), "it is said here");
+    } else if all_known && !speaks(Version::Tls13) {
+        let invalid = Invalid::new("nobody speaks TLS 1.3 with these suites")
+            .hint("add `TLS_AES_256_GCM_SHA384` and `TLS_AES_128_GCM_SHA256`");
+        report.warn(written.place.clone(), invalid);
+    }
+    Protocol { least, suites, resume }
+}
+
+fn suite(name: &str, least: Version) -> Result<Suite, Invalid> {
+    let Some(suite) = Suite::named(name) else {
+        let known: Vec<String> = Suite::all().map(Suite::name).collect();
+        let mut invalid = Invalid::new(format!("`{name}` is no cipher suite that is spoken"));
+        let near = nearest::hint(name, known.iter().map(String::as_str));
+        invalid.hint = near.or_else(|| Some(format!("these are: {}", known.join(", ")).into()));
+        return Err(invalid);
+    };
+    if suite.version() < least {
+        return Err(Invalid::new(format!("`{name}` is a suite of TLS 1.2, which is not spoken here"))
+            .hint("leave it out, or let `min_version` be \"1.2\""));
+    }
+    Ok(suite)
+}
+
+/// What callers would find wrong with a certificate. None of it keeps the house from starting: the one that is there may
+/// be all that there is.
+pub(super) fn flaws(own: &OwnCertificate, written: &Placed<PathBuf>, now: UnixTime, report: &mut Report) {
+    for flaw in own.flaws(now) {
+        let renew = "renew it: a new one is read without a restart";
+        let invalid = match flaw {
+            Flaw::Expired(end) => {
+                Invalid::new(format!("this certificate, or one behind it, expired on {}", end.to_text())).hint(renew)
+            }
+            Flaw::ExpiresSoon(end) => {
+                let days = own.days_left(now);
+                Invalid::new(format!(
+                    "this certificate, or one behind it, expires in {days} days, on {}",
+                    end.to_text()
+                ))
+                .hint(renew)
+            }
+            Flaw::NotYetValid(begin) => {
+                Invalid::new(format!("this certificate, or one behind it, is not valid before {}", begin.to_text()))
+            }
+            Flaw::Nameless => Invalid::new("this certificate names no host: callers look at `subjectAltName` alone")
+                .hint("let it be issued with the names that callers use"),
+            Flaw::OutOfOrder => Invalid::new("the certificates in this file do not stand in order")
+                .hint("the server's own comes first, and after each one that of its issuer"),
+        };
+        report.warn(written.place.clone(), invalid);
     }
 }
 

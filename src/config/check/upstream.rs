@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use rustls_pki_types::ServerName;
 use url::Url;
 
 use super::{balance, plain_name};
@@ -40,24 +41,22 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
         let (header, value) = (header(&own.header, report), value(&own.value, source, report));
         header.zip(value)
     });
-    if let Some(ca) = &table.ca {
-        if !secure && report.errors() == errors {
-            let invalid = Invalid::new("`ca` is for https, and every endpoint here is http");
-            report.error(ca.place.clone(), invalid);
-        }
-        if let Err(invalid) = source.file(&ca.value) {
-            report.error(ca.place.clone(), invalid);
-        }
+    if !secure && report.errors() == errors {
+        in_vain(table, report);
     }
+    let files = files(table, source, report);
     if report.errors() > errors {
         return None;
     }
-    let ca = table.ca.as_ref().map(|ca| source.path(&ca.value));
-    let tls = match secure.then(|| tls::client_config(ca.as_deref())).transpose() {
-        Ok(tls) => tls,
-        Err(invalid) => {
-            let place = table.ca.as_ref().map_or(&table.endpoints.place, |ca| &ca.place);
-            report.error(place.clone(), invalid);
+    let trust = secure.then(|| tls::Terms::kept(&format!("upstream {name}"), files)).transpose();
+    let tls = match trust {
+        Ok(trust) => trust.map(Arc::new),
+        Err(mistake) => {
+            let (file, invalid) = match mistake {
+                tls::Mistake::Authorities(invalid) => (&table.ca, invalid),
+                tls::Mistake::Own(invalid) => (&table.client_key, invalid),
+            };
+            report.error(file.as_ref().map_or(&table.endpoints.place, |file| &file.place).clone(), invalid);
             return None;
         }
     };
@@ -72,6 +71,51 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
         policy: Arc::new(policy?),
         lookup: Arc::new(System),
     })
+}
+
+/// What is said of TLS where nothing speaks it.
+fn in_vain(table: &file::Upstream, report: &mut Report) {
+    let files =
+        [("ca", &table.ca), ("client_certificate", &table.client_certificate), ("client_key", &table.client_key)];
+    let places = files.iter().filter_map(|(name, file)| Some((*name, &file.as_ref()?.place)));
+    for (name, place) in places.chain(table.server_name.iter().map(|name| ("server_name", &name.place))) {
+        let invalid = Invalid::new(format!("`{name}` is for https, and every endpoint here is http"));
+        report.error(place.clone(), invalid);
+    }
+}
+
+/// What TLS towards it needs; where something is wrong with that, the report has it.
+fn files(table: &file::Upstream, source: &Source, report: &mut Report) -> tls::Files {
+    for file in [&table.ca, &table.client_certificate, &table.client_key].into_iter().flatten() {
+        if let Err(invalid) = source.file(&file.value) {
+            report.error(file.place.clone(), invalid);
+        }
+    }
+    let own = match (&table.client_certificate, &table.client_key) {
+        (Some(certificate), Some(key)) => {
+            if let Some(exposed) = source.exposure(&key.value) {
+                report.warn(key.place.clone(), exposed);
+            }
+            Some((source.path(&certificate.value), source.path(&key.value)))
+        }
+        (Some(alone), None) | (None, Some(alone)) => {
+            let invalid = Invalid::new("`client_certificate` and `client_key` are presented together")
+                .hint("name both of them, or none");
+            report.error(alone.place.clone(), invalid);
+            None
+        }
+        (None, None) => None,
+    };
+    let server_name = table.server_name.as_ref().and_then(|written| {
+        let name = ServerName::try_from(written.value.clone()).ok();
+        if name.is_none() {
+            let invalid = Invalid::new(format!("`{}` is neither a name nor an address", written.value))
+                .hint("write it as its certificate has it, without a port: \"vms.example.com\"");
+            report.error(written.place.clone(), invalid);
+        }
+        name
+    });
+    tls::Files { ca: table.ca.as_ref().map(|ca| source.path(&ca.value)), own, server_name }
 }
 
 fn timeouts(table: &file::Upstream) -> Timeouts {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::networks::NetworkOrName;
 use super::placed::{Placed, Worded};
 use crate::units::{Size, Span};
 
@@ -18,6 +19,10 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) address: Placed<String>,
     /// TLS. Without it, the listener speaks plain HTTP.
     pub(in crate::config) tls: Option<Placed<Tls>>,
+    /// Networks of balancers, or their names, from which every connection begins with a PROXY header (version 1 or 2) that
+    /// says whose it is; from there, a connection without one is closed. Default: none, and such a header is no request.
+    #[serde(default)]
+    pub(in crate::config) proxy_protocol: Vec<Placed<NetworkOrName>>,
     /// How refusals are worded before a route is known. Default: `problem`.
     #[serde(default)]
     pub(in crate::config) dialect: Worded,
@@ -30,6 +35,41 @@ pub(in crate::config) struct Listener {
     /// How long a caller may take.
     #[serde(default)]
     pub(in crate::config) timeouts: Timeouts,
+    /// The versions of HTTP that are spoken. Default: both over TLS; in plain text `http/1.1` alone, since `h2` is spoken
+    /// there only by callers who know of it beforehand.
+    pub(in crate::config) protocols: Option<Placed<Vec<Protocol>>>,
+    /// What is borne of one connection in HTTP/2.
+    pub(in crate::config) http2: Option<Placed<Http2>>,
+    /// For how long browsers shall come over TLS alone (`Strict-Transport-Security`), said in every answer over TLS.
+    /// Default: nothing is said.
+    #[schemars(example = "365d")]
+    pub(in crate::config) hsts: Option<Placed<Span>>,
+}
+
+/// A version of HTTP, by its name in TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub(in crate::config) enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// HTTP/2.
+    #[serde(rename = "h2")]
+    Http2,
+}
+
+/// What is borne of one connection in HTTP/2. The largest head is `max_head`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Http2 {
+    /// Requests at once. Default: 128.
+    pub(in crate::config) max_streams: Option<Placed<u32>>,
+    /// Requests that were taken back before they were looked at; beyond, the connection ends. Default: 20.
+    pub(in crate::config) max_pending_resets: Option<Placed<u32>>,
+    /// Streams that had to be reset because of what the caller sent; beyond, the connection ends. Default: 256.
+    pub(in crate::config) max_local_resets: Option<Placed<u32>>,
+    /// Frames a second that carry nothing of a request (PING, SETTINGS, WINDOW_UPDATE, empty DATA and the like), five times
+    /// as many at once, and two more for each frame of an answer; beyond, the connection ends. Default: 200.
+    pub(in crate::config) max_control_frames: Option<Placed<u32>>,
 }
 
 /// Certificates and keys, PEM.
@@ -56,6 +96,25 @@ pub(in crate::config) struct Tls {
     /// Further certificates, chosen by the name that the caller asks for.
     #[serde(default)]
     pub(in crate::config) more: Vec<KeyPair>,
+    /// The oldest version of TLS that is spoken. Default: `1.2`.
+    pub(in crate::config) min_version: Option<Placed<Version>>,
+    /// The cipher suites that are spoken, by their names in the registry of IANA. Default: all that are still good.
+    #[schemars(example = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"])]
+    pub(in crate::config) cipher_suites: Option<Placed<Vec<Placed<String>>>>,
+    /// Whether callers may resume a session, with tickets. Default: true; never where callers are asked for a certificate.
+    pub(in crate::config) session_resumption: Option<Placed<bool>>,
+}
+
+/// A version of TLS. Older ones are never spoken.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "TlsVersion")]
+pub(in crate::config) enum Version {
+    /// TLS 1.2 and 1.3.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 alone.
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// A certificate chain with its key.
@@ -81,6 +140,8 @@ pub(in crate::config) struct Timeouts {
     pub(in crate::config) idle: Option<Span>,
     /// Between two pieces of a request's body. Default: 30 s.
     pub(in crate::config) body: Option<Span>,
+    /// For a whole connection: then it is asked to leave, with what is in flight on it. Default: no end.
+    pub(in crate::config) age: Option<Span>,
     /// For taking what is written to it. Default: 30 s.
     pub(in crate::config) write: Option<Span>,
 }

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod limit;
 mod listener;
+mod networks;
 mod placed;
 mod read;
 mod roles;
@@ -26,7 +27,8 @@ pub(super) use self::account::{
 };
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
-pub(super) use self::listener::{KeyPair, Listener, Tls};
+pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::networks::NetworkOrName;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
@@ -42,9 +44,11 @@ use crate::units::{Network, Span};
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) workers: Option<Placed<NonZeroUsize>>,
-    pub(super) trusted_proxies: Vec<Placed<Network>>,
+    pub(super) networks: Vec<Named<Vec<Placed<Network>>>>,
+    pub(super) trusted_proxies: Vec<Placed<NetworkOrName>>,
     pub(super) drain: Option<Span>,
     pub(super) log: Log,
+    pub(super) tls: TlsFiles,
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
@@ -71,6 +75,15 @@ pub(super) struct Log {
     pub(super) access: Option<bool>,
 }
 
+/// `[tls]`: what holds for all files of TLS.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TlsFiles {
+    /// How often certificates, keys, authorities and revocation lists are looked at; what has changed is read anew without
+    /// a restart. Default: 10 s.
+    pub(super) reload: Option<Placed<Span>>,
+}
+
 /// The whole file, for its JSON schema: the tables themselves are read one by one.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,12 +92,18 @@ pub(super) struct Log {
 struct Document {
     /// Threads that serve requests. Default: one a core.
     workers: Option<NonZeroUsize>,
-    /// Networks of proxies whose word on the caller's address is taken. Default: nobody.
-    trusted_proxies: Option<Vec<Network>>,
+    /// Networks by names of the operator's, which may stand wherever a list of networks is asked for: in
+    /// `trusted_proxies`, `proxy_protocol` and the scheme `ip`.
+    #[serde(default)]
+    networks: BTreeMap<String, Vec<Network>>,
+    /// Networks of proxies, or their names, whose word on the caller's address is taken. Default: nobody.
+    trusted_proxies: Option<Vec<NetworkOrName>>,
     /// How long requests may go on after a stop was asked for. Default: 30 s.
     drain: Option<Span>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// What holds for all files of TLS.
+    tls: Option<TlsFiles>,
     /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of
     /// this file.
     store: Option<Store>,

@@ -46,9 +46,11 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
     Shape::of::<Document>().keys(&mut root, report);
     Some(File {
         workers: one(root.remove("workers"), report),
+        networks: named(root.remove("networks"), report, table),
         trusted_proxies: one(root.remove("trusted_proxies"), report).unwrap_or_default(),
         drain: one(root.remove("drain"), report),
         log: one(root.remove("log"), report).unwrap_or_default(),
+        tls: one(root.remove("tls"), report).unwrap_or_default(),
         store: one(root.remove("store"), report),
         admin: one(root.remove("admin"), report),
         endpoint: one(root.remove("endpoint"), report),

@@ -24,6 +24,13 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) host: Option<Placed<Host>>,
     /// The authorities that its certificate is checked against. Default: those of this host.
     pub(in crate::config) ca: Option<Placed<PathBuf>>,
+    /// The certificate chain that is presented to it, the own certificate first.
+    pub(in crate::config) client_certificate: Option<Placed<PathBuf>>,
+    /// The private key of `client_certificate`.
+    pub(in crate::config) client_key: Option<Placed<PathBuf>>,
+    /// The name or address that its certificate must be for, which is also the name that is asked for (SNI). Default: the
+    /// host of each endpoint.
+    pub(in crate::config) server_name: Option<Placed<String>>,
     /// Its own credential, for routes with `credential = "translate"`.
     pub(in crate::config) credential: Option<OwnCredential>,
     /// How long it may take.

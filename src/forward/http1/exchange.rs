@@ -11,9 +11,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Body as _;
 
-use crate::forward::body::{Outgoing, Upload};
+use crate::forward::body::Outgoing;
 use crate::forward::http1::{Answering, Beside, Connection, Encoding, Head, NoHead};
+use crate::forward::leases::Lease;
 use crate::forward::request::Errand;
+use crate::forward::upload::Upload;
 use crate::forward::upstream::Endpoint;
 use crate::refusal::Cause;
 
@@ -41,6 +43,8 @@ pub(in crate::forward) struct Sending {
     first: Option<Piece>,
     /// Whether all of it was written.
     done: bool,
+    /// While a large body is on its way, its caller must stand.
+    stream: Option<Lease>,
 }
 
 /// A piece of a body.
@@ -54,7 +58,13 @@ impl Sending {
     /// Nothing sent yet.
     pub(in crate::forward) fn new(body: Outgoing, upload: &Rc<Upload>) -> Self {
         let body = Some(body).filter(|body| !body.is_end_stream());
-        Self { body, upload: Rc::clone(upload), encoding: Encoding::Length(0), first: None, done: false }
+        Self { body, upload: Rc::clone(upload), encoding: Encoding::Length(0), first: None, done: false, stream: None }
+    }
+
+    /// Ends the upload as soon as its caller would be let in no longer.
+    pub(in crate::forward) fn watched(mut self, stream: Option<Lease>) -> Self {
+        self.stream = stream;
+        self
     }
 
     /// Whether all of it was written.
@@ -119,6 +129,12 @@ impl Sending {
 
     /// Sends on; ready once all of it was written.
     fn poll(&mut self, connection: &mut Connection, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if let Some(stream) = self.stream.as_ref().filter(|_| !self.done)
+            && let Poll::Ready(lapse) = stream.poll(context)
+        {
+            self.upload.fail(Cause::Credential(lapse.into()));
+            return Poll::Ready(Err(UPLOAD_FAILED));
+        }
         while !self.done {
             let flushed = ready!(connection.outbox.poll_flush(&mut connection.socket, context));
             if connection.socket.took_nothing() {
@@ -127,7 +143,7 @@ impl Sending {
             flushed.map_err(|_| BROKEN)?;
             self.first = None;
             match ready!(self.poll_piece(context))? {
-                None => self.done = true,
+                None => (self.done, self.stream) = (true, None),
                 Some(piece) => self.put(piece, connection)?,
             }
         }

@@ -1,0 +1,231 @@
+//! The streams of one worker that are open, and whose they are: an answer on its way, a large upload, a tunnel. When a
+//! caller would be proven no longer, all of theirs end. The directory counts its changes, so that nobody is looked at
+//! while nothing changes; and whoever has an end is looked at when it comes.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::clock::UnixTime;
+use crate::edge::stage::Cutter;
+use crate::record::Directory;
+use crate::scheme::{Lapse, Principal};
+
+/// How many sweeps a stream has to end by itself, before its connection is ended.
+const GRACE: u8 = 4;
+/// Every so many sweeps it is asked whether the keys of foreign issuers are still theirs.
+const ISSUERS: u8 = 4;
+
+/// How many streams were ended, and why; all workers count here.
+#[derive(Debug, Default)]
+pub struct Endings {
+    revoked: AtomicU64,
+    disabled: AtomicU64,
+    expired: AtomicU64,
+}
+
+impl Endings {
+    /// How many were ended for this reason.
+    pub fn of(&self, lapse: Lapse) -> u64 {
+        self.counter(lapse).load(Ordering::Relaxed)
+    }
+
+    fn counter(&self, lapse: Lapse) -> &AtomicU64 {
+        match lapse {
+            Lapse::Revoked => &self.revoked,
+            Lapse::Disabled => &self.disabled,
+            Lapse::Expired => &self.expired,
+        }
+    }
+}
+
+/// The open streams of one worker.
+pub struct Leases {
+    all: RefCell<Slab<Leased>>,
+    /// Those that nobody has looked at: their callers were proven when the request came, which may be a while ago.
+    fresh: RefCell<Vec<usize>>,
+    /// Those that were told to end.
+    ending: RefCell<Vec<usize>>,
+    /// The directory's count when all were last looked at.
+    changes: Cell<u64>,
+    /// When the first of them ends by itself.
+    next: Cell<UnixTime>,
+    /// Whether the keys of issuers are asked for, and sweeps since then.
+    issuers: Cell<bool>,
+    sweeps: Cell<u8>,
+    /// The sweep before: until then every stream was open by right.
+    before: Cell<Option<Instant>>,
+    endings: Arc<Endings>,
+}
+
+/// Whose stream it is.
+struct Leased {
+    principal: Principal,
+    lapse: Option<Lapse>,
+    waker: Option<Waker>,
+    cutter: Option<Cutter>,
+    /// Sweeps since it was told to end.
+    overdue: u8,
+}
+
+impl Leases {
+    /// None open yet.
+    pub fn new(endings: Arc<Endings>) -> Rc<Self> {
+        Rc::new(Self {
+            all: RefCell::default(),
+            fresh: RefCell::default(),
+            ending: RefCell::default(),
+            changes: Cell::new(0),
+            next: Cell::new(UnixTime(u64::MAX)),
+            issuers: Cell::new(false),
+            sweeps: Cell::new(0),
+            before: Cell::new(None),
+            endings,
+        })
+    }
+
+    /// A stream of this caller is open until what is returned is dropped. With a `cutter`, its connection is ended where
+    /// it does not end by itself.
+    pub fn open(self: &Rc<Self>, principal: Principal, cutter: Option<Cutter>) -> Lease {
+        if principal.rests_on_issuers() {
+            self.issuers.set(true);
+        }
+        let leased = Leased { principal, lapse: None, waker: None, cutter, overdue: 0 };
+        let key = self.all.borrow_mut().insert(leased);
+        self.fresh.borrow_mut().push(key);
+        Lease { home: Rc::clone(self), key }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends the streams of those who would be proven no longer. Called a few times a second.
+    pub fn sweep(&self, directory: &dyn Directory, unix: UnixTime, now: Instant) {
+        let before = self.before.replace(Some(now)).unwrap_or(now);
+        let fresh = mem::take(&mut *self.fresh.borrow_mut());
+        if self.is_empty() {
+            self.ending.borrow_mut().clear();
+            self.changes.set(directory.changes());
+            return;
+        }
+        // Asked for first: what changes while all are looked at is looked at the next time.
+        let changes = directory.changes();
+        self.sweeps.set(self.sweeps.get() % ISSUERS + 1);
+        let issuers = self.issuers.get() && self.sweeps.get() == ISSUERS;
+        let mut wakers = Vec::new();
+        if changes != self.changes.replace(changes) || unix >= self.next.get() || issuers {
+            self.next.set(UnixTime(u64::MAX));
+            self.issuers.set(false);
+            for (key, leased) in self.all.borrow_mut().iter_mut() {
+                self.look_at((key, leased), (directory, unix), (before, now), &mut wakers);
+            }
+        } else {
+            let mut all = self.all.borrow_mut();
+            for key in fresh {
+                if let Some(leased) = all.get_mut(key) {
+                    self.look_at((key, leased), (directory, unix), (before, now), &mut wakers);
+                }
+            }
+        }
+        // Outside the borrow: a waker may run code that opens another.
+        wakers.into_iter().for_each(Waker::wake);
+        self.cut();
+    }
+
+    fn look_at(
+        &self,
+        (key, leased): (usize, &mut Leased),
+        (directory, unix): (&dyn Directory, UnixTime),
+        (before, now): (Instant, Instant),
+        wakers: &mut Vec<Waker>,
+    ) {
+        if leased.lapse.is_some() {
+            return;
+        }
+        match leased.principal.standing(directory, unix) {
+            Ok(until) => {
+                self.next.set(self.next.get().min(until));
+                if leased.principal.rests_on_issuers() {
+                    self.issuers.set(true);
+                }
+            }
+            Err(lapse) => {
+                leased.lapse = Some(lapse);
+                wakers.extend(leased.waker.take());
+                self.ending.borrow_mut().push(key);
+                self.endings.counter(lapse).fetch_add(1, Ordering::Relaxed);
+                let within = now.saturating_duration_since(before).as_millis();
+                tracing::info!(
+                    cause = lapse.name(),
+                    subject = %leased.principal.subject(),
+                    account = leased.principal.account().map_or("", |account| &account.id.0),
+                    within_ms = u64::try_from(within).unwrap_or(u64::MAX),
+                    "an open stream is ended: its caller would be let in no longer"
+                );
+            }
+        }
+    }
+
+    /// Ends the connections of those that do not end by themselves: at once where nothing else is on them.
+    fn cut(&self) {
+        let mut all = self.all.borrow_mut();
+        let mut cut = Vec::new();
+        self.ending.borrow_mut().retain(|key| {
+            let Some(leased) = all.get_mut(*key).filter(|leased| leased.lapse.is_some()) else { return false };
+            leased.overdue = leased.overdue.saturating_add(1);
+            let due = |cutter: &mut Cutter| !cutter.is_shared() || leased.overdue > GRACE;
+            cut.extend(leased.cutter.take_if(due));
+            true
+        });
+        drop(all);
+        cut.iter().for_each(Cutter::cut);
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").field("open", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// An open stream; gone when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    home: Rc<Leases>,
+    key: usize,
+}
+
+impl Lease {
+    /// Ready once it has to end; otherwise the task is woken when it does.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Lapse> {
+        let leased = &mut self.home.all.borrow_mut()[self.key];
+        if let Some(lapse) = leased.lapse {
+            return Poll::Ready(lapse);
+        }
+        match &mut leased.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.home.all.borrow_mut().remove(self.key);
+    }
+}

@@ -1,0 +1,227 @@
+//! Whether a caller who was proven once would be proven still: asked about whoever has a stream open, after something has
+//! changed. What is judged is what the proof rested on: the credentials as they are on file now, the very secret that was
+//! given, the accounts, the keys of foreign issuers, and the ends that were said.
+
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
+use crate::record::{Attributes, Directory, Record};
+use crate::refusal::Reason;
+use crate::scheme::principal::{Principal, Proven};
+
+/// Why somebody would be proven no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lapse {
+    /// The credential is gone, or the secret of it that was given.
+    Revoked,
+    /// It is switched off, or its account, or one above that.
+    Disabled,
+    /// It has ended.
+    Expired,
+}
+
+impl Lapse {
+    /// Its name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl From<Lapse> for Reason {
+    fn from(lapse: Lapse) -> Self {
+        match lapse {
+            Lapse::Revoked => Self::Unknown,
+            Lapse::Disabled => Self::Disabled,
+            Lapse::Expired => Self::Expired,
+        }
+    }
+}
+
+impl Principal {
+    /// Says until when the caller stands, as far as is known now. What was changed on file without an effect on the proof
+    /// is followed: a renewed digest, another name, a rotation whose overlap lasts.
+    pub fn standing(&mut self, directory: &dyn Directory, now: UnixTime) -> Result<UnixTime, Lapse> {
+        let mut until = self.until;
+        for proven in self.credentials.iter_mut() {
+            until = until.min(proven.standing(directory, now)?);
+        }
+        if self.strangers.iter().any(|stranger| !stranger.keys.has(&stranger.key)) {
+            return Err(Lapse::Revoked);
+        }
+        if let Some(account) = &self.account {
+            // One may have gone, and another one have come by its name.
+            if !directory.account(&account.id.0).is_some_and(|current| Arc::ptr_eq(&current, account)) {
+                return Err(Lapse::Revoked);
+            }
+            if account.is_disabled() {
+                return Err(Lapse::Disabled);
+            }
+        }
+        if now < until { Ok(until) } else { Err(Lapse::Expired) }
+    }
+
+    /// Whether keys were part of the proof that change without a word from the directory.
+    pub fn rests_on_issuers(&self) -> bool {
+        self.strangers.iter().next().is_some()
+    }
+}
+
+impl Proven {
+    fn standing(&mut self, directory: &dyn Directory, now: UnixTime) -> Result<UnixTime, Lapse> {
+        let current = directory.successor(&self.record).ok_or(Lapse::Revoked)?;
+        if !Arc::ptr_eq(&current, &self.record) {
+            self.by = still_by(&self.record, &current, self.by).ok_or(Lapse::Revoked)?;
+            self.record = current;
+        }
+        let record = &self.record;
+        if record.is_disabled()
+            || record.account.is_disabled()
+            || record.not_before().is_some_and(|from| now < from)
+            || self.account.as_ref().is_some_and(|account| account.is_disabled())
+        {
+            return Err(Lapse::Disabled);
+        }
+        if self.account.as_ref().is_some_and(|account| !account.is_child_of(&record.account)) {
+            return Err(Lapse::Revoked);
+        }
+        let secret = match (&record.attributes, self.by) {
+            (Attributes::Proofs(proofs), Some(place)) => proofs[usize::from(place)].expires,
+            (Attributes::App(app), Some(place)) => app.signers[usize::from(place)].expires(),
+            (_, _) => None,
+        };
+        let never = UnixTime(u64::MAX);
+        Ok(record.expires().unwrap_or(never).min(secret.unwrap_or(never)))
+    }
+}
+
+/// The place that the secret at `by` of the record before has in the one on file now. `None`: it is not there any more,
+/// or what the proof rested on is another.
+#[expect(clippy::option_option, reason = "`Some(None)`: there is no secret among several")]
+fn still_by(before: &Record, now: &Record, by: Option<u8>) -> Option<Option<u8>> {
+    let place = |at: Option<usize>| at.and_then(|at| u8::try_from(at).ok()).map(Some);
+    match (&before.attributes, &now.attributes, by.map(usize::from)) {
+        (Attributes::Proofs(old), Attributes::Proofs(new), Some(by)) => {
+            place(new.iter().position(|proof| proof.number == old[by].number))
+        }
+        (Attributes::App(old), Attributes::App(new), Some(by)) => {
+            place(new.signers.iter().position(|signer| signer.is_same(&old.signers[by])))
+        }
+        (Attributes::PublicKey(old), Attributes::PublicKey(new), None) => old.is_same(new).then_some(None),
+        (_, _, None) => Some(None),
+        (_, _, Some(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Kind;
+    use crate::scheme::stage::{Register, proofs};
+
+    /// `acme` below `top`, with a client that has an old secret until 100 and a new one.
+    fn register() -> Register {
+        let register = Register::new();
+        register.account("top", None);
+        register.account("acme", Some("top"));
+        register.enrol(Kind::LicenseKey, "main", "acme", "main", |_| {});
+        enrol(&register, &[(1, Some(100)), (2, None)]);
+        register
+    }
+
+    fn enrol(register: &Register, versions: &[(u32, Option<u64>)]) {
+        register.enrol(Kind::ApiClient, "client", "acme", "client", |client| {
+            let mut all = proofs(versions.iter().map(|(number, end)| (number.to_string(), *end)));
+            all.iter_mut().zip(versions).for_each(|(proof, (number, _))| proof.number = *number);
+            client.attributes = Attributes::Proofs(all);
+        });
+    }
+
+    #[test]
+    fn a_change_that_touches_the_proof_ends_it_and_no_other() {
+        type Change = fn(&Register);
+        let same: Change = |register| register.enrol(Kind::LicenseKey, "main", "acme", "main", |_| {});
+        for (what, change, now, expected) in [
+            ("nothing", (|_| {}) as Change, 0, Ok(UnixTime(u64::MAX))),
+            ("put on file anew", same, 0, Ok(UnixTime(u64::MAX))),
+            ("deleted", |on| on.revoke(Kind::LicenseKey, "main"), 0, Err(Lapse::Revoked)),
+            ("somebody else's", |on| on.enrol(Kind::LicenseKey, "b", "acme", "main", |_| {}), 0, Err(Lapse::Revoked)),
+            (
+                "switched off",
+                |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.disabled = true),
+                0,
+                Err(Lapse::Disabled),
+            ),
+            ("its account is off", |on| drop(on.account_with("acme", Some("top"), true)), 0, Err(Lapse::Disabled)),
+            ("the one above is off", |on| drop(on.account_with("top", None, true)), 0, Err(Lapse::Disabled)),
+            ("its account is gone", |on| on.close("acme"), 0, Err(Lapse::Revoked)),
+            (
+                "an end, to come",
+                |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.expires = Some(UnixTime(9))),
+                8,
+                Ok(UnixTime(9)),
+            ),
+            (
+                "an end, over",
+                |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.expires = Some(UnixTime(9))),
+                9,
+                Err(Lapse::Expired),
+            ),
+        ] {
+            let register = register();
+            let mut caller = register.caller(Kind::LicenseKey, "main");
+            change(&register);
+            assert_eq!(caller.standing(&register, UnixTime(now)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_was_rotated_ends_with_its_overlap_and_the_other_one_does_not() {
+        let register = register();
+        let by = |place| register.caller(Kind::ApiClient, "client").by(place);
+        let (mut old, mut new) = (by(0), by(1));
+        assert_eq!(old.standing(&register, UnixTime(99)), Ok(UnixTime(100)));
+        assert_eq!(old.standing(&register, UnixTime(100)), Err(Lapse::Expired));
+        assert_eq!(new.standing(&register, UnixTime(100)), Ok(UnixTime(u64::MAX)));
+        // One more rotation: the places are others.
+        enrol(&register, &[(3, None), (2, Some(200)), (1, Some(100))]);
+        assert_eq!(old.standing(&register, UnixTime(99)), Ok(UnixTime(100)));
+        assert_eq!(new.standing(&register, UnixTime(199)), Ok(UnixTime(200)));
+        enrol(&register, &[(3, None)]);
+        assert_eq!(new.standing(&register, UnixTime(99)), Err(Lapse::Revoked));
+    }
+
+    #[test]
+    fn what_the_credential_says_of_its_own_end_counts_too() {
+        let register = register();
+        let mut caller = register.caller(Kind::LicenseKey, "main").until(UnixTime(7));
+        assert_eq!(caller.standing(&register, UnixTime(6)), Ok(UnixTime(7)));
+        assert_eq!(caller.standing(&register, UnixTime(7)), Err(Lapse::Expired));
+    }
+
+    #[test]
+    fn of_two_credentials_both_must_stand() {
+        let register = register();
+        let both = register.caller(Kind::LicenseKey, "main").agree(register.caller(Kind::ApiClient, "client").by(1));
+        let mut both = both.unwrap();
+        assert_eq!(both.standing(&register, UnixTime(0)), Ok(UnixTime(u64::MAX)));
+        enrol(&register, &[(3, None)]);
+        assert_eq!(both.standing(&register, UnixTime(0)), Err(Lapse::Revoked));
+    }
+
+    #[test]
+    fn a_child_that_a_token_speaks_for_must_still_be_one() {
+        let register = register();
+        register.account("shop", Some("acme"));
+        let shop = crate::record::Directory::account(&register, "shop").unwrap();
+        let mut caller = register.caller(Kind::LicenseKey, "main").speaking_for(shop);
+        assert!(caller.standing(&register, UnixTime(0)).is_ok());
+        register.account("shop", Some("top"));
+        assert_eq!(caller.standing(&register, UnixTime(0)), Err(Lapse::Revoked));
+        register.account_with("shop", Some("acme"), true);
+        assert_eq!(caller.standing(&register, UnixTime(0)), Err(Lapse::Disabled));
+    }
+}

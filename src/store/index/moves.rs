@@ -1,0 +1,49 @@
+//! Where records have gone whose digest is another under a newer pepper: noted only for those whom somebody holds, such
+//! as an open stream, and for as long as they do.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::record::{Key, Record};
+
+/// Below this, nobody looks for notes that are of no use any more.
+const FEW: usize = 64;
+
+/// What was noted, by the address of the record: it is another for as long as somebody holds it.
+#[derive(Debug, Default)]
+pub(super) struct Moves(Mutex<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    all: HashMap<usize, (Weak<Record>, Key)>,
+    /// How many there were when those of no use were last thrown away.
+    left: usize,
+}
+
+impl Moves {
+    /// `record` is found by `to` from now on.
+    pub(super) fn note(&self, record: &Arc<Record>, to: Key) {
+        let mut notes = self.lock();
+        if notes.all.len() >= FEW.max(2 * notes.left) {
+            // The index holds none of them.
+            notes.all.retain(|_, (record, _)| record.strong_count() > 0);
+            notes.left = notes.all.len();
+        }
+        notes.all.insert(address(record), (Arc::downgrade(record), to));
+    }
+
+    /// Where `record` has gone, if it has.
+    pub(super) fn of(&self, record: &Arc<Record>) -> Option<Key> {
+        let notes = self.lock();
+        let (noted, to) = notes.all.get(&address(record))?;
+        std::ptr::eq(noted.as_ptr(), Arc::as_ptr(record)).then_some(*to)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn address(record: &Arc<Record>) -> usize {
+    Arc::as_ptr(record).addr()
+}
