@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::Endings;
-use crate::forward::{Fleet, Groups, health, key_sets};
+use crate::forward::{Fleet, Groups, key_sets};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -57,8 +57,6 @@ pub struct Server {
     kit: Kit,
     guards: Arc<Guards>,
     fleet: Arc<Fleet>,
-    /// The runtime of the control thread.
-    beside: Handle,
     /// Where each worker hears of a change.
     changes: Vec<UnboundedSender<Change>>,
     accepting: CancellationToken,
@@ -101,7 +99,7 @@ impl Server {
         let kit = kit.issuing(world.login.clone())?;
         let guards = Guards::new(options.clock.clone());
         let opened = guards.open(&world.guards);
-        let fleet = Fleet::new();
+        let fleet = Fleet::new(options.clock.clone(), control.handle().clone());
         let groups = fleet.open(&world.upstreams);
         let endings = Arc::<Endings>::default();
         let (mut seats, mut changes) = (Vec::new(), Vec::new());
@@ -129,8 +127,6 @@ impl Server {
         let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
         let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
-        let beside = control.handle().clone();
-        health::care(&world.upstreams, &groups, &options.clock, &beside);
         let world = Arc::new(ArcSwap::new(world));
         let (watched, watch) = (Arc::clone(&world), options.clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -148,7 +144,6 @@ impl Server {
             kit,
             guards,
             fleet,
-            beside,
             changes,
             accepting,
             draining,
@@ -170,7 +165,6 @@ impl Server {
         let world = Arc::new(world);
         let opened = self.guards.open(&world.guards);
         let groups = self.fleet.open(&world.upstreams);
-        health::care(&world.upstreams, &groups, &self.clock, &self.beside);
         let (taken, all) = channel();
         for worker in &self.changes {
             let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));

@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::runtime::Handle;
+
+use crate::clock::Clock;
+use crate::forward::health;
 use crate::forward::line::Line;
 use crate::forward::names::Name;
 use crate::forward::policy::Ejection;
@@ -16,8 +20,11 @@ use crate::forward::upstream::Upstream;
 pub type Groups = Arc<[Arc<Group>]>;
 
 /// Every upstream of the house.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fleet {
+    clock: Clock,
+    /// Where they are looked after.
+    beside: Handle,
     open: Mutex<Groups>,
 }
 
@@ -56,13 +63,13 @@ pub(super) struct Member {
 }
 
 impl Fleet {
-    /// No upstreams yet.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    /// No upstreams yet. `beside`: a runtime that no request waits for.
+    pub fn new(clock: Clock, beside: Handle) -> Arc<Self> {
+        Arc::new(Self { clock, beside, open: Mutex::default() })
     }
 
-    /// The upstreams of a configuration, with what is known of their endpoints. Those of the one before are no longer
-    /// looked after.
+    /// The upstreams of a configuration, with what is known of their endpoints. They are looked after from now on, and
+    /// those of the one before no longer.
     pub fn open(&self, upstreams: &[Upstream]) -> Groups {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let opened: Groups = upstreams
@@ -74,6 +81,7 @@ impl Fleet {
             .collect();
         open.iter().for_each(|group| group.retired.store(true, Ordering::Relaxed));
         *open = Arc::clone(&opened);
+        health::care(upstreams, &opened, &self.clock, &self.beside);
         opened
     }
 }

@@ -29,7 +29,7 @@ const MOST: usize = 16 * 1024;
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// Looks after these upstreams beside the corridor, until another configuration comes.
-pub fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock, beside: &Handle) {
+pub(super) fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock, beside: &Handle) {
     for (upstream, group) in upstreams.iter().zip(groups.iter()) {
         for (endpoint, member) in upstream.endpoints.iter().zip(&group.members) {
             let (group, clock) = (Arc::clone(group), clock.clone());
@@ -118,10 +118,8 @@ impl Patient {
         let status: StatusCode = tokio::select! {
             biased;
             status = &mut answer => status?,
-            ended = &mut connection => {
-                ended?;
-                answer.await?
-            }
+            // The answer may have come before the connection ended, whatever ended that.
+            _ = &mut connection => answer.await?,
         };
         if health.status.contains(&status.as_u16()) {
             return Ok(());

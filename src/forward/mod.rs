@@ -9,7 +9,7 @@ mod door;
 mod fleet;
 mod forwarded;
 mod headers;
-pub mod health;
+mod health;
 mod http1;
 pub mod identity;
 pub mod key_sets;
