@@ -27,7 +27,8 @@ use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
-use crate::forward::leases::{Endings, Leases};
+use crate::forward::leases::Leases;
+use crate::forward::websocket;
 use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
@@ -68,16 +69,16 @@ impl Gateway {
     pub fn new(
         world: Arc<World>,
         kit: &endpoint::Kit,
-        (gate, guards, groups, endings): (Gate, Opened, Groups, Arc<Endings>),
+        (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
-        deadlines: &Rc<Deadlines>,
+        (deadlines, leases): (&Rc<Deadlines>, &Rc<Leases>),
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
-        let (deadlines, leases) = (Rc::clone(deadlines), Leases::new(endings));
+        let (deadlines, leases) = (Rc::clone(deadlines), Rc::clone(leases));
         Self {
             world,
             forwarder,
@@ -98,12 +99,10 @@ impl Gateway {
     /// The gateway of the same worker under another configuration. Bodies that are held still take their room, open
     /// streams are still watched, and connections to endpoints that stay are kept.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
-        let (gate, guards, groups) = gates;
-        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &groups);
-        let gates = (gate, guards, groups, Arc::default());
-        let next = Self::new(world, kit, gates, self.clock.clone(), &self.deadlines);
+        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
+        let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
-        Self { forwarder, gatherer, doorstep, listings, leases: Rc::clone(&self.leases), ..next }
+        Self { forwarder, gatherer, doorstep, listings, ..next }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -203,7 +202,8 @@ impl Gateway {
         let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
         let scene = Scene { guard, ..self.scene(app.as_deref()) };
-        manner.learn(route, &head, &scene);
+        manner.learn(route, &head, &scene, websocket::is_connect(parts));
+        let websocket = Self::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
         let outcome = match self.admit(route, &head, seen, &scene) {
             Ok(outcome) => outcome,
             Err(refusal) => {
@@ -220,7 +220,7 @@ impl Gateway {
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
-        let errand = Errand { route, operation, wall, address: head.client_ip() };
+        let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
         entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
@@ -247,7 +247,7 @@ impl Gateway {
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
         let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
         let route = select(&asked).or_else(|| select(head.method()))?;
-        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()));
+        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
         entry.route(&route.name);
         Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))

@@ -28,7 +28,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Accepted, Seat};
 use crate::edge::worker;
 use crate::endpoint::Kit;
-use crate::forward::leases::Endings;
+use crate::forward::leases::{Endings, Leases};
 use crate::forward::{Fleet, Groups, key_sets};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
@@ -64,6 +64,7 @@ pub struct Server {
     patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    /// The configuration in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
@@ -163,8 +164,9 @@ impl Server {
     pub fn adopt(&mut self, mut world: World) {
         self.number(&mut world);
         let world = Arc::new(world);
-        let opened = self.guards.open(&world.guards);
-        let groups = self.fleet.open(&world.upstreams);
+        self.world.load().hand_over(&world);
+        self.world.store(Arc::clone(&world));
+        let (opened, groups) = (self.guards.open(&world.guards), self.fleet.open(&world.upstreams));
         let (taken, all) = channel();
         for worker in &self.changes {
             let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
@@ -321,7 +323,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     kit: &Kit,
-    gates: (Gate, Opened, Groups, Arc<Endings>),
+    (gate, guards, groups, endings): (Gate, Opened, Groups, Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -335,7 +337,8 @@ fn work(
     };
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
-        let gateway = Gateway::new(world, kit, gates, clock.clone(), &deadlines);
+        let leases = Leases::new(endings);
+        let gateway = Gateway::new(world, kit, (gate, guards, groups), clock.clone(), (&deadlines, &leases));
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
     });

@@ -15,6 +15,7 @@ use crate::edge::own_certificate::OwnCertificate;
 use crate::edge::tls::Keeper;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
+use crate::forward::Terms;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::kept::{Outcome, Renew};
 use crate::key_set::KeySet;
@@ -94,6 +95,8 @@ pub struct Route {
     pub wall: Option<wall::Rule>,
     /// How its refusals are worded.
     pub dialect: &'static Dialect,
+    /// How long tunnels may last, where it lets WebSocket through.
+    pub websocket: Option<Terms>,
     /// The largest body it takes, in bytes.
     pub max_body: Option<u64>,
     /// What its bodies are; `None` is anything.

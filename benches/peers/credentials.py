@@ -21,6 +21,7 @@ class Credentials:
 
     def __init__(self, folder, openssl):
         self._openssl = openssl
+        self._folder = folder
         self._private = folder / "private.pem"
         self.public = folder / "public.pem"
         self._run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._private)
@@ -34,6 +35,16 @@ class Credentials:
         self._secret = secrets.token_hex(14)
         self._app_secret = secrets.token_hex(20)
         self._opaque = secrets.token_urlsafe(32)
+
+    def certificate(self, kind):
+        """A certificate for localhost with its key, made once: `p256` or `rsa2048`."""
+        certificate, key = self._folder / f"{kind}.pem", self._folder / f"{kind}.key"
+        if not key.exists():
+            algorithm = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "p256" else ["rsa:2048"]
+            subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+            self._run("req", "-x509", "-nodes", "-days", "30", "-newkey", *algorithm, *subject, "-keyout", key, "-out", certificate)
+            key.chmod(0o600)
+        return certificate, key
 
     def license_key(self):
         """The value of an Authorization header with the licence key."""

@@ -10,6 +10,7 @@ import http.client
 
 from machine import HERE
 
+SHAKEN = re.compile(r"(\d+) connections in (\d+) real seconds")
 COUNTED = re.compile(
     r"COUNTED requests=(\d+) bytes=(\d+) microseconds=(\d+) p50=(\d+) p99=(\d+) status=(\d+) socket=(\d+)"
 )
@@ -45,6 +46,49 @@ def wrk(path, core, port, target, header, connections, seconds):
     if counted["status"] or counted["socket"]:
         raise Disturbed(f"{counted['status']} answers of another status, {counted['socket']} socket errors")
     return counted
+
+
+def shake_hands(path, core, port, version, callers, seconds):
+    """Has so many callers at once make one full handshake after the other, and nothing else; returns how many they made."""
+    # The authorities of the host would be read at each start, and nobody is judged by them here.
+    plain = ["-no-CAfile", "-no-CApath", "-no-CAstore"]
+    command = [str(path), "s_time", "-connect", f"127.0.0.1:{port}", f"-{version}", "-new", "-time", str(seconds), *plain]
+    children = []
+    try:
+        for _ in range(callers):
+            children.append(
+                subprocess.Popen(
+                    command,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                )
+            )
+        said = [child.communicate(timeout=seconds + 60)[0] for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    found = [SHAKEN.search(text) for text in said]
+    for child, text, one in zip(children, said, found):
+        if child.returncode or not one:
+            raise Disturbed(f"openssl s_time ended with {child.returncode}: {text.strip()[-300:]}")
+    return sum(int(one.group(1)) for one in found)
+
+
+def agreed(path, port, version, authorities):
+    """What a caller of this version agrees on with a server that these authorities vouch for: protocol, cipher, key
+    exchange, and whether the server gave it something to resume the session with."""
+    command = [str(path), "s_client", "-connect", f"127.0.0.1:{port}", f"-{version}", "-CAfile", str(authorities), "-verify_return_error"]
+    request = "GET /json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    done = subprocess.run([*command, "-servername", "localhost", "-ign_eof"], input=request, capture_output=True, text=True, timeout=20)
+    found = re.search(r"^New, (\S+), Cipher is (\S+)$", done.stdout, re.M)
+    key = re.search(r"^Server Temp Key: (.+?),", done.stdout, re.M)
+    if not found or "HTTP/1.1 200" not in done.stdout:
+        raise Disturbed(f"no handshake, or no answer: {(done.stdout + done.stderr).strip()[-300:]}")
+    return found.group(1), found.group(2), key.group(1) if key else "none", "TLS session ticket" in done.stdout
 
 
 def ask(port, target, header=None):

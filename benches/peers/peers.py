@@ -21,6 +21,8 @@ TARGETS = [
     ("vidgate-opaque", "nginx", 1.15),
     ("vidgate-role", "nginx", 1.15),
 ]
+# Of handshakes: CPU of a full one, at most so many times that of nginx.
+HANDSHAKE_TARGET = 1.0
 
 
 @dataclasses.dataclass
@@ -99,7 +101,22 @@ def columns():
             modes=("relay",),
         ),
         Peer("traefik-basic", "basicAuth {SHA}, rateLimit", "traefik", "basic", modes=("relay",)),
+        *(_secured(program, kind, version) for kind in ("p256", "rsa2048") for version in VERSIONS for program in ("vidgate", "nginx")),
     ]
+
+
+# What a handshake agrees on, by what openssl calls the version on its command line: as nginx, openssl and its ciphers say it.
+VERSIONS = {
+    "tls1_3": ("TLSv1.3", {"p256": "TLS_AES_256_GCM_SHA384", "rsa2048": "TLS_AES_256_GCM_SHA384"}),
+    "tls1_2": ("TLSv1.2", {"p256": "ECDHE-ECDSA-AES256-GCM-SHA384", "rsa2048": "ECDHE-RSA-AES256-GCM-SHA384"}),
+}
+
+
+def _secured(program, kind, version):
+    """A column of full handshakes with a certificate of this kind, in one version of TLS."""
+    options = {"authenticate": "open", "tls": (kind, version)}
+    name, said = version.replace("_", "."), VERSIONS[version][0]
+    return Peer(f"{program}-{kind}-{name}", f"{said}, {kind}", program, options=options, modes=("handshakes",))
 
 
 def _limited(kind, what, credential):
@@ -200,6 +217,7 @@ class Bench:
             "authenticate": options["authenticate"],
             "path": options.get("path", "/{*rest}"),
             "rule": options.get("rule", ""),
+            "tls": self._tls(peer, "vidgate-tls.toml"),
             "parts": "\n".join(template(part, name=peer.name, **known) for part in parts if part),
         }
         config.write_text(template("vidgate.toml", port=port, upstream=self.upstream_port, **values))
@@ -221,8 +239,17 @@ class Bench:
     def _nginx(self, peer, path, port):
         config = self.folder / f"{peer.name}.conf"
         values = {"port": port, "upstream": self.upstream_port, "extra": peer.options.get("extra", "")}
+        values |= {"tls": self._tls(peer, "nginx-tls.conf"), "listen": "ssl" if "tls" in peer.options else ""}
         config.write_text(template("nginx.conf", dir=self.folder, name=peer.name, user=_nginx_user(), **values))
         return [path, "-p", self.folder, "-c", config, "-e", self.folder / f"{peer.name}.error.log"]
+
+    def _tls(self, peer, file):
+        """What a configuration says of TLS, if this column speaks it."""
+        if "tls" not in peer.options:
+            return ""
+        kind, version = peer.options["tls"]
+        certificate, key = self.credentials.certificate(kind)
+        return template(file, certificate=certificate, key=key, protocol=VERSIONS[version][0])
 
     def _haproxy(self, peer, path, port):
         rules, mode = peer.options.get("rules"), peer.options["mode"]

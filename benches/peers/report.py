@@ -86,6 +86,30 @@ def stream(rounds, columns, stalled):
     _ratios(rounds, columns, "cpu", [(name, "nginx", 1.0) for name in names])
 
 
+def handshakes(rounds, columns, target):
+    """CPU of a handshake, how many a core makes in a second, and ours against theirs of the same certificate and version."""
+    rows, names = [], [peer.name for peer in _measured(rounds, columns)]
+    for peer in _measured(rounds, columns):
+        figures = {field: median(rounds, peer.name, field) for field in ("cpu", "rate", "busy")}
+        spread = [one[peer.name]["cpu"] for one in rounds if peer.name in one]
+        theirs = peer.name.replace("vidgate-", "nginx-")
+        told = "-"
+        if peer.ours() and theirs in names:
+            value = ratio(rounds, peer.name, theirs, "cpu")
+            told = f"{value:.2f}{_verdict(value, target)}"
+        rows.append([
+            f"{peer.name} ({peer.what})",
+            f"{figures['cpu']:.0f}",
+            f"{min(spread):.0f}-{max(spread):.0f}",
+            f"{1e6 / figures['cpu']:,.0f}",
+            f"{figures['rate']:,.0f}",
+            f"{figures['busy']:.0%}",
+            told,
+        ])
+    table(["proxy", "CPU us a handshake", "over rounds", "a second of its core", "made a second", "core busy", "CPU: ours / nginx"], rows)
+    _caution(rounds, columns)
+
+
 def idle(rounds, columns):
     """Memory that an idle connection holds."""
     rows = []

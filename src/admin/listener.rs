@@ -96,6 +96,7 @@ pub fn start(
         proxy_protocol: Vec::new(),
         versions: HttpVersions::ONE,
         hsts: None,
+        websocket: false,
     });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {

@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use super::client_certificate::ClientCertificate;
 use super::tls::Names;
+use super::upgrade::Tunnels;
 
 /// A listener, by a number that it keeps as long as it listens, whatever else the configuration says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,8 @@ pub struct Connection {
     pub hsts: Option<HeaderValue>,
     /// The last thing said of a host on this connection.
     pub forwarded: LastHost,
+    /// What is beside HTTP on it.
+    pub tunnels: Tunnels,
 }
 
 /// Remembers what was made for the last host that a connection named: most name one for all their requests.
@@ -75,7 +78,8 @@ impl Connection {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let peer_header =
             HeaderValue::try_from(peer.ip().to_string()).expect("an address is written in visible ASCII characters");
-        Self { peer, local, listener, tls, peer_header, hsts: None, forwarded: LastHost::default() }
+        let (forwarded, tunnels) = (LastHost::default(), Tunnels::default());
+        Self { peer, local, listener, tls, peer_header, hsts: None, forwarded, tunnels }
     }
 
     /// The client's certificate, if there is one.

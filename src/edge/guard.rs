@@ -11,6 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderV
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Version};
+use hyper::ext::Protocol;
 
 use crate::edge::connection::Connection;
 use crate::refusal::{Cause, Refusal};
@@ -66,6 +67,15 @@ fn names_the_connection(host: &str, connection: &Connection) -> bool {
         (Some(name), Some(_)) => same_name(name, host),
         (None, None) => true,
         (None, Some(names)) => names.hold(host, connection.local.ip()),
+    }
+}
+
+/// Reads an extended CONNECT to `websocket` (RFC 8441) as the GET that it would be in HTTP/1.1, so that routes and rules
+/// see one method. Every other CONNECT stays what it is, and is refused.
+pub fn read_extended_connect(parts: &mut Parts) {
+    let websocket = |parts: &Parts| parts.extensions.get::<Protocol>().is_some_and(|own| own.as_str() == "websocket");
+    if parts.method == Method::CONNECT && websocket(parts) {
+        parts.method = Method::GET;
     }
 }
 

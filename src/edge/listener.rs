@@ -37,6 +37,8 @@ pub struct Listener {
     pub versions: HttpVersions,
     /// What answers over TLS say of it to browsers (`Strict-Transport-Security`, RFC 6797).
     pub hsts: Option<HeaderValue>,
+    /// Whether a route of it lets WebSocket through, so that callers in HTTP/2 may ask for it.
+    pub websocket: bool,
 }
 
 impl Listener {

@@ -21,4 +21,5 @@ pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;
 pub mod tls;
+pub mod upgrade;
 pub mod worker;

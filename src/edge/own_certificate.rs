@@ -24,7 +24,7 @@ pub struct OwnCertificate {
     pub not_after: i64,
     /// Whether it names any host or address (RFC 9525 §2): callers do not look at its common name.
     pub has_names: bool,
-    /// Whether each one behind it has issued the one before (RFC 8446 §4.4.2 asks for that of old callers' sake).
+    /// Whether each one behind it has issued the one before (RFC 8446 §4.4.2: older callers need it).
     pub in_order: bool,
 }
 

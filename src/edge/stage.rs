@@ -156,6 +156,11 @@ impl InFlight {
         Uploading(Rc::clone(&self.stage))
     }
 
+    /// It is answered, and becomes a tunnel, which minds its own time.
+    pub fn tunnels(&self) {
+        self.answered.set(true);
+    }
+
     /// What ends the connection at once, whatever is on its way.
     pub fn cutter(&self) -> Cutter {
         Cutter(Rc::clone(&self.stage))

@@ -1,6 +1,8 @@
 //! A worker: one thread, one runtime, and the connections that were handed to it. Nothing here is shared with another
 //! worker, so nothing is locked.
 
+mod leave;
+
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -9,7 +11,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,11 +29,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::leave::Leave;
 use crate::clock::Clock;
-use crate::deadline::{Deadline, Deadlines, SWEEP};
+use crate::deadline::{Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
+use crate::edge::guard;
 use crate::edge::http_versions::HttpVersions;
 use crate::edge::listener::{Accepted, Listener};
 use crate::edge::prior_knowledge;
@@ -261,20 +265,49 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let outcome = poll_fn(|context| {
         if leave.is_asked(worker, context) {
             if stage.is_idle() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(None);
             }
             Pin::new(&mut conversation).graceful_shutdown();
         }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(None);
         }
-        Pin::new(&mut conversation).poll(context)
+        Pin::new(&mut conversation).poll(context).map(Some)
     });
-    if outcome.await.is_err() {
+    match outcome.await {
         // hyper has worded its refusal of bytes that are no request, and left: the peer shall read it.
-        let mut socket = conversation.into_parts().io.into_inner();
-        poll_fn(|context| Pin::new(&mut socket).poll_shutdown(context)).await.ok();
+        Some(Err(_)) => {
+            let mut socket = conversation.into_parts().io.into_inner();
+            poll_fn(|context| Pin::new(&mut socket).poll_shutdown(context)).await.ok();
+        }
+        Some(Ok(())) => {
+            if let Some(sequel) = connection.tunnels.take() {
+                let parts = conversation.into_parts();
+                let tunnel = sequel(Box::new(parts.io.into_inner()), parts.read_buf);
+                Box::pin(go_on(tunnel, &connection, (&stage, leave), worker)).await;
+            }
+        }
+        None => {}
     }
+}
+
+/// What follows on a connection that has left HTTP behind.
+async fn go_on<A: Answer>(
+    mut tunnel: Pin<Box<dyn Future<Output = ()>>>,
+    connection: &Connection,
+    (stage, mut leave): (&Stage, Leave),
+    worker: &Worker<A>,
+) {
+    poll_fn(|context| {
+        if !connection.tunnels.is_leaving() && leave.ends_tunnels(worker) {
+            connection.tunnels.leave();
+        }
+        if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
+            return Poll::Ready(());
+        }
+        tunnel.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// The worker's answers, as hyper asks for them.
@@ -286,9 +319,12 @@ fn service<A: Answer>(
     let (answer, unread) = (Rc::clone(&worker.answer), worker.unread.clone());
     let stage = Rc::clone(stage);
     service_fn(move |request: Request<Incoming>| {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = match parts.version {
-            Version::HTTP_2 => RequestBody::of_stream(body, &parts.headers, &unread),
+            Version::HTTP_2 => {
+                guard::read_extended_connect(&mut parts);
+                RequestBody::of_stream(body, &parts.headers, &unread)
+            }
             _ => RequestBody::new(body),
         };
         Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin())
@@ -302,7 +338,7 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     worker: &Rc<Worker<A>>,
 ) {
     let (id, peer) = (connection.listener, connection.peer);
-    let service = service(worker, connection, &stage);
+    let service = service(worker, Rc::clone(&connection), &stage);
     let mut http = http2::Builder::new(Local);
     let bounds = stage.limits().http2;
     http.max_concurrent_streams(bounds.streams)
@@ -310,6 +346,9 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_pending_accept_reset_streams(bounds.pending_resets)
         .max_local_error_reset_streams(bounds.local_resets)
         .max_send_buf_size(BUFFER);
+    if worker.answer.listener(id).is_some_and(|listener| listener.websocket) {
+        http.enable_connect_protocol();
+    }
     let socket = Budgeted::new(Watched::new(socket, Rc::clone(&stage)), Rc::clone(&stage), peer);
     let mut conversation = pin!(http.serve_connection(TokioIo::new(Gather(socket)), service));
     let mut leave = Leave::new(id, &stage, worker);
@@ -317,55 +356,15 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         if leave.is_asked(worker, context) {
             conversation.as_mut().graceful_shutdown();
         }
+        if !connection.tunnels.is_leaving() && leave.ends_tunnels(worker) {
+            connection.tunnels.leave();
+        }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         conversation.as_mut().poll(context)
     });
     outcome.await.ok();
-}
-
-/// Whether a connection was asked to leave: because the house closes, because its listener is no more, or of its age.
-struct Leave {
-    listener: ListenerId,
-    age: Option<Deadline>,
-    changes: u64,
-    asked: bool,
-    last: Option<Deadline>,
-}
-
-impl Leave {
-    fn new<A>(listener: ListenerId, stage: &Stage, worker: &Worker<A>) -> Self {
-        let age = stage.limits().age.map(|age| {
-            let deadline = worker.deadlines.register();
-            deadline.arm(age);
-            deadline
-        });
-        Self { listener, age, changes: 0, asked: false, last: None }
-    }
-
-    /// Whether it is asked now; that is said once.
-    fn is_asked<A: Answer>(&mut self, worker: &Worker<A>, context: &mut Context<'_>) -> bool {
-        if self.asked {
-            return false;
-        }
-        if self.changes != worker.changes.get() {
-            self.changes = worker.changes.get();
-            if let Stay::Leave(time) = worker.answer.stay(self.listener) {
-                let last = worker.deadlines.register();
-                last.arm(time);
-                self.last = Some(last);
-                self.asked = true;
-            }
-        }
-        self.asked |= worker.draining.get() || self.age.as_ref().is_some_and(|age| age.poll(context).is_ready());
-        self.asked
-    }
-
-    /// Ready when the time is over that it had left.
-    fn poll_over(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.last.as_ref().map_or(Poll::Pending, |last| last.poll(context))
-    }
 }
 
 /// Runs a connection's streams on its own worker.

@@ -1,6 +1,7 @@
 //! Bodies in both directions: streams that pass through untouched, watched for peers that stop.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,12 +11,13 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::edge::connection::Connection;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::forward::door::Turn;
 use crate::forward::http1::Decoder;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
+use crate::forward::tunnel::Opening;
 use crate::forward::upload::Upload;
 use crate::forward::{headers, leases};
 use crate::limit::Lease;
@@ -39,6 +41,8 @@ pub struct Body {
 enum Content {
     Whole(Option<Bytes>),
     Relayed(Relayed),
+    /// Nothing in HTTP: what follows is a tunnel.
+    Tunnel(Option<Box<Opening>>),
 }
 
 impl Body {
@@ -68,9 +72,19 @@ impl Body {
         self
     }
 
+    /// The beginning of a tunnel.
+    pub(super) fn tunnel(opening: Opening) -> Self {
+        Self { content: Content::Tunnel(Some(Box::new(opening))), ..Self::whole(Bytes::new()) }
+    }
+
     /// Whether some of it is still to come from an upstream.
     pub fn is_streamed(&self) -> bool {
-        matches!(self.content, Content::Relayed(_))
+        matches!(self.content, Content::Relayed(_) | Content::Tunnel(_))
+    }
+
+    /// Whether what follows is a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(self.content, Content::Tunnel(_))
     }
 
     /// Ends this body as soon as its caller would be let in no longer.
@@ -97,8 +111,14 @@ impl Body {
         beginning
     }
 
-    /// Keeps the request in flight until this body has ended.
-    pub fn holding(mut self, in_flight: InFlight) -> Self {
+    /// Keeps the request in flight until this body has ended, or the tunnel that follows on its connection.
+    pub fn holding(mut self, in_flight: InFlight, connection: &Rc<Connection>) -> Self {
+        if let Content::Tunnel(opening) = &mut self.content {
+            if let Some(opening) = opening.take() {
+                opening.begin(in_flight, (mem::take(&mut self.lease), self.stream.take()), connection);
+            }
+            return self;
+        }
         in_flight.awaits_caller();
         self.in_flight = Some(in_flight);
         self
@@ -121,6 +141,7 @@ impl HttpBody for Body {
         let (polled, idle) = match &mut self.content {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
             Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
+            Content::Tunnel(_) => return Poll::Ready(None),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
@@ -135,6 +156,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Relayed(relayed) => relayed.decoder.is_ended(),
+            Content::Tunnel(_) => true,
         }
     }
 
@@ -142,6 +164,7 @@ impl HttpBody for Body {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
+            Content::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }
@@ -152,8 +175,6 @@ impl HttpBody for Body {
 pub(super) struct Relayed {
     decoder: Decoder,
     lent: Option<Lent>,
-    /// Its place at the endpoint, until it has ended.
-    turn: Option<Turn>,
     upload: Rc<Upload>,
     idle: Duration,
     waiting: bool,
@@ -170,8 +191,8 @@ impl Drop for Relayed {
 
 impl Relayed {
     /// An answer whose head is here.
-    pub(super) fn new(decoder: Decoder, lent: Lent, turn: Option<Turn>, upload: Rc<Upload>, idle: Duration) -> Self {
-        Self { decoder, lent: Some(lent), turn, upload, idle, waiting: false }
+    pub(super) fn new(decoder: Decoder, lent: Lent, upload: Rc<Upload>, idle: Duration) -> Self {
+        Self { decoder, lent: Some(lent), upload, idle, waiting: false }
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -215,7 +236,6 @@ impl Relayed {
         if let Some(lent) = self.lent.take() {
             lent.give_back(self.upload.ended.get());
         }
-        self.turn = None;
     }
 }
 

@@ -19,7 +19,7 @@ use crate::record::Directory;
 use crate::scheme::{Lapse, Principal};
 
 /// How many sweeps a stream has to end by itself, before its connection is ended.
-const GRACE: u8 = 4;
+const GRACE: u8 = 7;
 /// Every so many sweeps it is asked whether the keys of foreign issuers are still theirs.
 const ISSUERS: u8 = 4;
 
@@ -71,6 +71,8 @@ struct Leased {
     lapse: Option<Lapse>,
     waker: Option<Waker>,
     cutter: Option<Cutter>,
+    /// Whether it may have something to say before its connection is ended.
+    patient: bool,
     /// Sweeps since it was told to end.
     overdue: u8,
 }
@@ -97,7 +99,7 @@ impl Leases {
         if principal.rests_on_issuers() {
             self.issuers.set(true);
         }
-        let leased = Leased { principal, lapse: None, waker: None, cutter, overdue: 0 };
+        let leased = Leased { principal, lapse: None, waker: None, cutter, patient: false, overdue: 0 };
         let key = self.all.borrow_mut().insert(leased);
         self.fresh.borrow_mut().push(key);
         Lease { home: Rc::clone(self), key }
@@ -187,8 +189,9 @@ impl Leases {
         self.ending.borrow_mut().retain(|key| {
             let Some(leased) = all.get_mut(*key).filter(|leased| leased.lapse.is_some()) else { return false };
             leased.overdue = leased.overdue.saturating_add(1);
-            let due = |cutter: &mut Cutter| !cutter.is_shared() || leased.overdue > GRACE;
-            cut.extend(leased.cutter.take_if(due));
+            let Leased { cutter, patient, overdue, .. } = leased;
+            let due = |cutter: &mut Cutter| !(cutter.is_shared() || *patient) || *overdue > GRACE;
+            cut.extend(cutter.take_if(due));
             true
         });
         drop(all);
@@ -210,6 +213,12 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Gives it a moment to say why it ends.
+    pub fn patient(self) -> Self {
+        self.home.all.borrow_mut()[self.key].patient = true;
+        self
+    }
+
     /// Ready once it has to end; otherwise the task is woken when it does.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Lapse> {
         let leased = &mut self.home.all.borrow_mut()[self.key];

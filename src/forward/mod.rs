@@ -24,8 +24,10 @@ mod request;
 mod retry;
 pub mod tls;
 mod trouble;
+mod tunnel;
 mod upload;
 pub mod upstream;
+pub mod websocket;
 mod whole;
 
 use std::cell::RefCell;
@@ -36,8 +38,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Response;
+use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::request::Parts;
+use http::{Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed};
@@ -50,8 +54,11 @@ use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
 use self::retry::Spare;
+use self::tunnel::Opening;
+pub use self::tunnel::Terms;
 use self::upload::Upload;
 use self::upstream::{Upstream, UpstreamId};
+use self::websocket::Asked;
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
 use crate::limit::Admission;
@@ -109,7 +116,7 @@ impl Forwarder {
     /// of the request's body.
     pub async fn send(
         &self,
-        (parts, body): (Box<Parts>, Payload),
+        (mut parts, body): (Box<Parts>, Payload),
         (id, way): (UpstreamId, Way<'_>),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -118,6 +125,9 @@ impl Forwarder {
         let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
         let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
+        // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
+        let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
+        let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
         let mut errand = Errand::new(parts, way, passage, admission, &body)?;
         let door = &self.doors[id.0];
         let key = door.key(admission, passage.address);
@@ -140,7 +150,10 @@ impl Forwarder {
             let again = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
             let Some(spare) = spare.as_mut().filter(|_| again) else {
                 return match outcome {
-                    Ok((lent, head)) => Ok(relay(head, lent, sending, upload, timeouts.idle, course.turn)),
+                    Ok((lent, head)) if way.websocket.is_some() => {
+                        self.switched(head, lent.with(course.turn), sending, (upload, stream), way)
+                    }
+                    Ok((lent, head)) => Ok(relay(head, lent.with(course.turn), sending, upload, timeouts.idle)),
                     Err(failure) => Err(failure.refusal(&upload)),
                 };
             };
@@ -148,13 +161,44 @@ impl Forwarder {
                 && sending.is_done()
             {
                 // Thrown away; where all of it is here, the connection is used again.
-                drop(Body::relayed(Relayed::new(head.decoder, lent, None, Rc::clone(&upload), timeouts.idle)));
+                drop(Body::relayed(Relayed::new(head.decoder, lent, Rc::clone(&upload), timeouts.idle)));
             }
             course.tried = course.tried.and(course.turn.at());
             // Where there is no other one, the same one may do better.
             course.turn.move_on(course.key, course.tried, self.deadlines.now()).unwrap_or_default();
             sending = Sending::new(spare.restore(&mut errand), &upload);
         }
+    }
+
+    /// The answer to somebody who asks for WebSocket: a tunnel, if the upstream has switched, and else what it says.
+    fn switched(
+        &self,
+        mut head: Head,
+        lent: Lent,
+        sending: Sending,
+        (upload, stream): (Rc<Upload>, Option<OnUpgrade>),
+        way: Way<'_>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Some((asked, terms)) = way.websocket.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS) else {
+            // In HTTP/2 that would be a tunnel.
+            if stream.is_some() && head.status.is_success() {
+                return Err(Refusal::new(Cause::UpstreamFailed, "an answer in the place of a switch to WebSocket"));
+            }
+            return Ok(relay(head, lent, sending, upload, way.upstream.timeouts.idle));
+        };
+        let mut status = head.status;
+        if let Asked::Connect(key) = asked {
+            let said = head.fields.remove(SEC_WEBSOCKET_ACCEPT);
+            if said.is_none_or(|said| said != websocket::accept(key)) {
+                return Err(Refusal::new(Cause::UpstreamFailed, "the upstream accepted another WebSocket than ours"));
+            }
+            status = StatusCode::OK;
+        }
+        upload.answered();
+        let mut answer = Response::new(Body::tunnel(Opening::new(lent, stream, terms, &self.deadlines)));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = head.fields;
+        Ok(answer)
     }
 
     /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.
@@ -265,11 +309,11 @@ impl Refusal {
 
 /// Hands the answer on. Its version is each hop's own: an upstream's HTTP/1.0 would cost the caller chunks and its
 /// connection.
-fn relay(head: Head, lent: Lent, sending: Sending, upload: Rc<Upload>, idle: Duration, turn: Turn) -> Response<Body> {
+fn relay(head: Head, lent: Lent, sending: Sending, upload: Rc<Upload>, idle: Duration) -> Response<Body> {
     upload.answered();
     http1::go_on(lent.connection(), sending);
     let Head { status, reason, fields, decoder, .. } = head;
-    let relayed = Relayed::new(decoder, lent, Some(turn), upload, idle);
+    let relayed = Relayed::new(decoder, lent, upload, idle);
     let mut answer = Response::new(Body::relayed(relayed));
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;

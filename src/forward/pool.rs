@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadlines;
+use crate::forward::door::Turn;
 use crate::forward::http1::Connection;
 use crate::forward::names::Name;
 
@@ -81,12 +82,19 @@ pub(super) struct Lent {
     connection: Rc<RefCell<Connection>>,
     address: Option<IpAddr>,
     pool: Rc<Pool>,
+    #[expect(dead_code, reason = "the request's place at the endpoint, held as long as this")]
+    turn: Option<Turn>,
 }
 
 impl Lent {
     /// `address`: where it goes, if its pool is that of a name.
     pub(super) fn new(connection: Rc<RefCell<Connection>>, address: Option<IpAddr>, pool: &Rc<Pool>) -> Self {
-        Self { connection, address, pool: Rc::clone(pool) }
+        Self { connection, address, pool: Rc::clone(pool), turn: None }
+    }
+
+    /// The same with the request's place at the endpoint, which is given back together with it.
+    pub(super) fn with(self, turn: Turn) -> Self {
+        Self { turn: Some(turn), ..self }
     }
 
     /// The connection.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::slice::from_ref;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, TE, TRAILER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use hyper::body::Body as _;
@@ -16,9 +16,11 @@ use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
-use crate::forward::http1::{Encoding, digits, field, line};
+use crate::forward::http1::{Encoding, Expected, digits, field, line};
 use crate::forward::leases::Leases;
+use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
+use crate::forward::websocket::Asked;
 use crate::forward::{headers, identity};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
@@ -40,6 +42,8 @@ pub struct Way<'a> {
     pub underscored: &'a [HeaderName],
     /// The largest body, in bytes.
     pub max_body: Option<u64>,
+    /// How WebSocket is asked for, if it is, and for how long a tunnel may last.
+    pub websocket: Option<(&'a Asked, Terms)>,
 }
 
 /// What is known of a request besides its parts.
@@ -153,6 +157,12 @@ impl<'a> Errand<'a> {
         }
         field(text, &REQUEST_ID, passage.id);
         self.frame(text);
+        if let Some((asked, _)) = self.way.websocket {
+            text.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            if let Asked::Connect(key) = asked {
+                line(text, SEC_WEBSOCKET_KEY.as_str(), key.as_bytes());
+            }
+        }
         text.extend_from_slice(b"\r\n");
     }
 
@@ -175,6 +185,8 @@ impl<'a> Errand<'a> {
                 // Written anew.
             } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
+            } else if *name == SEC_WEBSOCKET_KEY && matches!(way.websocket, Some((Asked::Connect(_), _))) {
+                // The key is ours.
             } else if !filter.passes(name) || translated.is_some_and(|(own, _)| headers::is_one_of(name, from_ref(own)))
             {
                 // Kept back.
@@ -253,9 +265,13 @@ impl<'a> Errand<'a> {
         self.way.upstream.credential.as_ref().filter(|_| self.way.credential == CredentialPolicy::Translate)
     }
 
-    /// Whether only the head of the answer comes.
-    pub(super) fn is_head(&self) -> bool {
-        self.parts.method == Method::HEAD
+    /// What comes of it.
+    pub(super) fn expected(&self) -> Expected {
+        match (&self.parts.method, self.way.websocket) {
+            (_, Some(_)) => Expected::Switch,
+            (&Method::HEAD, None) => Expected::Head,
+            (_, None) => Expected::Whole,
+        }
     }
 
     /// What is asked to be done.

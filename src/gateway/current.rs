@@ -92,7 +92,7 @@ impl Answer for Current {
             // Nothing is known any more of how it would be worded there.
             let mut answer = Response::new(Body::whole(Bytes::new()));
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            return Ok(answer.map(|body| body.holding(in_flight)));
+            return Ok(answer.map(|body| body.holding(in_flight, &connection)));
         };
         let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
         let answer = {
@@ -104,7 +104,7 @@ impl Answer for Current {
             })
             .await
         };
-        let mut answer = answer.map(|body| body.holding(in_flight));
+        let mut answer = answer.map(|body| body.holding(in_flight, &connection));
         if let Some(hsts) = &connection.hsts {
             answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }

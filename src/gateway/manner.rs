@@ -16,18 +16,19 @@ use crate::world::Route;
 #[derive(Default)]
 pub(super) struct Manner {
     /// What browsers are told.
-    pub(super) grant: Option<cors::Grant>,
+    pub(super) grant: Option<Box<cors::Grant>>,
     /// Refusals have status 200.
     legacy_200: bool,
 }
 
 impl Manner {
     /// Learns it of a route, and of the app that the route says.
-    pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>) {
+    pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>, tunnel: bool) {
         let record = scene.named_app();
         let app: Option<&App> = record.as_ref().and_then(|record| record.attributes.app());
-        self.legacy_200 = app.is_some_and(|app| app.legacy_200);
-        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app));
+        // To an extended CONNECT, 200 would be a tunnel.
+        self.legacy_200 = app.is_some_and(|app| app.legacy_200) && !tunnel;
+        self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
     /// Says it in an answer.

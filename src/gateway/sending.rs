@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
 
 use super::{Arrival, Gateway};
@@ -16,7 +17,8 @@ use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::InFlight;
 use crate::endpoint::Visit;
 use crate::envelope;
-use crate::forward::{Body, Gatherer, Passage, Payload, Way, key_sets};
+use crate::forward::websocket::{self, Asked};
+use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way, key_sets};
 use crate::key_set::KeySet;
 use crate::limit::Admission;
 use crate::record::Wall;
@@ -40,6 +42,8 @@ pub(super) struct Errand<'a> {
     pub(super) wall: Option<(&'a wall::Rule, Wall)>,
     /// Who asks.
     pub(super) address: IpAddr,
+    /// Whether for WebSocket, and how long that may last.
+    pub(super) websocket: Option<(Asked, Terms)>,
 }
 
 impl Gateway {
@@ -106,16 +110,36 @@ impl Gateway {
         in_flight: &InFlight,
     ) -> Response<Body> {
         let (lease, principal) = admission.answered(answer.headers_mut());
-        answer.map(|body| match body.is_streamed() {
-            false => body.leased(lease),
-            true => body.leased(lease).watched(self.leases.open(principal, Some(in_flight.cutter()))),
-        })
+        if !answer.body().is_streamed() {
+            return answer.map(|body| body.leased(lease));
+        }
+        let mut stream = self.leases.open(principal, Some(in_flight.cutter()));
+        if answer.body().is_tunnel() {
+            stream = stream.patient();
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // They concern one connection only: these are for the caller's.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+                answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            }
+        }
+        answer.map(|body| body.leased(lease).watched(stream))
+    }
+
+    /// How a request asks for WebSocket, where the route lets it through.
+    pub(super) fn websocket(route: &Route, parts: &Parts) -> Result<Option<(Asked, Terms)>, Refusal> {
+        match route.websocket {
+            Some(terms) => Ok(websocket::asked(parts)?.map(|asked| (asked, terms))),
+            None if websocket::is_connect(parts) => {
+                Err(Refusal::new(Cause::MethodNotImplemented, "WebSocket on a route that does not let it through"))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Has the upstream or an endpoint answer.
     pub(super) async fn send(
         &self,
-        Errand { route, operation, wall, address }: Errand<'_>,
+        Errand { route, operation, wall, address, websocket }: Errand<'_>,
         (mut parts, body): (Box<Parts>, Payload),
         passage: &Passage<'_>,
         admission: &Admission,
@@ -149,6 +173,7 @@ impl Gateway {
             places: &route.places,
             underscored: &route.underscored,
             max_body: route.max_body,
+            websocket: websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
         };
         let payload = match body {
             Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {

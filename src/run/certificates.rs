@@ -20,8 +20,10 @@ pub(super) async fn watch(present: impl Fn() -> Arc<World>, clock: Clock) {
         let (world, clock) = (present(), clock.clone());
         // Aside: a disk that hangs shall not keep anybody from being accepted.
         let looked = spawn_blocking(move || {
-            world.renew(&clock, false);
             let now = clock.unix();
+            if world.renew(&clock, false).iter().any(|outcome| outcome.result.is_ok()) {
+                tell(&world, now);
+            }
             if now.0 >= said.0.saturating_add(DAILY) { warn(&world, now) } else { said }
         });
         said = looked.await.unwrap_or(said);

@@ -8,6 +8,28 @@ use crate::upstream::Upstream;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
+fn a_coded_body_passes_as_it_is_both_ways() {
+    // What `printf hello | gzip -n` prints; nobody on the way looks inside.
+    let coded = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0";
+    let upstream = Upstream::answering(move |request| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nVary: Accept-Encoding\r\n";
+        [format!("{head}Content-Length: {}\r\n\r\n", request.body.len()).as_bytes(), &request.body].concat()
+    });
+    let gateway = TestGateway::open(&upstream);
+    let head = format!(
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nAccept-Encoding: br, gzip;q=0.5\r\nContent-Length: {}\r\n\r\n",
+        coded.len()
+    );
+    let answer = gateway.connect().ask([head.as_bytes(), coded].concat());
+    assert_eq!((answer.header("content-encoding"), answer.header("vary")), (Some("gzip"), Some("Accept-Encoding")));
+    assert_eq!(answer.body, coded);
+    let request = upstream.only();
+    assert_eq!(request.header("content-encoding"), Some("gzip"));
+    assert_eq!(request.header("accept-encoding"), Some("br, gzip;q=0.5"));
+    assert_eq!(request.body, coded);
+}
+
+#[test]
 fn declared_trailers_of_a_request_reach_the_upstream_and_forbidden_ones_do_not() {
     let upstream = Upstream::start();
     let gateway = TestGateway::open(&upstream);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
+use vidgate::kept::Outcome;
 use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Options, Server};
 use vidgate::store::{Index, Purpose, Store};
@@ -88,6 +89,11 @@ impl TestGateway {
         Wire::connect(self.address("public"))
     }
 
+    /// Has it read every file of TLS anew.
+    pub fn reload_certificates(&self) -> Vec<Outcome> {
+        self.server.as_ref().expect("it runs").reload_certificates()
+    }
+
     /// The same to any listener.
     pub fn connect_to(&self, listener: &str) -> Wire {
         Wire::connect(self.address(listener))
@@ -100,7 +106,12 @@ impl TestGateway {
 
     /// Serves what comes from now on under this configuration.
     pub fn adopt(&mut self, toml: &str) {
-        let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
+        self.adopt_in(toml, Path::new("."));
+    }
+
+    /// The same with relative paths that begin at `base`.
+    pub fn adopt_in(&mut self, toml: &str, base: &Path) {
+        let loaded = config::load_text("test.toml", toml, base, Purpose::Serve);
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
         self.server.as_mut().expect("it runs").adopt(loaded.world);
     }

@@ -17,7 +17,7 @@ use rustls::{ClientConfig, HandshakeKind};
 use vidgate::clock::UnixTime;
 
 use crate::house::{START, TestGateway};
-use crate::pki::{Pki, Secure, ask, dial, provider};
+use crate::pki::{Pki, Secure, ask, dial, provider, serial_of};
 use crate::streams::{Pieces, Streams};
 use crate::upstream::Upstream;
 
@@ -231,6 +231,48 @@ fn with_the_dialect_of_the_other_apis_it_is_401_in_json() {
         assert!(!answer.contains("<html>"), "{answer}");
     }
     assert!(house.ask(Some("ops"), "/json", "").starts_with("HTTP/1.1 200 "));
+}
+
+/// Asks on a connection that stays, unless the answer says otherwise.
+fn again(secure: &mut Secure) -> String {
+    write!(secure, "GET {USERS} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is taken");
+    let mut text = String::new();
+    while !text.ends_with("upstream-ok") {
+        let mut piece = [0; 512];
+        let length = secure.read(&mut piece).expect("it stands");
+        if length == 0 {
+            break;
+        }
+        text += std::str::from_utf8(&piece[..length]).expect("text");
+    }
+    text
+}
+
+#[test]
+fn a_certificate_that_is_revoked_opens_nothing_any_more_on_a_connection_that_stands() {
+    let house = House::new(FULL);
+    let [mut ops, mut pinned] = ["ops", "company"].map(|file| house.dial(Some(file)));
+    assert!(again(&mut ops).starts_with("HTTP/1.1 200 ") && again(&mut pinned).starts_with("HTTP/1.1 200 "));
+    let der = house.pki.pair("ops").0;
+    let serial = serial_of(&der[0]);
+    house.pki.revoke_serials(vec![serial], 4000);
+    assert!(again(&mut ops).starts_with("HTTP/1.1 200 "), "not before the list is read");
+    assert!(house.gateway.reload_certificates().iter().all(|outcome| outcome.result.is_ok()));
+    assert!(is_page(&again(&mut ops), BAD));
+    assert!(again(&mut pinned).starts_with("HTTP/1.1 200 "), "the others go on");
+    assert!(is_page(&house.ask(Some("ops"), USERS, ""), BAD));
+}
+
+#[test]
+fn another_configuration_judges_the_connections_that_stand() {
+    let mut house = House::new(FULL);
+    let [mut ops, mut pinned] = ["ops", "company"].map(|file| house.dial(Some(file)));
+    assert!(again(&mut ops).starts_with("HTTP/1.1 200 "));
+    house.pki.revoke_in("other.crl", vec![serial_of(&house.pki.pair("ops").0[0])], 4000);
+    let tls = FULL.replace("ca.crl", "other.crl");
+    house.gateway.adopt_in(&toml(&house.upstream, &tls, &digest(&house.pki, "filed")), house.pki.path());
+    assert!(is_page(&again(&mut ops), BAD));
+    assert!(again(&mut pinned).starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

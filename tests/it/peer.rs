@@ -93,6 +93,15 @@ impl Peer {
         let _ = self.reader.get_ref().shutdown(std::net::Shutdown::Write);
     }
 
+    /// Whether nothing arrives for a moment and the connection stays open.
+    pub fn is_quiet(&mut self) -> bool {
+        let socket = self.reader.get_ref();
+        socket.set_read_timeout(Some(Duration::from_millis(150))).expect("a timeout can be set");
+        let quiet = matches!(socket.peek(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        self.reader.buffer().is_empty() && quiet
+    }
+
     /// Waits for the gateway's end to close; what still arrives is thrown away.
     pub fn is_closed(&mut self) -> bool {
         let mut space = [0; 16384];

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// An authority, with a folder for what it issues.
 pub struct Pki {
@@ -67,8 +68,18 @@ impl Pki {
 
     /// Writes the list `ca.crl` of the certificates with these serial numbers, good until the year `until`.
     pub fn revoke(&self, serials: &[u64], until: i32) {
-        let revoked = serials.iter().map(|serial| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
+        self.revoke_serials(serials.iter().map(|serial| SerialNumber::from(*serial)).collect(), until);
+    }
+
+    /// The same of serial numbers of any length.
+    pub fn revoke_serials(&self, serials: Vec<SerialNumber>, until: i32) {
+        self.revoke_in("ca.crl", serials, until);
+    }
+
+    /// The same in another file.
+    pub fn revoke_in(&self, file: &str, serials: Vec<SerialNumber>, until: i32) {
+        let revoked = serials.into_iter().map(|serial_number| RevokedCertParams {
+            serial_number,
             revocation_time: date_time_ymd(2024, 12, 2),
             reason_code: None,
             invalidity_date: None,
@@ -82,7 +93,7 @@ impl Pki {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let list = list.signed_by(&self.issuer).expect("it can be signed").pem().expect("it is PEM");
-        fs::write(self.path().join("ca.crl"), list).expect("it can be written");
+        fs::write(self.path().join(file), list).expect("it can be written");
     }
 
     fn keep(&self, file: &str, certificate: &rcgen::Certificate, key: &KeyPair) {
@@ -143,6 +154,12 @@ fn params(file: &str, names: &[&str]) -> CertificateParams {
     params.distinguished_name.push(rcgen::DnType::CommonName, file);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params
+}
+
+/// The serial number of a certificate.
+pub fn serial_of(der: &CertificateDer<'_>) -> SerialNumber {
+    let (_, certificate) = X509Certificate::from_der(der).expect("it is DER");
+    SerialNumber::from_slice(certificate.raw_serial())
 }
 
 /// The one provider of cryptography.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{HandshakeKind, ServerConnection, SignatureScheme, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, SignatureScheme, StreamOwned};
 
-use crate::house::TestGateway;
+use crate::house::{TestGateway, open};
 use crate::peer::Played;
 use crate::pki::{Pki, ask, dial, provider};
 use crate::time::{Added, SLACK, timed_at};
@@ -185,14 +185,24 @@ fn a_client_certificate_without_its_key_ends_the_handshake_and_a_bad_one_does_no
     assert_eq!(upstream.seen().len(), 4);
 }
 
+const FORGETFUL: &str = r#"tls = { certificate = "a.pem", key = "a.key", session_resumption = false }"#;
+
 #[test]
 fn a_listener_that_asks_for_certificates_resumes_no_session() {
-    for (listener, kind) in [(LISTENER, HandshakeKind::Resumed), (ASKING, HandshakeKind::Full)] {
+    for (listener, kind) in
+        [(LISTENER, HandshakeKind::Resumed), (ASKING, HandshakeKind::Full), (FORGETFUL, HandshakeKind::Full)]
+    {
         let (pki, gateway) = secure(&Upstream::start(), listener);
         for version in rustls::ALL_VERSIONS {
-            let config = Arc::new(pki.client_of(&[version], &[]));
+            let mut config = pki.client_of(&[version], &[]);
+            config.enable_early_data = true;
+            let config = Arc::new(config);
             for expected in [HandshakeKind::Full, kind] {
                 let mut secure = dial(gateway.address("public"), "localhost", &config).expect("it is shown");
+                assert!(
+                    !secure.conn.is_early_data_accepted(),
+                    "RFC 8446 §8: nothing is taken that could be sent again"
+                );
                 // Reading the answer, the client reads its tickets.
                 ask(&mut secure, "localhost").expect("an answer");
                 let own = secure.conn.handshake_kind().expect("it is done");
@@ -203,9 +213,58 @@ fn a_listener_that_asks_for_certificates_resumes_no_session() {
     }
 }
 
+#[test]
+fn a_session_is_resumed_by_whichever_worker_gets_the_connection() {
+    let (pki, upstream) = (Pki::new(), Upstream::start());
+    pki.issue("a", &["localhost"]);
+    let toml = open(&upstream, "").replace("[upstream", &format!("{LISTENER}\n[upstream"));
+    let gateway = TestGateway::start_in(&toml, pki.path(), 2);
+    for version in rustls::ALL_VERSIONS {
+        let config = Arc::new(pki.client_of(&[version], &[]));
+        // Each stays until the end, so that the next goes to the other worker.
+        let mut held = Vec::new();
+        for number in 0..4 {
+            let mut secure = dial(gateway.address("public"), "localhost", &config).expect("it is shown");
+            write!(secure, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is taken");
+            let mut piece = [0; 4096];
+            assert!(std::io::Read::read(&mut secure, &mut piece).is_ok_and(|length| length > 0));
+            let resumed = secure.conn.handshake_kind() == Some(HandshakeKind::Resumed);
+            assert_eq!(resumed, number > 0, "{version:?}, connection {number}");
+            held.push(secure);
+        }
+    }
+}
+
+#[test]
+fn only_what_is_set_is_spoken() {
+    let suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";
+    for (settings, spoken) in [
+        (r#"min_version = "1.3""#.to_owned(), [None, Some("TLS13_AES_256_GCM_SHA384")]),
+        (r#"cipher_suites = ["TLS_AES_128_GCM_SHA256"]"#.to_owned(), [None, Some("TLS13_AES_128_GCM_SHA256")]),
+        (format!("cipher_suites = [\"{suite}\"]"), [Some(suite), None]),
+    ] {
+        let listener = format!(r#"tls = {{ certificate = "a.pem", key = "a.key", {settings} }}"#);
+        let (pki, gateway) = secure(&Upstream::start(), &listener);
+        for (version, expected) in [&rustls::version::TLS12, &rustls::version::TLS13].into_iter().zip(spoken) {
+            let config = Arc::new(pki.client_of(&[version], &[]));
+            let secure = dial(gateway.address("public"), "localhost", &config).ok();
+            let suite = secure.and_then(|secure| secure.conn.negotiated_cipher_suite());
+            assert_eq!(suite.and_then(|suite| suite.suite().as_str()), expected, "{settings} {version:?}");
+        }
+    }
+}
+
 /// An upstream that speaks TLS with the certificate `b`, and ends each connection as `end` says.
 fn secure_upstream(pki: &Pki, end: fn(&mut StreamOwned<ServerConnection, TcpStream>)) -> Upstream {
-    let config = pki.server("b");
+    ending(pki.server("b"), end)
+}
+
+/// An upstream that speaks TLS as it is told.
+pub fn secure_upstream_with(config: Arc<ServerConfig>) -> Upstream {
+    ending(config, notify)
+}
+
+fn ending(config: Arc<ServerConfig>, end: fn(&mut StreamOwned<ServerConnection, TcpStream>)) -> Upstream {
     Upstream::raw(move |stream, _| {
         let session = ServerConnection::new(Arc::clone(&config)).expect("a session can begin");
         let mut reader = BufReader::new(StreamOwned::new(session, stream));

@@ -62,7 +62,14 @@ pub(super) fn origin(
     }
     let own = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
     let told = hosts.is_none() || cross_origin.as_ref().is_some_and(|flag| flag.value);
-    let cors = told.then(|| cors::Rule { hosts: own.clone(), methods: list(methods) });
+    let cors = told.then(|| cors::Rule {
+        readers: own.clone().map_or(cors::Readers::App, cors::Readers::Hosts),
+        methods: list(methods),
+        headers: None,
+        exposed: None,
+        credentials: false,
+        max_age: cors::MAX_AGE.into(),
+    });
     let parameters = match parameters {
         Some(names) => names.value.iter().map(|name| parameter(name, report)).collect(),
         None => vec!["referer".into()],
@@ -95,7 +102,7 @@ fn parameter(name: &Placed<String>, report: &mut Report) -> Box<str> {
     name.value.as_str().into()
 }
 
-fn list(methods: &[Method]) -> HeaderValue {
+pub(super) fn list(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     HeaderValue::try_from(names.join(", ")).expect("methods are tokens, and tokens are visible ASCII")
 }

@@ -35,7 +35,8 @@ pub(super) fn listeners(
         let tls = table.tls.as_ref().map(|written| tls::keeper(&label, written, versions, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
-            meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts });
+            let websocket = false;
+            meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts, websocket });
         }
     }
     meant

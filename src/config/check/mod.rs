@@ -7,6 +7,7 @@ mod app;
 mod balance;
 mod binding;
 mod certificate;
+mod cors;
 mod declared;
 mod endpoint;
 mod guard;
@@ -22,6 +23,7 @@ mod terms;
 mod tls;
 mod token;
 mod upstream;
+mod websocket;
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -60,7 +62,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
     let look = tls::look(&file.tls, report);
-    let listeners = listener::listeners(&file.listeners, &networks, source, report);
+    let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, &networks, source, report);
@@ -90,6 +92,10 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
     limit::unused(&file, used, &limits, report);
     guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
+    for (at, listener) in listeners.iter_mut().enumerate() {
+        let mut here = routes.iter().flatten().filter(|route| route.listeners.contains(&at));
+        listener.websocket = here.any(|route| route.meant.websocket.is_some());
+    }
     Some(Meant {
         world: World {
             positions: (0..listeners.len()).map(Some).collect(),

@@ -80,6 +80,7 @@ fn checked(
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
     let (origin, cors) = super::app::origin(route, methods.as_deref().unwrap_or_default(), file, report);
+    let cors = super::cors::rule(route, methods.as_deref(), (origin.as_ref(), cors), report);
     let operation = super::operation::operation(route, file, report);
     let holders = super::operation::holders(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
@@ -97,6 +98,7 @@ fn checked(
         report.warn(written.place.clone(), invalid);
     }
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
+    let websocket = super::websocket::terms(route, methods.as_deref(), report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
     // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
@@ -120,6 +122,7 @@ fn checked(
             inner: inner(route),
             cors,
             wall: super::app::wall(route, file, report),
+            websocket,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
             content: route.content.as_ref().map(|written| written.value.into()),

@@ -21,7 +21,7 @@ pub(super) fn look(written: &TlsFiles, report: &mut Report) -> Duration {
     const LEAST: Duration = Duration::from_secs(1);
     let Some(reload) = &written.reload else { return Duration::from_secs(10) };
     if reload.value.0 < LEAST {
-        report.error(reload.place.clone(), Invalid::new("files are looked at every second at most"));
+        report.error(reload.place.clone(), Invalid::new("files are looked at once a second at most"));
     }
     reload.value.0.max(LEAST)
 }
@@ -148,8 +148,7 @@ fn suite(name: &str, least: Version) -> Result<Suite, Invalid> {
     let Some(suite) = Suite::named(name) else {
         let known: Vec<String> = Suite::all().map(Suite::name).collect();
         let mut invalid = Invalid::new(format!("`{name}` is no cipher suite that is spoken"));
-        let near = nearest::hint(name, known.iter().map(String::as_str));
-        invalid.hint = near.or_else(|| Some(format!("these are: {}", known.join(", ")).into()));
+        invalid.hint = nearest::hint(name, known.iter().map(String::as_str));
         return Err(invalid);
     };
     if suite.version() < least {

@@ -32,7 +32,7 @@ pub(super) use self::networks::NetworkOrName;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
-pub(super) use self::route::{Bound, Camera, Pages, Route, Scope};
+pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, Websocket};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{Ejection, Endpoint, Health, Host, HostWord, Retry, Upstream};

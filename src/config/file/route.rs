@@ -1,13 +1,17 @@
 //! `[[route]]`, as written.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::placed::{Answered, Placed, Worded};
 use super::roles::Allowed;
 use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
-use crate::units::Size;
+use crate::units::{Size, Span};
 
 /// What leads where, and for whom.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,6 +51,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) app: Option<Placed<App>>,
     /// Whose pages may ask. Default: anyone's.
     pub(in crate::config) origin: Option<Placed<Pages>>,
+    /// Whose pages may read what it answers (CORS): preflights are answered before anybody is asked who they are. Default:
+    /// nobody's but as `origin` says; what the upstream says of it goes through.
+    pub(in crate::config) cors: Option<Placed<Cors>>,
     /// Where the name of the operation stands that a request is for, and who may do which (Voximplant). In the place of
     /// `scope`.
     pub(in crate::config) operation: Option<Placed<Operation>>,
@@ -55,6 +62,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) roles: Option<Placed<Allowed>>,
     /// Whether it is a public listing of assets, filtered as its app says (CameraTag).
     pub(in crate::config) wall: Option<Placed<Wall>>,
+    /// Whether WebSocket passes: tunnels over an Upgrade in HTTP/1.1, or an extended CONNECT in HTTP/2. `true`, or how long
+    /// they may last. Default: false.
+    pub(in crate::config) websocket: Option<Placed<Websocket>>,
     /// The limits that hold here, by name. Default: none.
     pub(in crate::config) limits: Option<Placed<Vec<Placed<String>>>>,
     /// The largest body that it takes. Default: any.
@@ -168,6 +178,26 @@ pub(in crate::config) struct Pages {
     pub(in crate::config) cross_origin: Option<Placed<bool>>,
 }
 
+/// Whose pages may read what a route answers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Cors {
+    /// Their origins, as browsers write them; `*.` in front of a host stands for one label or more. `*` alone is everyone.
+    #[schemars(example = ["https://app.example.com", "https://*.example.com"])]
+    pub(in crate::config) origins: Placed<Vec<Placed<String>>>,
+    /// The methods that pages may use. Default: those of the route.
+    pub(in crate::config) methods: Option<Placed<Vec<Placed<String>>>>,
+    /// The header fields that pages may send. Default: those that they ask for.
+    pub(in crate::config) headers: Option<Vec<Placed<String>>>,
+    /// Header fields of answers that pages may read, beside those that all may and those of vidgate itself.
+    #[serde(default)]
+    pub(in crate::config) expose: Vec<Placed<String>>,
+    /// Whether pages may ask with cookies and client certificates of whoever looks at them. Default: false.
+    pub(in crate::config) credentials: Option<Placed<bool>>,
+    /// How long a browser may remember what it was told. Default: 10 minutes.
+    pub(in crate::config) max_age: Option<Span>,
+}
+
 fn yes() -> bool {
     true
 }
@@ -188,6 +218,48 @@ pub(in crate::config) struct Operation {
 
 fn command() -> String {
     "cmd".into()
+}
+
+/// Whether WebSocket passes.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(in crate::config) enum Websocket {
+    /// It does, or does not.
+    Passes(bool),
+    /// It does, for so long.
+    For(Tunnels),
+}
+
+/// How long tunnels may last.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "true, false or a table")]
+pub(in crate::config) struct Tunnels {
+    /// With nothing said on either side. Default: 60s.
+    pub(in crate::config) idle: Option<Span>,
+    /// At all. Default: 12h.
+    pub(in crate::config) life: Option<Span>,
+}
+
+impl<'de> Deserialize<'de> for Websocket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Websocket;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or a table")
+            }
+
+            fn visit_bool<E>(self, passes: bool) -> Result<Websocket, E> {
+                Ok(Websocket::Passes(passes))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Websocket, A::Error> {
+                Tunnels::deserialize(MapAccessDeserializer::new(map)).map(Websocket::For)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// How a public listing is filtered.

@@ -171,7 +171,7 @@ pub(in crate::forward) async fn attempt(
         }
         // Only what was asked is answered; and the fields of the request are not needed again once it was taken.
         if connection.socket.took()
-            && let Poll::Ready(head) = connection.poll_head(context, errand.is_head(), errand.fields())
+            && let Poll::Ready(head) = connection.poll_head(context, errand.expected(), errand.fields())
         {
             return Poll::Ready(head.map_err(|no_head| match no_head {
                 NoHead::Malformed(detail) => Failure::Sent(detail),

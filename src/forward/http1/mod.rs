@@ -26,7 +26,7 @@ pub(super) use self::decode::Decoder;
 use self::decode::Step;
 pub(super) use self::exchange::{Failure, Sending, attempt, go_on};
 use self::read::Malformed;
-pub(super) use self::read::{Head, digits};
+pub(super) use self::read::{Expected, Head, digits};
 pub(super) use self::socket::Socket;
 use self::write::Outbox;
 pub(super) use self::write::{Encoding, field, line};
@@ -124,7 +124,7 @@ impl<T: AsyncRead + Unpin> Connection<T> {
     fn poll_head(
         &mut self,
         context: &mut Context<'_>,
-        to_head: bool,
+        expected: Expected,
         fields: &mut HeaderMap,
     ) -> Poll<Result<Head, NoHead>> {
         let mut ended = false;
@@ -132,7 +132,7 @@ impl<T: AsyncRead + Unpin> Connection<T> {
             let more = self.searched < self.input.len();
             if more && (self.searched == 0 || read::may_be_complete(&self.input, self.searched)) || ended {
                 fields.clear();
-                if let Some(head) = read::head(&mut self.input, to_head, fields).map_err(NoHead::Malformed)? {
+                if let Some(head) = read::head(&mut self.input, expected, fields).map_err(NoHead::Malformed)? {
                     self.searched = 0;
                     self.keeps = head.keeps;
                     return Poll::Ready(Ok(head));
@@ -144,6 +144,21 @@ impl<T: AsyncRead + Unpin> Connection<T> {
             self.searched = self.input.len();
             ended = ready!(self.poll_fill(context)).map_err(|_| NoHead::Broken)? == 0;
         }
+    }
+
+    /// What an upstream says that has switched to another protocol; nothing is its end.
+    pub(super) fn poll_said(&mut self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.input.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, space);
+        }
+        let length = space.remaining().min(self.input.len());
+        space.put_slice(&self.input.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+
+    /// What it is told.
+    pub(super) fn said_to(&mut self) -> &mut T {
+        &mut self.socket
     }
 
     /// The whole body of the answer, if it came with the head.

@@ -10,11 +10,23 @@ use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use crate::forward::http1::decode::Decoder;
+use crate::forward::websocket;
 
 /// The largest head of an answer.
 pub(super) const HEAD: usize = 32 * 1024;
 /// The most fields in it.
 const FIELDS: usize = 100;
+
+/// What a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::forward) enum Expected {
+    /// An answer with its body.
+    Whole,
+    /// The head of one alone.
+    Head,
+    /// A switch to WebSocket, or else an answer.
+    Switch,
+}
 
 /// The head of a final answer.
 #[derive(Debug)]
@@ -39,15 +51,20 @@ const DOUBTFUL: Malformed = "the upstream's answer has a doubtful framing";
 
 /// Reads the head of the final answer from the beginning of `input` and takes it out; interim answers before it are
 /// passed over (RFC 9110 §15.2). `None`: there is more to come. The fields are put into `fields`, which is empty.
-/// `to_head` says that the request was a HEAD.
-pub(super) fn head(input: &mut BytesMut, to_head: bool, fields: &mut HeaderMap) -> Result<Option<Head>, Malformed> {
+/// `expected` is what the request asked for.
+pub(super) fn head(
+    input: &mut BytesMut,
+    expected: Expected,
+    fields: &mut HeaderMap,
+) -> Result<Option<Head>, Malformed> {
     loop {
         let mut places = [[0; 4]; FIELDS];
         let Some(outline) = outline(input, &mut places)? else { return Ok(None) };
-        if outline.status == StatusCode::SWITCHING_PROTOCOLS {
+        let switches = outline.status == StatusCode::SWITCHING_PROTOCOLS;
+        if switches && expected != Expected::Switch {
             return Err("the upstream switched protocols unasked");
         }
-        if outline.status.is_informational() {
+        if outline.status.is_informational() && !switches {
             input.advance(outline.length);
             if input.is_empty() {
                 return Ok(None);
@@ -74,7 +91,14 @@ pub(super) fn head(input: &mut BytesMut, to_head: bool, fields: &mut HeaderMap) 
             }
             fields.append(name, value);
         }
-        let without_body = to_head || matches!(outline.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if switches {
+            if !matches!(framing, Framing::None) || !outline.keeps || !websocket::is_switched(fields) {
+                return Err("the upstream switched to something else than WebSocket");
+            }
+            keeps = false;
+        }
+        let without_body =
+            expected == Expected::Head || matches!(outline.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let decoder = if without_body { Decoder::Length(0) } else { framing.decoder() };
         keeps &= !matches!(decoder, Decoder::UntilClose);
         let (status, reason) = (outline.status, outline.reason);

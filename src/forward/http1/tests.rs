@@ -39,7 +39,13 @@ fn read(pieces: impl IntoIterator<Item = Vec<u8>>, to_head: bool) -> Outcome {
     let mut connection = Connection::new(Script(pieces));
     let mut context = Context::from_waker(Waker::noop());
     let (mut body, mut trailers, mut broken) = (Vec::new(), None, false);
-    let Poll::Ready(head) = connection.poll_head(&mut context, to_head, &mut HeaderMap::new()) else { unreachable!() };
+    let Poll::Ready(head) = connection.poll_head(
+        &mut context,
+        if to_head { Expected::Head } else { Expected::Whole },
+        &mut HeaderMap::new(),
+    ) else {
+        unreachable!()
+    };
     let head = head.map(|mut head| {
         while let Poll::Ready(Some(frame)) = connection.poll_body(&mut context, &mut head.decoder) {
             match frame.map(Frame::into_data) {

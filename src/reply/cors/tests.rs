@@ -3,8 +3,18 @@ use crate::record::Wall;
 use crate::scheme::stage::Request;
 
 fn rule(hosts: Option<&[&str]>) -> Rule {
-    let hosts = hosts.map(|hosts| Hosts::new(hosts).unwrap());
-    Rule { hosts, methods: HeaderValue::from_static("GET, POST") }
+    plain(hosts.map_or(Readers::App, |hosts| Readers::Hosts(Hosts::new(hosts).unwrap())))
+}
+
+fn plain(readers: Readers) -> Rule {
+    let methods = HeaderValue::from_static("GET, POST");
+    Rule { readers, methods, headers: None, exposed: None, credentials: false, max_age: MAX_AGE.into() }
+}
+
+fn origins(texts: &[&str]) -> Readers {
+    let mut origins = Origins::default();
+    texts.iter().for_each(|text| origins.add(text).unwrap());
+    Readers::Origins(origins)
 }
 
 fn app(hosts: &[&str], cross_origin: bool) -> App {
@@ -45,14 +55,14 @@ fn stamped(origin: &str, answer: &[(&'static str, &'static str)]) -> Vec<String>
 }
 
 const ANCESTORS: &str = "content-security-policy: frame-ancestors mysite.com:* *.mysite.com:*";
-const READABLE: &str = "access-control-expose-headers: x-request-id, ratelimit, ratelimit-policy, retry-after, \
+const EXPOSES: &str = "access-control-expose-headers: x-request-id, ratelimit, ratelimit-policy, retry-after, \
                         accept-ranges, content-range";
 
 #[test]
 fn the_very_origin_is_said_and_only_to_pages_of_authorised_hosts() {
     for origin in ["https://mysite.com", "http://a.MYSITE.com:8080"] {
         let said = format!("access-control-allow-origin: {origin}");
-        assert_eq!(stamped(origin, &[]), [&said, READABLE, ANCESTORS, "vary: Origin"], "{origin}");
+        assert_eq!(stamped(origin, &[]), [&said, EXPOSES, ANCESTORS, "vary: Origin"], "{origin}");
     }
     for origin in ["https://evil.com", "https://mysite.com.evil.com", "null", "", "https://mysite.com/p", "*"] {
         assert_eq!(stamped(origin, &[]), [ANCESTORS, "vary: Origin"], "{origin}");
@@ -78,7 +88,7 @@ fn what_the_upstream_says_of_the_same_is_replaced_and_the_rest_stays() {
     let exposed = "access-control-expose-headers: X-Total";
     let evil: Vec<&str> = [exposed].into_iter().chain(policies).chain([rest]).chain(vary).collect();
     assert_eq!(stamped("https://evil.com", &of_upstream), evil);
-    let own: Vec<&str> = ["access-control-allow-origin: https://mysite.com", exposed, READABLE]
+    let own: Vec<&str> = ["access-control-allow-origin: https://mysite.com", exposed, EXPOSES]
         .into_iter()
         .chain(policies)
         .chain([rest])
@@ -165,5 +175,76 @@ fn the_flag_goes_with_the_hosts() {
         assert_eq!(grant.is_some_and(|grant| grant.origin.is_some()), told, "{what}");
     }
     let nowhere = rule(Some(&["[::1]"])).grant(&request.head(), None).unwrap();
-    assert_eq!(nowhere.policy, "frame-ancestors 'none'");
+    assert_eq!(nowhere.policy.unwrap(), "frame-ancestors 'none'");
+}
+
+/// What an answer of an upstream that says everything itself becomes.
+fn restamped(rule: &Rule, origins: &[&str]) -> Vec<String> {
+    let request = origins.iter().fold(Request::get("/"), |request, origin| request.header("Origin", origin));
+    let mut answer = fields(&[
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-origin", "https://evil.com"),
+        ("access-control-allow-credentials", "true"),
+        ("access-control-allow-methods", "DELETE"),
+        ("access-control-allow-headers", "*"),
+        ("access-control-max-age", "9"),
+        ("access-control-expose-headers", "X-Total"),
+        ("vary", "Accept-Encoding, origin"),
+        ("x-frame-options", "DENY"),
+    ]);
+    rule.grant(&request.head(), None).unwrap().stamp(&mut answer);
+    lines(&answer)
+}
+
+#[test]
+fn a_list_of_origins_says_who_reads_and_nothing_of_frames() {
+    let exposed = Some(HeaderValue::from_static("x-request-id, x-own"));
+    let listed = Rule { exposed, credentials: true, ..plain(origins(&["https://a.example", "https://*.b.example"])) };
+    let (vary, frames) = ("vary: Accept-Encoding, origin", "x-frame-options: DENY");
+    for origin in ["https://a.example", "https://x.b.example"] {
+        let said = [
+            "access-control-allow-credentials: true",
+            &format!("access-control-allow-origin: {origin}"),
+            "access-control-expose-headers: x-request-id, x-own",
+            vary,
+            frames,
+        ];
+        assert_eq!(restamped(&listed, &[origin]), said);
+    }
+    for others in [&["https://evil.com"][..], &["null"], &["*"], &[], &["https://a.example", "https://a.example"]] {
+        assert_eq!(restamped(&listed, others), [vary, frames], "{others:?}");
+    }
+    let anyone = plain(Readers::Anyone);
+    let total = "access-control-expose-headers: X-Total";
+    for others in [&["https://evil.com"][..], &[]] {
+        let said = ["access-control-allow-origin: *", total, EXPOSES, vary, frames];
+        assert_eq!(restamped(&anyone, others), said, "{others:?}");
+    }
+}
+
+#[test]
+fn a_preflight_is_told_what_is_listed() {
+    let rule = Rule {
+        headers: Some(HeaderValue::from_static("authorization")),
+        max_age: 60.into(),
+        ..plain(origins(&["https://a.example"]))
+    };
+    let request = Request::get("/").method(Method::OPTIONS).header("Origin", "https://a.example");
+    let request =
+        request.header("Access-Control-Request-Method", "PUT").header("Access-Control-Request-Headers", "x-a");
+    let grant = rule.grant(&request.head(), None).unwrap();
+    let mut answer = rule.preflight(&request.head(), &grant).unwrap();
+    grant.stamp(answer.headers_mut());
+    assert_eq!(
+        lines(answer.headers()),
+        [
+            "access-control-allow-headers: authorization",
+            "access-control-allow-methods: GET, POST",
+            "access-control-allow-origin: https://a.example",
+            EXPOSES,
+            "access-control-max-age: 60",
+            "vary: Access-Control-Request-Method, Access-Control-Request-Headers",
+            "vary: Origin",
+        ]
+    );
 }

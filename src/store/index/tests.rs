@@ -233,3 +233,25 @@ fn debug_counts_and_shows_nothing() {
     index.insert(record(&index, Kind::LicenseKey, "main", b"secret-key")).unwrap();
     assert_eq!(format!("{index:?}"), "Index { accounts: 1, records: 1, .. }");
 }
+
+#[test]
+fn whoever_holds_a_record_can_follow_it_to_another_digest() {
+    let index = Index::with_peppers(peppers([1, 2]));
+    let old = Digest([1; 32]);
+    let held = index.insert(keyed(&index, old, Kind::LicenseKey, "main")).unwrap();
+    let changes = Directory::changes(&index);
+    let moved = index.publish(record(&index, Kind::LicenseKey, "main", b"secret-key"));
+    index.leave(*held.key(), *moved.key());
+    assert!(index.known_by(Kind::LicenseKey, &old).is_none());
+    assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &moved));
+    assert_ne!(Directory::changes(&index), changes);
+    // Changed in its place.
+    let changed = index.publish(record(&index, Kind::LicenseKey, "main", b"secret-key"));
+    assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &changed));
+    assert!(Arc::ptr_eq(&index.successor(&moved).unwrap(), &changed));
+    // Somebody else's by the same text.
+    index.publish(record(&index, Kind::LicenseKey, "other", b"secret-key"));
+    assert!(index.successor(&held).is_none() && index.successor(&changed).is_none());
+    index.remove(Kind::LicenseKey, &index.digest(b"secret-key"));
+    assert!(index.successor(&held).is_none());
+}

@@ -140,6 +140,30 @@ fn a_new_pepper_serves_what_can_be_opened_at_once_and_the_rest_when_it_is_seen()
 }
 
 #[test]
+fn whoever_holds_a_credential_can_follow_it_under_a_new_pepper() {
+    let house = furnished();
+    let held = [
+        (Kind::LicenseKey, "v3.X9tKpuXq0btatj"),
+        (Kind::CameraToken, INNER),
+        (Kind::User, "Eva"),
+        (Kind::App, "pk"),
+        (Kind::ApiClient, "8ded5a89"),
+    ]
+    .map(|(kind, text)| house.found(kind, text).expect("it is known"));
+    house.store.add_pepper(&Actor("lea".to_owned())).unwrap();
+    house.renewed(|state| state.peppers.len() == 2 && state.peppers[0].secrets == 3 && !state.renewing);
+    for record in &held {
+        let now = house.store.index().successor(record).expect("it is there still");
+        assert_eq!(now.id(), record.id());
+    }
+    let license = house.store.index().successor(&held[0]).unwrap();
+    assert_ne!(license.key(), held[0].key(), "it has moved");
+    house.delete(Resource::LicenseKey, "main").unwrap();
+    assert!(house.store.index().successor(&held[0]).is_none());
+    assert!(house.store.index().successor(&license).is_none());
+}
+
+#[test]
 fn what_somebody_moved_or_altered_in_the_file_is_noticed() {
     use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
     const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
