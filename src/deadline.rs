@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 
 /// How often a worker sweeps. A deadline fires at most this much late, and never early.
 pub const SWEEP: Duration = Duration::from_millis(100);
@@ -43,6 +43,11 @@ impl Deadlines {
     /// leaps further than any sweep lags.
     pub fn now(&self) -> Instant {
         self.clock.manual_now().unwrap_or_else(|| self.now.get())
+    }
+
+    /// The time of day.
+    pub fn unix(&self) -> UnixTime {
+        self.clock.unix()
     }
 
     /// A deadline that is not armed yet.
@@ -160,7 +165,6 @@ impl Drop for Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixTime;
 
     #[test]
     fn a_deadline_fires_late_by_a_sweep_at_most_and_never_early() {

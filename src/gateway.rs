@@ -160,7 +160,7 @@ impl Gateway {
         };
         match answer {
             Ok(answer) => {
-                let answer = self.masked(answer, route, id, hidden).await;
+                let answer = self.masked(answer, (route, &admission), id, hidden).await;
                 entry.answered(answer.status());
                 manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
             }

@@ -16,6 +16,7 @@ use crate::edge::tls::Keeper;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
 use crate::forward::Terms;
+use crate::forward::credential::Own;
 use crate::forward::upstream::{CredentialPolicy, Upstream, UpstreamId};
 use crate::kept::{Outcome, Renew};
 use crate::key_set::KeySet;
@@ -79,6 +80,8 @@ pub struct Route {
     pub rules: Rules,
     /// Where it goes.
     pub destination: Destination,
+    /// What its upstream sees in the place of the caller's credential, where that is another than for other routes.
+    pub upstream_credential: Option<Own>,
     /// Every place where a scheme of this route would look for its credential, and `Authorization` unless anyone may pass.
     pub places: Places,
     /// Header names with an underscore that a scheme of this route declares; all others are dropped.

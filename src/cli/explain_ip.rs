@@ -254,8 +254,29 @@ mod tests {
             "--header",
             "X-Real-IP: 203.0.113.9",
         ];
-        insta::assert_snapshot!(account(ONE, &line).unwrap().text(), @"");
-        insta::assert_snapshot!(account(ONE, &line).unwrap().json(), @"");
+        let account = account(ONE, &line).unwrap();
+        insta::assert_snapshot!(account.text(), @r"
+        10.0.0.1 is at the other end of the socket
+        10.0.0.1 is a trusted proxy (10.0.0.0/8): what it says of the caller is read
+        x-forwarded-for, from the right:
+          10.2.2.2: a trusted proxy (10.0.0.0/8), so that the hop before it counts
+          192.0.2.7: no trusted proxy, so that it is the caller
+        x-real-ip is not looked at
+        the caller is at 192.0.2.7
+        ");
+        let expected = json!({
+            "client_ip": "192.0.2.7",
+            "refused": null,
+            "steps": [
+                { "peer": "10.0.0.1" },
+                { "address": "10.0.0.1", "trusted_by": "10.0.0.0/8" },
+                { "field": "x-forwarded-for" },
+                { "hop": "10.2.2.2", "trusted_by": "10.0.0.0/8" },
+                { "hop": "192.0.2.7", "trusted_by": null },
+                { "ignored": "x-real-ip" },
+            ],
+        });
+        assert_eq!(account.json(), expected);
     }
 
     #[test]

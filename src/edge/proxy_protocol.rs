@@ -93,10 +93,13 @@ fn missing(bytes: &[u8], length: usize) -> Parsed {
 
 /// Version 1 (§2.1): one line of text, its parts one space apart.
 fn line(bytes: &[u8]) -> Result<Parsed, Malformed> {
-    let Some(end) = memchr::memchr(b'\r', bytes) else {
+    let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) else {
         // A line break is two bytes, and none of them is there.
         return shorter(bytes, (bytes.len() + 2).max(SHORTEST));
     };
+    if bytes[end] == b'\n' {
+        return Err(Malformed("the line of the PROXY header does not end where it should"));
+    }
     match bytes.get(end + 1) {
         None => return shorter(bytes, end + 2),
         Some(b'\n') if bytes.len() == end + 2 && bytes.len() <= LONGEST_LINE => {}

@@ -2,6 +2,8 @@
 //! where recording cannot begin; both say the same (vendors 3.1, 3.2). The old recorder reads neither unless the status is
 //! 200: apps with `legacy_200` have it so, which is settled where the app is known.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -25,7 +27,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     Wording {
         status: face(refusal),
         content_type: HeaderValue::from_static("application/json"),
-        headers: &NO_STORE,
+        headers: Cow::Borrowed(&NO_STORE),
         body: Bytes::from(serde_json::to_vec(&failure).expect("text is always JSON")),
     }
 }

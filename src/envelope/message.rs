@@ -26,7 +26,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     Wording {
         status,
         content_type: HeaderValue::from_static("application/json; charset=utf-8"),
-        headers: &NO_CACHE,
+        headers: Cow::Borrowed(&NO_CACHE),
         body: Bytes::from(format!("{{\r\n  \"Message\": {message}\r\n}}")),
     }
 }

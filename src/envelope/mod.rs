@@ -3,6 +3,7 @@
 //! new way of saying no must be given a face in every one.
 
 pub mod cameratag;
+pub mod grpc;
 pub mod message;
 pub mod multicam;
 pub mod oauth;
@@ -11,6 +12,8 @@ pub mod voximplant;
 pub mod voximplant_http;
 pub mod vxg;
 pub mod vxg_admin;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -37,7 +40,7 @@ pub struct Wording {
     /// The media type of the body.
     pub content_type: HeaderValue,
     /// Fields that this API puts on every answer of its own.
-    pub headers: &'static [(HeaderName, HeaderValue)],
+    pub headers: Cow<'static, [(HeaderName, HeaderValue)]>,
     /// The body.
     pub body: Bytes,
 }
@@ -53,6 +56,7 @@ pub const DIALECTS: &[Dialect] = &[
     oauth::DIALECT,
     voximplant::DIALECT,
     voximplant_http::DIALECT,
+    grpc::DIALECT,
 ];
 
 /// A refusal may turn into an acceptance at any moment, and 404, 405, 414 and 501 are cacheable unless they say no.
@@ -67,7 +71,7 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
     *response.status_mut() = wording.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, wording.content_type);
-    headers.extend(wording.headers.iter().cloned());
+    headers.extend(wording.headers.into_owned());
     headers.insert(X_REQUEST_ID.clone(), request_id.clone());
     headers.extend(refusal.fields.iter().cloned());
     // RFC 9110 §11.6.1 allows challenges elsewhere, but browsers would then ask for a password in vain.
@@ -304,8 +308,8 @@ pub(crate) mod tests {
 
     #[test]
     fn only_an_unauthorized_answer_has_challenges() {
-        /// What these APIs answer to everybody who is not proven: CameraTag 403, Voximplant 200.
-        const NEVER_401: [&str; 3] = ["cameratag", "oauth", "voximplant"];
+        /// What these APIs answer to everybody who is not proven: CameraTag 403, Voximplant and gRPC 200.
+        const NEVER_401: [&str; 4] = ["cameratag", "grpc", "oauth", "voximplant"];
         for (cause, unauthorized) in
             [(Cause::Credential(Reason::Expired), true), (Cause::Credential(Reason::Contradicted), false)]
         {
@@ -322,7 +326,8 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_said_of_the_content_stands_in_place_of_the_general_sentence() {
-        for dialect in DIALECTS {
+        // That of gRPC has no body.
+        for dialect in DIALECTS.iter().filter(|dialect| dialect.name != grpc::DIALECT.name) {
             let wording = (dialect.word)(&Refusal::content("`suid` is \"missing\""), "r-1");
             let body: serde_json::Value = serde_json::from_slice(&wording.body).unwrap();
             let places = ["/detail", "/errorDetail", "/Message", "/message", "/error/msg"];

@@ -1,6 +1,8 @@
 //! Multicam's dialect: ASP.NET Web API's one property `Message`, without the line breaks that SecureVideo's server puts
 //! in (vendors 4.1, 4.2). Its sentences are those of `message`; an address that is refused is 403 here.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -17,7 +19,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     Wording {
         status: status(refusal),
         content_type: HeaderValue::from_static("application/json; charset=utf-8"),
-        headers: &NO_CACHE,
+        headers: Cow::Borrowed(&NO_CACHE),
         body: Bytes::from(format!("{{\"Message\":{message}}}")),
     }
 }

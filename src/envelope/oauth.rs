@@ -2,6 +2,8 @@
 //! `error`, status 400, and three fields that forbid caching (vendors 4.1). No `error_description`: the vendor sends none,
 //! and one that says which part of a grant was wrong would be an oracle.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
@@ -19,7 +21,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
         status,
         // Katana's spelling, without a blank: some clients compare the whole value.
         content_type: HeaderValue::from_static("application/json;charset=UTF-8"),
-        headers: &NO_CACHE,
+        headers: Cow::Borrowed(&NO_CACHE),
         body: Bytes::from_static(error.as_bytes()),
     }
 }

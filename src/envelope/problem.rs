@@ -1,6 +1,8 @@
 //! The dialect of the house: RFC 9457 problem details. Nothing here is special to a vendor; clients that know none of
 //! its members still have the status.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -34,7 +36,7 @@ fn word(refusal: &Refusal, request_id: &str) -> Wording {
     Wording {
         status,
         content_type: HeaderValue::from_static("application/problem+json"),
-        headers: &NO_STORE,
+        headers: Cow::Borrowed(&NO_STORE),
         body: Bytes::from(body),
     }
 }

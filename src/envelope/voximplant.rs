@@ -4,6 +4,8 @@
 //! too large, an address or a method that is not there, an upstream that fails, and, as the vendor has it, too many calls
 //! at the same time (429).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -40,7 +42,7 @@ pub(super) fn wording(refusal: &Refusal, status: StatusCode) -> Wording {
     Wording {
         status,
         content_type: HeaderValue::from_static("application/json"),
-        headers: &NO_STORE,
+        headers: Cow::Borrowed(&NO_STORE),
         body: Bytes::from(serde_json::to_vec(&failure).expect("text and a number are always JSON")),
     }
 }

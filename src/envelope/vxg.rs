@@ -1,6 +1,8 @@
 //! VXG's dialect: `status`, `errorType` and `errorDetail`. Their clients read `errorDetail`, and one of them tells an
 //! error from an object by the presence of `status` (vendors 1.1).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Serialize;
@@ -27,7 +29,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     Wording {
         status,
         content_type: HeaderValue::from_static("application/json"),
-        headers: &NO_STORE,
+        headers: Cow::Borrowed(&NO_STORE),
         body: Bytes::from(body),
     }
 }

@@ -2,6 +2,8 @@
 //! `400 The SSL certificate error` (vendors 1.1); everything else as in the rest of VXG's API. The name in nginx's last
 //! line is left out: nobody looks for it, and it would not be true.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
@@ -22,7 +24,7 @@ fn word(refusal: &Refusal, request_id: &str) -> Wording {
     Wording {
         status: StatusCode::BAD_REQUEST,
         content_type: HeaderValue::from_static("text/html"),
-        headers: &NO_STORE,
+        headers: Cow::Borrowed(&NO_STORE),
         body: Bytes::from(page(what)),
     }
 }

@@ -15,6 +15,7 @@ use crate::edge::connection::Connection;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::http1::Decoder;
+use crate::forward::http2::Answer;
 use crate::forward::pace::Pace;
 use crate::forward::pool::Lent;
 use crate::forward::tunnel::Opening;
@@ -43,6 +44,8 @@ enum Content {
     Relayed(Relayed),
     /// Nothing in HTTP: what follows is a tunnel.
     Tunnel(Option<Box<Opening>>),
+    /// The same in HTTP/2.
+    InFrames(Box<Answer>),
 }
 
 impl Body {
@@ -66,6 +69,11 @@ impl Body {
         Self { content, in_flight: None, lease: Lease::default(), stream: None }
     }
 
+    /// The same in HTTP/2.
+    pub(super) fn in_frames(answer: Box<Answer>) -> Self {
+        Self { content: Content::InFrames(answer), in_flight: None, lease: Lease::default(), stream: None }
+    }
+
     /// Keeps what the request was lent until this body has ended.
     pub fn leased(mut self, lease: Lease) -> Self {
         self.lease = lease;
@@ -79,7 +87,7 @@ impl Body {
 
     /// Whether some of it is still to come from an upstream.
     pub fn is_streamed(&self) -> bool {
-        matches!(self.content, Content::Relayed(_) | Content::Tunnel(_))
+        matches!(self.content, Content::Relayed(_) | Content::InFrames(_) | Content::Tunnel(_))
     }
 
     /// Whether what follows is a tunnel.
@@ -142,6 +150,7 @@ impl HttpBody for Body {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
             Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
             Content::Tunnel(_) => return Poll::Ready(None),
+            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
@@ -157,6 +166,7 @@ impl HttpBody for Body {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Relayed(relayed) => relayed.decoder.is_ended(),
             Content::Tunnel(_) => true,
+            Content::InFrames(answer) => answer.is_ended(),
         }
     }
 
@@ -165,6 +175,7 @@ impl HttpBody for Body {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Content::Relayed(relayed) => relayed.decoder.left().map_or_else(SizeHint::new, SizeHint::with_exact),
             Content::Tunnel(_) => SizeHint::with_exact(0),
+            Content::InFrames(answer) => answer.left().map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
@@ -182,7 +193,7 @@ pub(super) struct Relayed {
 
 impl Drop for Relayed {
     fn drop(&mut self) {
-        self.upload.answering.set(false);
+        self.upload.answer_ended();
         if let Some(lent) = self.lent.take() {
             lent.connection().borrow_mut().answer_ended(false);
         }
@@ -240,7 +251,7 @@ impl Relayed {
 }
 
 /// Trailers are forwarded, but never what frames, routes or authenticates a message (RFC 9110 §6.5.1).
-fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Err(frame) => frame,
         Ok(mut trailers) => {

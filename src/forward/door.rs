@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::deadline::{Deadline, Deadlines};
 use crate::forward::balance::{self, Chance, Turns, WHOLE};
 use crate::forward::fleet::{Entry, Group};
+use crate::forward::http2::Sessions;
 use crate::forward::policy::{Balance, MOST_ENDPOINTS, Policy, Room, Sign, WhenAllOut};
 use crate::forward::pool::Pool;
 use crate::forward::retry::Budget;
@@ -30,6 +31,8 @@ pub(super) struct Door {
     pub(super) policy: Arc<Policy>,
     pub(super) group: Arc<Group>,
     pub(super) pools: Vec<Rc<Pool>>,
+    /// The same for HTTP/2.
+    pub(super) sessions: Vec<Rc<Sessions>>,
     pub(super) budget: Budget,
     turns: Turns,
     chance: Chance,
@@ -87,7 +90,12 @@ struct Seat {
 
 impl Door {
     /// The way to an upstream over these pools.
-    pub(super) fn new(upstream: &Upstream, group: &Arc<Group>, pools: Vec<Rc<Pool>>) -> Rc<Self> {
+    pub(super) fn new(
+        upstream: &Upstream,
+        group: &Arc<Group>,
+        pools: Vec<Rc<Pool>>,
+        sessions: Vec<Rc<Sessions>>,
+    ) -> Rc<Self> {
         let mark = |url: &str| balance::mark(&upstream.name, "endpoint", &[url.as_bytes()]);
         Rc::new(Self {
             policy: Arc::clone(&upstream.policy),
@@ -95,6 +103,7 @@ impl Door {
             group: Arc::clone(group),
             turns: Turns::new(pools.len()),
             pools,
+            sessions,
             budget: Budget::new(),
             chance: Chance::new(),
         })

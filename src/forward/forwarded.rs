@@ -3,11 +3,11 @@
 
 use std::net::IpAddr;
 
-use http::header::FORWARDED;
+use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::edge::connection::Connection;
-use crate::forward::http1::{field, line};
+use crate::forward::fields::Fields;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -29,43 +29,43 @@ pub(super) fn continues(name: &HeaderName) -> bool {
 
 /// Writes the fields. What an untrusted caller says of them is not passed on; a trusted proxy's `X-Forwarded-Proto` and
 /// `-Host` are.
-pub(super) fn write(text: &mut Vec<u8>, headers: &HeaderMap, host: Option<&HeaderValue>, origin: Origin<'_>) {
+pub(super) fn write(fields: &mut impl Fields, headers: &HeaderMap, host: Option<&HeaderValue>, origin: Origin<'_>) {
     let peer = &origin.connection.peer_header;
     let element = element(origin.connection, host);
     let said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
     if origin.trusted {
-        continue_list(text, headers, &X_FORWARDED_FOR, Some(peer));
-        continue_list(text, headers, &FORWARDED, element.as_ref());
+        continue_list(fields, headers, &X_FORWARDED_FOR, Some(peer));
+        continue_list(fields, headers, &FORWARDED, element.as_ref());
     } else {
-        field(text, &X_FORWARDED_FOR, peer);
+        fields.field(&X_FORWARDED_FOR, peer);
         if let Some(element) = &element {
-            field(text, &FORWARDED, element);
+            fields.field(&FORWARDED, element);
         }
     }
     if !said(&X_FORWARDED_PROTO) {
-        line(text, X_FORWARDED_PROTO.as_str(), if origin.secure { b"https" } else { b"http" });
+        fields.line(&X_FORWARDED_PROTO, if origin.secure { b"https" } else { b"http" });
     }
     if let Some(host) = host
         && !said(&X_FORWARDED_HOST)
     {
-        field(text, &X_FORWARDED_HOST, host);
+        fields.field(&X_FORWARDED_HOST, host);
     }
-    text.extend_from_slice(via(origin.version));
+    fields.line(&VIA, via(origin.version));
 }
 
 fn via(received: Version) -> &'static [u8] {
     match received {
-        Version::HTTP_2 => b"via: 2.0 vidgate\r\n",
-        Version::HTTP_10 => b"via: 1.0 vidgate\r\n",
-        _ => b"via: 1.1 vidgate\r\n",
+        Version::HTTP_2 => b"2.0 vidgate",
+        Version::HTTP_10 => b"1.0 vidgate",
+        _ => b"1.1 vidgate",
     }
 }
 
 /// Writes a list field with this hop at its end, joining what stood in several lines.
-fn continue_list(text: &mut Vec<u8>, headers: &HeaderMap, name: &HeaderName, hop: Option<&HeaderValue>) {
+fn continue_list(fields: &mut impl Fields, headers: &HeaderMap, name: &HeaderName, hop: Option<&HeaderValue>) {
     let elements: Vec<_> = headers.get_all(name).iter().chain(hop).map(HeaderValue::as_bytes).collect();
     if !elements.is_empty() {
-        line(text, name.as_str(), &elements.join(&b", "[..]));
+        fields.line(name, &elements.join(&b", "[..]));
     }
 }
 

@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
-    EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// What concerns one connection only, named in `Connection` or not (RFC 9110 §7.6.1), beside `Proxy-*`. `Expect` is
@@ -77,6 +77,16 @@ impl<'a> Filter<'a> {
     fn is_named(&self, name: &HeaderName) -> bool {
         self.named.iter().any(|word| word.eq_ignore_ascii_case(name.as_str())) && may_be_named(name)
     }
+}
+
+/// The most ranges that are asked of an upstream at once.
+const MOST_RANGES: usize = 100;
+
+/// Whether so many ranges are asked for that answering costs more than the whole: then none is asked for, which a
+/// recipient may always take it for (RFC 9110 §14.2).
+pub(super) fn is_flood_of_ranges(headers: &HeaderMap) -> bool {
+    let commas = |value: &HeaderValue| value.as_bytes().iter().filter(|byte| **byte == b',').count();
+    headers.get_all(RANGE).iter().map(|value| 1 + commas(value)).sum::<usize>() > MOST_RANGES
 }
 
 /// Whether `TE` has the word `trailers`, which stays where it was: it is a wish of the caller that a proxy which passes

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::forward::http1::{field, line};
+use crate::forward::fields::Fields;
 use crate::limit::Admission;
 use crate::record::Scopes;
 
@@ -16,26 +16,20 @@ pub const SCHEME: HeaderName = HeaderName::from_static("x-vidgate-scheme");
 pub const SCOPES: HeaderName = HeaderName::from_static("x-vidgate-scopes");
 
 /// Writes the identity. The caller's own copies are not passed on.
-pub(super) fn write(text: &mut Vec<u8>, admission: &Admission) {
+pub(super) fn write(fields: &mut impl Fields, admission: &Admission) {
     let principal = admission.principal();
-    line(text, SUBJECT.as_str(), principal.subject_field());
-    line(text, SCHEME.as_str(), principal.scheme().as_bytes());
+    fields.line(&SUBJECT, principal.subject_field());
+    fields.line(&SCHEME, principal.scheme().as_bytes());
     if let Some(account) = principal.account() {
-        field(text, &ACCOUNT, &account.header);
+        fields.field(&ACCOUNT, &account.header);
     }
     for (name, value) in principal.fields() {
-        field(text, name, value);
+        fields.field(name, value);
     }
     if let Some(Scopes(scopes)) = principal.scopes()
         && scopes.iter().all(|scope| is_text(scope))
     {
-        text.extend_from_slice(SCOPES.as_str().as_bytes());
-        text.extend_from_slice(b":");
-        for scope in scopes.iter() {
-            text.extend_from_slice(b" ");
-            text.extend_from_slice(scope.as_bytes());
-        }
-        text.extend_from_slice(b"\r\n");
+        fields.words(&SCOPES, scopes);
     }
 }
 

@@ -21,6 +21,7 @@ use tower::Service;
 
 use crate::forward::body::BodyError;
 use crate::forward::tls;
+use crate::forward::upstream::Protocol;
 use crate::key_set::{KeySet, Source};
 
 /// How long an attempt may take. Requests wait for it that come with a key which is not there.
@@ -78,7 +79,9 @@ async fn fetch(source: &Source) -> Result<Bytes, BodyError> {
 }
 
 fn client_config(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, BodyError> {
-    let Some(pem) = authorities else { return tls::client_config(None).map_err(|invalid| invalid.message.into()) };
+    let Some(pem) = authorities else {
+        return tls::client_config(None, Protocol::Http1).map_err(|invalid| invalid.message.into());
+    };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate?)?;

@@ -5,12 +5,15 @@
 mod balance;
 mod body;
 mod connect;
+pub mod credential;
 mod door;
+mod fields;
 mod fleet;
 mod forwarded;
 mod headers;
 mod health;
 mod http1;
+mod http2;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
@@ -30,6 +33,7 @@ pub mod upstream;
 pub mod websocket;
 mod whole;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -40,15 +44,17 @@ use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed};
+use self::credential::Minted;
 use self::door::{Door, Nowhere, Tried, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
 use self::http1::{Connection, Failure, Head, Sending};
+use self::http2::Sessions;
 use self::policy::Sign;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
@@ -57,7 +63,7 @@ use self::retry::Spare;
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
-use self::upstream::{Upstream, UpstreamId};
+use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
 use self::websocket::Asked;
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -69,6 +75,7 @@ use crate::refusal::{Cause, Refusal};
 pub struct Forwarder {
     deadlines: Rc<Deadlines>,
     doors: Vec<Rc<Door>>,
+    minted: Minted,
 }
 
 /// Where a request is on its way.
@@ -102,14 +109,17 @@ impl Forwarder {
                 });
                 kept.unwrap_or_else(|| Pool::new(Rc::clone(deadlines), keep, most, member.name.clone()))
             });
-            Door::new(upstream, group, pools.collect())
+            let session = |_| Sessions::new(Rc::clone(deadlines), keep);
+            Door::new(upstream, group, pools.collect(), upstream.endpoints.iter().map(session).collect())
         };
-        Self { deadlines: Rc::clone(deadlines), doors: upstreams.iter().zip(groups.iter()).map(door).collect() }
+        let doors = upstreams.iter().zip(groups.iter()).map(door).collect();
+        Self { deadlines: Rc::clone(deadlines), doors, minted: Minted::default() }
     }
 
     /// Drops idle connections that have aged, or whose address is gone.
     pub fn sweep(&self) {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
+        self.doors.iter().flat_map(|door| &door.sessions).for_each(|sessions| sessions.sweep());
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
@@ -128,8 +138,9 @@ impl Forwarder {
         // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
         let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
         let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
-        let mut errand = Errand::new(parts, way, passage, admission, &body)?;
         let door = &self.doors[id.0];
+        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
+        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
         let key = door.key(admission, passage.address);
         let turn = match door.take(key, self.deadlines.now()) {
             Ok(turn) => turn,
@@ -140,9 +151,17 @@ impl Forwarder {
             }
         };
         let mut course = Course { turn, key, tried: Tried::default() };
-        let mut spare = Spare::of(door, &mut errand, &body);
         // The refusal says why, so that nothing is cut.
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
+        if way.upstream.protocol == Protocol::Http2 {
+            if way.websocket.is_some() {
+                // The configuration was found to have no such route: an answer would be taken for a tunnel.
+                return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
+            }
+            // Boxed: a request in HTTP/1.1 does not carry its size.
+            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, (door, course))).await;
+        }
+        let mut spare = Spare::of(door, &mut errand, &body);
         let mut sending = Sending::new(body, &upload).watched(large);
         loop {
             let outcome = self.attempt((door, way.upstream), &mut course, &mut errand, &mut sending, &upload).await?;
@@ -199,6 +218,21 @@ impl Forwarder {
         *answer.status_mut() = status;
         *answer.headers_mut() = head.fields;
         Ok(answer)
+    }
+
+    /// What the upstream sees in the place of the caller's credential, where that is translated.
+    pub fn own<'a>(
+        &self,
+        way: Way<'a>,
+        admission: &Admission,
+    ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
+        if way.credential != CredentialPolicy::Translate {
+            return Ok(None);
+        }
+        // The configuration has been found to have one.
+        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
+        let own = way.own.ok_or_else(none)?;
+        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
     /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.

@@ -1,22 +1,26 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::slice::from_ref;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, TE, TRAILER};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Body as _;
 
 use crate::edge::pairs;
 use crate::edge::stage::InFlight;
 use crate::forward::body::Outgoing;
+use crate::forward::credential::{Field, Own};
+use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
-use crate::forward::http1::{Encoding, Expected, digits, field, line};
+use crate::forward::http1::{Encoding, Expected, digits, field};
 use crate::forward::leases::Leases;
 use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
@@ -36,6 +40,8 @@ pub struct Way<'a> {
     pub upstream: &'a Upstream,
     /// What becomes of the caller's credential.
     pub credential: CredentialPolicy,
+    /// What is put in its place where it is translated.
+    pub own: Option<&'a Own>,
     /// Every place where a credential may stand.
     pub places: &'a Places,
     /// Header names with an underscore that may pass.
@@ -82,6 +88,8 @@ pub(super) struct Errand<'a> {
     way: Way<'a>,
     passage: &'a Passage<'a>,
     admission: &'a Admission,
+    /// The upstream's own credential, where it stands in the place of the caller's.
+    own: Option<Field<'a>>,
     /// The query, where it is another without the credential.
     query: Option<String>,
     /// How long the body is; `None` is not known before its end.
@@ -106,7 +114,7 @@ impl<'a> Errand<'a> {
         parts: Box<Parts>,
         way: Way<'a>,
         passage: &'a Passage<'a>,
-        admission: &'a Admission,
+        (admission, own): (&'a Admission, Option<Field<'a>>),
         body: &Outgoing,
     ) -> Result<Self, Refusal> {
         let keeps = way.credential == CredentialPolicy::Keep;
@@ -121,7 +129,7 @@ impl<'a> Errand<'a> {
             }
             (None, None) => (empty.then_some(0), Said::Nobody),
         };
-        let errand = Self { parts, way, passage, admission, query, length, said };
+        let errand = Self { parts, way, passage, admission, own, query, length, said };
         // The canonical path and a part of a query that was parsed before make a target again; if not, nothing goes out.
         let (path, query) = errand.target();
         if !path.starts_with('/')
@@ -134,40 +142,74 @@ impl<'a> Errand<'a> {
 
     /// Writes the whole head, its empty line included.
     pub(super) fn write(&self, endpoint: &Endpoint, text: &mut Vec<u8>) {
-        let Parts { method, uri, version, headers, .. } = &*self.parts;
-        let Self { passage, .. } = self;
         let (path, query) = self.target();
-        for part in [method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"] {
+        for part in
+            [self.parts.method.as_str(), " ", path, query.map_or("", |_| "?"), query.unwrap_or(""), " HTTP/1.1\r\n"]
+        {
             text.extend_from_slice(part.as_bytes());
         }
-        let host = match uri.authority().filter(|_| *version == Version::HTTP_2) {
-            // HTTP/2 says the host in `:authority` (RFC 9113 §8.3.1).
-            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-            None => headers.get(HOST).cloned(),
-        };
-        field(text, &HOST, self.host(host.as_ref(), endpoint));
-        self.pass_on(text);
-        // Only behind what the caller says, so that nothing of it can be named in `Connection` and taken away again.
-        let (version, trusted) = (*version, passage.trusted);
-        let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted };
-        forwarded::write(text, headers, host.as_ref(), origin);
-        identity::write(text, self.admission);
-        if let Some((name, value)) = self.translated() {
-            field(text, name, value);
-        }
-        field(text, &REQUEST_ID, passage.id);
-        self.frame(text);
+        let received = self.received_host();
+        field(text, &HOST, self.host(received.as_ref(), endpoint));
+        self.put_fields(received.as_ref(), text);
         if let Some((asked, _)) = self.way.websocket {
-            text.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            text.line(&CONNECTION, b"Upgrade");
+            text.line(&UPGRADE, b"websocket");
             if let Asked::Connect(key) = asked {
-                line(text, SEC_WEBSOCKET_KEY.as_str(), key.as_bytes());
+                text.line(&SEC_WEBSOCKET_KEY, key.as_bytes());
             }
         }
         text.extend_from_slice(b"\r\n");
     }
 
-    /// Writes the caller's own fields, without those that are written anew.
-    fn pass_on(&self, text: &mut Vec<u8>) {
+    /// The head as HTTP/2 says it: the host as `:authority` (RFC 9113 §8.3.1).
+    pub(super) fn request(&self, endpoint: &Endpoint) -> Result<Request<()>, Refusal> {
+        let (path, query) = self.target();
+        let received = self.received_host();
+        let target = match query {
+            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+            None => PathAndQuery::try_from(path),
+        };
+        let authority = Authority::try_from(self.host(received.as_ref(), endpoint).as_bytes());
+        let none = || Refusal::new(Cause::Internal, "the target to be sent is none").closing();
+        let mut uri = Uri::default().into_parts();
+        uri.scheme = Some(if endpoint.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.authority = Some(authority.map_err(|_| none())?);
+        uri.path_and_query = Some(target.map_err(|_| none())?);
+        let mut request = Request::new(());
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| none())?;
+        *request.version_mut() = Version::HTTP_2;
+        self.put_fields(received.as_ref(), request.headers_mut());
+        Ok(request)
+    }
+
+    /// The host that the caller names.
+    fn received_host(&self) -> Option<HeaderValue> {
+        let Parts { uri, version, headers, .. } = &*self.parts;
+        match uri.authority().filter(|_| *version == Version::HTTP_2) {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => headers.get(HOST).cloned(),
+        }
+    }
+
+    /// Puts every field but the host: what the caller says, and behind it what vidgate says, so that nothing of it can be
+    /// named in `Connection` and taken away again.
+    fn put_fields(&self, host: Option<&HeaderValue>, fields: &mut impl Fields) {
+        let Self { passage, .. } = self;
+        self.pass_on(fields);
+        let (version, trusted) = (self.parts.version, passage.trusted);
+        let origin = Origin { connection: passage.connection, version, secure: passage.secure, trusted };
+        forwarded::write(fields, &self.parts.headers, host, origin);
+        identity::write(fields, self.admission);
+        if let Some((name, value)) = self.translated() {
+            fields.field(name, value);
+        }
+        fields.field(&REQUEST_ID, passage.id);
+        self.frame(fields);
+    }
+
+    /// Puts the caller's own fields, without those that are said anew.
+    fn pass_on(&self, fields: &mut impl Fields) {
         let (headers, way) = (&self.parts.headers, &self.way);
         let places = if way.credential == CredentialPolicy::Keep { &[][..] } else { &way.places.headers };
         let translated = self.translated();
@@ -177,12 +219,14 @@ impl<'a> Errand<'a> {
             if *name == CONTENT_LENGTH {
                 // Whatever else is said of it: the body follows it.
                 if self.said == Said::Caller {
-                    field(text, name, value);
+                    fields.field(name, value);
                 }
             } else if *name == TE {
                 trailers |= headers::wants_trailers(value);
             } else if *name == HOST || *name == REQUEST_ID || forwarded::continues(name) {
-                // Written anew.
+                // Said anew.
+            } else if *name == RANGE && headers::is_flood_of_ranges(headers) {
+                // The whole is asked for.
             } else if *name == TRAILER && self.said == Said::House {
                 // There are none.
             } else if *name == SEC_WEBSOCKET_KEY && matches!(way.websocket, Some((Asked::Connect(_), _))) {
@@ -194,27 +238,26 @@ impl<'a> Errand<'a> {
                 // HTTP/2 may say them in several fields (RFC 9113 §8.2.3).
                 if !std::mem::replace(&mut crumbs, true) {
                     let crumbs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-                    line(text, COOKIE.as_str(), &crumbs.join(&b"; "[..]));
+                    fields.line(&COOKIE, &crumbs.join(&b"; "[..]));
                 }
             } else {
-                field(text, name, value);
+                fields.field(name, value);
             }
         }
         if trailers {
-            text.extend_from_slice(b"te: trailers\r\n");
+            fields.line(&TE, b"trailers");
         }
     }
 
     /// Says how the body is framed where the caller's own field does not. RFC 9110 §8.6 wants a length of 0 said where a
     /// body would be expected.
-    fn frame(&self, text: &mut Vec<u8>) {
+    fn frame<F: Fields>(&self, fields: &mut F) {
         let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.parts.method);
         match (self.length, self.said) {
-            (None, _) => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-            (Some(length), Said::House) => {
-                write!(text, "content-length: {length}\r\n").expect("memory takes every write");
-            }
-            (Some(_), Said::Nobody) if expected => text.extend_from_slice(b"content-length: 0\r\n"),
+            (None, _) if F::FRAMED => {}
+            (None, _) => fields.line(&TRANSFER_ENCODING, b"chunked"),
+            (Some(length), Said::House) => fields.field(&CONTENT_LENGTH, &HeaderValue::from(length)),
+            (Some(_), Said::Nobody) if expected => fields.line(&CONTENT_LENGTH, b"0"),
             (Some(_), Said::Nobody | Said::Caller) => {}
         }
     }
@@ -247,22 +290,29 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// The trailers that may follow. Not a credential, neither the caller's nor one that would stand beside the upstream's
-    /// own: some upstreams merge them into the head.
+    /// The trailers that may follow where they have to be announced.
     fn trailers(&self) -> Vec<HeaderName> {
-        let (way, mut announced) = (&self.way, headers::announced_trailers(&self.parts.headers));
-        if way.credential != CredentialPolicy::Keep {
-            announced.retain(|name| !headers::is_one_of(name, &way.places.headers));
-        }
-        if let Some((own, _)) = self.translated() {
-            announced.retain(|name| !headers::is_one_of(name, from_ref(own)));
-        }
+        let (withheld, mut announced) = (self.withheld(), headers::announced_trailers(&self.parts.headers));
+        announced.retain(|name| !headers::is_one_of(name, &withheld));
         announced
     }
 
+    /// The trailers that may not follow: not a credential, neither the caller's nor one that would stand beside the
+    /// upstream's own: some upstreams merge them into the head.
+    pub(super) fn withheld(&self) -> Vec<HeaderName> {
+        let keeps = self.way.credential == CredentialPolicy::Keep;
+        let places = if keeps { &[][..] } else { &self.way.places.headers };
+        places.iter().chain(self.translated().map(|(own, _)| own)).cloned().collect()
+    }
+
+    /// How long the body is; `None` is not known before its end.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// The upstream's own credential, where it stands in the place of the caller's.
-    fn translated(&self) -> Option<&(HeaderName, HeaderValue)> {
-        self.way.upstream.credential.as_ref().filter(|_| self.way.credential == CredentialPolicy::Translate)
+    fn translated(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.own.as_ref().map(|(name, value)| (*name, &**value))
     }
 
     /// What comes of it.

@@ -9,6 +9,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::edge::tls::{certified_key, roots};
+use crate::forward::upstream::Protocol;
 use crate::invalid::Invalid;
 use crate::kept::Kept;
 
@@ -44,19 +45,20 @@ pub enum Mistake {
 
 impl Terms {
     /// Reads the files of the upstream `name`, now and whenever they change.
-    pub fn kept(name: &str, files: Files) -> Result<Trust, Mistake> {
+    pub fn kept(name: &str, files: Files, protocol: Protocol) -> Result<Trust, Mistake> {
         let own = files.own.iter().flat_map(|(certificate, key)| [certificate, key]);
         let (first, paths) = (files.clone(), own.chain(&files.ca).cloned().collect());
         let again = move |_: &_| {
-            Self::load(&files).map_err(|mistake| match mistake {
+            Self::load(&files, protocol).map_err(|mistake| match mistake {
                 Mistake::Authorities(invalid) | Mistake::Own(invalid) => invalid.message.into_owned(),
             })
         };
-        Kept::open(name, paths, || Self::load(&first), again)
+        Kept::open(name, paths, || Self::load(&first, protocol), again)
     }
 
-    fn load(files: &Files) -> Result<Self, Mistake> {
-        let mut config = ClientConfig::clone(&*client_config(files.ca.as_deref()).map_err(Mistake::Authorities)?);
+    fn load(files: &Files, protocol: Protocol) -> Result<Self, Mistake> {
+        let config = client_config(files.ca.as_deref(), protocol).map_err(Mistake::Authorities)?;
+        let mut config = ClientConfig::clone(&config);
         if let Some((certificate, key)) = &files.own {
             config = presenting(config, certificate, key).map_err(Mistake::Own)?;
         }
@@ -76,8 +78,8 @@ impl Terms {
     }
 }
 
-/// A configuration that trusts the authorities in `ca`, or those of this host.
-pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Invalid> {
+/// A configuration that trusts the authorities in `ca`, or those of this host, and offers one protocol.
+pub fn client_config(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, Invalid> {
     let roots = match ca {
         Some(path) => roots(path)?,
         None => host_roots()?,
@@ -88,7 +90,10 @@ pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Invalid> {
         .map_err(|error| Invalid::new(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![match protocol {
+        Protocol::Http1 => b"http/1.1".to_vec(),
+        Protocol::Http2 => b"h2".to_vec(),
+    }];
     Ok(Arc::new(config))
 }
 

@@ -44,6 +44,11 @@ impl Upload {
         self.deadline.disarm();
     }
 
+    /// The answer has ended, or nobody waits for it.
+    pub(super) fn answer_ended(&self) {
+        self.answering.set(false);
+    }
+
     /// The answer waits for its next piece, or no longer.
     pub(super) fn await_piece(&self, idle: Option<Duration>) {
         self.awaited.set(idle);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
+
+use crate::forward::credential::Own;
 
 use crate::forward::names::Lookup;
 use crate::forward::policy::Policy;
@@ -19,10 +21,12 @@ pub struct Upstream {
     pub name: Box<str>,
     /// Where it is; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What `Host` it gets.
     pub host: HostPolicy,
     /// The credential put in the place of the caller's where a route says `credential = "translate"`.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    pub credential: Option<Own>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// How many idle connections a worker keeps for each endpoint.
@@ -59,6 +63,16 @@ impl Endpoint {
     pub(super) fn url(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.socket())
     }
+}
+
+/// What an upstream speaks. Which of the two is never found out by asking: nothing is upgraded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: in clear by prior knowledge, over TLS by ALPN.
+    Http2,
 }
 
 /// What `Host` an upstream gets.

@@ -17,6 +17,7 @@ use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::InFlight;
 use crate::endpoint::Visit;
 use crate::envelope;
+use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::forward::websocket::{self, Asked};
 use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way, key_sets};
 use crate::key_set::KeySet;
@@ -87,19 +88,34 @@ impl Gateway {
     pub(super) async fn masked(
         &self,
         answer: Response<Body>,
-        route: &Route,
+        (route, admission): (&Route, &Admission),
         id: &HeaderValue,
         hidden: Option<Hidden<'_>>,
     ) -> Response<Body> {
         let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
         let patience = self.deadlines.register();
         let own = match route.destination {
-            Destination::Upstream { id, .. } => self.world.upstreams[id.0].credential.as_ref().map(|(_, value)| value),
-            Destination::Endpoint(_) | Destination::NotImplemented => None,
+            Destination::Upstream { id, credential } => self.forwarder.own(self.way(route, id, credential), admission),
+            Destination::Endpoint(_) | Destination::NotImplemented => Ok(None),
         };
+        let own = own.ok().flatten().map(|(_, value)| value);
         // Boxed: rare, and large; an answer that passes does not carry its size.
-        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own), &patience)).await;
+        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own.as_deref()), &patience)).await;
         envelope::render(route.dialect, &instead, id).map(Body::whole)
+    }
+
+    /// How a route sends to this upstream.
+    fn way<'a>(&'a self, route: &'a Route, id: UpstreamId, credential: CredentialPolicy) -> Way<'a> {
+        let upstream = &self.world.upstreams[id.0];
+        Way {
+            upstream,
+            credential,
+            own: route.upstream_credential.as_ref().or(upstream.credential.as_ref()),
+            places: &route.places,
+            underscored: &route.underscored,
+            max_body: route.max_body,
+            websocket: None,
+        }
     }
 
     /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
@@ -168,12 +184,8 @@ impl Gateway {
             }
         };
         let way = Way {
-            upstream: &self.world.upstreams[id.0],
-            credential,
-            places: &route.places,
-            underscored: &route.underscored,
-            max_body: route.max_body,
             websocket: websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
+            ..self.way(route, id, credential)
         };
         let payload = match body {
             Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use crate::invalid::Invalid;
+use crate::secret::Secret;
 use crate::units::Network;
 
 /// The most levels of accounts below accounts. Whoever lies deeper counts as disabled: a circle ends so as well.
@@ -39,6 +40,8 @@ pub struct Standing {
     pub disabled: bool,
     /// Where from and how much. `None`: nothing was agreed upon.
     pub terms: Option<Arc<Terms>>,
+    /// What upstreams see of its callers that ask for it.
+    pub upstream_credential: Option<Arc<Secret>>,
 }
 
 /// What was agreed upon with an account.
@@ -132,6 +135,11 @@ impl Account {
         self.standing.load().terms.clone()
     }
 
+    /// What upstreams see of its callers that ask for it.
+    pub fn upstream_credential(&self) -> Option<Arc<Secret>> {
+        self.standing.load().upstream_credential.clone()
+    }
+
     /// How many requests were agreed upon with it; of nothing agreed upon, nothing.
     pub fn quota(&self) -> Quota {
         // Borrowed: a clone of the terms would write to a counter that all workers share.
@@ -181,7 +189,10 @@ mod tests {
     use super::*;
 
     fn account(id: &str, parent: Option<&Arc<Account>>) -> Arc<Account> {
-        Arc::new(Account::new(id, Standing { parent: parent.cloned(), disabled: false, terms: None }).unwrap())
+        Arc::new(
+            Account::new(id, Standing { parent: parent.cloned(), disabled: false, terms: None, ..Standing::default() })
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -190,12 +201,12 @@ mod tests {
         let middle = account("middle", Some(&top));
         let bottom = account("bottom", Some(&middle));
         assert!(!bottom.is_disabled());
-        middle.stand(Standing { parent: Some(Arc::clone(&top)), disabled: true, terms: None });
+        middle.stand(Standing { parent: Some(Arc::clone(&top)), disabled: true, terms: None, ..Standing::default() });
         assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [false, true, true]);
-        middle.stand(Standing { parent: None, disabled: false, terms: None });
-        top.stand(Standing { parent: None, disabled: true, terms: None });
+        middle.stand(Standing { parent: None, disabled: false, terms: None, ..Standing::default() });
+        top.stand(Standing { parent: None, disabled: true, terms: None, ..Standing::default() });
         assert_eq!([&top, &middle, &bottom].map(|account| account.is_disabled()), [true, false, false]);
-        bottom.stand(Standing { parent: Some(top), disabled: false, terms: None });
+        bottom.stand(Standing { parent: Some(top), disabled: false, terms: None, ..Standing::default() });
         assert!(bottom.is_disabled());
     }
 
@@ -213,8 +224,8 @@ mod tests {
     #[test]
     fn a_circle_ends_and_opens_nothing() {
         let (one, other, stranger) = (account("one", None), account("other", None), account("stranger", None));
-        one.stand(Standing { parent: Some(Arc::clone(&other)), disabled: false, terms: None });
-        other.stand(Standing { parent: Some(Arc::clone(&one)), disabled: false, terms: None });
+        one.stand(Standing { parent: Some(Arc::clone(&other)), disabled: false, terms: None, ..Standing::default() });
+        other.stand(Standing { parent: Some(Arc::clone(&one)), disabled: false, terms: None, ..Standing::default() });
         assert!(one.is_disabled() && one.is_below(&other) && !one.is_below(&stranger));
         assert_eq!(format!("{one:?}"), "Account { id: \"one\", parent: Some(\"other\"), disabled: false, .. }");
         other.stand(Standing::default());
@@ -235,12 +246,17 @@ mod tests {
         let cameras = |most| Some(Arc::new(Terms { hosted_cameras: Some(most), ..Terms::default() }));
         let top = account("top", None);
         let (middle, bottom) = (account("middle", Some(&top)), account("bottom", None));
-        bottom.stand(Standing { parent: Some(Arc::clone(&middle)), disabled: false, terms: cameras(1) });
+        bottom.stand(Standing {
+            parent: Some(Arc::clone(&middle)),
+            disabled: false,
+            terms: cameras(1),
+            ..Standing::default()
+        });
         let granted = |most| bottom.grants(|terms| terms.hosted_cameras == Some(most));
         assert!(granted(1) && !granted(2));
-        top.stand(Standing { parent: None, disabled: false, terms: cameras(2) });
+        top.stand(Standing { parent: None, disabled: false, terms: cameras(2), ..Standing::default() });
         assert!(!granted(1) && !granted(2));
-        top.stand(Standing { parent: None, disabled: false, terms: cameras(1) });
+        top.stand(Standing { parent: None, disabled: false, terms: cameras(1), ..Standing::default() });
         assert!(granted(1));
     }
 

@@ -15,7 +15,7 @@ use crate::units::Network;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The networks and addresses that are proof enough.
+    /// The networks and addresses that are proof enough, or names of `[networks]`.
     networks: Vec<Network>,
 }
 

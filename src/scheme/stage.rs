@@ -112,7 +112,7 @@ impl Register {
     pub(crate) fn account_with(&self, id: &str, parent: Option<&str>, disabled: bool) -> Arc<Account> {
         let parent = parent.map(|parent| self.known(parent));
         let account = self.known(id);
-        account.stand(Standing { parent, disabled, terms: None });
+        account.stand(Standing { parent, disabled, terms: None, ..Standing::default() });
         account
     }
 

@@ -156,7 +156,7 @@ impl Publisher {
             Some(id) => Some(self.index.account(id).ok_or(Damaged("the parent of an account is missing"))?),
         };
         let terms = terms(&entry.body)?;
-        let standing = Standing { parent, disabled: entry.common.disabled, terms };
+        let standing = Standing { parent, disabled: entry.common.disabled, terms, ..Standing::default() };
         if let Some(known) = self.index.account(&entry.id) {
             known.stand(standing);
             return Ok(());

@@ -263,3 +263,31 @@ fn an_upload_goes_on_behind_a_whole_answer() {
         assert_eq!(peer.take(10_000).len(), 10_000);
     }
 }
+
+#[test]
+fn a_crowd_of_slow_callers_holds_nobody_up() {
+    let upstream = Upstream::start();
+    let gateway = timed(&upstream, Added::default());
+    let begun = [
+        "",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-A:",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+    ];
+    let mut crowd: Vec<Wire> = (0..200).map(|_| gateway.connect()).collect();
+    let mut honest = gateway.connect();
+    for (number, wire) in crowd.iter_mut().enumerate() {
+        wire.send(begun[number % begun.len()]);
+        if number % 20 == 0 {
+            assert_eq!(honest.ask(GET).status, 200);
+        }
+    }
+    gateway.settle("public");
+    // Each has its own time: those of the heads are over, and those of the bodies go on.
+    gateway.pass(seconds(10) + SLACK);
+    for (number, wire) in crowd.iter_mut().enumerate().filter(|(number, _)| number % begun.len() != 3) {
+        assert!(wire.is_closed(), "{number}");
+    }
+    assert!(crowd[3].is_quiet(), "a body has more");
+    assert_eq!(honest.ask(GET).status, 200);
+}

@@ -1,7 +1,7 @@
-//! A raw HTTP/2 connection over TLS: says in frames what no library would let a client say. Fields are written as
+//! A raw HTTP/2 connection, over TLS or in plain text: says in frames what no library would let a client say. Fields are written as
 //! literals (RFC 7541 §6.2.2), and of an answer's fields only the status is read.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,16 +16,18 @@ use tempfile::TempDir;
 use crate::house::{TestGateway, open};
 use crate::upstream::Upstream;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+pub const PADDED: u8 = 8;
 /// The largest frame that every peer takes.
 const LARGEST: usize = 16_384;
 
@@ -71,16 +73,7 @@ impl House {
     /// The same with these settings besides.
     pub fn connect_with(&self, name: &'static str, settings: &[(u8, u32)]) -> Frames {
         let tls = tls(self.gateway.address("public"), name, &self.folder.path().join("cert.pem"), b"h2");
-        let mut frames = Frames { tls, next: 1 };
-        frames.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        // No dynamic table, so that each status stands in full.
-        let mut payload = vec![0, 1, 0, 0, 0, 0];
-        for (setting, value) in settings {
-            payload.extend([0, *setting]);
-            payload.extend(value.to_be_bytes());
-        }
-        frames.frame(SETTINGS, 0, 0, &payload);
-        frames
+        Frames::over(tls, settings)
     }
 
     /// Sends one HTTP/1.1 request over TLS and reads all that comes back.
@@ -118,11 +111,52 @@ fn tls(
 
 /// A raw HTTP/2 connection.
 pub struct Frames {
-    tls: StreamOwned<ClientConnection, TcpStream>,
+    socket: Box<dyn Socket>,
     next: u32,
 }
 
+/// What frames go over.
+trait Socket: Read + Write {}
+
+impl<T: Read + Write> Socket for T {}
+
 impl Frames {
+    /// Begins HTTP/2 on a connection, with these settings.
+    fn over(socket: impl Socket + 'static, settings: &[(u8, u32)]) -> Self {
+        let mut frames = Self { socket: Box::new(socket), next: 1 };
+        frames.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        // No dynamic table, so that each status stands in full.
+        let mut payload = vec![0, 1, 0, 0, 0, 0];
+        for (setting, value) in settings {
+            payload.extend([0, *setting]);
+            payload.extend(value.to_be_bytes());
+        }
+        frames.frame(SETTINGS, 0, 0, &payload);
+        frames
+    }
+
+    /// Connects in plain text, says this first, and then speaks HTTP/2.
+    pub fn plain(address: SocketAddr, first: &[u8]) -> Self {
+        let mut socket = TcpStream::connect(address).expect("the listener accepts");
+        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        socket.write_all(first).expect("it can be sent");
+        Self::over(socket, &[])
+    }
+
+    /// Reads to the end of the connection, which must come, and returns what was read.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let (mut all, mut space) = (Vec::new(), [0; 16384]);
+        loop {
+            match self.socket.read(&mut space) {
+                Ok(0) => return all,
+                Ok(length) => all.extend(&space[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the connection goes on"),
+                // Cut off, with or without a word.
+                Err(_) => return all,
+            }
+        }
+    }
+
     /// Sends a whole request, with trailers if there are any, and reads what becomes of it.
     pub fn ask(&mut self, fields: &[(&str, &str)], body: &[u8], trailers: &[(&str, &str)]) -> Outcome {
         let stream = self.begin(fields, body.is_empty() && trailers.is_empty());
@@ -227,12 +261,7 @@ impl Frames {
     }
 
     fn headers(&mut self, stream: u32, fields: &[(&str, &str)], end: bool) {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            text(name, &mut block);
-            text(value, &mut block);
-        }
+        let block = block_of(fields);
         let end = if end { END_STREAM } else { 0 };
         let pieces: Vec<&[u8]> = block.chunks(LARGEST).collect();
         for (place, piece) in pieces.iter().enumerate() {
@@ -242,27 +271,44 @@ impl Frames {
         }
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).expect("a frame is small").to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.say(&frame);
+    /// Sends a frame.
+    pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.say(&bytes_of(kind, flags, stream, payload));
     }
 
-    /// The peer may have closed already: what it answered is still read.
-    fn say(&mut self, bytes: &[u8]) {
-        let _ = self.tls.write_all(bytes).and_then(|()| self.tls.flush());
+    /// Sends bytes as they are. The peer may have closed already: what it answered is still read.
+    pub fn say(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes).and_then(|()| self.socket.flush());
     }
 
     /// One frame; `None` at the end of the connection.
-    fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
-        self.tls.read_exact(&mut head).ok()?;
+        self.socket.read_exact(&mut head).ok()?;
         let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
-        self.tls.read_exact(&mut payload).ok()?;
+        self.socket.read_exact(&mut payload).ok()?;
         Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
     }
+}
+
+/// A frame as it goes over the wire.
+pub fn bytes_of(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame is small").to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Fields as literals that no table remembers.
+pub fn block_of(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        text(name, &mut block);
+        text(value, &mut block);
+    }
+    block
 }
 
 /// A text as HPACK has it, without Huffman's code (RFC 7541 §5.2).

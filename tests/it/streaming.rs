@@ -98,7 +98,7 @@ fn the_slower_side_holds_the_faster_one_back() {
 }
 
 /// Writes until nothing is taken for a moment; says how many bytes were.
-fn taken_until_it_stalls(socket: TcpStream) -> usize {
+pub fn taken_until_it_stalls(socket: TcpStream) -> usize {
     let (stalled, seen) = channel();
     thread::spawn(move || write_pattern_past_a_stall(socket, &stalled));
     seen.recv_timeout(Duration::from_mins(1)).expect("it stalls")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::declared::{self, Credential, Declared, DeclaredAccount, DeclaredCamera};
 use super::terms::terms;
-use super::{plain_id, secret, token};
+use super::{credential, plain_id, secret, token};
 use crate::config::file::{self, Moments, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -43,6 +43,9 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
             parent: written.parent.as_ref().map(|parent| parent.value.clone()),
             disabled: written.disabled,
             terms: terms(written, register.report),
+            upstream_credential: (written.upstream_credential.as_ref())
+                .and_then(|written| credential::field_text(written, register.source, register.report))
+                .map(Arc::new),
             place: written.id.place.clone(),
         });
         register.credentials(written);

@@ -26,6 +26,7 @@ pub(super) struct DeclaredAccount {
     pub(super) parent: Option<String>,
     pub(super) disabled: bool,
     pub(super) terms: Option<Arc<Terms>>,
+    pub(super) upstream_credential: Option<Arc<Secret>>,
     pub(super) place: Range<usize>,
 }
 
@@ -75,17 +76,17 @@ impl Declared {
         }
         let mut accounts = Vec::with_capacity(self.accounts.len());
         let mut standings = Vec::with_capacity(self.accounts.len());
-        for DeclaredAccount { account, parent, disabled, terms, place } in self.accounts {
+        for DeclaredAccount { account, parent, disabled, terms, upstream_credential, place } in self.accounts {
             match index.insert_account(account) {
                 Ok(account) => accounts.push(account),
                 Err(stored) => return report.error(place, same_account(&stored)),
             }
-            standings.push((parent, disabled, terms));
+            standings.push((parent, disabled, terms, upstream_credential));
         }
         // Only now: a parent may stand below its children in the file.
-        for (account, (parent, disabled, terms)) in accounts.iter().zip(standings) {
+        for (account, (parent, disabled, terms, upstream_credential)) in accounts.iter().zip(standings) {
             let parent = parent.and_then(|parent| index.account(&parent));
-            account.stand(Standing { parent, disabled, terms });
+            account.stand(Standing { parent, disabled, terms, upstream_credential });
         }
         for DeclaredCamera { id, account, disabled, not_before, expires, .. } in self.cameras {
             let account = Arc::clone(&accounts[account]);

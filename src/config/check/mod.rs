@@ -8,6 +8,7 @@ mod balance;
 mod binding;
 mod certificate;
 mod cors;
+mod credential;
 mod declared;
 mod endpoint;
 mod guard;
@@ -77,7 +78,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
     let limits = limit::policies(&file, report);
     let guards = guard::guards(&file, report);
     operation::tables(&file, report);
-    let routes = route::routes(&file, &schemes, &limits, report);
+    let routes = route::routes(&file, (&schemes, source), &limits, report);
     let tables = route::tables(&file, &routes, report);
     empty(&file, report);
     route::exposed(&file, &routes, report);

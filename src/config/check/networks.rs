@@ -33,44 +33,38 @@ impl<'f> Networks<'f> {
         Self { written, used: RefCell::default() }
     }
 
-    /// What a name stands for; says what it could have been.
-    pub(super) fn named(&self, name: &str) -> Result<Vec<Network>, Invalid> {
-        let Some(found) = self.written.iter().find(|named| named.name.value == name) else {
-            let mut invalid = Invalid::new(format!("`{name}` is neither a network nor a name of [networks]"));
-            invalid.hint = nearest::hint(name, self.written.iter().map(|named| named.name.value.as_str()));
-            return Err(invalid);
+    /// What an entry stands for; says what it could have been.
+    fn meant(&self, text: &str) -> Result<Vec<Network>, Invalid> {
+        let wrong = match text.parse() {
+            Ok(network) => return Ok(vec![network]),
+            Err(wrong) => wrong,
         };
-        self.used.borrow_mut().insert(&found.name.value);
-        // A list that could not be read was blamed already.
-        Ok(found.table.iter().flatten().map(|network| network.value).collect())
-    }
-
-    /// What a list stands for.
-    pub(super) fn resolve(&self, written: &[Placed<NetworkOrName>], report: &mut Report) -> Vec<Network> {
-        let mut networks = Vec::new();
-        for entry in written {
-            match &entry.value {
-                NetworkOrName::Network(network) => networks.push(*network),
-                NetworkOrName::Name(name) => match self.named(name) {
-                    Ok(named) => networks.extend(named),
-                    Err(invalid) => report.error(entry.place.clone(), invalid),
-                },
-            }
+        if let Some(found) = self.written.iter().find(|named| named.name.value == text) {
+            self.used.borrow_mut().insert(&found.name.value);
+            // A list that could not be read was blamed already.
+            return Ok(found.table.iter().flatten().map(|network| network.value).collect());
         }
-        networks
+        if text.is_empty() || text.contains(['.', ':', '/']) {
+            return Err(Invalid::new(wrong));
+        }
+        let mut invalid = Invalid::new(format!("`{text}` is neither a network nor a name of [networks]"));
+        invalid.hint = nearest::hint(text, self.written.iter().map(|named| named.name.value.as_str()));
+        Err(invalid)
     }
 
-    /// The same for proxies, whose word is believed: not everyone may be one of them.
+    /// What a list of proxies stands for. Their word is believed: not everyone may be one of them.
     pub(super) fn proxies(&self, written: &[Placed<NetworkOrName>], report: &mut Report) -> Vec<Network> {
         let mut networks = Vec::new();
         for entry in written {
-            let own = self.resolve(std::slice::from_ref(entry), report);
-            if own.iter().any(is_everyone) {
-                let invalid = Invalid::new("every address is a trusted proxy: any caller could claim any address")
-                    .hint("list the networks of your own proxies");
-                report.error(entry.place.clone(), invalid);
+            match self.meant(&entry.value.0) {
+                Ok(own) if own.iter().any(is_everyone) => {
+                    let invalid = Invalid::new("every address is a trusted proxy: any caller could claim any address")
+                        .hint("list the networks of your own proxies");
+                    report.error(entry.place.clone(), invalid);
+                }
+                Ok(own) => networks.extend(own),
+                Err(invalid) => report.error(entry.place.clone(), invalid),
             }
-            networks.extend(own);
         }
         networks
     }
@@ -80,12 +74,11 @@ impl<'f> Networks<'f> {
         let toml::Value::Array(entries) = list else { return Ok(()) };
         let mut expanded = Vec::new();
         for entry in entries.drain(..) {
-            match entry.as_str().map(NetworkOrName::read) {
-                Some(Ok(NetworkOrName::Name(name))) => {
-                    expanded.extend(self.named(&name)?.iter().map(|network| toml::Value::String(network.to_string())));
+            match entry.as_str() {
+                Some(text) => {
+                    expanded.extend(self.meant(text)?.iter().map(|network| toml::Value::String(network.to_string())));
                 }
-                // What is wrong with others the scheme says itself.
-                Some(Ok(NetworkOrName::Network(_)) | Err(_)) | None => expanded.push(entry),
+                None => expanded.push(entry),
             }
         }
         *entries = expanded;

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{binding, endpoint, limit, part, plain_id, position};
+use super::{binding, credential, endpoint, limit, part, plain_id, position};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::source::Source;
 use crate::edge::guard;
 use crate::endpoint::Entry;
+use crate::forward::credential::Own;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
 use crate::limit::Policy;
@@ -44,7 +46,7 @@ const METHODS: [Method; 7] =
 /// Every route, in the order of the file; `None` where something is wrong with it.
 pub(super) fn routes(
     file: &File,
-    schemes: &[(String, Arc<dyn Examine>)],
+    (schemes, source): (&[(String, Arc<dyn Examine>)], &Source),
     policies: &[Policy],
     report: &mut Report,
 ) -> Vec<Option<Checked>> {
@@ -61,7 +63,7 @@ pub(super) fn routes(
             report.conflict(route.name.place.clone(), invalid, first.clone(), "the first");
         }
         names.entry(&route.name.value).or_insert_with(|| route.name.place.clone());
-        meant.push(checked(route, (file, policies), schemes, report));
+        meant.push(checked(route, (file, policies), (schemes, source), report));
     }
     meant
 }
@@ -69,7 +71,7 @@ pub(super) fn routes(
 fn checked(
     route: &Route,
     (file, policies): (&File, &[Policy]),
-    schemes: &[(String, Arc<dyn Examine>)],
+    (schemes, source): (&[(String, Arc<dyn Examine>)], &Source),
     report: &mut Report,
 ) -> Option<Checked> {
     // Each of these says what is wrong; only then is it decided whether there is a route.
@@ -97,8 +99,9 @@ fn checked(
         );
         report.warn(written.place.clone(), invalid);
     }
+    let upstream_credential = upstream_credential(route, source, report);
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
-    let websocket = super::websocket::terms(route, methods.as_deref(), report);
+    let websocket = super::websocket::terms(route, methods.as_deref(), file, report);
     let guard = super::guard::of_route(route, file, report);
     let mut places = authenticate.places();
     // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
@@ -115,6 +118,7 @@ fn checked(
             authenticate,
             rules: Rules { origin, operation, holders, ..rules(route, camera) },
             destination: destination?,
+            upstream_credential,
             places,
             underscored,
             app: super::app::place(route, report),
@@ -171,13 +175,25 @@ fn destination(route: &Route, file: &File, report: &mut Report) -> Option<Destin
     };
     let at = position("upstream", forward, &file.upstreams, report)?;
     let credential = policy(route).unwrap_or(CredentialPolicy::Remove);
-    let own = file.upstreams[at].table.as_ref().map(|upstream| upstream.credential.is_some());
+    let own = file.upstreams[at].table.as_ref();
+    let own = own.map(|upstream| upstream.credential.is_some() || route.upstream_credential.is_some());
+
     if let (Some(written), CredentialPolicy::Translate, Some(false)) = (&route.credential, credential, own) {
         let invalid = Invalid::new(format!("the upstream `{}` has no credential to put in", forward.value))
             .hint("give it one: credential = { header = \"Authorization\", value = { file = \"…\" } }");
         report.error(written.place.clone(), invalid);
     }
     Some(Destination::Upstream { id: UpstreamId(at), credential })
+}
+
+/// What the upstream sees of the callers of this route, where it says so itself.
+fn upstream_credential(route: &Route, source: &Source, report: &mut Report) -> Option<Own> {
+    let written = route.upstream_credential.as_ref()?;
+    if !matches!(policy(route), Some(CredentialPolicy::Translate)) {
+        let invalid = Invalid::new("this route puts no credential in the place of the caller's");
+        report.error(written.place.clone(), invalid.hint("say that it does: credential = \"translate\""));
+    }
+    credential::own(written, source, report)
 }
 
 /// The endpoint that answers some operations of a route which forwards the others.

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use url::Url;
 
-use super::{balance, plain_name};
+use super::{balance, credential, plain_name};
 use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::forward::names::System;
 use crate::forward::policy::MOST_ENDPOINTS;
 use crate::forward::tls;
-use crate::forward::upstream::{Endpoint, Timeouts, Upstream};
+use crate::forward::upstream::{Endpoint, Protocol, Timeouts, Upstream};
 use crate::invalid::Invalid;
-use crate::secret::SecretSource;
 use crate::units::Span;
 
 /// The upstreams; all of them, if the report has no error.
@@ -36,11 +35,7 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
     let policy = balance::policy(table, weights, report);
     let host = balance::host(table.host.as_ref(), report);
     let secure = endpoints.iter().any(|endpoint| endpoint.tls);
-    let credential = table.credential.as_ref().and_then(|own| {
-        // Both, so that both mistakes are told.
-        let (header, value) = (header(&own.header, report), value(&own.value, source, report));
-        header.zip(value)
-    });
+    let credential = table.credential.as_ref().and_then(|own| credential::own(own, source, report));
     if !secure && report.errors() == errors {
         in_vain(table, report);
     }
@@ -48,7 +43,11 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
     if report.errors() > errors {
         return None;
     }
-    let trust = secure.then(|| tls::Terms::kept(&format!("upstream {name}"), files)).transpose();
+    let protocol = match table.protocol {
+        file::UpstreamProtocol::Http1 => Protocol::Http1,
+        file::UpstreamProtocol::Http2 => Protocol::Http2,
+    };
+    let trust = secure.then(|| tls::Terms::kept(&format!("upstream {name}"), files, protocol)).transpose();
     let tls = match trust {
         Ok(trust) => trust.map(Arc::new),
         Err(mistake) => {
@@ -63,6 +62,7 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
     Some(Upstream {
         name: name.into(),
         endpoints,
+        protocol,
         host: host?,
         credential,
         timeouts: timeouts(table),
@@ -189,48 +189,6 @@ fn endpoint(text: &str) -> Result<Endpoint, Invalid> {
         port,
         authority: HeaderValue::try_from(authority).map_err(|_| Invalid::new("this host cannot stand in a header"))?,
     })
-}
-
-/// Fields that frame the message or say who it is for; and the house's own, which it sets itself.
-const NOT_A_CREDENTIAL: [&str; 9] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-    "x-request-id",
-];
-
-fn header(written: &Placed<String>, report: &mut Report) -> Option<HeaderName> {
-    let Ok(name) = HeaderName::try_from(&written.value) else {
-        report.error(written.place.clone(), Invalid::new(format!("`{}` is not a header name", written.value)));
-        return None;
-    };
-    if NOT_A_CREDENTIAL.contains(&name.as_str()) || name.as_str().starts_with("x-vidgate-") {
-        report.error(written.place.clone(), Invalid::new(format!("`{name}` carries no credential")));
-        return None;
-    }
-    if name.as_str().contains('_') {
-        let invalid = Invalid::new("many servers drop header names with `_`").hint("check that this one reads it");
-        report.warn(written.place.clone(), invalid);
-    }
-    Some(name)
-}
-
-fn value(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<HeaderValue> {
-    let secret = super::secret(written, source, report)?;
-    let Ok(mut value) = HeaderValue::from_bytes(secret.expose()) else {
-        report.error(
-            written.place.clone(),
-            Invalid::new("this secret cannot stand in a header: it holds control characters"),
-        );
-        return None;
-    };
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

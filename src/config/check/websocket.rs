@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::config::file::{Route, Tunnels, Websocket};
+use crate::config::file::{File, Route, Tunnels, UpstreamProtocol, Websocket};
 use crate::config::report::Report;
 use crate::forward::Terms;
 use crate::invalid::Invalid;
@@ -13,7 +13,7 @@ const IDLE: Duration = Duration::from_mins(1);
 const LIFE: Duration = Duration::from_hours(12);
 
 /// How long tunnels may last on a route, where it lets WebSocket through.
-pub(super) fn terms(route: &Route, methods: Option<&[Method]>, report: &mut Report) -> Option<Terms> {
+pub(super) fn terms(route: &Route, methods: Option<&[Method]>, file: &File, report: &mut Report) -> Option<Terms> {
     let written = route.websocket.as_ref()?;
     let nothing = Tunnels::default();
     let tunnels = match &written.value {
@@ -26,6 +26,15 @@ pub(super) fn terms(route: &Route, methods: Option<&[Method]>, report: &mut Repo
     };
     if route.forward.is_none() || route.endpoint.is_some() || route.wall.is_some() {
         wrong("WebSocket passes to an upstream alone", "give it a route of its own, with `forward`");
+    }
+    let upstream =
+        file.upstreams.iter().find(|own| route.forward.as_ref().is_some_and(|name| name.value == own.name.value));
+    let protocol = upstream.and_then(|own| own.table.as_ref()).map(|table| &table.protocol);
+    if matches!(protocol, Some(UpstreamProtocol::Http2)) {
+        wrong(
+            "WebSocket passes to upstreams in HTTP/1.1 alone",
+            "forward it to an upstream without `protocol = \"h2\"`",
+        );
     }
     if methods.is_some_and(|methods| !methods.contains(&Method::GET)) {
         wrong("WebSocket begins with a GET, which this route does not take", "list it: methods = [\"GET\"]");

@@ -36,6 +36,8 @@ pub(in crate::config) struct Account {
     pub(in crate::config) quota: Quota,
     /// How many cameras it may have. Default: any number.
     pub(in crate::config) hosted_cameras: Option<u64>,
+    /// What an upstream with credential = { from = "account" } sees of its callers. Default: they are refused there.
+    pub(in crate::config) upstream_credential: Option<Placed<SecretSource>>,
     /// Licence keys (`LKey`).
     #[serde(default)]
     pub(in crate::config) license_key: Vec<LicenseKey>,

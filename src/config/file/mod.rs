@@ -35,7 +35,10 @@ pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, Websocket};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
-pub(super) use self::upstream::{Ejection, Endpoint, Health, Host, HostWord, Retry, Upstream};
+pub(super) use self::upstream::{
+    Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
+    Protocol as UpstreamProtocol, Retry, Signing, Upstream,
+};
 use crate::endpoint;
 use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};

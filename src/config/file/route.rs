@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::placed::{Answered, Placed, Worded};
 use super::roles::Allowed;
+use super::upstream::OwnCredential;
 use crate::authorize::content;
 use crate::forward::upstream::CredentialPolicy;
 use crate::units::{Size, Span};
@@ -39,6 +40,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) not_implemented: Option<Placed<bool>>,
     /// What becomes of the caller's credential, and of any `Authorization`, also where the route is open. Default: `remove`.
     pub(in crate::config) credential: Option<Placed<Credential>>,
+    /// With `translate`: what the upstream sees of callers of this route. Default: the `credential` of the upstream.
+    pub(in crate::config) upstream_credential: Option<Placed<OwnCredential>>,
     /// How its refusals are worded. Default: `problem`.
     #[serde(default)]
     pub(in crate::config) dialect: Worded,

@@ -1,5 +1,6 @@
 //! `[upstream.<name>]`, as written.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -17,6 +18,9 @@ pub(in crate::config) struct Upstream {
     /// Its addresses: `http` or `https`, host and port. One at least, 64 at most.
     #[schemars(example = ["http://10.0.0.5:8000"])]
     pub(in crate::config) endpoints: Placed<Vec<Placed<Endpoint>>>,
+    /// What it speaks. Default: `http/1.1`.
+    #[serde(default)]
+    pub(in crate::config) protocol: Protocol,
     /// Which endpoint gets a request. Default: `round_robin`.
     #[serde(default)]
     pub(in crate::config) balance: Balance,
@@ -32,7 +36,7 @@ pub(in crate::config) struct Upstream {
     /// host of each endpoint.
     pub(in crate::config) server_name: Option<Placed<String>>,
     /// Its own credential, for routes with `credential = "translate"`.
-    pub(in crate::config) credential: Option<OwnCredential>,
+    pub(in crate::config) credential: Option<Placed<OwnCredential>>,
     /// How long it may take.
     #[serde(default)]
     pub(in crate::config) timeouts: Timeouts,
@@ -90,6 +94,20 @@ impl Endpoint {
             Self::Weighted(Weighted { url, weight }) => (url, weight.unwrap_or(1)),
         }
     }
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "UpstreamProtocol")]
+pub(in crate::config) enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// HTTP/2, for gRPC and for many requests on few connections: over `https` agreed upon in the handshake (ALPN), over
+    /// `http` by prior knowledge.
+    #[serde(rename = "h2")]
+    Http2,
 }
 
 /// The `Host` that an upstream gets.
@@ -189,15 +207,99 @@ pub(in crate::config) struct Retry {
     pub(in crate::config) on: Option<Placed<Vec<Sign>>>,
 }
 
-/// The credential that an upstream wants to see.
+/// The credential that an upstream wants to see: `value`, `basic`, `jwt` or `from`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 #[schemars(rename = "UpstreamCredential")]
 pub(in crate::config) struct OwnCredential {
-    /// The header field.
-    pub(in crate::config) header: Placed<String>,
-    /// Its whole value, such as `LKey v3.…` or `Basic …`.
-    pub(in crate::config) value: Placed<SecretSource>,
+    /// The header field. Default, but with `value`: `Authorization`.
+    pub(in crate::config) header: Option<Placed<String>>,
+    /// The whole value of the field, such as `LKey v3.…`, whoever asks.
+    pub(in crate::config) value: Option<Placed<SecretSource>>,
+    /// A name and a password (RFC 7617), whoever asks.
+    pub(in crate::config) basic: Option<Placed<OwnBasic>>,
+    /// A token (JWT) that is minted for each caller.
+    pub(in crate::config) jwt: Option<Placed<OwnToken>>,
+    /// Where it comes from: `account` is the `upstream_credential` of the caller's account, and a caller whose account has
+    /// none is refused.
+    pub(in crate::config) from: Option<From>,
+    /// With `from`: what stands before it, such as `Bearer `. Default: nothing.
+    pub(in crate::config) prefix: Option<Placed<String>>,
+}
+
+/// Where an upstream's credential comes from.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "UpstreamCredentialFrom")]
+pub(in crate::config) enum From {
+    /// The caller's account.
+    Account,
+}
+
+/// A name and a password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "UpstreamBasic")]
+pub(in crate::config) struct OwnBasic {
+    /// The name.
+    pub(in crate::config) user: Placed<String>,
+    /// The password.
+    pub(in crate::config) password: Placed<SecretSource>,
+}
+
+/// A token that is minted for each caller, as `Bearer` and with `iat` and `exp`. A worker signs once for each caller in half
+/// a lifetime.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[schemars(rename = "UpstreamToken")]
+pub(in crate::config) struct OwnToken {
+    /// The private key, PEM; for HS256 the key itself, 32 bytes or more.
+    pub(in crate::config) key: Placed<SecretSource>,
+    /// How it is signed. ES256, EdDSA and HS256 cost a worker the least.
+    pub(in crate::config) algorithm: Signing,
+    /// `kid`: which key it is. Default: it is not said.
+    pub(in crate::config) key_id: Option<String>,
+    /// `iss`: who has minted it. Default: it is not said.
+    pub(in crate::config) issuer: Option<String>,
+    /// `aud`: who it is for. Default: it is not said.
+    pub(in crate::config) audience: Option<String>,
+    /// How long it is good, 10 seconds to a day. Default: 5 min.
+    pub(in crate::config) lifetime: Option<Placed<Span>>,
+    /// What it says of the caller: names of claims, and what they hold. Default: `sub` is the subject.
+    pub(in crate::config) claims: Option<Placed<BTreeMap<String, OwnClaim>>>,
+}
+
+/// How a token is signed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "UpstreamTokenAlgorithm")]
+pub(in crate::config) enum Signing {
+    /// RSA with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// ECDSA over P-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// HMAC with SHA-256.
+    #[serde(rename = "HS256")]
+    Hs256,
+}
+
+/// What a claim holds; one that there is nothing to say of is left out.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "UpstreamTokenClaim")]
+pub(in crate::config) enum OwnClaim {
+    /// Who speaks, as in `X-Vidgate-Subject`.
+    Subject,
+    /// The account that they speak for.
+    Account,
+    /// The scheme that proved them.
+    Scheme,
+    /// What they may do, where that is limited: words with spaces between.
+    Scopes,
 }
 
 /// How long an upstream may take.

@@ -35,6 +35,14 @@ impl Socket {
         self.transport().took()
     }
 
+    /// The protocol that both ends agreed upon in the TLS handshake (ALPN).
+    pub(in crate::forward) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(socket) => socket.get_ref().1.alpn_protocol(),
+        }
+    }
+
     fn transport(&mut self) -> &mut LastWord<TcpStream> {
         match self {
             Self::Plain(socket) => socket,
