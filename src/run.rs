@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ use crate::edge::strain::{Memory, Strain};
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::{Endings, Leases};
+use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
@@ -99,7 +100,8 @@ impl Server {
         inherited.tell();
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
-        let crew = Crew::gather(world, store, ledger, &clock)?;
+        let control = Builder::new_current_thread().enable_all().build()?;
+        let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         let Seated { seats, workers, beats } = crew.seat(options, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let reloader = Reloader::new(Running {
@@ -112,6 +114,7 @@ impl Server {
             kit: crew.kit.clone(),
             limits: Arc::clone(&crew.limits),
             guards: Arc::clone(&crew.guards),
+            fleet: Arc::clone(&crew.fleet),
             world: Arc::clone(&world),
             workers,
             stop: loaded.stop,
@@ -121,7 +124,7 @@ impl Server {
         });
         let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
-        let (control, stop) = (Builder::new_current_thread().enable_all().build()?, accepting.clone());
+        let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
             // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
@@ -248,6 +251,7 @@ struct Crew {
     kit: Kit,
     limits: Arc<Limits>,
     guards: Arc<Guards>,
+    fleet: Arc<Fleet>,
     endings: Arc<Endings>,
     memory: Arc<Memory>,
 }
@@ -264,15 +268,21 @@ struct Seated {
 
 impl Crew {
     /// What goes with this World.
-    fn gather(world: World, store: Option<Store>, ledger: Option<Arc<dyn Ledger>>, clock: &Clock) -> io::Result<Self> {
+    fn gather(
+        world: World,
+        (store, ledger): (Option<Store>, Option<Arc<dyn Ledger>>),
+        clock: &Clock,
+        control: &Handle,
+    ) -> io::Result<Self> {
         let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
         let limits = Limits::new(ledger, clock).map_err(io::Error::other)?;
         let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
         let kit = kit.issuing(world.login.clone())?;
         let memory = Arc::<Memory>::default();
         memory.limit(world.overload.memory);
-        let (guards, endings, world) = (Guards::new(clock.clone()), Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, endings, memory })
+        let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
+        let (endings, world) = (Arc::default(), Arc::new(world));
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
@@ -292,7 +302,7 @@ impl Crew {
 
     /// Starts the workers, and returns when each of them is ready.
     fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
-        let opened = self.guards.open(&self.world.guards);
+        let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
         let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
@@ -304,10 +314,11 @@ impl Crew {
             let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
             all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
             let memory = Arc::clone(&self.memory);
-            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&self.endings));
+            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
+            let endings = Arc::clone(&self.endings);
             let work = move || {
                 let strain = Strain::new(memory, beats);
-                work(world, (&kit, strain), gates, (waiting, heard), clock, drain, &ready);
+                work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
@@ -340,7 +351,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     (kit, strain): (&Kit, Strain),
-    (gate, guards, endings): (Gate, Opened, Arc<Endings>),
+    (gates, endings): ((Gate, Opened, Groups), Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -355,7 +366,7 @@ fn work(
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
         let leases = Leases::new(endings);
-        let gateway = Gateway::new(world, kit, (gate, guards), clock.clone(), (&deadlines, &leases));
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases));
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });

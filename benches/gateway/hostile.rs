@@ -33,7 +33,9 @@ pub fn run(count: u32) {
         .worker_threads(2)
         .enable_all()
         // Linux keeps this for each thread.
-        .on_thread_start(|| drop(nice(ASIDE)))
+        .on_thread_start(|| {
+            let _ = nice(ASIDE);
+        })
         .build()
         .expect("a runtime");
     let upstream = crowd.block_on(async {

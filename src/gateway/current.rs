@@ -27,7 +27,7 @@ use crate::edge::stage::InFlight;
 use crate::edge::strain::Strain;
 use crate::edge::worker::{Answer, Stay};
 use crate::endpoint;
-use crate::forward::Body;
+use crate::forward::{Body, Groups};
 use crate::limit::Gate;
 use crate::limit::failures::{Failures, Opened};
 use crate::world::World;
@@ -47,8 +47,8 @@ pub struct Change {
     pub world: Arc<World>,
     /// What its endpoints are built from.
     pub kit: endpoint::Kit,
-    /// Its limits and its failure guards.
-    pub gates: (Gate, Opened),
+    /// Its limits, its failure guards and its upstreams.
+    pub gates: (Gate, Opened, Groups),
     /// How long connections may stay whose listener is no more.
     pub drain: Duration,
     /// Closes once every request that comes is served under it.

@@ -17,6 +17,7 @@ use crate::admin::{Reload, Unchanged};
 use crate::config::{self, Fixed, Installed, Next, Report, Stop};
 use crate::edge::strain::Memory;
 use crate::endpoint::Kit;
+use crate::forward::Fleet;
 use crate::gateway::current::Change;
 use crate::key_set;
 use crate::limit::Limits;
@@ -41,6 +42,7 @@ pub(super) struct Running {
     pub(super) kit: Kit,
     pub(super) limits: Arc<Limits>,
     pub(super) guards: Arc<Guards>,
+    pub(super) fleet: Arc<Fleet>,
     /// What is in force.
     pub(super) world: Arc<ArcSwap<World>>,
     /// Where each worker hears of a change.
@@ -167,10 +169,10 @@ impl Running {
 
     /// Has every worker serve what comes from now on under this World, and returns when all do.
     fn adopt(&self, world: &Arc<World>) {
-        let opened = self.guards.open(&world.guards);
+        let (opened, groups) = (self.guards.open(&world.guards), self.fleet.open(&world.upstreams));
         let (taken, all) = channel();
         for worker in &self.workers {
-            let gates = (self.limits.open(&world.limits), Arc::clone(&opened));
+            let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let (world, kit, taken) = (Arc::clone(world), self.kit.clone(), taken.clone());
             // A worker that is gone serves nobody under any World.
             let _ = worker.send(Change { world, kit, gates, drain: self.stop.drain, taken });

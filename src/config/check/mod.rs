@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod app;
+mod balance;
 mod binding;
 mod certificate;
 mod cors;

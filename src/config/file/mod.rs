@@ -38,7 +38,8 @@ pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, 
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{
-    Host, OwnBasic, OwnClaim, OwnCredential, OwnToken, Protocol as UpstreamProtocol, Signing, Upstream,
+    Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
+    Protocol as UpstreamProtocol, Retry, Signing, Upstream,
 };
 use crate::endpoint;
 use crate::telemetry::log::{Format, Level};
