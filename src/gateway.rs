@@ -29,7 +29,7 @@ use crate::endpoint::{self, Endpoints};
 use crate::envelope::{self, Dialect};
 use crate::forward::leases::Leases;
 use crate::forward::websocket;
-use crate::forward::{self, Body, Forwarder, Gatherer, Passage, Payload};
+use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
 use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
@@ -69,11 +69,11 @@ impl Gateway {
     pub fn new(
         world: Arc<World>,
         kit: &endpoint::Kit,
-        (gate, guards): (Gate, Opened),
+        (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
         (deadlines, leases): (&Rc<Deadlines>, &Rc<Leases>),
     ) -> Self {
-        let forwarder = Forwarder::new(&world.upstreams, deadlines);
+        let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
         let [gatherer, doorstep, listings] = [(); 3].map(|()| Gatherer::new(deadlines));
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
@@ -96,12 +96,13 @@ impl Gateway {
         }
     }
 
-    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, and open
-    /// streams are still watched.
-    fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened)) -> Self {
+    /// The gateway of the same worker under another configuration. Bodies that are held still take their room, open
+    /// streams are still watched, and connections to endpoints that stay are kept.
+    fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
+        let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
         let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
-        Self { gatherer, doorstep, listings, ..next }
+        Self { forwarder, gatherer, doorstep, listings, ..next }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
@@ -224,6 +225,7 @@ impl Gateway {
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
+            address: head.client_ip(),
             path: head.into_rewritten_path(),
             connection,
             in_flight,

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const MOST_KEYS: usize = 256;
 const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Where keys are fetched.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// The address: https, or http on this machine.
     pub url: Uri,
@@ -39,7 +39,7 @@ pub struct Source {
 }
 
 /// One key, and how it was written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     written: (String, String),
     key: Arc<PublicKey>,
@@ -52,6 +52,8 @@ pub struct KeySet {
     /// Counts the attempts to fetch them.
     attempts: AtomicU64,
     wish: Mutex<Wish>,
+    /// Sets of configurations before this one with the same source, for as long as somebody has one: they hold the same.
+    former: Mutex<Vec<Weak<Self>>>,
 }
 
 #[derive(Default)]
@@ -95,7 +97,13 @@ impl KeySet {
     }
 
     fn new(source: Option<Source>) -> Self {
-        Self { source, keys: ArcSwapOption::empty(), attempts: AtomicU64::new(0), wish: Mutex::default() }
+        Self {
+            source,
+            keys: ArcSwapOption::empty(),
+            attempts: AtomicU64::new(0),
+            wish: Mutex::default(),
+            former: Mutex::default(),
+        }
     }
 
     /// Where they are fetched, if they are.
@@ -168,7 +176,7 @@ impl KeySet {
     pub fn end(&self, fetched: Option<&[u8]>) -> Result<(), Invalid> {
         let taken = fetched.map(|text| {
             let before = self.keys.load_full();
-            keys(text, before.as_deref()).map(|keys| self.keys.store(Some(Arc::new(keys))))
+            keys(text, before.as_deref()).map(|keys| self.hold(Arc::new(keys)))
         });
         let mut wish = self.wish();
         (wish.in_flight, wish.wanted) = (false, false);
@@ -184,8 +192,49 @@ impl KeySet {
         taken.unwrap_or(Ok(()))
     }
 
+    /// Holds these keys, and has those do so that were there before.
+    fn hold(&self, keys: Arc<HashMap<Box<str>, Entry>>) {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.retain(|former| former.strong_count() > 0);
+        former.iter().filter_map(Weak::upgrade).for_each(|former| former.keys.store(Some(Arc::clone(&keys))));
+        self.keys.store(Some(keys));
+    }
+
+    /// Begins with the keys of a set with the same source, which holds the same as this one from now on.
+    fn go_on_from(&self, before: &Arc<Self>) {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.append(&mut before.former.lock().unwrap_or_else(PoisonError::into_inner));
+        former.push(Arc::downgrade(before));
+        self.keys.store(before.keys.load_full());
+    }
+
+    /// Holds no key any more but those that one of `next` has as well, word for word.
+    fn shrink_to(&self, next: &[Arc<Self>]) {
+        let stays = |id: &str, entry: &Entry| {
+            next.iter().any(|next| {
+                let keys = next.keys.load();
+                keys.as_ref().and_then(|keys| keys.get(id)).is_some_and(|own| own.written == entry.written)
+            })
+        };
+        let Some(keys) = self.keys.load_full() else { return };
+        let rest = keys.iter().filter(|(id, entry)| stays(id, entry)).map(|(id, entry)| (id.clone(), entry.clone()));
+        self.hold(Arc::new(rest.collect()));
+    }
+
     fn wish(&self) -> MutexGuard<'_, Wish> {
         self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the sets of one configuration follow those of another: nobody waits for keys to be fetched that are there, and who
+/// was proven by a key before is held to what is said of it now.
+pub fn succeed(before: &[Arc<KeySet>], next: &[Arc<KeySet>]) {
+    for former in before {
+        let same = |next: &&Arc<KeySet>| former.source.is_some() && former.source == next.source;
+        match next.iter().find(same) {
+            Some(next) => next.go_on_from(former),
+            None => former.shrink_to(next),
+        }
     }
 }
 

@@ -1,43 +1,49 @@
 //! The composition root: binds the listeners, seats the workers, starts the acceptors, and ends it all in good order.
 
 mod certificates;
+mod doors;
+mod reload;
+mod serve;
+mod systemd;
+mod watch;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use self::doors::Doors;
+pub use self::reload::Reloader;
+use self::reload::Running;
+pub use self::serve::{serve, wait_for_stop};
+use self::systemd::Inherited;
 use crate::admin::{self, Counters};
 use crate::clock::Clock;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Stop};
 use crate::deadline::Deadlines;
-use crate::edge::connection::ListenerId;
-use crate::edge::listener::{self, Accepted, Seat};
+use crate::edge::listener::{Accepted, Seat};
+use crate::edge::strain::{Memory, Strain};
 use crate::edge::worker;
 use crate::endpoint::Kit;
-use crate::forward::key_sets;
 use crate::forward::leases::{Endings, Leases};
+use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
 use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
-use crate::store::{Purpose, Store};
-use crate::telemetry;
+use crate::store::Store;
 use crate::world::World;
 
 /// How a server runs, besides what its configuration says.
@@ -51,19 +57,15 @@ pub struct Options {
 
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
-    addresses: Vec<(Box<str>, SocketAddr)>,
-    /// Every listener there was, by its `ListenerId`: its name, and its address as it is written.
-    listeners: Vec<(Box<str>, SocketAddr)>,
-    kit: Kit,
-    guards: Arc<Guards>,
-    /// Where each worker hears of a change.
-    changes: Vec<UnboundedSender<Change>>,
+    reloader: Reloader,
+    ready: Arc<AtomicBool>,
+    /// How often each worker has swept, and how often it had when somebody asked last.
+    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
     accepting: CancellationToken,
     draining: CancellationToken,
-    patience: Duration,
     store: Option<Store>,
     admin: Option<SocketAddr>,
-    /// The configuration in force.
+    /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
@@ -75,125 +77,86 @@ pub struct Server {
 impl Server {
     /// Binds every listener and starts serving.
     pub fn start(loaded: Loaded, options: &Options) -> io::Result<Self> {
-        Self::start_with_ledger(loaded, options, None)
+        Self::begin(loaded, options, None, Inherited::default())
     }
 
     /// The same with quotas kept by this ledger.
     pub fn start_with_ledger(loaded: Loaded, options: &Options, ledger: Option<Arc<dyn Ledger>>) -> io::Result<Self> {
-        let accepting = CancellationToken::new();
-        let draining = CancellationToken::new();
-        let world = Arc::new(loaded.world);
+        Self::begin(loaded, options, ledger, Inherited::default())
+    }
+
+    fn begin(
+        loaded: Loaded,
+        options: &Options,
+        ledger: Option<Arc<dyn Ledger>>,
+        mut inherited: Inherited,
+    ) -> io::Result<Self> {
+        let (accepting, draining) = (CancellationToken::new(), CancellationToken::new());
+        let (clock, mut world) = (options.clock.clone(), loaded.world);
         let (alive, ended) = channel();
-        let control = Builder::new_current_thread().enable_all().build()?;
-        let (addresses, sockets) = {
-            let _inside = control.enter();
-            bind(&world)?
-        };
+        let (commands, commanded) = unbounded_channel();
+        let doors = Doors::new(commands, accepting.clone());
+        let plan = doors.plan(&mut world, &mut inherited)?;
+        inherited.tell();
         // Only now: a start that the system refuses leaves the store's file as it was.
-        let store =
-            loaded.store.map(|sound| sound.start(options.clock.clone())).transpose().map_err(io::Error::other)?;
-        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
-        let limits = Limits::new(ledger, &options.clock).map_err(io::Error::other)?;
-        let outfit = Arc::clone(&world.token_outfit);
-        let kit = Kit::new(store.clone(), options.clock.clone(), outfit, Arc::clone(&limits));
-        let kit = kit.issuing(world.login.clone())?;
-        let guards = Guards::new(options.clock.clone());
-        let opened = guards.open(&world.guards);
-        let endings = Arc::<Endings>::default();
-        let (mut seats, mut changes) = (Vec::new(), Vec::new());
-        let (ready, readiness) = channel();
-        for number in 0..options.workers.max(1) {
-            let (arrivals, waiting) = unbounded_channel();
-            seats.push(Seat::new(arrivals));
-            let (change, changed) = unbounded_channel();
-            changes.push(change);
-            let (world, clock, draining) = (Arc::clone(&world), options.clock.clone(), draining.clone());
-            let (ready, kit) = (ready.clone(), kit.clone());
-            let gates = (limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&endings));
-            seat(number, alive.clone(), move || work(world, &kit, gates, (waiting, changed), clock, draining, &ready))?;
-        }
-        drop(ready);
-        await_workers(&readiness, seats.len())?;
-        let admin = match (loaded.admin, &store) {
-            (Some(settings), Some(store)) => {
-                let counters = Counters { limits: Arc::clone(&limits), guards: Arc::clone(&guards) };
-                let (store, clock, stop) = ((store.clone(), counters), options.clock.clone(), draining.clone());
-                Some(admin::listener::start(settings, store, clock, stop, alive.clone())?)
-            }
-            (Some(_) | None, _) => None,
-        };
-        let listeners = world.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
-        let caps: Vec<_> = world.listeners.iter().map(|listener| listener.limits.connections).collect();
-        let (stop, key_sets) = (accepting.clone(), world.key_sets.clone());
-        let world = Arc::new(ArcSwap::new(world));
-        let (watched, watch) = (Arc::clone(&world), options.clock.clone());
+        let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
+        let control = Builder::new_current_thread().enable_all().build()?;
+        let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        let Seated { seats, workers, beats } = crew.seat(options, &alive, &draining)?;
+        let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
+        let reloader = Reloader::new(Running {
+            path: loaded.path,
+            fixed: loaded.fixed,
+            declared: Arc::new(loaded.declared),
+            index: Arc::clone(&crew.world.directory),
+            store: crew.store.clone(),
+            doors,
+            kit: crew.kit.clone(),
+            limits: Arc::clone(&crew.limits),
+            guards: Arc::clone(&crew.guards),
+            fleet: Arc::clone(&crew.fleet),
+            world: Arc::clone(&world),
+            workers,
+            stop: loaded.stop,
+            memory: Arc::clone(&crew.memory),
+            watch: loaded.watch,
+            draining: false,
+        });
+        let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
+        let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
+        let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
-            // They end with the runtime.
-            for keys in key_sets {
-                control.spawn(key_sets::keep(keys));
-            }
+            // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
-            control.block_on(accept_all(sockets, caps, seats, stop));
+            control.block_on(doors::control(commanded, seats, memory, stop));
         })?;
-        let (patience, clock) = (loaded.drain, options.clock.clone());
-        Ok(Self {
-            addresses,
-            listeners,
-            kit,
-            guards,
-            changes,
-            accepting,
-            draining,
-            patience,
-            store,
-            admin,
-            world,
-            limits,
-            endings,
-            clock,
-            ended,
+        reloader.running().begin(plan, &crew.world);
+        let ready = Arc::new(AtomicBool::new(true));
+        let Crew { store, limits, endings, .. } = crew;
+        Ok(Self { reloader, ready, beats, accepting, draining, store, admin, world, limits, endings, clock, ended })
+    }
+
+    /// What changes its configuration while it runs.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// Whether requests should be sent here: false as soon as a stop was asked for.
+    pub fn readiness(&self) -> &Arc<AtomicBool> {
+        &self.ready
+    }
+
+    /// Whether every worker has come round since somebody asked last. One does so ten times a second.
+    pub fn is_alive(&self) -> bool {
+        self.beats.iter().fold(true, |alive, (beats, seen)| {
+            let now = beats.load(Ordering::Relaxed);
+            seen.swap(now, Ordering::Relaxed) != now && alive
         })
-    }
-
-    /// Has every worker serve what comes from now on under this World. What is in flight keeps the World that it entered
-    /// with, and the connections of a listener that is no more end with what is in flight on them.
-    pub fn adopt(&mut self, mut world: World) {
-        self.number(&mut world);
-        let world = Arc::new(world);
-        self.world.load().hand_over(&world);
-        self.world.store(Arc::clone(&world));
-        let opened = self.guards.open(&world.guards);
-        let (taken, all) = channel();
-        for worker in &self.changes {
-            let gates = (self.limits.open(&world.limits), Arc::clone(&opened));
-            let (world, kit, drain, taken) = (Arc::clone(&world), self.kit.clone(), self.patience, taken.clone());
-            // A worker that is gone serves nobody under any World.
-            let _ = worker.send(Change { world, kit, gates, drain, taken });
-        }
-        drop(taken);
-        self.world.store(world);
-        // Nothing is sent; it closes when the last worker has taken it.
-        let _: Result<(), _> = all.recv();
-    }
-
-    /// Gives each listener of another World the id that it had, or a new one. One is the same by its name and address.
-    fn number(&mut self, world: &mut World) {
-        let mut positions = vec![None; self.listeners.len()];
-        for (position, listener) in world.listeners.iter().enumerate() {
-            let known = self.listeners.iter().position(|own| *own == (listener.name.clone(), listener.address));
-            if let Some(id) = known {
-                positions[id] = Some(position);
-            } else {
-                self.listeners.push((listener.name.clone(), listener.address));
-                positions.push(Some(position));
-            }
-        }
-        world.positions = positions;
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(name, _)| &**name == listener).map(|(_, address)| *address)
+        self.addresses().into_iter().find(|(name, _)| &**name == listener).map(|(_, address)| address)
     }
 
     /// Where the admin API is bound, if the configuration has it.
@@ -202,8 +165,8 @@ impl Server {
     }
 
     /// Every listener with its address.
-    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        self.addresses.iter().map(|(name, address)| (&**name, *address))
+    pub fn addresses(&self) -> Vec<(Box<str>, SocketAddr)> {
+        self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
     }
 
     /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
@@ -227,7 +190,8 @@ impl Server {
         self.store.as_ref()
     }
 
-    /// Refuses new connections, finishes what is in flight, and returns whether all of it ended in time.
+    /// Says that it is not ready any more, takes requests in for as long as `lame_duck` says all the same, refuses new
+    /// connections, finishes what is in flight, and returns whether all of it ended in time.
     pub fn drain(self) -> bool {
         self.drain_unless(|| false)
     }
@@ -237,9 +201,20 @@ impl Server {
     /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
     pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
         const STEP: Duration = Duration::from_millis(100);
+        let Stop { lame_duck, drain } = self.reloader.end();
+        self.ready.store(false, Ordering::Relaxed);
+        let mut left = lame_duck;
+        while !left.is_zero() {
+            if hurried() {
+                return false;
+            }
+            let step = left.min(STEP);
+            thread::sleep(step);
+            left -= step;
+        }
         self.accepting.cancel();
         self.draining.cancel();
-        let mut left = self.patience;
+        let mut left = drain;
         while !hurried() {
             let step = left.min(STEP);
             match self.ended.recv_timeout(step) {
@@ -265,35 +240,92 @@ impl Drop for Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
 
-type Bound = (Vec<(Box<str>, SocketAddr)>, Vec<TcpListener>);
-
-fn bind(world: &World) -> io::Result<Bound> {
-    let mut addresses = Vec::new();
-    let mut sockets = Vec::new();
-    for listener in &world.listeners {
-        let socket = listener::bind(listener.address).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("listener `{}` cannot bind {}: {error}", listener.name, listener.address),
-            )
-        })?;
-        addresses.push((listener.name.clone(), socket.local_addr()?));
-        sockets.push(socket);
-    }
-    Ok((addresses, sockets))
+/// What the server begins with.
+struct Crew {
+    world: Arc<World>,
+    store: Option<Store>,
+    kit: Kit,
+    limits: Arc<Limits>,
+    guards: Arc<Guards>,
+    fleet: Arc<Fleet>,
+    endings: Arc<Endings>,
+    memory: Arc<Memory>,
 }
 
-async fn accept_all(sockets: Vec<TcpListener>, caps: Vec<usize>, seats: Vec<Seat>, stop: CancellationToken) {
-    let mut acceptors = tokio::task::JoinSet::new();
-    for (number, (socket, cap)) in sockets.into_iter().zip(caps).enumerate() {
-        acceptors.spawn(listener::accept(socket, ListenerId(number), cap, seats.clone(), stop.clone()));
+/// The workers, once all of them are ready.
+struct Seated {
+    /// Where each takes sockets.
+    seats: Vec<Seat>,
+    /// Where each hears of a change.
+    workers: Vec<UnboundedSender<Change>>,
+    /// How often each has swept.
+    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+}
+
+impl Crew {
+    /// What goes with this World.
+    fn gather(
+        world: World,
+        (store, ledger): (Option<Store>, Option<Arc<dyn Ledger>>),
+        clock: &Clock,
+        control: &Handle,
+    ) -> io::Result<Self> {
+        let ledger = ledger.or_else(|| Some(Arc::new(store.clone()?)));
+        let limits = Limits::new(ledger, clock).map_err(io::Error::other)?;
+        let kit = Kit::new(store.clone(), clock.clone(), Arc::clone(&world.token_outfit), Arc::clone(&limits));
+        let kit = kit.issuing(world.login.clone())?;
+        let memory = Arc::<Memory>::default();
+        memory.limit(world.overload.memory);
+        let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
+        let (endings, world) = (Arc::default(), Arc::new(world));
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory })
     }
-    drop(seats);
-    while acceptors.join_next().await.is_some() {}
+
+    /// Opens the admin listener, where there is one. Says where it is bound.
+    fn admin(
+        &self,
+        settings: Option<admin::Settings>,
+        reloader: &Reloader,
+        (clock, stop): (&Clock, &CancellationToken),
+        alive: &Sender<()>,
+    ) -> io::Result<Option<SocketAddr>> {
+        let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
+        let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()) };
+        let store = (store.clone(), counters);
+        admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
+    }
+
+    /// Starts the workers, and returns when each of them is ready.
+    fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
+        let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
+        let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
+        let (ready, readiness) = channel();
+        for number in 0..options.workers.max(1) {
+            let (arrivals, waiting) = unbounded_channel();
+            seats.push(Seat::new(arrivals));
+            let (changes, heard) = unbounded_channel();
+            workers.push(changes);
+            let (world, clock, drain) = (Arc::clone(&self.world), options.clock.clone(), drain.clone());
+            let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
+            all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
+            let memory = Arc::clone(&self.memory);
+            let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
+            let endings = Arc::clone(&self.endings);
+            let work = move || {
+                let strain = Strain::new(memory, beats);
+                work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
+            };
+            seat(number, alive.clone(), work)?;
+        }
+        drop(ready);
+        await_workers(&readiness, seats.len())?;
+        Ok(Seated { seats, workers, beats: all_beats })
+    }
 }
 
 fn seat(number: usize, alive: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -318,8 +350,8 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
-    kit: &Kit,
-    (gate, guards, endings): (Gate, Opened, Arc<Endings>),
+    (kit, strain): (&Kit, Strain),
+    (gates, endings): ((Gate, Opened, Groups), Arc<Endings>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -334,41 +366,10 @@ fn work(
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
         let leases = Leases::new(endings);
-        let gateway = Gateway::new(world, kit, (gate, guards), clock.clone(), (&deadlines, &leases));
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases));
         say(Ok(()));
-        worker::serve(inbox, Rc::new(Current::new(gateway)), clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });
-}
-
-/// Serves a configuration until a signal asks to stop: the command `vidgate serve`.
-pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
-    let loaded = config::load(path, Purpose::Serve).map_err(Failure::Configuration)?;
-    let log = telemetry::log::start(&loaded.log);
-    for warning in loaded.warnings.sentences() {
-        tracing::warn!("{warning}");
-    }
-    let workers = loaded.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    let server = Server::start(loaded, &Options { workers, clock: Clock::system() }).map_err(Failure::Start)?;
-    for (listener, address) in server.addresses() {
-        tracing::info!(listener, %address, "listening");
-    }
-    certificates::tell(&server.world.load(), server.clock.unix());
-    if let Some(address) = server.admin_address() {
-        tracing::info!(%address, "the admin API is listening");
-    }
-    wait_for_stop().map_err(Failure::Start)?;
-    tracing::info!("draining; a second signal ends it at once");
-    let (hurry, hurried) = channel();
-    thread::spawn(move || {
-        // Only a signal cuts a drain short, not a failure to listen for one.
-        if wait_for_stop().is_ok() {
-            let _ = hurry.send(());
-        }
-    });
-    let finished = server.drain_unless(|| hurried.try_recv().is_ok());
-    tracing::info!(finished, "stopped");
-    drop(log);
-    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Why nothing is served.
@@ -378,20 +379,6 @@ pub enum Failure {
     Configuration(config::Report),
     /// The system refused a socket or a thread.
     Start(io::Error),
-}
-
-/// Returns when SIGTERM or SIGINT arrives.
-pub fn wait_for_stop() -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
 }
 
 #[cfg(test)]

@@ -97,6 +97,36 @@ impl JsonSchema for Size {
     }
 }
 
+/// A part of a whole: `"50%"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u32);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse().ok());
+        let number = number.filter(|number| (1..=100).contains(number));
+        number.map(Self).ok_or_else(|| format!("`{text}` is not a part of a whole; write it as \"50%\", 1 to 100"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A part of a whole, 1 % to 100 %.", "examples": ["50%"] })
+    }
+}
+
 /// A network (`10.0.0.0/8`, `2001:db8::/32`) or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(ipnet::IpNet);
@@ -183,6 +213,15 @@ mod tests {
         assert_eq!(read::<Size>("1000").unwrap(), Size(1000));
         for wrong in ["\"32 parsecs\"", "-1", "\"\""] {
             assert!(read::<Size>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_whole_are_read_as_percent() {
+        assert_eq!(read::<Percent>("\"50%\"").unwrap(), Percent(50));
+        assert_eq!(read::<Percent>("\"100 %\"").unwrap(), Percent(100));
+        for wrong in ["\"0%\"", "\"101%\"", "\"50\"", "\"%\"", "\"-1%\"", "0.5"] {
+            assert!(read::<Percent>(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -12,6 +12,7 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
 use crate::edge::own_certificate::OwnCertificate;
+use crate::edge::strain;
 use crate::edge::tls::Keeper;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
@@ -57,6 +58,8 @@ pub struct World {
     pub key_sets: Vec<Arc<KeySet>>,
     /// Who exists.
     pub directory: Arc<Index>,
+    /// How much a worker bears.
+    pub overload: strain::Settings,
     /// Whether each request leaves a line in the log.
     pub access_log: bool,
     /// TLS of the admin listener, which is a thread of its own.

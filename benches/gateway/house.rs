@@ -101,6 +101,13 @@ impl House {
         Run { p50: times[times.len() / 2], p99: times[times.len() * 99 / 100], cpu }
     }
 
+    /// How much memory the gateway takes, in MiB.
+    pub fn memory(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.gateway.id())).expect("this is Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5)");
+        line.trim().trim_end_matches("kB").trim().parse::<f64>().expect("a number") / 1024.0
+    }
+
     /// What the threads whose names begin so have used so far, in seconds.
     pub fn cpu(&self, threads: &str) -> f64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.gateway.id())).expect("this is Linux");

@@ -2,7 +2,9 @@
 //!
 //! * `cargo bench --bench gateway changes [SECONDS]`: changes through the admin API beside requests.
 //! * `cargo bench --bench gateway logins [SECONDS]`: 500 logins a second (`POST /Token`) beside requests.
+//! * `cargo bench --bench gateway kill [SECONDS]`: GETs over three endpoints, one of which is killed.
 //! * `cargo bench --bench gateway crowd [COUNT]`: requests with a key out of ten, and out of a million.
+//! * `cargo bench --bench gateway hostile [COUNT]`: requests beside connections that mean harm; memory and p99.
 //!
 //! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
 
@@ -11,7 +13,9 @@
 
 mod changes;
 mod crowd;
+mod hostile;
 mod house;
+mod kill;
 mod logins;
 
 use std::process::ExitCode;
@@ -23,9 +27,13 @@ fn main() -> ExitCode {
     match what.as_deref() {
         Some("changes") => changes::run(u64::from(number.unwrap_or(4))),
         Some("logins") => logins::run(u64::from(number.unwrap_or(4))),
+        Some("kill") => kill::run(u64::from(number.unwrap_or(9))),
         Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
+        Some("hostile") => hostile::run(number.unwrap_or(10_000)),
         _ => {
-            println!("say what: changes [SECONDS], logins [SECONDS], or crowd [COUNT]");
+            println!(
+                "say what: changes [SECONDS], logins [SECONDS], kill [SECONDS], crowd [COUNT], or hostile [COUNT]"
+            );
             return ExitCode::FAILURE;
         }
     }

@@ -50,6 +50,8 @@ pub(super) enum Gives {
     Failures,
     /// How many of those are forgotten.
     Cleared,
+    /// What is unwise in a configuration that came into force.
+    Reloaded,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -114,6 +116,7 @@ impl Gives {
             | Self::Usage
             | Self::Failures
             | Self::Cleared
+            | Self::Reloaded
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

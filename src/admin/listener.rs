@@ -37,6 +37,7 @@ use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::edge::tls::Keeper;
 use crate::edge::worker::{self, Answer, Stay};
+use crate::secret::Secret;
 use crate::store::Store;
 use crate::store::key_text::{self, Shape};
 
@@ -65,6 +66,31 @@ pub struct Settings {
     pub tokens: Vec<Token>,
 }
 
+/// By what the settings of an admin listener are told from others.
+#[derive(Debug)]
+pub struct Identity {
+    address: SocketAddr,
+    tls: bool,
+    tokens: Vec<(String, Secret)>,
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        let same =
+            |(own, other): (&(String, Secret), &(String, Secret))| own.0 == other.0 && own.1.equals(other.1.expose());
+        (self.address, self.tls, self.tokens.len()) == (other.address, other.tls, other.tokens.len())
+            && self.tokens.iter().zip(&other.tokens).all(same)
+    }
+}
+
+impl Settings {
+    /// By what these settings are told from others.
+    pub fn identity(&self) -> Identity {
+        let tokens = self.tokens.iter().map(|token| (token.name.clone(), token.secret.clone())).collect();
+        Identity { address: self.address, tls: self.tls.is_some(), tokens }
+    }
+}
+
 /// Binds the listener and serves it on a thread of its own until `stop`; then it finishes what is in flight and drops
 /// `alive`. Returns where it is bound.
 pub fn start(
@@ -79,11 +105,7 @@ pub fn start(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the admin listener needs TLS beyond this machine"));
     }
     // Bound here, so that an address that is taken is told at once.
-    let socket = {
-        let runtime = Builder::new_current_thread().enable_io().build()?;
-        let _inside = runtime.enter();
-        listener::bind(address).map_err(|error| unbound(address, &error))?.into_std()?
-    };
+    let socket = listener::bind(address).map_err(|error| unbound(address, &error))?;
     let bound = socket.local_addr()?;
     if let Some(keeper) = &tls {
         keeper.adjust(|acceptor| acceptor.on(clock.clone()));
@@ -121,7 +143,7 @@ fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> i
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let (arrivals, waiting) = unbounded_channel();
         let seats = vec![Seat::new(arrivals)];
-        spawn_local(listener::accept(socket, ListenerId(0), LIMITS.connections, seats, stop.clone()));
+        spawn_local(listener::accept(socket, ListenerId(0), listener::cap(LIMITS.connections), seats, stop.clone()));
         let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
         // Nobody changes it.
         let (_, changes) = unbounded_channel();
@@ -182,7 +204,7 @@ impl Answer for Desk {
         match never {}
     }
 
-    fn sweep(&self) {}
+    fn sweep(&self, _: Duration) {}
 }
 
 /// A path as the log has it. Somebody may have asked by a key where its id belongs.

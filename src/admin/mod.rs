@@ -16,6 +16,7 @@ mod operation;
 mod preconditions;
 mod problem;
 mod query;
+mod reload;
 mod resources;
 mod schema;
 #[cfg(test)]
@@ -34,11 +35,12 @@ use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Map;
 
-pub use self::listener::Settings;
+pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
 use self::preconditions::Conditions;
 use self::problem::{Problem, plain};
 use self::query::Query;
+pub use self::reload::{Reload, Unchanged};
 use crate::clock::Clock;
 use crate::limit::failures::Guards;
 use crate::limit::ledger::Unreadable;
@@ -53,13 +55,15 @@ struct House {
     counters: Counters,
 }
 
-/// What is counted of requests: of a gateway that runs, or, of one that does not, as far as it is on file.
+/// What is counted of requests, and what can be done beside the store: of a gateway that runs, or, of one that does not, as far as it is on file.
 #[derive(Clone, Debug)]
 pub struct Counters {
     /// Where quotas stand.
     pub limits: Arc<Limits>,
     /// Whose wrong credentials were counted.
     pub guards: Arc<Guards>,
+    /// How the configuration is read anew, where a gateway runs.
+    pub reload: Option<Reload>,
 }
 
 impl Counters {
@@ -69,7 +73,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()) })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None })
     }
 }
 

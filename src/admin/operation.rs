@@ -12,7 +12,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, keep, limits, openapi, resources};
+use super::{House, audit, bulk, keep, limits, openapi, reload, resources};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -249,6 +249,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
         query: &[Parameter::Address, Parameter::Identifier],
         gives: Gives::Cleared,
         serve: Serve::House(|call| Box::pin(limits::clear(call))),
+        ..READS
+    },
+    Operation {
+        method: Method::POST,
+        path: "/v1/reload",
+        name: "reload",
+        about: "Reads the configuration anew; where something is wrong with it, everything stays as it is",
+        takes: Takes::Empty,
+        gives: Gives::Reloaded,
+        serve: Serve::House(|call| Box::pin(reload::reload(call))),
         ..READS
     },
     Operation {

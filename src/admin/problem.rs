@@ -40,6 +40,11 @@ impl Problem {
         Self { faults, ..Self::new(status, detail) }
     }
 
+    /// A configuration did not come into force, for these reasons.
+    pub(super) fn unchanged(detail: String, faults: Vec<Fault>) -> Self {
+        Self { kind: Some("configuration"), faults, ..Self::new(StatusCode::CONFLICT, detail) }
+    }
+
     /// Something broke on our side.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side")

@@ -191,6 +191,7 @@ fn house() -> Map<String, Value> {
         ("Usage", usage()),
         ("Failures", failures()),
         ("Cleared", object(&json!({ "cleared": number }), &["cleared"])),
+        ("Reloaded", object(&json!({ "warnings": { "type": "array", "items": { "type": "string" } } }), &["warnings"])),
         ("State", json!({ "type": "object" })),
         ("Results", object(&json!({ "results": results }), &["results"])),
         ("Bulk", bulk_of(&name)),

@@ -147,12 +147,11 @@ impl Account {
     }
 
     fn text(&self) -> String {
-        let mut text: String = self.lines.iter().flat_map(|line| [line, "\n"]).collect();
-        text += &match self.result {
-            Ok(address) => format!("the caller is at {address}\n"),
-            Err(why) => format!("{why}\n"),
+        let last = match self.result {
+            Ok(address) => format!("the caller is at {address}"),
+            Err(why) => why.to_owned(),
         };
-        text
+        self.lines.iter().chain([&last]).flat_map(|line| [line, "\n"]).collect()
     }
 
     fn json(&self) -> Value {

@@ -9,6 +9,7 @@ mod limits;
 mod manage;
 mod multicam;
 mod operator;
+mod reload;
 mod schema;
 mod schemes;
 mod serve;
@@ -95,6 +96,9 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Have the gateway that runs read its configuration anew; where something is wrong with it, everything stays as it is.
+    #[command(after_help = "Example: vidgate reload --config /etc/vidgate/vidgate.toml")]
+    Reload(reload::Reload),
     /// Make the keys that clients of Multicam encrypt to, and show them.
     #[command(after_help = "Example: vidgate multicam key new multicam.key")]
     Multicam {
@@ -141,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Multicam { what } => what.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),

@@ -72,13 +72,20 @@ impl Report {
         drawn.chain([self.summary() + "\n"]).collect()
     }
 
+    /// Every problem that keeps it from coming into force: where it is, `vidgate.toml:3:1`, and what it is.
+    pub fn mistakes(&self) -> impl Iterator<Item = (String, String)> {
+        let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        errors.map(|problem| (self.place(problem), problem.sentence()))
+    }
+
     /// Every problem in one line, for a log: `vidgate.toml:3:1: this secret stands in the configuration in clear`.
     pub fn sentences(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|problem| {
-            let place = problem.place.as_ref().map_or_else(String::new, |place| self.line_and_column(place.start));
-            let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
-            format!("{}{place}: {}{hint}", self.name, problem.message)
-        })
+        self.problems.iter().map(|problem| format!("{}: {}", self.place(problem), problem.sentence()))
+    }
+
+    fn place(&self, problem: &Problem) -> String {
+        let place = problem.place.as_ref().map_or_else(String::new, |place| self.line_and_column(place.start));
+        format!("{}{place}", self.name)
     }
 
     /// Every place that is pointed at.
@@ -153,6 +160,11 @@ impl Report {
 }
 
 impl Problem {
+    fn sentence(&self) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{}{hint}", self.message)
+    }
+
     /// By place; what is about the file as a whole comes last, where the eye rests in a terminal.
     fn order(&self, other: &Self) -> Ordering {
         let key = |problem: &Self| problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.start, place.end));

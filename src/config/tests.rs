@@ -195,7 +195,7 @@ fn the_world_keeps_the_order_of_the_file() {
     assert!(matches!(world.routes[0].destination, Destination::Upstream { id: UpstreamId(0), .. }));
     assert_eq!((world.routes[0].max_body, world.routes[1].max_body), (None, Some(0)));
     assert_eq!(world.listeners[1].limits.target_bytes, 512);
-    assert_eq!((loaded.workers, loaded.drain), (None, Duration::from_secs(30)));
+    assert_eq!((loaded.workers, loaded.stop.drain), (None, std::time::Duration::from_secs(30)));
     assert_eq!(&*world.upstreams[0].endpoints[0].host, "2001:db8::1");
 }
 

@@ -1,5 +1,5 @@
-//! A budget for frames of HTTP/2 that carry nothing of a request (threats B19): PING, SETTINGS, PRIORITY, RST_STREAM,
-//! WINDOW_UPDATE, CONTINUATION, empty DATA, and whatever nobody knows. The library answers or ignores each of them, and
+//! A budget for frames of HTTP/2 that carry nothing of a request (threats B19): PING, SETTINGS, PRIORITY, `RST_STREAM`,
+//! `WINDOW_UPDATE`, CONTINUATION, empty DATA, and whatever nobody knows. The library answers or ignores each of them, and
 //! counts only some. So frames are counted in the bytes of the connection, by their headers alone; what is sent of answers
 //! earns more of them, since honest callers move their windows with what they get.
 
@@ -20,7 +20,7 @@ const END_STREAM: u8 = 1;
 const PADDED: u8 = 8;
 /// What a caller says before the first frame (RFC 9113 §3.4).
 const PREFACE: u32 = 24;
-/// A whole frame: streams up to the last one are still answered for, and the caller shall be calm (ENHANCE_YOUR_CALM).
+/// A whole frame: streams up to the last one are still answered for, and the caller shall be calm (`ENHANCE_YOUR_CALM`).
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 11];
 /// A window of the stream and one of the connection.
 const EARNED: u32 = 2;
@@ -241,7 +241,7 @@ mod tests {
             frame(6, 0, &[7; 8]),
             frame(DATA, 0, &[]),
             frame(DATA, END_STREAM, &[]),
-            frame(DATA, 0, &[0; 70_000]),
+            frame(DATA, 0, &vec![0; 70_000]),
             frame(DATA, PADDED, &[3, 0, 0, 0]),
             frame(DATA, PADDED, &[2, 1, 0, 0]),
             frame(DATA, PADDED, &[255, 0]),

@@ -73,8 +73,13 @@ pub struct Limits {
     pub target_bytes: usize,
 }
 
+/// How many connections a listener has at once.
+pub fn cap(connections: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)))
+}
+
 /// Binds a listening socket; port 0 takes any free one.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -83,7 +88,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// An accepted socket on its way to a worker.
@@ -145,11 +150,10 @@ impl Seat {
 pub async fn accept(
     sockets: TcpListener,
     id: ListenerId,
-    connections: usize,
+    cap: Arc<Semaphore>,
     mut seats: Vec<Seat>,
     stop: CancellationToken,
 ) {
-    let cap = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
     let mut next = 0;
     loop {
         // When the house is full, new connections wait in the kernel's queue.

@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod proxy_protocol;
 pub mod request_body;
 pub mod stage;
+pub mod strain;
 pub mod tls;
 pub mod upgrade;
 pub mod worker;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::clock::UnixTime;
 
@@ -22,6 +22,8 @@ pub struct OwnCertificate {
     pub not_before: i64,
     /// And until then, that second included.
     pub not_after: i64,
+    /// The hosts that it names, in lower case; `*.` stands for one label.
+    pub hosts: Vec<String>,
     /// Whether it names any host or address (RFC 9525 §2): callers do not look at its common name.
     pub has_names: bool,
     /// Whether each one behind it has issued the one before (RFC 8446 §4.4.2: older callers need it).
@@ -46,24 +48,23 @@ pub enum Flaw {
 impl OwnCertificate {
     /// What is noted of a chain, the own certificate first.
     pub(super) fn of(file: &Path, chain: &[CertificateDer<'_>]) -> Self {
-        let read = |der: &'_ CertificateDer<'_>| {
-            X509Certificate::from_der(der).ok().map(|(_, certificate)| {
-                let validity = certificate.validity();
-                let names = certificate.subject_alternative_name().ok().flatten();
-                let names = names.is_some_and(|names| !names.value.general_names.is_empty());
-                let (subject, issuer) =
-                    (certificate.subject().as_raw().to_vec(), certificate.issuer().as_raw().to_vec());
-                ((validity.not_before.timestamp(), validity.not_after.timestamp()), names, subject, issuer)
-            })
-        };
-        let read: Vec<_> = chain.iter().filter_map(read).collect();
+        let links: Vec<Link> = chain.iter().filter_map(Link::of).collect();
+        let own = links.first();
         Self {
             file: file.to_owned(),
-            not_before: read.iter().map(|((begin, _), ..)| *begin).max().unwrap_or(i64::MIN),
-            not_after: read.iter().map(|((_, end), ..)| *end).min().unwrap_or(i64::MAX),
-            has_names: read.first().is_some_and(|(_, names, ..)| *names),
-            in_order: read.windows(2).all(|pair| pair[0].3 == pair[1].2),
+            not_before: links.iter().map(|link| link.not_before).max().unwrap_or(i64::MIN),
+            not_after: links.iter().map(|link| link.not_after).min().unwrap_or(i64::MAX),
+            hosts: own.map(|own| own.hosts.clone()).unwrap_or_default(),
+            has_names: own.is_some_and(|own| own.has_names),
+            in_order: links.windows(2).all(|pair| pair[0].issuer == pair[1].subject),
         }
+    }
+
+    /// Whether it is for a host of a route, `api.example.com` or `*.example.com`.
+    pub fn is_for(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let wildcard = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        self.hosts.iter().any(|own| *own == host || Some(own) == wildcard.as_ref())
     }
 
     /// Whole days until it is over; negative where it is.
@@ -87,6 +88,34 @@ impl OwnCertificate {
     pub fn flaws(&self, now: UnixTime) -> impl Iterator<Item = Flaw> {
         let others = [(!self.has_names).then_some(Flaw::Nameless), (!self.in_order).then_some(Flaw::OutOfOrder)];
         self.untimely(now).into_iter().chain(others.into_iter().flatten())
+    }
+}
+
+/// What is looked at of each certificate of a chain.
+struct Link {
+    not_before: i64,
+    not_after: i64,
+    hosts: Vec<String>,
+    has_names: bool,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+}
+
+impl Link {
+    fn of(der: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let alternatives = certificate.subject_alternative_name().ok().flatten();
+        let names = alternatives.map(|alternatives| &alternatives.value.general_names[..]).unwrap_or_default();
+        let host =
+            |name: &_| if let GeneralName::DNSName(name) = name { Some(name.to_ascii_lowercase()) } else { None };
+        Some(Self {
+            not_before: certificate.validity().not_before.timestamp(),
+            not_after: certificate.validity().not_after.timestamp(),
+            hosts: names.iter().filter_map(host).collect(),
+            has_names: !names.is_empty(),
+            subject: certificate.subject().as_raw().to_vec(),
+            issuer: certificate.issuer().as_raw().to_vec(),
+        })
     }
 }
 
@@ -135,6 +164,24 @@ mod tests {
             (&[], past, (2026, 1, 1), vec![Flaw::Nameless]),
         ] {
             assert_eq!(flaws(&[leaf(names, from, until)]), expected, "{names:?} {from:?} {until:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_hosts_that_it_names() {
+        let der = leaf(&["A.example", "*.w.example"], (2024, 1, 1), (2026, 1, 1));
+        let own = OwnCertificate::of(Path::new("a.pem"), &[der]);
+        for (host, expected) in [
+            ("a.example", true),
+            ("A.EXAMPLE.", true),
+            ("x.w.example", true),
+            ("*.w.example", true),
+            ("x.y.w.example", false),
+            ("*.a.example", false),
+            ("w.example", false),
+            ("b.example", false),
+        ] {
+            assert_eq!(own.is_for(host), expected, "{host}");
         }
     }
 

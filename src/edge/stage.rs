@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::listener::Limits;
+use crate::edge::strain::Load;
 
 /// What a connection that is closed with unread bytes still takes in, so that the peer reads our answer and not a reset.
 const LINGER_BYTES: usize = 64 * 1024;
@@ -69,7 +70,7 @@ impl Stage {
         }
         // In HTTP/1 the socket itself stalls with the answer; a stream of HTTP/2 can stall while the socket takes bytes.
         let write = self.multiplexed.get().then(|| self.deadline.child());
-        InFlight { write, stage: Rc::clone(self), answered: Cell::new(false) }
+        InFlight { write, stage: Rc::clone(self), answered: Cell::new(false), load: None }
     }
 
     /// A request, or its body, has ended.
@@ -147,9 +148,16 @@ pub struct InFlight {
     write: Option<Deadline>,
     stage: Rc<Stage>,
     answered: Cell<bool>,
+    /// Its place among all requests of the worker.
+    load: Option<Load>,
 }
 
 impl InFlight {
+    /// It counts among the requests of its worker as well.
+    pub fn bears(&mut self, load: Load) {
+        self.load = Some(load);
+    }
+
     /// The request has a body: it counts as in flight until that has ended as well.
     pub fn upload(&self) -> Uploading {
         self.stage.requests.set(self.stage.requests.get() + 1);

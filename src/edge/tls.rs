@@ -110,26 +110,30 @@ impl Acceptor {
     /// Reads the files of the listener `name`, now and whenever they change; says everything that is wrong with them.
     pub fn kept(name: &str, files: Files) -> Result<Keeper, Vec<Mistake>> {
         let (first, paths) = (files.clone(), files.paths());
-        Kept::open(name, paths, || Self::load(&first), move |clock| Self::again(Self::load(&files), clock))
+        Kept::open(name, paths, || Self::load(&first), move |clock| Self::again(Self::load(&files), &files, clock))
     }
 
     /// The same for a listener of the house itself ([`Self::demanding`]).
     pub fn kept_demanding(name: &str, files: Files, anonymous: bool) -> Result<Keeper, Vec<Mistake>> {
         let (first, paths) = (files.clone(), files.paths());
         let again = move |clock: &Clock| {
-            Self::again(Self::demanding(&files, anonymous), clock).map(|acceptor| acceptor.on(clock.clone()))
+            Self::again(Self::demanding(&files, anonymous), &files, clock).map(|acceptor| acceptor.on(clock.clone()))
         };
         Kept::open(name, paths, || Self::demanding(&first, anonymous), again)
     }
 
     /// What was read anew. A list that is over would keep everyone out: the one from before is not worse.
-    fn again(read: Result<Self, Vec<Mistake>>, clock: &Clock) -> Result<Self, String> {
-        let acceptor = read.map_err(|mistakes| {
-            mistakes.iter().map(|mistake| mistake.invalid.message.as_ref()).collect::<Vec<_>>().join("; ")
-        })?;
+    fn again(read: Result<Self, Vec<Mistake>>, files: &Files, clock: &Clock) -> Result<Self, String> {
+        let lists = files.client_crl.as_deref().unwrap_or(Path::new("")).display();
+        let told = |Mistake { part, invalid }: &Mistake| match part {
+            Part::Own | Part::Authorities => invalid.message.to_string(),
+            // The configuration has a place for it, and the log has none.
+            Part::RevocationLists => format!("{lists}: {invalid}"),
+        };
+        let acceptor = read.map_err(|mistakes| mistakes.iter().map(told).collect::<Vec<_>>().join("; "))?;
         let over = |list: &&RevocationList| u64::try_from(list.next_update).unwrap_or(0) <= clock.unix().0;
         match acceptor.revocation_lists().iter().find(over) {
-            Some(list) => Err(format!("the revocation list of `{}` has expired", list.issuer)),
+            Some(list) => Err(format!("{lists}: the revocation list of `{}` has expired", list.issuer)),
             None => Ok(acceptor),
         }
     }

@@ -75,8 +75,8 @@ pub trait Answer: 'static {
     /// Changes it, for every request that comes from now on.
     fn change(&self, change: Self::Change);
 
-    /// Called a few times a second, for what has to be tidied up.
-    fn sweep(&self);
+    /// Called a few times a second, for what has to be tidied up; `lag` is how much later than wanted.
+    fn sweep(&self, lag: Duration);
 }
 
 /// How long the connections of a listener may stay.
@@ -133,9 +133,11 @@ pub async fn serve<A: Answer>(
             Some(rest) = rests.recv() => {
                 connections.spawn_local(take_in(rest, worker.deadlines.register()));
             }
-            _ = sweep.tick() => {
+            due = sweep.tick() => {
+                // By the runtime's clock: this is about the worker and not about the time.
+                let lag = due.elapsed();
                 worker.deadlines.sweep();
-                worker.answer.sweep();
+                worker.answer.sweep(lag);
             }
             () = drain.cancelled(), if !worker.draining.get() => {
                 worker.draining.set(true);

@@ -45,6 +45,19 @@ impl Kit {
         Ok(Self { desk: Some(desk), ..self })
     }
 
+    /// The same for another configuration. Its threads go on.
+    ///
+    /// # Errors
+    ///
+    /// Where they are needed for the first time, the system may refuse them.
+    pub fn under(&self, tokens: Arc<vxg_tokens::Outfit>, login: Option<token::Outfit>) -> io::Result<Self> {
+        let desk = match (login, &self.desk, &self.store) {
+            (Some(outfit), Some(desk), Some(store)) => Some(desk.under(outfit, store.index())),
+            (login, _, _) => return Self { tokens, desk: None, ..self.clone() }.issuing(login),
+        };
+        Ok(Self { tokens, desk, ..self.clone() })
+    }
+
     /// Where the quotas of an account stand.
     pub(super) fn usage(&self, account: &Account) -> Vec<Usage> {
         self.limits.usage(account, self.clock.unix())

@@ -184,11 +184,11 @@ impl HttpBody for Body {
 /// before, the connection is closed with it.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) decoder: Decoder,
-    pub(super) lent: Option<Lent>,
-    pub(super) upload: Rc<Upload>,
-    pub(super) idle: Duration,
-    pub(super) waiting: bool,
+    decoder: Decoder,
+    lent: Option<Lent>,
+    upload: Rc<Upload>,
+    idle: Duration,
+    waiting: bool,
 }
 
 impl Drop for Relayed {
@@ -201,6 +201,11 @@ impl Drop for Relayed {
 }
 
 impl Relayed {
+    /// An answer whose head is here.
+    pub(super) fn new(decoder: Decoder, lent: Lent, upload: Rc<Upload>, idle: Duration) -> Self {
+        Self { decoder, lent: Some(lent), upload, idle, waiting: false }
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // Asked once more behind its end.
         let Some(lent) = &self.lent else { return Poll::Ready(None) };
@@ -311,6 +316,14 @@ impl Outgoing {
         // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
         upload.ended.set(matches!(source, Source::Whole(_)));
         Self { source, whole, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
+    }
+
+    /// The same body once more, if all of it is here and no larger than `most` bytes.
+    pub(super) fn again(&self, most: usize) -> Option<Self> {
+        let Source::Whole(bytes) = &self.source else { return None };
+        let source = Source::Whole(bytes.clone());
+        let small = bytes.as_ref().is_none_or(|bytes| bytes.len() <= most);
+        small.then(|| Self { source, whole: self.whole, left: self.left, upload: Rc::clone(&self.upload) })
     }
 
     /// Whether much is still to come of it, or nobody knows how much.

@@ -65,15 +65,16 @@ impl Fields for HeaderMap {
 mod tests {
     use super::*;
 
+    fn fill(fields: &mut impl Fields) {
+        let name = HeaderName::from_static("x-a");
+        fields.field(&name, &HeaderValue::from_static("1"));
+        fields.line(&name, b"2");
+        fields.words(&name, &["three".into(), "four".into()]);
+    }
+
     #[test]
     fn both_lists_say_the_same() {
         let (mut text, mut map) = (Vec::new(), HeaderMap::new());
-        fn fill(fields: &mut impl Fields) {
-            let name = HeaderName::from_static("x-a");
-            fields.field(&name, &HeaderValue::from_static("1"));
-            fields.line(&name, b"2");
-            fields.words(&name, &["three".into(), "four".into()]);
-        }
         fill(&mut text);
         fill(&mut map);
         assert_eq!(text, b"x-a: 1\r\nx-a: 2\r\nx-a: three four\r\n");

@@ -1,24 +1,34 @@
 //! Out by the back door: takes an [`Admission`] and a request, and brings back the upstream's answer. A worker's
-//! connections are its own, so nothing is locked; a request is sent a second time only if it was never sent.
+//! connections are its own, so nothing is locked; a request is sent a second time only if it was never sent, or if the
+//! operator allows that for what means the same twice.
 
+mod balance;
 mod body;
 mod connect;
 pub mod credential;
+mod door;
 mod fields;
+mod fleet;
 mod forwarded;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod headers;
+mod health;
 mod http1;
 mod http2;
 pub mod identity;
 pub mod key_sets;
 mod last_word;
 pub mod leases;
+mod line;
+pub mod names;
 mod pace;
+pub mod policy;
 mod pool;
 mod request;
+mod retry;
 pub mod tls;
+mod trouble;
 mod tunnel;
 mod upload;
 pub mod upstream;
@@ -26,28 +36,32 @@ pub mod websocket;
 mod whole;
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use self::body::{Body, BodyError, Payload};
 use self::body::{Outgoing, Relayed};
 use self::credential::Minted;
+use self::door::{Door, Nowhere, Tried, Turn, all_out};
+pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
-use self::http1::{Failure, Head, Sending};
+use self::http1::{Connection, Failure, Head, Sending};
 use self::http2::Sessions;
+use self::policy::Sign;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
+use self::retry::Spare;
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
@@ -58,46 +72,53 @@ use crate::deadline::Deadlines;
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 
-/// How long an endpoint that could not be reached is left alone.
-const REST: Duration = Duration::from_secs(1);
-
 /// A worker's connections to all upstreams.
 #[derive(Debug)]
 pub struct Forwarder {
     deadlines: Rc<Deadlines>,
-    connector: HttpConnector,
-    doors: Vec<Door>,
+    doors: Vec<Rc<Door>>,
     minted: Minted,
 }
 
-/// A worker's connections to one upstream.
-#[derive(Debug)]
-struct Door {
-    pools: Vec<Rc<Pool>>,
-    /// The same for HTTP/2.
-    sessions: Vec<Rc<Sessions>>,
-    turn: Cell<usize>,
-    /// Until when each endpoint is left alone.
-    rest: Vec<Cell<Option<Instant>>>,
+/// Where a request is on its way.
+struct Course {
+    turn: Turn,
+    key: Option<u64>,
+    tried: Tried,
 }
 
 impl Forwarder {
-    /// No connections yet.
-    pub fn new(upstreams: &[Upstream], deadlines: &Rc<Deadlines>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let door = |upstream: &Upstream| {
-            let pool = |_| Pool::new(Rc::clone(deadlines), upstream.timeouts.keep, upstream.idle_connections);
-            let pools: Vec<_> = upstream.endpoints.iter().map(pool).collect();
-            let session = |_| Sessions::new(Rc::clone(deadlines), upstream.timeouts.keep);
-            let sessions = upstream.endpoints.iter().map(session).collect();
-            Door { rest: vec![Cell::new(None); pools.len()], pools, sessions, turn: Cell::new(0) }
-        };
-        let doors = upstreams.iter().map(door).collect();
-        Self { deadlines: Rc::clone(deadlines), connector, doors, minted: Minted::default() }
+    /// No connections yet. `groups` are those of the same upstreams.
+    pub fn new(upstreams: &[Upstream], groups: &Groups, deadlines: &Rc<Deadlines>) -> Self {
+        Self::beside(None, upstreams, groups, deadlines)
     }
 
-    /// Drops idle connections that have aged.
+    /// The same for another configuration: connections in clear to endpoints that stay are kept. Those with TLS are made
+    /// anew, since whom they trust may be another.
+    pub fn after(before: &Self, upstreams: &[Upstream], groups: &Groups) -> Self {
+        Self::beside(Some(before), upstreams, groups, &before.deadlines)
+    }
+
+    fn beside(before: Option<&Self>, upstreams: &[Upstream], groups: &Groups, deadlines: &Rc<Deadlines>) -> Self {
+        let door = |(upstream, group): (&Upstream, &Arc<fleet::Group>)| {
+            let (keep, most) = (upstream.timeouts.keep, upstream.idle_connections);
+            let old = before.and_then(|before| before.doors.iter().find(|door| door.group.upstream == upstream.name));
+            let pools = upstream.endpoints.iter().zip(&group.members).map(|(endpoint, member)| {
+                let kept = old.filter(|_| !endpoint.tls).and_then(|old| {
+                    // An endpoint that stays is the very same one.
+                    let at = old.group.members.iter().position(|own| Arc::ptr_eq(own, member))?;
+                    Some(Rc::clone(&old.pools[at])).filter(|pool| pool.is_like(keep, most))
+                });
+                kept.unwrap_or_else(|| Pool::new(Rc::clone(deadlines), keep, most, member.name.clone()))
+            });
+            let session = |_| Sessions::new(Rc::clone(deadlines), keep);
+            Door::new(upstream, group, pools.collect(), upstream.endpoints.iter().map(session).collect())
+        };
+        let doors = upstreams.iter().zip(groups.iter()).map(door).collect();
+        Self { deadlines: Rc::clone(deadlines), doors, minted: Minted::default() }
+    }
+
+    /// Drops idle connections that have aged, or whose address is gone.
     pub fn sweep(&self) {
         self.doors.iter().flat_map(|door| &door.pools).for_each(|pool| pool.sweep());
         self.doors.iter().flat_map(|door| &door.sessions).for_each(|sessions| sessions.sweep());
@@ -122,6 +143,16 @@ impl Forwarder {
         let door = &self.doors[id.0];
         let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
         let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+        let key = door.key(admission, passage.address);
+        let turn = match door.take(key, self.deadlines.now()) {
+            Ok(turn) => turn,
+            Err(Nowhere::Out | Nowhere::Tried) => return Err(all_out().closing_if(&upload)),
+            Err(Nowhere::Full) => {
+                let waited = Box::pin(door.wait(key, &upload.deadline, &self.deadlines)).await;
+                waited.map_err(|refusal| refusal.closing_if(&upload))?
+            }
+        };
+        let mut course = Course { turn, key, tried: Tried::default() };
         // The refusal says why, so that nothing is cut.
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
@@ -130,31 +161,33 @@ impl Forwarder {
                 return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
             }
             // Boxed: a request in HTTP/1.1 does not carry its size.
-            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, door)).await;
+            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, (door, course))).await;
         }
-        let turn = door.next(self.deadlines.now());
+        let mut spare = Spare::of(door, &mut errand, &body);
         let mut sending = Sending::new(body, &upload).watched(large);
-        if let Some(kept) = door.pools[turn].take() {
-            let lent = Lent::new(kept, &door.pools[turn]);
-            let endpoint = &way.upstream.endpoints[turn];
-            match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
-                Ok(head) if way.websocket.is_some() => {
-                    return self.switched(head, lent, sending, (upload, stream), way);
-                }
-                Ok(head) => return Ok(relay(head, lent, sending, upload, timeouts.idle)),
-                // The upstream had closed it before it took anything: nothing was sent, so the request may be sent
-                // once more, on a connection of its own.
-                Err(Failure::NeverSent) if upload.failure().is_none() => {}
-                Err(failure) => return Err(failure.refusal(&upload)),
+        loop {
+            let outcome = self.attempt((door, way.upstream), &mut course, &mut errand, &mut sending, &upload).await?;
+            let sign = self.learn(&mut course.turn, &outcome, &upload);
+            let again = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
+            let Some(spare) = spare.as_mut().filter(|_| again) else {
+                return match outcome {
+                    Ok((lent, head)) if way.websocket.is_some() => {
+                        self.switched(head, lent.with(course.turn), sending, (upload, stream), way)
+                    }
+                    Ok((lent, head)) => Ok(relay(head, lent.with(course.turn), sending, upload, timeouts.idle)),
+                    Err(failure) => Err(failure.refusal(&upload)),
+                };
+            };
+            if let Ok((lent, head)) = outcome
+                && sending.is_done()
+            {
+                // Thrown away; where all of it is here, the connection is used again.
+                drop(Body::relayed(Relayed::new(head.decoder, lent, Rc::clone(&upload), timeouts.idle)));
             }
-        }
-        // Boxed: rare, and large; a request that finds a connection does not carry its size.
-        let (lent, turn) = Box::pin(self.connect(way.upstream, door, turn, &upload)).await?;
-        let endpoint = &way.upstream.endpoints[turn];
-        match http1::attempt(lent.connection(), &mut errand, endpoint, &mut sending).await {
-            Ok(head) if way.websocket.is_some() => self.switched(head, lent, sending, (upload, stream), way),
-            Ok(head) => Ok(relay(head, lent, sending, upload, timeouts.idle)),
-            Err(failure) => Err(failure.refusal(&upload)),
+            course.tried = course.tried.and(course.turn.at());
+            // Where there is no other one, the same one may do better.
+            course.turn.move_on(course.key, course.tried, self.deadlines.now()).unwrap_or_default();
+            sending = Sending::new(spare.restore(&mut errand), &upload);
         }
     }
 
@@ -204,50 +237,90 @@ impl Forwarder {
         self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
     }
 
-    /// Opens a connection to the endpoint whose turn it is, or else to the next one: what could not be sent there may
-    /// be sent here. Says which one it was.
+    /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.
+    async fn attempt(
+        &self,
+        (door, upstream): (&Door, &Upstream),
+        course: &mut Course,
+        errand: &mut Errand<'_>,
+        sending: &mut Sending,
+        upload: &Upload,
+    ) -> Result<Result<(Lent, Head), Failure>, Refusal> {
+        let at = course.turn.at();
+        if let Some(lent) = door.pools[at].take() {
+            match http1::attempt(lent.connection(), errand, &upstream.endpoints[at], sending).await {
+                Ok(head) => return Ok(Ok((lent, head))),
+                // The upstream had closed it before it took anything: nothing was sent, so the request may be sent
+                // once more, on a connection of its own.
+                Err(Failure::NeverSent) if upload.failure().is_none() => {}
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+        // Boxed: rare, and large; a request that finds a connection does not carry its size.
+        let lent = Box::pin(self.connect((door, upstream), course, upload)).await?;
+        let endpoint = &upstream.endpoints[course.turn.at()];
+        Ok(http1::attempt(lent.connection(), errand, endpoint, sending).await.map(|head| (lent, head)))
+    }
+
+    /// Opens a connection to the endpoint whose turn it is, or else to another one: what could not be sent there may be
+    /// sent here.
     async fn connect(
         &self,
-        upstream: &Upstream,
-        door: &Door,
-        turn: usize,
+        (door, upstream): (&Door, &Upstream),
+        course: &mut Course,
         upload: &Upload,
-    ) -> Result<(Lent, usize), Refusal> {
-        let count = door.pools.len();
-        for turn in (turn..turn + count).map(|turn| turn % count) {
-            upload.deadline.arm(upstream.timeouts.connect);
-            let mut opening = pin!(connect::open(&self.connector, &upstream.endpoints[turn], upstream.tls.as_ref()));
+    ) -> Result<Lent, Refusal> {
+        let patience = upstream.timeouts.connect;
+        loop {
+            let at = course.turn.at();
+            let member = &door.group.members[at];
+            upload.deadline.arm(patience);
+            let opening =
+                connect::socket(&upstream.endpoints[at], member.name.as_deref(), upstream.tls.as_ref(), patience);
+            let mut opening = pin!(opening);
             let opened = poll_fn(|context| match upload.deadline.poll(context) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => opening.as_mut().poll(context).map(Some),
             });
-            match opened.await {
-                Some(Ok(connection)) => {
-                    return Ok((Lent::new(Rc::new(RefCell::new(connection)), &door.pools[turn]), turn));
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(upstream = %upstream.name, endpoint = turn, %error, "no connection to the upstream");
-                    door.rest[turn].set(Some(self.deadlines.now() + REST));
-                }
-                None => {
-                    door.rest[turn].set(Some(self.deadlines.now() + REST));
-                    return Err(Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload));
-                }
+            let opened = opened.await;
+            if let Some(Ok((socket, address))) = opened {
+                let connection = Rc::new(RefCell::new(Connection::new(socket)));
+                return Ok(Lent::new(connection, address, &door.pools[at]));
+            }
+            let now = self.deadlines.now();
+            course.turn.unreachable(now);
+            course.tried = course.tried.and(at);
+            if let Some(Err(error)) = opened {
+                tracing::warn!(upstream = %upstream.name, endpoint = &*member.url, %error, "no connection to the upstream");
+            } else if door.policy.retry.is_none_or(|retry| !retry.on.has(Sign::Timeout)) {
+                return Err(Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload));
+            }
+            if course.turn.move_on(course.key, course.tried, now).is_err() {
+                let refusal = Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream");
+                return Err(refusal.closing_if(upload));
             }
         }
-        Err(Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream").closing_if(upload))
     }
-}
 
-impl Door {
-    /// Endpoints take turns; one that could not be reached rests for a moment, unless all do.
-    fn next(&self, now: Instant) -> usize {
-        let count = self.pools.len();
-        let first = self.turn.get();
-        let mut turns = (first..first + count).map(|turn| turn % count);
-        let turn = turns.find(|turn| self.rest[*turn].get().is_none_or(|until| until <= now)).unwrap_or(first);
-        self.turn.set((turn + 1) % count);
-        turn
+    /// Tells the endpoint's standing what became of a request; of what failure that is a sign.
+    fn learn(&self, turn: &mut Turn, outcome: &Result<(Lent, Head), Failure>, upload: &Upload) -> Option<Sign> {
+        match outcome {
+            Ok((_, head)) => {
+                let sign = Sign::of_status(head.status);
+                turn.answered(sign, self.deadlines.now());
+                sign
+            }
+            // The caller's own doing.
+            Err(_) if upload.failure().is_some() => None,
+            Err(failure) => {
+                let sign = match failure {
+                    Failure::Late => Sign::Timeout,
+                    Failure::NeverSent | Failure::Sent(_) => Sign::Reset,
+                };
+                turn.failed(sign, self.deadlines.now());
+                Some(sign)
+            }
+        }
     }
 }
 
@@ -276,7 +349,7 @@ fn relay(head: Head, lent: Lent, sending: Sending, upload: Rc<Upload>, idle: Dur
     upload.answered();
     http1::go_on(lent.connection(), sending);
     let Head { status, reason, fields, decoder, .. } = head;
-    let relayed = Relayed { decoder, lent: Some(lent), upload, idle, waiting: false };
+    let relayed = Relayed::new(decoder, lent, upload, idle);
     let mut answer = Response::new(Body::relayed(relayed));
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;

@@ -1,11 +1,15 @@
 //! A worker's own connections to one endpoint: the last one used is the first one taken, so that the rest can age.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadlines;
+use crate::forward::door::Turn;
 use crate::forward::http1::Connection;
+use crate::forward::names::Name;
 
 /// Idle connections to one endpoint.
 #[derive(Debug)]
@@ -14,50 +18,60 @@ pub(super) struct Pool {
     idle: RefCell<Vec<Idle>>,
     keep: Duration,
     most: usize,
+    /// Whose addresses they go to, where the endpoint has a name.
+    name: Option<Arc<Name>>,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Rc<RefCell<Connection>>,
+    address: Option<IpAddr>,
     since: Instant,
 }
 
 impl Pool {
     /// Keeps at most `most` connections, each for `keep` at most.
-    pub(super) fn new(deadlines: Rc<Deadlines>, keep: Duration, most: usize) -> Rc<Self> {
-        Rc::new(Self { deadlines, idle: RefCell::default(), keep, most })
+    pub(super) fn new(deadlines: Rc<Deadlines>, keep: Duration, most: usize, name: Option<Arc<Name>>) -> Rc<Self> {
+        Rc::new(Self { deadlines, idle: RefCell::default(), keep, most, name })
+    }
+
+    /// Whether it keeps connections as one with these settings would.
+    pub(super) fn is_like(&self, keep: Duration, most: usize) -> bool {
+        (self.keep, self.most) == (keep, most)
     }
 
     /// Takes the connection that was used last and is still open. Nobody watches them: each is asked when it is due.
-    pub(super) fn take(&self) -> Option<Rc<RefCell<Connection>>> {
+    pub(super) fn take(self: &Rc<Self>) -> Option<Lent> {
         let mut idle = self.idle.borrow_mut();
         let now = self.deadlines.now();
-        while let Some(Idle { connection, since }) = idle.pop() {
+        while let Some(Idle { connection, address, since }) = idle.pop() {
             if now.saturating_duration_since(since) >= self.keep {
                 // Everything below it is older still.
                 idle.clear();
                 return None;
             }
             if connection.borrow_mut().is_open() {
-                return Some(connection);
+                return Some(Lent::new(connection, address, self));
             }
         }
         None
     }
 
-    /// Drops what has aged or was closed by the upstream.
+    /// Drops what has aged, was closed by the upstream, or goes to an address that is not one of its name any more.
     pub(super) fn sweep(&self) {
         let now = self.deadlines.now();
         self.idle.borrow_mut().retain(|idle| {
-            now.saturating_duration_since(idle.since) < self.keep && idle.connection.borrow_mut().is_open()
+            now.saturating_duration_since(idle.since) < self.keep
+                && self.name.as_ref().zip(idle.address).is_none_or(|(name, address)| name.has(address))
+                && idle.connection.borrow_mut().is_open()
         });
     }
 
-    fn give_back(&self, connection: Rc<RefCell<Connection>>) {
+    fn give_back(&self, connection: Rc<RefCell<Connection>>, address: Option<IpAddr>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most {
             connection.borrow_mut().rest();
-            idle.push(Idle { connection, since: self.deadlines.now() });
+            idle.push(Idle { connection, address, since: self.deadlines.now() });
         }
     }
 }
@@ -66,12 +80,21 @@ impl Pool {
 #[derive(Debug)]
 pub(super) struct Lent {
     connection: Rc<RefCell<Connection>>,
+    address: Option<IpAddr>,
     pool: Rc<Pool>,
+    #[expect(dead_code, reason = "the request's place at the endpoint, held as long as this")]
+    turn: Option<Turn>,
 }
 
 impl Lent {
-    pub(super) fn new(connection: Rc<RefCell<Connection>>, pool: &Rc<Pool>) -> Self {
-        Self { connection, pool: Rc::clone(pool) }
+    /// `address`: where it goes, if its pool is that of a name.
+    pub(super) fn new(connection: Rc<RefCell<Connection>>, address: Option<IpAddr>, pool: &Rc<Pool>) -> Self {
+        Self { connection, address, pool: Rc::clone(pool), turn: None }
+    }
+
+    /// The same with the request's place at the endpoint, which is given back together with it.
+    pub(super) fn with(self, turn: Turn) -> Self {
+        Self { turn: Some(turn), ..self }
     }
 
     /// The connection.
@@ -88,7 +111,7 @@ impl Lent {
             connection.is_reusable()
         };
         if reusable && taken {
-            self.pool.give_back(self.connection);
+            self.pool.give_back(self.connection, self.address);
         }
     }
 }

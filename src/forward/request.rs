@@ -1,6 +1,7 @@
 //! The request as the upstream gets it: one path, one framing, one Host, nothing that belongs to the hop before, and
 //! the caller's identity in the place of their credential.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::slice::from_ref;
 
@@ -60,6 +61,8 @@ pub struct Passage<'a> {
     pub secure: bool,
     /// Whether the connection comes from a trusted proxy.
     pub trusted: bool,
+    /// The caller's address.
+    pub address: IpAddr,
     /// The connection.
     pub connection: &'a crate::edge::connection::Connection,
     /// The request on its connection.
@@ -260,10 +263,11 @@ impl<'a> Errand<'a> {
     }
 
     /// The `Host` that the upstream asks for.
-    fn host<'h>(&self, received: Option<&'h HeaderValue>, endpoint: &'h Endpoint) -> &'h HeaderValue {
-        match (self.way.upstream.host, received) {
+    fn host<'h>(&'h self, received: Option<&'h HeaderValue>, endpoint: &'h Endpoint) -> &'h HeaderValue {
+        match (&self.way.upstream.host, received) {
             (HostPolicy::Preserve, Some(host)) => host,
             (HostPolicy::Preserve | HostPolicy::Endpoint, _) => &endpoint.authority,
+            (HostPolicy::Named(name), _) => name,
         }
     }
 
@@ -320,7 +324,12 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// The map of the fields: not needed again once the request is on its way.
+    /// What is asked to be done.
+    pub(super) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The map of the fields: not needed again once the request is on its way, unless it may be sent once more.
     pub(super) fn fields(&mut self) -> &mut HeaderMap {
         &mut self.parts.headers
     }

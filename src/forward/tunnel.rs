@@ -29,6 +29,8 @@ use crate::limit;
 const PIECE: usize = 16 * 1024;
 /// How long a frame may take to come to its end once the tunnel has to close.
 const LAST_FRAME: Duration = Duration::from_millis(200);
+/// How long its caller may take to leave then.
+const LAST_BYTES: Duration = Duration::from_secs(2);
 
 /// How long a tunnel may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Opening {
             let (down, frames) = (Pipe::default(), Frames::default());
             let (lease, standing) = lent;
             let (closing, waker) = (None, None);
-            let terms = (terms, idle, life);
+            let (terms, upstream) = ((terms, idle, life), Some(upstream));
             Tunnel { lease, standing, caller, upstream, up, down, frames, terms, closing, home, waker, in_flight }
         };
         match stream {
@@ -104,7 +106,8 @@ struct Tunnel {
     lease: limit::Lease,
     standing: Option<leases::Lease>,
     caller: Box<dyn Duplex>,
-    upstream: Lent,
+    /// Until the last was said.
+    upstream: Option<Lent>,
     up: Pipe,
     down: Pipe,
     /// Where what the caller was told stands between frames.
@@ -155,17 +158,23 @@ impl Tunnel {
             self.terms.2.arm(LAST_FRAME);
         }
         if self.closing.is_none() {
-            let ended = self.poll_both(context);
-            if ended.is_ready() {
+            if ready!(self.poll_both(context)).is_err() {
                 // Either side has gone, and there is nobody to say anything to.
                 return Poll::Ready(());
             }
-            return Poll::Pending;
+            self.say_no_more();
         }
         match self.poll_close(context) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => self.terms.2.poll(context),
         }
+    }
+
+    /// The last was said, or waits to be written. The upstream is let go: the caller may take a while to leave.
+    fn say_no_more(&mut self) {
+        self.closing = Some(Closing::Said);
+        self.upstream = None;
+        self.terms.2.arm(LAST_BYTES);
     }
 
     /// Why the house ends it.
@@ -181,6 +190,7 @@ impl Tunnel {
     /// Passes on what there is in both directions; ready when the tunnel has ended by itself.
     fn poll_both(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { caller, upstream, up, down, frames, terms, .. } = self;
+        let Some(upstream) = upstream else { return Poll::Ready(Ok(())) };
         let upstream = &mut *upstream.connection().borrow_mut();
         let mut moved = false;
         let upward = up.poll(
@@ -192,6 +202,10 @@ impl Tunnel {
             return Poll::Ready(Err(error));
         }
         let downward = loop {
+            if down.ended {
+                // What the upstream has ended is over: nobody is left to hear the caller.
+                break down.poll_write(context, &mut **caller, &mut moved);
+            }
             let polled = down.poll_step(
                 context,
                 |context, space| {
@@ -202,8 +216,7 @@ impl Tunnel {
                 (&mut **caller, &mut moved),
             );
             match polled {
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) => break Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
@@ -211,35 +224,33 @@ impl Tunnel {
         if moved {
             terms.1.arm(terms.0.idle);
         }
-        // What the upstream has ended is over: nobody is left to hear the caller.
         downward
     }
 
     /// Finishes the frame under way, says why, and ends the connection.
     fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { caller, upstream, down, frames, closing, .. } = self;
         loop {
-            ready!(down.poll_write(context, &mut **caller, &mut false))?;
-            let Some(Closing::Frame(code)) = *closing else {
-                ready!(Pin::new(&mut **caller).poll_flush(context))?;
-                return Pin::new(&mut **caller).poll_shutdown(context);
+            ready!(self.down.poll_write(context, &mut *self.caller, &mut false))?;
+            let (Some(Closing::Frame(code)), Some(upstream)) = (self.closing, &self.upstream) else {
+                ready!(Pin::new(&mut *self.caller).poll_flush(context))?;
+                return Pin::new(&mut *self.caller).poll_shutdown(context);
             };
-            if frames.is_closed() && frames.between() {
-                *closing = Some(Closing::Said);
-            } else if frames.between() {
-                down.waiting.extend_from_slice(&close(code));
-                *closing = Some(Closing::Said);
-            } else {
-                let mut space = [const { MaybeUninit::uninit() }; PIECE];
-                let mut space = ReadBuf::uninit(&mut space);
-                ready!(upstream.connection().borrow_mut().poll_said(context, &mut space))?;
-                if space.filled().is_empty() {
-                    // Broken off in the middle of a frame: nothing can be said there.
-                    *closing = Some(Closing::Said);
+            if self.frames.between() {
+                if !self.frames.is_closed() {
+                    self.down.waiting.extend_from_slice(&close(code));
                 }
-                let length = frames.pass_to_end(space.filled());
-                down.waiting.extend_from_slice(&space.filled()[..length]);
+                self.say_no_more();
+                continue;
             }
+            let mut space = [const { MaybeUninit::uninit() }; PIECE];
+            let mut space = ReadBuf::uninit(&mut space);
+            ready!(upstream.connection().borrow_mut().poll_said(context, &mut space))?;
+            if space.filled().is_empty() {
+                // Broken off in the middle of a frame: nothing can be said there.
+                self.say_no_more();
+            }
+            let length = self.frames.pass_to_end(space.filled());
+            self.down.waiting.extend_from_slice(&space.filled()[..length]);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What is known of an upstream: where it is, how long it may take, and which credential of its own it wants to see.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::forward::credential::Own;
+
+use crate::forward::names::Lookup;
+use crate::forward::policy::Policy;
 
 /// A position in the list of upstreams of the World.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +32,11 @@ pub struct Upstream {
     /// How many idle connections a worker keeps for each endpoint.
     pub idle_connections: usize,
     /// TLS towards it, where an endpoint is `https`.
-    pub tls: Option<std::sync::Arc<super::tls::Trust>>,
+    pub tls: Option<Arc<super::tls::Trust>>,
+    /// How its endpoints are used.
+    pub policy: Arc<Policy>,
+    /// Who is asked for the addresses of their names.
+    pub lookup: Lookup,
 }
 
 /// One address of an upstream.
@@ -44,6 +52,19 @@ pub struct Endpoint {
     pub authority: HeaderValue,
 }
 
+impl Endpoint {
+    /// Host and port, which `authority` leaves out where it is the scheme's own.
+    pub(super) fn socket(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// What it is known by: `http://10.0.0.5:8000`, always with its port.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.socket())
+    }
+}
+
 /// What an upstream speaks. Which of the two is never found out by asking: nothing is upgraded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -55,12 +76,14 @@ pub enum Protocol {
 }
 
 /// What `Host` an upstream gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPolicy {
     /// The one the caller sent.
     Preserve,
     /// The name of the endpoint.
     Endpoint,
+    /// Always this one.
+    Named(HeaderValue),
 }
 
 /// How long an upstream may take.

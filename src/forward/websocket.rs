@@ -38,7 +38,7 @@ pub fn asked(parts: &Parts) -> Result<Option<Asked>, Refusal> {
     let connect = is_connect(parts);
     // What is not named in `Connection` too is said to nobody (RFC 9110 §7.8).
     let upgrade = || has(&parts.headers, &UPGRADE, WORD) && has(&parts.headers, &CONNECTION, "upgrade");
-    if !connect && !(parts.version == Version::HTTP_11 && upgrade()) {
+    if !(connect || parts.version == Version::HTTP_11 && upgrade()) {
         return Ok(None);
     }
     let wrong = |detail| Err(Refusal::new(Cause::MalformedRequest, detail));
@@ -195,11 +195,11 @@ mod tests {
         match u16::try_from(length) {
             Ok(short @ 0..126) => bytes.push(mask | u8::try_from(short).unwrap()),
             Ok(middle) => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend(middle.to_be_bytes());
             }
             Err(_) => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }

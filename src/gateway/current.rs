@@ -24,9 +24,10 @@ use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::listener::Listener;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
+use crate::edge::strain::Strain;
 use crate::edge::worker::{Answer, Stay};
 use crate::endpoint;
-use crate::forward::Body;
+use crate::forward::{Body, Groups};
 use crate::limit::Gate;
 use crate::limit::failures::{Failures, Opened};
 use crate::world::World;
@@ -35,6 +36,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct Current {
     gateway: RefCell<Rc<Gateway>>,
+    strain: Strain,
     /// Those of before that have listeners which are no more, the latest last, and until when their connections may stay.
     former: RefCell<Vec<(Rc<Gateway>, Instant, Duration)>>,
 }
@@ -45,8 +47,8 @@ pub struct Change {
     pub world: Arc<World>,
     /// What its endpoints are built from.
     pub kit: endpoint::Kit,
-    /// Its limits and its failure guards.
-    pub gates: (Gate, Opened),
+    /// Its limits, its failure guards and its upstreams.
+    pub gates: (Gate, Opened, Groups),
     /// How long connections may stay whose listener is no more.
     pub drain: Duration,
     /// Closes once every request that comes is served under it.
@@ -61,8 +63,8 @@ impl fmt::Debug for Change {
 
 impl Current {
     /// Begins with this one.
-    pub fn new(gateway: Gateway) -> Self {
-        Self { gateway: RefCell::new(Rc::new(gateway)), former: RefCell::default() }
+    pub fn new(gateway: Gateway, strain: Strain) -> Self {
+        Self { gateway: RefCell::new(Rc::new(gateway)), strain, former: RefCell::default() }
     }
 
     /// The gateway that serves what comes in by this listener. `None`: there was one, and its time is over.
@@ -85,7 +87,7 @@ impl Answer for Current {
         parts: Box<Parts>,
         body: RequestBody,
         connection: Rc<Connection>,
-        in_flight: InFlight,
+        mut in_flight: InFlight,
     ) -> Result<Response<Body>, Infallible> {
         // From here to the end of the request.
         let Some(gateway) = self.serving(connection.listener) else {
@@ -95,14 +97,18 @@ impl Answer for Current {
             return Ok(answer.map(|body| body.holding(in_flight, &connection)));
         };
         let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
-        let answer = {
-            let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
-            let mut serving = pin!(gateway.serve(parts, body, arrival));
-            poll_fn(|context| {
-                let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
-                polled.unwrap_or_else(|_| Poll::Ready(gateway.apologize(&connection, &id)))
-            })
-            .await
+        let answer = match self.strain.enter(&gateway.world.overload) {
+            Err(refusal) => gateway.shed(refusal, &parts, &connection, &id),
+            Ok(load) => {
+                in_flight.bears(load);
+                let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
+                let mut serving = pin!(gateway.serve(parts, body, arrival));
+                poll_fn(|context| {
+                    let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
+                    polled.unwrap_or_else(|_| Poll::Ready(gateway.apologize(&connection, &id)))
+                })
+                .await
+            }
         };
         let mut answer = answer.map(|body| body.holding(in_flight, &connection));
         if let Some(hsts) = &connection.hsts {
@@ -137,8 +143,9 @@ impl Answer for Current {
         drop(taken);
     }
 
-    fn sweep(&self) {
+    fn sweep(&self, lag: Duration) {
         let gateway = Rc::clone(&self.gateway.borrow());
+        self.strain.swept(lag, &gateway.world.overload);
         let now = gateway.clock.now();
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());

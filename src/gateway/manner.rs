@@ -1,7 +1,10 @@
 //! What every answer to a request carries, be it a refusal or not.
 
+use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
+use super::Gateway;
+use crate::edge::connection::Connection;
 use crate::edge::head::Head;
 use crate::envelope::{self, Dialect};
 use crate::forward::Body;
@@ -37,6 +40,20 @@ impl Manner {
             grant.stamp(answer.headers_mut());
         }
         answer
+    }
+}
+
+impl Gateway {
+    /// Refuses a request that the worker cannot bear, before anything else is done with it.
+    pub(super) fn shed(
+        &self,
+        refusal: Refusal,
+        parts: &Parts,
+        connection: &Connection,
+        id: &HeaderValue,
+    ) -> Response<Body> {
+        let entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        refuse(refusal, self.world.dialect(connection.listener), id, (entry, Manner::default()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::invalid::Invalid;
 use crate::secret::Secret;
 
 /// An app, as the corridor sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the switches of the vendor's app, each on its own")]
 pub struct App {
     /// The `api_key` that its signatures name; public.
@@ -112,6 +112,13 @@ impl Signer {
     /// Whether it is good at `now`.
     pub fn is_good(&self, now: UnixTime) -> bool {
         self.expires.is_none_or(|end| now < end)
+    }
+}
+
+/// Equal where they sign the same, until the same moment.
+impl PartialEq for Signer {
+    fn eq(&self, other: &Self) -> bool {
+        self.expires == other.expires && self.is_same(other)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{App, Digest, Members};
 use crate::clock::UnixTime;
 
 /// What only one kind of credential has.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Attributes {
     /// Nothing more.
     None,
@@ -36,7 +36,7 @@ impl Attributes {
 }
 
 /// A group of cameras.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
     pub id: Arc<str>,
@@ -45,7 +45,7 @@ pub struct Group {
 }
 
 /// A secret that is known by its digest alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// Which version of the secret it is: the same for as long as that is on file, under whatever pepper.
     pub number: u32,
@@ -72,6 +72,12 @@ impl PublicKey {
             (DecodingKeyKind::SecretOrDer(_), DecodingKeyKind::RsaModulusExponent { .. })
             | (DecodingKeyKind::RsaModulusExponent { .. }, DecodingKeyKind::SecretOrDer(_)) => false,
         }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
     }
 }
 

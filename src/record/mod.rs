@@ -146,10 +146,7 @@ impl Record {
     /// The record of this credential. Refuses a subject that no header field can carry.
     pub fn new(details: Details) -> Result<Self, Invalid> {
         let Details { key, id, account, subject, disabled, not_before, expires, used, scopes, attributes } = details;
-        if HeaderValue::from_str(&subject).is_err() || !subject.is_ascii() {
-            return Err(Invalid::new("a subject goes into a header field: it is visible ASCII"));
-        }
-        let subject_len = u8::try_from(subject.len()).map_err(|_| Invalid::new("a subject is at most 255 bytes"))?;
+        let subject_len = Self::speaks_as(&subject)?;
         // `license_key:main` holds `main`, and `camera:7` the first part of `7#2`.
         let shared = subject.char_indices().find_map(|(at, _)| id.starts_with(&subject[at..]).then_some(at));
         let id_at = shared.unwrap_or(subject.len());
@@ -167,6 +164,25 @@ impl Record {
             scopes,
             attributes,
         })
+    }
+
+    /// Whether a credential can have this subject; its length.
+    pub(crate) fn speaks_as(subject: &str) -> Result<u8, Invalid> {
+        if HeaderValue::from_str(subject).is_err() || !subject.is_ascii() {
+            return Err(Invalid::new("a subject goes into a header field: it is visible ASCII"));
+        }
+        u8::try_from(subject.len()).map_err(|_| Invalid::new("a subject is at most 255 bytes"))
+    }
+
+    /// Whether another record would make no difference in the place of this one, its last use aside.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        self.key == other.key
+            && self.is_disabled() == other.is_disabled()
+            && (self.not_before, self.expires) == (other.not_before, other.expires)
+            && (self.id(), self.subject()) == (other.id(), other.subject())
+            && Arc::ptr_eq(&self.account, &other.account)
+            && self.scopes == other.scopes
+            && self.attributes == other.attributes
     }
 
     /// What it is.

@@ -159,9 +159,9 @@ impl Grant {
         fields.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
         if !self.is_preflight {
             // Nobody asked for them.
-            [ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_MAX_AGE]
-                .iter()
-                .for_each(|name| drop(fields.remove(name)));
+            for name in [ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_MAX_AGE] {
+                fields.remove(name);
+            }
         }
         // Also where this origin is not granted: the answer to another one would be another.
         if self.varies && !varies_by_origin(fields) {

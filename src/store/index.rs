@@ -190,6 +190,12 @@ impl Index {
         record
     }
 
+    /// The same, but leaves in place what says the same: whatever hangs on that goes on.
+    pub fn settle(&self, record: Record) -> Arc<Record> {
+        let before = self.records.get(record.key()).map(|before| Arc::clone(&before.key().0));
+        before.filter(|before| before.equals(&record)).unwrap_or_else(|| self.publish(record))
+    }
+
     /// Takes a credential away: nobody finds it from now on.
     pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
         let (record, ()) = self.records.remove(&Key { kind, digest: *digest })?;

@@ -196,7 +196,7 @@ pub struct Answer {
 }
 
 /// How the store is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
@@ -265,6 +265,29 @@ impl Store {
     /// Says what is declared in the configuration: none of it can be made in the store as well.
     pub fn declare(&self, declared: HashSet<(Resource, String)>) {
         self.inner.declared.store(Arc::new(declared));
+    }
+
+    /// Whether there is such an entry. Of those that nobody presents, such as groups, the index knows nothing.
+    pub fn holds(&self, resource: Resource, id: &str) -> Result<bool, Unopened> {
+        sound::holds(&self.inner.engine, resource, id)
+    }
+
+    /// Declares something else from now on. `install` puts it into the index, on the thread of the store: no change comes
+    /// in between. Where it refuses, with `Err`, everything stays declared as it is.
+    pub fn redeclare<T: Send + 'static, E: Send + 'static>(
+        &self,
+        declared: HashSet<(Resource, String)>,
+        install: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, Refused> {
+        let current = Arc::clone(&self.inner.declared);
+        self.task(move |writer| {
+            let installed = install();
+            if installed.is_ok() {
+                current.store(Arc::new(declared));
+                writer.known_from = writer.keys.load().keyring.newest_pepper();
+            }
+            Ok(installed)
+        })
     }
 
     /// Asks for a change and hears later what came of it, from the thread of the store. Never blocks.

@@ -92,7 +92,7 @@ impl Writer {
             return Err(Refused::conflict("number", message));
         }
         if number == self.known_from && self.has_declared() {
-            let message = "credentials of the configuration are known under this pepper until the next start";
+            let message = "credentials of the configuration are known under this pepper until they are read again";
             return Err(Refused::conflict("number", message));
         }
         let deal = Deal::of_store(Act::RetirePepper, format!("pepper {number}"));

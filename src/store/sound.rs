@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::load::{self, Unopened};
 use super::shelf::{Shelf, entry_key};
 use super::writer::Writer;
-use super::{Index, Inner, MOST_WAITING, Master, Purpose, Resource, Settings, Store};
+use super::{Engine, Index, Inner, MOST_WAITING, Master, Purpose, Resource, Settings, Store};
 use crate::background::give_way;
 use crate::clock::Clock;
 
@@ -40,11 +40,7 @@ impl Sound {
 
     /// Whether there is such an entry. Of those that nobody presents, such as groups, the index knows nothing.
     pub fn holds(&self, resource: Resource, id: &str) -> Result<bool, Unopened> {
-        let key = entry_key(resource, id);
-        let look = |look: &redb::ReadTransaction| {
-            Ok(look.open_table(Shelf::Entries.definition())?.get(key.as_slice())?.is_some())
-        };
-        Ok(self.opened.engine.read(look)?)
+        holds(&self.opened.engine, resource, id)
     }
 
     /// Says what is declared in the configuration: none of it can be made in the store as well.
@@ -85,6 +81,14 @@ impl Sound {
         let inner = Inner { engine, keys, index, declared, clock, path, jobs, writer, hurry, renewing };
         Ok(Store { inner: Arc::new(inner) })
     }
+}
+
+/// Whether an entry lies in this store.
+pub(super) fn holds(engine: &Engine, resource: Resource, id: &str) -> Result<bool, Unopened> {
+    let key = entry_key(resource, id);
+    let look =
+        |look: &redb::ReadTransaction| Ok(look.open_table(Shelf::Entries.definition())?.get(key.as_slice())?.is_some());
+    Ok(engine.read(look)?)
 }
 
 impl fmt::Debug for Sound {

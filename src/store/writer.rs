@@ -37,7 +37,7 @@ pub(super) struct Writer {
     pub(super) index: Arc<Index>,
     pub(super) publisher: Publisher,
     declared: Arc<ArcSwap<HashSet<(Resource, String)>>>,
-    /// The pepper that was the newest at the start: credentials of the configuration are known under it.
+    /// The pepper that was the newest when they were declared: credentials of the configuration are known under it.
     pub(super) known_from: u16,
     pub(super) master: Master,
     pub(super) clock: Clock,

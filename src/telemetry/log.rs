@@ -1,12 +1,17 @@
 //! The log: written by a thread of its own, so that no worker ever waits for a disk or a terminal. When more is said than
 //! can be written, lines are dropped rather than requests delayed.
 
+use std::sync::OnceLock;
+
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// Lines that may wait to be written.
 const LINES: usize = 64_000;
+
+/// Sets what is said, once the log was started.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// How much is said, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +66,38 @@ impl Level {
 pub fn start(settings: &Settings) -> WorkerGuard {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(std::io::stderr());
-    // What the libraries below us say is for their makers.
-    let filter = EnvFilter::new(format!("warn,vidgate={0},access={0}", settings.level.name()));
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(writer));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter(settings.level)).with_writer(BoxMakeWriter::new(writer));
     // A second start in one process (a test) keeps the first.
     let _ = match settings.format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        Format::Text => builder.with_ansi(colour).try_init(),
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().inspect(|()| allow_changes(move |filter| handle.reload(filter).unwrap_or_default()))
+        }
+        Format::Text => {
+            let builder = builder.with_ansi(colour).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().inspect(|()| allow_changes(move |filter| handle.reload(filter).unwrap_or_default()))
+        }
     };
     guard
+}
+
+/// Says from now on what is this important. Before the log was started, nothing comes of it.
+pub fn set_level(level: Level) {
+    if let Some(set) = FILTER.get() {
+        set(filter(level));
+    }
+}
+
+fn allow_changes(set: impl Fn(EnvFilter) + Send + Sync + 'static) {
+    // A second start in one process keeps the first.
+    let _ = FILTER.set(Box::new(set));
+}
+
+fn filter(level: Level) -> EnvFilter {
+    // What the libraries below us say is for their makers.
+    EnvFilter::new(format!("warn,vidgate={0},access={0}", level.name()))
 }

@@ -2,6 +2,7 @@
 //! restart that can bind at once.
 
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -154,4 +155,18 @@ fn a_pause_longer_than_any_deadline_does_not_end_a_request_that_waits() {
     gateway.pass(Duration::from_mins(50));
     peer.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(wire.answer().text(), "ok");
+}
+
+#[test]
+fn a_lame_duck_says_that_it_is_not_ready_and_takes_requests_in_all_the_same() {
+    let gateway = timed(&Upstream::start(), Added { top: "lame_duck = \"2s\"", ..Added::default() });
+    let (address, ready) = (gateway.address("public"), gateway.readiness());
+    assert!(ready.load(Ordering::Relaxed));
+    let draining = thread::spawn(|| gateway.drain());
+    while ready.load(Ordering::Relaxed) {
+        thread::yield_now();
+    }
+    assert_eq!(Wire::connect(address).ask(GET).status, 200);
+    assert!(draining.join().expect("it ends"));
+    refuses(address);
 }

@@ -12,6 +12,10 @@ use crate::frames::{
 };
 use crate::upstream::{Upstream, read_request};
 
+/// What is sent again and again, and the same of a stream.
+type Piece = fn() -> Vec<u8>;
+type PieceOf = fn(u32) -> Vec<u8>;
+
 fn get(target: &str) -> [(&str, &str); 4] {
     [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", target)]
 }
@@ -70,7 +74,7 @@ fn says_goaway(frames: &[u8], reason: u8) -> bool {
 #[test]
 fn frames_that_carry_nothing_of_a_request_end_the_connection() {
     let house = house("");
-    let cases: [(&str, fn() -> Vec<u8>); 8] = [
+    let cases: [(&str, Piece); 8] = [
         ("PING", || bytes_of(PING, 0, 0, &[7; 8])),
         ("answers to PING", || bytes_of(PING, 1, 0, &[7; 8])),
         ("SETTINGS", || bytes_of(SETTINGS, 0, 0, &[])),
@@ -121,7 +125,7 @@ fn windows_that_move_with_a_download_are_no_flood() {
         let mut reader = std::io::BufReader::new(stream.try_clone().expect("a socket can be shared"));
         read_request(&mut reader, false).expect("a request");
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
-        let _ = (0..LENGTH / 65_536).try_for_each(|_| stream.write_all(&[7; 65_536]));
+        let _ = (0..LENGTH / 8192).try_for_each(|_| stream.write_all(&[7; 8192]));
     });
     let house = House::around(upstream, "[listener.public.http2]\nmax_control_frames = 100");
     let mut frames = house.connect("localhost");
@@ -157,7 +161,7 @@ fn requests_that_are_taken_back_at_once_end_the_connection() {
 fn streams_that_the_house_is_made_to_reset_end_the_connection() {
     let house = house("");
     let block = block_of(&get("/held"));
-    let cases: [(&str, fn(u32) -> Vec<u8>); 4] = [
+    let cases: [(&str, PieceOf); 4] = [
         ("a window over 2^31 - 1", |stream| bytes_of(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])),
         ("a window that does not grow", |stream| bytes_of(WINDOW_UPDATE, 0, stream, &[0, 0, 0, 0])),
         ("DATA behind the end", |stream| bytes_of(DATA, 0, stream, b"x")),
@@ -202,7 +206,7 @@ fn a_head_that_swells_is_refused_or_ends_the_connection() {
     let mut block = block_of(&get("/bomb"));
     block.extend([0x40, 1, b'x', 127, 0xa1, 30]);
     block.extend(vec![b'y'; 127 + 0x21 + 30 * 128]);
-    block.resize(16_000, 0x80 | 62);
+    block.resize(16_000, 0x80 | 0x3e);
     for round in 0..20 {
         let stream = 1 + 2 * round;
         frames.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);

@@ -115,8 +115,13 @@ impl Framed {
     /// The next piece of a request's body; `None` at its end.
     pub fn piece(&self, asked: &mut Asked) -> Option<Result<Bytes, h2::Error>> {
         let body = asked.request.body_mut();
-        let piece = self.wait(body.data())?;
-        Some(piece.inspect(|piece| body.flow_control().release_capacity(piece.len()).expect("it was taken")))
+        loop {
+            let piece = self.wait(body.data())?;
+            // The end may come in an empty one.
+            if !piece.as_ref().is_ok_and(Bytes::is_empty) {
+                return Some(piece.inspect(|piece| body.flow_control().release_capacity(piece.len()).expect("taken")));
+            }
+        }
     }
 
     /// The trailers of a request.

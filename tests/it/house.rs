@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
 use vidgate::kept::Outcome;
 use vidgate::limit::ledger::Ledger;
-use vidgate::run::{Options, Server};
+use vidgate::run::{Failure, Options, Reloader, Server};
 use vidgate::store::{Index, Purpose, Store};
 
 use crate::upstream::Upstream;
@@ -49,6 +50,14 @@ impl TestGateway {
         Self { server: Some(server), clock, directory }
     }
 
+    /// Starts a gateway with the configuration in this file, which it can read anew.
+    pub fn start_file(path: &Path) -> Self {
+        let loaded = config::load(path, Purpose::Serve).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let (clock, directory) = (Clock::manual(START), Arc::clone(&loaded.world.directory));
+        let server = Server::start(loaded, &Options { workers: 2, clock: clock.clone() }).expect("the gateway starts");
+        Self { server: Some(server), clock, directory }
+    }
+
     /// A gateway whose quotas are kept by this ledger.
     pub fn start_with_ledger(toml: &str, ledger: Arc<dyn Ledger>) -> Self {
         let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
@@ -72,6 +81,16 @@ impl TestGateway {
     /// Where a listener is bound.
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.server.as_ref().expect("it runs").address(listener).expect("the listener exists")
+    }
+
+    /// Where its admin API is bound.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.server.as_ref().and_then(Server::admin_address).expect("it runs, and has one")
+    }
+
+    /// Whether requests should be sent to it.
+    pub fn readiness(&self) -> Arc<AtomicBool> {
+        Arc::clone(self.server.as_ref().expect("it runs").readiness())
     }
 
     /// Its store.
@@ -104,16 +123,31 @@ impl TestGateway {
         self.clock.advance(by);
     }
 
-    /// Serves what comes from now on under this configuration.
-    pub fn adopt(&mut self, toml: &str) {
+    /// Serves what comes from now on under this configuration. `Err`: everything wrong with it, a line each.
+    pub fn reload(&self, toml: &str) -> Result<(), Vec<String>> {
+        self.reloader().reload_text("test.toml", toml, Path::new(".")).map(drop).map_err(|failure| match failure {
+            Failure::Configuration(report) => {
+                report.mistakes().map(|(place, what)| format!("{place}: {what}")).collect()
+            }
+            Failure::Start(error) => vec![error.to_string()],
+        })
+    }
+
+    /// What changes its configuration.
+    pub fn reloader(&self) -> &Reloader {
+        self.server.as_ref().expect("it runs").reloader()
+    }
+
+    /// The same of a configuration that is right.
+    pub fn adopt(&self, toml: &str) {
         self.adopt_in(toml, Path::new("."));
     }
 
     /// The same with relative paths that begin at `base`.
-    pub fn adopt_in(&mut self, toml: &str, base: &Path) {
-        let loaded = config::load_text("test.toml", toml, base, Purpose::Serve);
-        let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
-        self.server.as_mut().expect("it runs").adopt(loaded.world);
+    pub fn adopt_in(&self, toml: &str, base: &Path) {
+        if let Err(Failure::Configuration(report)) = self.reloader().reload_text("test.toml", toml, base) {
+            panic!("{}", report.render(false));
+        }
     }
 
     /// Drains, and says whether all ended in time.

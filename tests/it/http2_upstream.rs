@@ -18,6 +18,9 @@ use crate::streams::{Pieces, Streams};
 use crate::time::{Added, SLACK, timed_at};
 use crate::upstream::Upstream;
 
+/// What an upstream does to a request.
+type Deed = fn(crate::framed::Asked);
+
 const H2: &str = "protocol = \"h2\"";
 
 /// A gateway before this upstream.
@@ -132,9 +135,13 @@ fn no_connection_carries_more_than_its_upstream_bears_and_the_rest_waits() {
     gateway.settle("public");
     assert!(upstream.is_left_alone());
     // Both that wait are let in as others end.
-    taken.drain(..2).collect::<Vec<_>>().into_iter().for_each(|asked| asked.answer("ok"));
+    for asked in taken.drain(..2) {
+        asked.answer("ok");
+    }
     let rest = [upstream.next(), upstream.next()];
-    taken.into_iter().chain(rest).for_each(|asked| asked.answer("ok"));
+    for asked in taken.into_iter().chain(rest) {
+        asked.answer("ok");
+    }
     for wire in &mut wires {
         assert_eq!(wire.answer().text(), "ok");
     }
@@ -504,7 +511,6 @@ fn a_hostile_answer_harms_its_own_request_alone() {
     beside.send(plain("/beside"));
     let mut kept = upstream.next();
     let mut kept = kept.head(200, &[("content-length", "4")]);
-    type Deed = fn(crate::framed::Asked);
     let deeds: [(&str, Deed, Option<u16>); 6] = [
         (
             "a storm of interim answers",

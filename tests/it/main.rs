@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
 mod abandoned;
+mod balance;
 mod binding;
 mod bodies;
 mod cameratag;
@@ -44,6 +45,7 @@ mod mtls;
 mod multiplexed;
 mod operations;
 mod origin;
+mod overload;
 mod pages;
 mod peer;
 mod pki;
@@ -67,6 +69,7 @@ mod store_kill;
 mod stranger;
 mod streaming;
 mod super_admin;
+mod systemd;
 mod streams;
 mod targets;
 mod time;

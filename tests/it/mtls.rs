@@ -265,7 +265,7 @@ fn a_certificate_that_is_revoked_opens_nothing_any_more_on_a_connection_that_sta
 
 #[test]
 fn another_configuration_judges_the_connections_that_stand() {
-    let mut house = House::new(FULL);
+    let house = House::new(FULL);
     let [mut ops, mut pinned] = ["ops", "company"].map(|file| house.dial(Some(file)));
     assert!(again(&mut ops).starts_with("HTTP/1.1 200 "));
     house.pki.revoke_in("other.crl", vec![serial_of(&house.pki.pair("ops").0[0])], 4000);

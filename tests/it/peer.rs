@@ -34,6 +34,11 @@ impl Played {
         Peer::new(self.arrivals.recv_timeout(PATIENCE).expect("the gateway connects"))
     }
 
+    /// The next connection, if it is there already.
+    pub fn try_next(&self) -> Option<Peer> {
+        self.arrivals.try_recv().ok().map(Peer::new)
+    }
+
     /// The next connection, with the head of the request on it.
     pub fn next_head(&self) -> (Peer, Received) {
         let mut peer = self.next();

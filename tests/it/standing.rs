@@ -150,9 +150,9 @@ fn is_cut((wire, peer): &mut (Wire, Peer)) -> bool {
 
 #[test]
 fn an_answer_ends_in_its_middle_when_its_callers_credential_is_taken_away() {
+    type Change = fn(&Ground);
     let ground = Ground::new("");
     let mut others = ground.download(&lkey("other-key"));
-    type Change = fn(&Ground);
     for (what, change, lapse) in [
         (
             "disabled",

@@ -85,7 +85,7 @@ fn bytes_pass_both_ways_once_the_upstream_has_switched() {
     }
     passes(&mut wire, &mut peer);
     // Frames are nobody's business until the tunnel has to close: these are none.
-    let all: Vec<u8> = (0..10_usize << 20).map(|at| (at % 251) as u8).collect();
+    let all: Vec<u8> = (0..10_usize << 20).map(|at| u8::try_from(at % 251).expect("a byte")).collect();
     for down in [false, true] {
         let (mut from, mut to) = (wire.socket(), peer.socket());
         if down {
@@ -290,7 +290,7 @@ fn a_tunnel_counts_as_under_way_until_it_has_ended() {
 fn a_tunnel_outlasts_the_configuration_that_it_began_under() {
     let played = Played::start();
     let toml = open(&played.upstream, "websocket = true");
-    let mut gateway = TestGateway::alone(&toml);
+    let gateway = TestGateway::alone(&toml);
     let mut wire = gateway.connect();
     wire.send(handshake(""));
     let (mut peer, _) = played.next_head();

@@ -43,9 +43,7 @@ pub(super) fn accounts(written: &[file::Entry<file::Account>], source: &Source, 
             parent: written.parent.as_ref().map(|parent| parent.value.clone()),
             disabled: written.disabled,
             terms: terms(written, register.report),
-            upstream_credential: (written.upstream_credential.as_ref())
-                .and_then(|written| credential::field_text(written, register.source, register.report))
-                .map(Arc::new),
+            upstream_credential: credential::of_account(written, source, register.report),
             place: written.id.place.clone(),
         });
         register.credentials(written);

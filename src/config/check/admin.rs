@@ -121,11 +121,15 @@ fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Re
     match loaded {
         Ok(keeper) => {
             let now = Clock::system().unix();
-            keeper.present().own.iter().for_each(|own| super::tls::flaws(own, &tls.certificate, now, report));
+            for own in &keeper.present().own {
+                super::tls::flaws(own, &tls.certificate, now, report);
+            }
             Some(Arc::new(keeper))
         }
         Err(mistakes) => {
-            mistakes.into_iter().for_each(|own| report.error(place_of(own.part).clone(), own.invalid));
+            for own in mistakes {
+                report.error(place_of(own.part).clone(), own.invalid);
+            }
             None
         }
     }

@@ -4,6 +4,7 @@
 use super::{route, tls};
 use crate::config::file::{File, Listener, Named};
 use crate::config::report::Report;
+use crate::edge::listener as edge;
 use crate::invalid::Invalid;
 
 /// The kind of scheme that looks at certificates.
@@ -41,6 +42,29 @@ pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], repor
     }
     for (listener, _) in file.listeners.iter().zip(looked_at).filter(|(_, looked_at)| !looked_at) {
         idle(listener, report);
+    }
+}
+
+/// Warns of hosts for which callers would be shown a certificate that is for others.
+pub(super) fn covered(
+    file: &File,
+    routes: &[Option<route::Checked>],
+    listeners: &[edge::Listener],
+    report: &mut Report,
+) {
+    for (written, meant) in file.routes.iter().zip(routes) {
+        let host = written.table.as_ref().and_then(|table| table.host.as_ref());
+        let (Some(host), Some(meant)) = (host, meant) else { continue };
+        // Where a listener is in clear, somebody in front of it may have the certificate.
+        let is_shown = |at: &usize| {
+            let keeper = listeners.get(*at).and_then(|listener| listener.tls.as_ref());
+            keeper.is_none_or(|keeper| keeper.present().own.iter().any(|own| own.is_for(&host.value)))
+        };
+        if !meant.listeners.iter().any(is_shown) {
+            let invalid = Invalid::new(format!("no certificate of this route's listeners is for `{}`", host.value))
+                .hint("add one to the `tls` of a listener: more = [{ certificate = \"…\", key = \"…\" }]");
+            report.warn(host.place.clone(), invalid);
+        }
     }
 }
 

@@ -4,15 +4,27 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::app;
 use crate::authorize::origin;
-use crate::config::file::{Cors, Placed, Route};
+use crate::config::file::{Cors, File, Placed, Route};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::record::Page;
 use crate::reply::cors::{MAX_AGE, Origins, READABLE, Readers, Rule};
 
-/// What browsers are told, by `cors` or else by `origin`. `methods` are those of the route, if nothing is wrong with them.
-pub(super) fn rule(
+/// Whose pages may ask, and what browsers are told, by `cors` or else by `origin`. `methods` are those of the route, if
+/// nothing is wrong with them.
+pub(super) fn rules(
+    route: &Route,
+    methods: Option<&[Method]>,
+    file: &File,
+    report: &mut Report,
+) -> (Option<origin::Rule>, Option<Rule>) {
+    let (pages, told) = app::origin(route, methods.unwrap_or_default(), file, report);
+    let rule = rule(route, methods, (pages.as_ref(), told), report);
+    (pages, rule)
+}
+
+fn rule(
     route: &Route,
     methods: Option<&[Method]>,
     (pages, told): (Option<&origin::Rule>, Option<Rule>),

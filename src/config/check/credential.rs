@@ -1,5 +1,7 @@
 //! The credential that an upstream sees in the place of the caller's, as meant.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
@@ -92,8 +94,14 @@ fn value(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -
     sensitive(secret.expose())
 }
 
+/// What upstreams see of the callers of an account.
+pub(super) fn of_account(written: &file::Account, source: &Source, report: &mut Report) -> Option<Arc<Secret>> {
+    let written = written.upstream_credential.as_ref()?;
+    field_text(written, source, report).map(Arc::new)
+}
+
 /// A secret that a field can carry.
-pub(super) fn field_text(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<Secret> {
+fn field_text(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<Secret> {
     let secret = secret(written, source, report)?;
     if HeaderValue::from_bytes(secret.expose()).is_err() {
         let invalid = Invalid::new("this secret cannot stand in a header: it holds control characters");

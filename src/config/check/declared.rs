@@ -9,11 +9,11 @@ use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::record::{Account, Attributes, Details, Directory, Key, Kind, Record, Scopes, Standing, Terms};
 use crate::secret::Secret;
-use crate::store::{Camera, Index, Resource, Sound};
+use crate::store::{Camera, Index, Resource, Unopened};
 
 /// Everyone in the file, in its order.
 #[derive(Debug, Default)]
-pub(super) struct Declared {
+pub(in crate::config) struct Declared {
     pub(super) accounts: Vec<DeclaredAccount>,
     pub(super) cameras: Vec<DeclaredCamera>,
     pub(super) credentials: Vec<Credential>,
@@ -67,20 +67,27 @@ pub(super) struct Credential {
 }
 
 impl Declared {
-    /// Puts everyone into `index`, or nobody, where one of them is there already: the report says who.
-    pub(super) fn install(self, index: &Index, report: &mut Report) {
-        let before = report.errors();
-        self.clashes(index, report);
-        if report.errors() > before {
-            return;
+    /// Puts everyone into `index` and takes out of it who was declared `before` and is no more. Or does nothing, where one
+    /// of them is there already whom nobody declared: the report says who.
+    ///
+    /// Who has not changed stays the same object, and whatever hangs on that goes on. Whoever reads the index in between
+    /// finds each credential as it was or as it is.
+    pub(in crate::config) fn install(
+        self,
+        index: &Index,
+        before: &Installed,
+        report: &mut Report,
+    ) -> Option<Installed> {
+        let errors = report.errors();
+        self.clashes(index, before, report);
+        if report.errors() > errors {
+            return None;
         }
         let mut accounts = Vec::with_capacity(self.accounts.len());
         let mut standings = Vec::with_capacity(self.accounts.len());
-        for DeclaredAccount { account, parent, disabled, terms, upstream_credential, place } in self.accounts {
-            match index.insert_account(account) {
-                Ok(account) => accounts.push(account),
-                Err(stored) => return report.error(place, same_account(&stored)),
-            }
+        for DeclaredAccount { account, parent, disabled, terms, upstream_credential, .. } in self.accounts {
+            // One that is there was declared before, and stands from now on as it is declared now.
+            accounts.push(index.insert_account(account).unwrap_or_else(|declared| declared));
             standings.push((parent, disabled, terms, upstream_credential));
         }
         // Only now: a parent may stand below its children in the file.
@@ -88,31 +95,35 @@ impl Declared {
             let parent = parent.and_then(|parent| index.account(&parent));
             account.stand(Standing { parent, disabled, terms, upstream_credential });
         }
+        let mut cameras = HashSet::new();
         for DeclaredCamera { id, account, disabled, not_before, expires, .. } in self.cameras {
             let account = Arc::clone(&accounts[account]);
             index.cameras().put(&id, Camera { account, disabled, not_before, expires });
+            cameras.insert(id);
         }
+        let mut records = Vec::with_capacity(self.credentials.len());
         for credential in self.credentials {
-            let (kind, place) = (credential.kind, credential.text_place.clone());
             let account = Arc::clone(&accounts[credential.account]);
-            match Record::new(credential.details(account, index)) {
-                Err(invalid) => report.error(place, invalid),
-                Ok(record) => {
-                    if let Err(clash) = index.insert(record) {
-                        report.error(place, same_text(kind, &clash.first));
-                    }
-                }
-            }
+            let record = Record::new(credential.details(account, index));
+            records.push(index.settle(record.expect("its subject was looked at with the clashes")));
         }
+        let installed = Installed { accounts, cameras, records };
+        installed.succeed(before, index);
+        index.changed();
+        Some(installed)
     }
 
     /// Says which cameras and groups are on file already: there, an index knows their tokens alone.
-    pub(super) fn clashes_on_file(&self, store: &Sound, report: &mut Report) {
+    pub(in crate::config) fn clashes_on_file(
+        &self,
+        holds: impl Fn(Resource, &str) -> Result<bool, Unopened>,
+        report: &mut Report,
+    ) {
         let cameras = self.cameras.iter().map(|camera| (Resource::Camera, &*camera.id, &camera.place));
         let groups = self.credentials.iter().filter(|own| own.kind == Kind::GroupToken);
         let groups = groups.map(|own| (own.entry().0, own.entry().1, &own.id_place));
         for (resource, id, place) in cameras.chain(groups) {
-            match store.holds(resource, id) {
+            match holds(resource, id) {
                 Ok(false) => {}
                 Ok(true) => {
                     let invalid = Invalid::new(format!("this {} is in the store as `{id}`", resource.words()));
@@ -124,7 +135,7 @@ impl Declared {
     }
 
     /// What of the store this would be, were it there.
-    pub(super) fn entries(&self) -> HashSet<(Resource, String)> {
+    pub(in crate::config) fn entries(&self) -> HashSet<(Resource, String)> {
         let accounts = self.accounts.iter().map(|declared| (Resource::Account, declared.account.id.0.to_string()));
         let credentials = self.credentials.iter().flat_map(|declared| {
             let (resource, id) = declared.entry();
@@ -137,23 +148,55 @@ impl Declared {
         accounts.chain(cameras).chain(credentials).collect()
     }
 
-    fn clashes(&self, index: &Index, report: &mut Report) {
+    fn clashes(&self, index: &Index, before: &Installed, report: &mut Report) {
+        let accounts_before: HashSet<*const Account> = before.accounts.iter().map(Arc::as_ptr).collect();
+        let declared_before: HashSet<*const Record> = before.records.iter().map(Arc::as_ptr).collect();
+        let is_stored = |record: &Arc<Record>| !declared_before.contains(&Arc::as_ptr(record));
         for declared in &self.accounts {
-            if let Some(stored) = index.account(&declared.account.id.0) {
+            let known = index.account(&declared.account.id.0);
+            if let Some(stored) = known.filter(|known| !accounts_before.contains(&Arc::as_ptr(known))) {
                 report.error(declared.place.clone(), same_account(&stored));
             }
         }
         let ids: HashMap<(Kind, &str), &Credential> =
             self.credentials.iter().map(|credential| ((credential.kind, &*credential.id), credential)).collect();
         index.for_each(|stored| {
-            if let Some(declared) = ids.get(&(stored.kind(), stored.id())) {
+            if let Some(declared) = ids.get(&(stored.kind(), stored.id())).filter(|_| is_stored(stored)) {
                 report.error(declared.id_place.clone(), same_id(stored));
             }
         });
         for declared in &self.credentials {
-            if let Some(stored) = index.holder(declared.kind, declared.text.expose()) {
+            if let Some(stored) = index.holder(declared.kind, declared.text.expose()).filter(is_stored) {
                 report.error(declared.text_place.clone(), same_text(declared.kind, stored.id()));
             }
+            if let Err(invalid) = Record::speaks_as(&declared.subject) {
+                report.error(declared.text_place.clone(), invalid);
+            }
+        }
+    }
+}
+
+/// Everyone of a configuration, as they are in an index.
+#[derive(Debug, Default)]
+pub struct Installed {
+    accounts: Vec<Arc<Account>>,
+    cameras: HashSet<Arc<str>>,
+    records: Vec<Arc<Record>>,
+}
+
+impl Installed {
+    /// Takes out of the index who was declared before and is no more: first what they are known by.
+    fn succeed(&self, before: &Self, index: &Index) {
+        let stays: HashSet<&Key> = self.records.iter().map(|record| record.key()).collect();
+        for gone in before.records.iter().filter(|record| !stays.contains(record.key())) {
+            index.remove(gone.kind(), &gone.key().digest);
+        }
+        before.cameras.difference(&self.cameras).for_each(|gone| index.cameras().remove(gone));
+        let accounts: HashSet<*const Account> = self.accounts.iter().map(Arc::as_ptr).collect();
+        for gone in before.accounts.iter().filter(|gone| !accounts.contains(&Arc::as_ptr(gone))) {
+            index.remove_account(&gone.id.0);
+            // Whoever holds it still is to see it.
+            gone.stand(Standing { disabled: true, ..Standing::default() });
         }
     }
 }

@@ -123,13 +123,13 @@ fn http2(table: &file::Http2, report: &mut Report) -> Http2 {
     };
     let usual = Http2::DEFAULT;
     let resets = |resets: usize| u32::try_from(resets).unwrap_or(u32::MAX);
-    let pending = count(&table.max_pending_resets, resets(usual.pending_resets), 1, 10_000);
-    let local = count(&table.max_local_resets, resets(usual.local_resets), 1, 10_000);
+    let pending = count(&table.pending_resets, resets(usual.pending_resets), 1, 10_000);
+    let local = count(&table.local_resets, resets(usual.local_resets), 1, 10_000);
     Http2 {
-        streams: count(&table.max_streams, usual.streams, 1, 10_000),
+        streams: count(&table.streams, usual.streams, 1, 10_000),
         pending_resets: usize::try_from(pending).unwrap_or(usize::MAX),
         local_resets: usize::try_from(local).unwrap_or(usize::MAX),
-        control_frames: count(&table.max_control_frames, usual.control_frames, 10, 1_000_000),
+        control_frames: count(&table.control_frames, usual.control_frames, 10, 1_000_000),
     }
 }
 

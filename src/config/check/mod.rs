@@ -4,18 +4,21 @@
 mod account;
 mod admin;
 mod app;
+mod balance;
 mod binding;
 mod certificate;
 mod cors;
 mod credential;
 mod declared;
 mod endpoint;
+mod fixed;
 mod guard;
 mod limit;
 mod listener;
 mod login;
 mod networks;
 mod operation;
+mod overload;
 mod route;
 mod scheme;
 mod store;
@@ -30,19 +33,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::declared::Declared;
+pub(in crate::config) use self::declared::Declared;
 use self::networks::Networks;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
+use crate::edge::listener::Listener;
 use crate::invalid::Invalid;
+use crate::limit::Policy;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::log;
+use crate::units::Span;
 use crate::world::World;
 
+pub use self::declared::Installed;
+pub use self::fixed::Fixed;
 pub use self::store::Unmade;
 pub(super) use self::store::unmade;
 
@@ -52,50 +60,89 @@ pub(super) struct Meant {
     pub(super) store: Option<Sound>,
     pub(super) workers: Option<usize>,
     pub(super) log: log::Settings,
-    pub(super) drain: Duration,
+    pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
+    pub(super) fixed: Fixed,
+    pub(super) declared: Who,
+    pub(super) watch: bool,
+}
+
+/// How a gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// How long it takes requests in still, while it says that it is not ready any more.
+    pub lame_duck: Duration,
+    /// How long requests may go on after that.
+    pub drain: Duration,
+}
+
+impl Stop {
+    fn of(file: &File) -> Self {
+        let or = |span: Option<Span>, default: Duration| span.map_or(default, |span| span.0);
+        Self { lame_duck: or(file.lame_duck, Duration::ZERO), drain: or(file.drain, Duration::from_secs(30)) }
+    }
+}
+
+/// Who is declared.
+pub(super) enum Who {
+    /// They are in the index of the World.
+    Installed(Installed),
+    /// They are yet to come into that of a gateway that runs.
+    Pending(Declared),
+}
+
+/// For what a configuration is looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Use<'a> {
+    /// To start with it, or to look at it.
+    Start(Purpose),
+    /// To go on with it in the place of another one, over the index that there is.
+    GoOn(&'a Fixed, &'a Arc<Index>),
+}
+
+impl Use<'_> {
+    /// Says what cannot be otherwise in a gateway that runs.
+    fn compare(self, fixed: &Fixed, file: &File, report: &mut Report) {
+        if let Self::GoOn(before, _) = self {
+            fixed.differences(before, file, report);
+        }
+    }
 }
 
 /// Turns what was written into what is meant. `None`: the report says why.
-pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut Report) -> Option<Meant> {
+pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
+    let overload = overload::overload(&file.overload, report);
     let look = tls::look(&file.tls, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, &networks, source, report);
     let declared = account::accounts(&file.accounts, source, report);
-    if let (Some(admin), None) = (&file.admin, &file.store) {
-        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
-        report.error(admin.place.clone(), invalid);
-    }
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
-    let limits = limit::policies(&file, report);
-    let guards = guard::guards(&file, report);
+    let (limits, guards) = (limit::policies(&file, report), guard::guards(&file, report));
     operation::tables(&file, report);
     let routes = route::routes(&file, (&schemes, source), &limits, report);
     let tables = route::tables(&file, &routes, report);
-    empty(&file, report);
-    route::exposed(&file, &routes, report);
-    certificate::certificates(&file, &routes, report);
+    together(&file, &routes, report);
+    let fixed = Fixed::of(&file, store.as_ref(), admin.as_ref());
+    purpose.compare(&fixed, &file, report);
     if report.errors() > 0 {
         return None;
     }
-    let (directory, store) = directory(declared, store, purpose, report)?;
+    let (directory, store, declared) = match purpose {
+        Use::Start(purpose) => directory(declared, store, purpose, report)?,
+        Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
+    };
     // Only now: a route that could not be read may be the one that uses it.
-    unused(&file, &routes, report);
+    unused(&file, &routes, &limits, report);
+    certificate::covered(&file, &routes, &listeners, report);
     networks.unused(report);
-    let used = |id| routes.iter().flatten().any(|route| route.meant.limits.contains(&id));
-    limit::unused(&file, used, &limits, report);
-    guard::unused(&file, |id| routes.iter().flatten().any(|route| route.meant.guard == Some(id)), report);
-    for (at, listener) in listeners.iter_mut().enumerate() {
-        let mut here = routes.iter().flatten().filter(|route| route.listeners.contains(&at));
-        listener.websocket = here.any(|route| route.meant.websocket.is_some());
-    }
+    websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
             positions: (0..listeners.len()).map(Some).collect(),
@@ -111,15 +158,19 @@ pub(super) fn check(file: File, source: &Source, purpose: Purpose, report: &mut 
             guards,
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
+            overload,
             access_log: file.log.access.unwrap_or(true),
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
         },
         store,
-        workers: file.workers.map(|workers| workers.value.get()),
+        workers: file.workers.as_ref().map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
-        drain: file.drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        stop: Stop::of(&file),
         admin,
+        fixed,
+        declared,
+        watch: file.reload.watch,
     })
 }
 
@@ -129,17 +180,18 @@ fn directory(
     store: Option<store::Checked>,
     purpose: Purpose,
     report: &mut Report,
-) -> Option<(Arc<Index>, Option<Sound>)> {
+) -> Option<(Arc<Index>, Option<Sound>, Who)> {
     let mut store = store.and_then(|checked| store::open(checked, purpose, report));
     let index = store.as_ref().map_or_else(|| Arc::new(Index::new()), Sound::index);
     if let Some(store) = &mut store {
-        declared.clashes_on_file(store, report);
+        declared.clashes_on_file(|resource, id| store.holds(resource, id), report);
         store.declare(declared.entries());
     }
-    if report.errors() == 0 {
-        declared.install(&index, report);
+    if report.errors() > 0 {
+        return None;
     }
-    (report.errors() == 0).then_some((index, store))
+    let installed = declared.install(&index, &Installed::default(), report)?;
+    Some((index, store, Who::Installed(installed)))
 }
 
 /// More threads than any machine has cores are a slip of the keyboard.
@@ -148,6 +200,25 @@ const MOST_WORKERS: usize = 1024;
 fn workers(written: Option<&Placed<NonZeroUsize>>, report: &mut Report) {
     if let Some(workers) = written.filter(|workers| workers.value.get() > MOST_WORKERS) {
         report.error(workers.place.clone(), Invalid::new(format!("there are at most {MOST_WORKERS} workers")));
+    }
+}
+
+/// What only several tables together can have wrong.
+fn together(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+    if let (Some(admin), None) = (&file.admin, &file.store) {
+        let invalid = Invalid::new("there is no store that could be managed here").hint("add [store]");
+        report.error(admin.place.clone(), invalid);
+    }
+    empty(file, report);
+    route::exposed(file, routes, report);
+    certificate::certificates(file, routes, report);
+}
+
+/// Which listeners have a route that takes WebSocket.
+fn websockets(listeners: &mut [Listener], routes: &[Option<route::Checked>]) {
+    for (at, listener) in listeners.iter_mut().enumerate() {
+        let mut here = routes.iter().flatten().filter(|route| route.listeners.contains(&at));
+        listener.websocket = here.any(|route| route.meant.websocket.is_some());
     }
 }
 
@@ -164,7 +235,7 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
@@ -178,6 +249,8 @@ fn unused(file: &File, routes: &[Option<route::Checked>], report: &mut Report) {
             report.warn(scheme.name.place.clone(), invalid);
         }
     }
+    limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
+    guard::unused(file, |id| routes().any(|route| route.meant.guard == Some(id)), report);
 }
 
 /// The names of listeners, upstreams and schemes go into logs, metrics and expressions.

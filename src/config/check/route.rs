@@ -81,8 +81,7 @@ fn checked(
     let methods = methods(route.methods.as_ref(), report);
     let host = host(route.host.as_ref(), report);
     let authenticate = authenticate?;
-    let (origin, cors) = super::app::origin(route, methods.as_deref().unwrap_or_default(), file, report);
-    let cors = super::cors::rule(route, methods.as_deref(), (origin.as_ref(), cors), report);
+    let (origin, cors) = super::cors::rules(route, methods.as_deref(), file, report);
     let operation = super::operation::operation(route, file, report);
     let holders = super::operation::holders(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);

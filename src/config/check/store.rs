@@ -23,6 +23,13 @@ pub(super) struct Checked {
     master_key: Range<usize>,
 }
 
+impl Checked {
+    /// Where, and how it is run.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
 /// A store that `vidgate store init` is to make.
 #[derive(Debug)]
 pub struct Unmade {

@@ -6,12 +6,14 @@ use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use url::Url;
 
-use super::{credential, plain_name};
-use crate::config::file::{self, Host, Named, Placed};
+use super::{balance, credential, plain_name};
+use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
 use crate::config::source::Source;
+use crate::forward::names::System;
+use crate::forward::policy::MOST_ENDPOINTS;
 use crate::forward::tls;
-use crate::forward::upstream::{Endpoint, HostPolicy, Protocol, Timeouts, Upstream};
+use crate::forward::upstream::{Endpoint, Protocol, Timeouts, Upstream};
 use crate::invalid::Invalid;
 use crate::units::Span;
 
@@ -29,7 +31,9 @@ pub(super) fn upstreams(written: &[Named<file::Upstream>], source: &Source, repo
 
 fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Report) -> Option<Upstream> {
     let errors = report.errors();
-    let endpoints = endpoints(&table.endpoints, report);
+    let (endpoints, weights) = endpoints(&table.endpoints, report);
+    let policy = balance::policy(table, weights, report);
+    let host = balance::host(table.host.as_ref(), report);
     let secure = endpoints.iter().any(|endpoint| endpoint.tls);
     let credential = table.credential.as_ref().and_then(|own| credential::own(own, source, report));
     if !secure && report.errors() == errors {
@@ -59,14 +63,13 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
         name: name.into(),
         endpoints,
         protocol,
-        host: match table.host {
-            Host::Preserve => HostPolicy::Preserve,
-            Host::Endpoint => HostPolicy::Endpoint,
-        },
+        host: host?,
         credential,
         timeouts: timeouts(table),
         idle_connections: table.idle_connections.unwrap_or(64),
         tls,
+        policy: Arc::new(policy?),
+        lookup: Arc::new(System),
     })
 }
 
@@ -125,27 +128,38 @@ fn timeouts(table: &file::Upstream) -> Timeouts {
     }
 }
 
-fn endpoints(written: &Placed<Vec<Placed<String>>>, report: &mut Report) -> Vec<Endpoint> {
+fn endpoints(written: &Placed<Vec<Placed<file::Endpoint>>>, report: &mut Report) -> (Vec<Endpoint>, Vec<u32>) {
     if written.value.is_empty() {
         report.error(written.place.clone(), Invalid::new("an upstream has at least one endpoint"));
     }
-    let mut meant: Vec<Endpoint> = Vec::new();
-    for text in &written.value {
-        match endpoint(&text.value) {
+    if written.value.len() > MOST_ENDPOINTS {
+        let invalid = Invalid::new(format!("an upstream has at most {MOST_ENDPOINTS} endpoints"));
+        report.error(written.place.clone(), invalid);
+    }
+    let (mut meant, mut weights): (Vec<Endpoint>, _) = (Vec::new(), Vec::new());
+    for Placed { value, place } in &written.value {
+        let (url, weight) = value.parts();
+        if !(1..=100).contains(&weight) {
+            report.error(place.clone(), Invalid::new("a weight is 1 to 100"));
+        }
+        match endpoint(url) {
             Ok(endpoint) if meant.contains(&endpoint) => {
-                report.error(text.place.clone(), Invalid::new("this endpoint is listed twice"));
+                report.error(place.clone(), Invalid::new("this endpoint is listed twice"));
             }
-            Ok(endpoint) => meant.push(endpoint),
+            Ok(endpoint) => {
+                meant.push(endpoint);
+                weights.push(weight);
+            }
             Err(invalid) => {
                 // It may hold a password.
-                if text.value.contains('@') {
-                    report.mask(text.place.clone());
+                if url.contains('@') {
+                    report.mask(place.clone());
                 }
-                report.error(text.place.clone(), invalid);
+                report.error(place.clone(), invalid);
             }
         }
     }
-    meant
+    (meant, weights)
 }
 
 /// `http://10.0.0.5:8000`: what is asked for comes from the caller, who the gateway is from `credential`.

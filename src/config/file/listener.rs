@@ -62,14 +62,18 @@ pub(in crate::config) enum Protocol {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Http2 {
     /// Requests at once. Default: 128.
-    pub(in crate::config) max_streams: Option<Placed<u32>>,
+    #[serde(rename = "max_streams")]
+    pub(in crate::config) streams: Option<Placed<u32>>,
     /// Requests that were taken back before they were looked at; beyond, the connection ends. Default: 20.
-    pub(in crate::config) max_pending_resets: Option<Placed<u32>>,
+    #[serde(rename = "max_pending_resets")]
+    pub(in crate::config) pending_resets: Option<Placed<u32>>,
     /// Streams that had to be reset because of what the caller sent; beyond, the connection ends. Default: 256.
-    pub(in crate::config) max_local_resets: Option<Placed<u32>>,
-    /// Frames a second that carry nothing of a request (PING, SETTINGS, WINDOW_UPDATE, empty DATA and the like), five times
+    #[serde(rename = "max_local_resets")]
+    pub(in crate::config) local_resets: Option<Placed<u32>>,
+    /// Frames a second that carry nothing of a request (PING, SETTINGS, `WINDOW_UPDATE`, empty DATA and the like), five times
     /// as many at once, and two more for each frame of an answer; beyond, the connection ends. Default: 200.
-    pub(in crate::config) max_control_frames: Option<Placed<u32>>,
+    #[serde(rename = "max_control_frames")]
+    pub(in crate::config) control_frames: Option<Placed<u32>>,
 }
 
 /// Certificates and keys, PEM.

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod limit;
 mod listener;
+mod overload;
 mod networks;
 mod placed;
 mod read;
@@ -29,6 +30,7 @@ pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::networks::NetworkOrName;
+pub(super) use self::overload::Overload;
 pub(super) use self::placed::{Answered, Placed};
 pub(super) use self::read::{Entry, Named, read};
 pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
@@ -36,7 +38,8 @@ pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, 
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
 pub(super) use self::upstream::{
-    Host, OwnBasic, OwnClaim, OwnCredential, OwnToken, Protocol as UpstreamProtocol, Signing, Upstream,
+    Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
+    Protocol as UpstreamProtocol, Retry, Signing, Upstream,
 };
 use crate::endpoint;
 use crate::telemetry::log::{Format, Level};
@@ -49,6 +52,9 @@ pub(super) struct File {
     pub(super) networks: Vec<Named<Vec<Placed<Network>>>>,
     pub(super) trusted_proxies: Vec<Placed<NetworkOrName>>,
     pub(super) drain: Option<Span>,
+    pub(super) lame_duck: Option<Span>,
+    pub(super) overload: Overload,
+    pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) tls: TlsFiles,
     pub(super) store: Option<Store>,
@@ -77,6 +83,15 @@ pub(super) struct Log {
     pub(super) access: Option<bool>,
 }
 
+/// `[reload]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Reload {
+    /// Whether this file is read anew when it changes; else only when that is asked for. Default: false.
+    #[serde(default)]
+    pub(super) watch: bool,
+}
+
 /// `[tls]`: what holds for all files of TLS.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -102,6 +117,13 @@ struct Document {
     trusted_proxies: Option<Vec<NetworkOrName>>,
     /// How long requests may go on after a stop was asked for. Default: 30 s.
     drain: Option<Span>,
+    /// How long requests are still taken in after a stop was asked for, while readiness says already that others should be
+    /// asked. Default: they are not.
+    lame_duck: Option<Span>,
+    /// What is borne before requests are refused.
+    overload: Option<Overload>,
+    /// When this file is read anew.
+    reload: Option<Reload>,
     /// What is logged, and how.
     log: Option<Log>,
     /// What holds for all files of TLS.

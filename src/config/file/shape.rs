@@ -25,6 +25,8 @@ enum Meaning<'s> {
     Words(Vec<&'s str>),
     Table(&'s Map<String, Value>),
     List(&'s Value),
+    /// One of several, told apart by what kind of value it is.
+    Choice(Vec<Meaning<'s>>),
     Other,
 }
 
@@ -63,13 +65,13 @@ impl Shape {
     pub(super) fn keys(&self, table: &mut DeTable<'_>, report: &mut Report) -> bool {
         match self.meaning(&self.schema) {
             Meaning::Table(object) => keys(object, table, None, report),
-            Meaning::Secret(_) | Meaning::Words(_) | Meaning::List(_) | Meaning::Other => true,
+            Meaning::Secret(_) | Meaning::Words(_) | Meaning::List(_) | Meaning::Choice(_) | Meaning::Other => true,
         }
     }
 
     fn walk(&self, schema: &Value, key: &Range<usize>, value: &mut Spanned<DeValue<'_>>, report: &mut Report) -> bool {
         let place = value.span();
-        match (self.meaning(schema), value.get_mut()) {
+        match (self.meaning(schema).of(value.get_ref()), value.get_mut()) {
             (Meaning::Secret(literal), secret) => self::secret(literal, key, &place, secret, report),
             (Meaning::Words(words), DeValue::String(word)) => {
                 let known = words.contains(&&**word);
@@ -91,7 +93,7 @@ impl Shape {
             (Meaning::Table(_), _) => other(value, "a table", report),
             (Meaning::List(_), _) => other(value, "a list", report),
             // Not a word, or of no interest here: serde says whether it is wrong.
-            (Meaning::Words(_) | Meaning::Other, _) => true,
+            (Meaning::Words(_) | Meaning::Choice(_) | Meaning::Other, _) => true,
         }
     }
 
@@ -119,8 +121,10 @@ impl Shape {
             if let Some(words) = branches.iter().map(|branch| word(branch)).collect::<Option<Vec<_>>>() {
                 return Meaning::Words(words.concat());
             }
-            let [only] = branches[..] else { return Meaning::Other };
-            return self.meaning(only);
+            if let [only] = branches[..] {
+                return self.meaning(only);
+            }
+            return Meaning::Choice(branches.into_iter().map(|branch| self.meaning(branch)).collect());
         }
         if let Some(words) = word(schema) {
             return Meaning::Words(words);
@@ -129,6 +133,24 @@ impl Shape {
             return schema.get("items").map_or(Meaning::Other, Meaning::List);
         }
         schema.as_object().filter(|_| is(schema, "object")).map_or(Meaning::Other, Meaning::Table)
+    }
+}
+
+impl Meaning<'_> {
+    /// What is meant of a choice by a value of this kind, where only one can be.
+    fn of(self, value: &DeValue<'_>) -> Self {
+        let Self::Choice(branches) = self else { return self };
+        let fits = |branch: &Self| match value {
+            DeValue::String(_) => !matches!(branch, Self::Table(_) | Self::List(_)),
+            DeValue::Table(_) => matches!(branch, Self::Table(_)),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => false,
+        };
+        let mut fitting = branches.into_iter().filter(fits);
+        fitting.next().filter(|_| fitting.next().is_none()).unwrap_or(Self::Other)
     }
 }
 

@@ -118,6 +118,13 @@ impl Desk {
         Ok(Self { opener, pool: Pool::start()?, lifetime: lifetime.as_secs(), tokens, clock })
     }
 
+    /// The same threads for another configuration.
+    pub fn under(&self, outfit: Outfit, directory: Arc<Index>) -> Self {
+        let Outfit { pairs, lifetime, tokens } = outfit;
+        let opener = Arc::new(Opener::new(pairs, directory));
+        Self { opener, pool: self.pool.clone(), lifetime: lifetime.as_secs(), tokens, clock: self.clock.clone() }
+    }
+
     /// The id of the user of this name, if this is their key and they may use it now. What it does, on whatever thread
     /// it is called.
     pub fn prove_here(&self, login: &[u8], password: &[u8]) -> Option<String> {

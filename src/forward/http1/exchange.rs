@@ -67,6 +67,11 @@ impl Sending {
         self
     }
 
+    /// Whether all of it was written.
+    pub(in crate::forward) fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Puts the head together, and what there is of the body behind it: they leave in one write.
     fn begin(
         &mut self,

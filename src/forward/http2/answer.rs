@@ -13,6 +13,7 @@ use http::header::CONTENT_LENGTH;
 use hyper::body::Frame;
 
 use crate::forward::body::{Body, BodyError, without_forbidden_trailers};
+use crate::forward::door::Turn;
 use crate::forward::http1::digits;
 use crate::forward::http2::exchange::{Beside, Sending, go_on};
 use crate::forward::http2::session::Lent;
@@ -21,8 +22,8 @@ use crate::forward::upload::Upload;
 /// An answer on its way through. Dropped before its end, its stream is reset.
 pub(in crate::forward) struct Answer {
     stream: RecvStream,
-    /// Until the end.
-    lent: Option<Lent>,
+    /// Until the end, with the request's place at the endpoint.
+    lent: Option<(Lent, Turn)>,
     upload: Rc<Upload>,
     beside: Option<Rc<Beside>>,
     pub(in crate::forward) idle: Duration,
@@ -36,7 +37,7 @@ pub(in crate::forward) struct Answer {
 /// Hands the answer on; an upload that has not ended goes on beside it.
 pub(super) fn relay(
     response: Response<RecvStream>,
-    lent: Lent,
+    (lent, turn): (Lent, Turn),
     sending: Sending,
     upload: Rc<Upload>,
     idle: Duration,
@@ -49,9 +50,9 @@ pub(super) fn relay(
     });
     let (parts, stream) = response.into_parts();
     // h2 has found all of them to be alike.
-    let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
-    let mut answer =
-        Answer { stream, lent: Some(lent), upload, beside, idle, waiting: false, at_trailers: false, left };
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
+    let (lent, waiting, at_trailers) = (Some((lent, turn)), false, false);
+    let mut answer = Answer { stream, lent, upload, beside, idle, waiting, at_trailers, left: length };
     let mut relayed = Response::new(if answer.stream.is_end_stream() {
         answer.end();
         Body::whole(Bytes::new())
@@ -70,7 +71,7 @@ impl Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // Asked once more behind its end.
-        let Some(lent) = self.lent.clone() else { return Poll::Ready(None) };
+        let Some(lent) = self.lent.as_ref().map(|(lent, _)| lent.clone()) else { return Poll::Ready(None) };
         let Poll::Ready(piece) = self.poll_stream(context) else {
             if !self.waiting {
                 self.waiting = true;

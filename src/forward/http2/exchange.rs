@@ -128,7 +128,9 @@ impl Sending {
             }
             Piece::End(_) if left.is_some_and(|left| left > 0) => return Err(other_length()),
             Piece::End(mut trailers) => {
-                withheld.iter().for_each(|own| strip(&mut trailers, own));
+                for own in withheld.iter() {
+                    strip(&mut trailers, own);
+                }
                 let sent = if trailers.is_empty() {
                     stream.send_data(Bytes::new(), true)
                 } else {

@@ -15,10 +15,11 @@ use crate::forward::http2::exchange::{Sending, attempt};
 use crate::forward::http2::session::{Lent, Session};
 use crate::forward::http2::sessions::{Opening, Turn};
 use crate::forward::leases::Lease;
+use crate::forward::policy::Sign;
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::forward::upstream::Upstream;
-use crate::forward::{Door, Forwarder, REST, connect};
+use crate::forward::{Course, Door, Forwarder, connect};
 use crate::refusal::{Cause, Refusal};
 
 impl Forwarder {
@@ -28,43 +29,50 @@ impl Forwarder {
         (errand, body, large): (Errand<'_>, Outgoing, Option<Lease>),
         upload: Rc<Upload>,
         upstream: &Upstream,
-        door: &Door,
+        (door, mut course): (&Door, Course),
     ) -> Result<Response<Body>, Refusal> {
         let mut sending = Sending::new((body, large), &upload, &errand);
-        let mut turn = door.next(self.deadlines.now());
         let mut again = true;
         loop {
-            let (lent, found) = self.session(upstream, door, turn, &upload).await?;
-            turn = found;
-            let request = errand.request(&upstream.endpoints[turn])?;
+            let lent = self.session(upstream, door, &mut course, &upload).await?;
+            let request = errand.request(&upstream.endpoints[course.turn.at()])?;
             match attempt(&lent, request, &mut sending).await {
-                Ok(response) => return Ok(relay(response, lent, sending, upload, upstream.timeouts.idle)),
+                Ok(response) => {
+                    course.turn.answered(Sign::of_status(response.status()), self.deadlines.now());
+                    return Ok(relay(response, (lent, course.turn), sending, upload, upstream.timeouts.idle));
+                }
                 // Not processed, and nothing of it is lost.
                 Err(Failure::NeverSent) if again && upload.failure().is_none() && sending.is_at_hand() => again = false,
-                Err(failure) => return Err(failure.refusal(&upload)),
+                Err(failure) => {
+                    if upload.failure().is_none() {
+                        let sign = if matches!(failure, Failure::Late) { Sign::Timeout } else { Sign::Reset };
+                        course.turn.failed(sign, self.deadlines.now());
+                    }
+                    return Err(failure.refusal(&upload));
+                }
             }
         }
     }
 
-    /// A place on a connection to the endpoint whose turn it is, or else to the next one. Says which one it was.
+    /// A place on a connection to the endpoint whose turn it is, or else to another one.
     async fn session(
         &self,
         upstream: &Upstream,
         door: &Door,
-        turn: usize,
+        course: &mut Course,
         upload: &Upload,
-    ) -> Result<(Lent, usize), Refusal> {
-        let count = door.sessions.len();
+    ) -> Result<Lent, Refusal> {
         let late = || Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload);
-        for turn in (turn..turn + count).map(|turn| turn % count) {
+        loop {
+            let at = course.turn.at();
             upload.deadline.arm(upstream.timeouts.connect);
-            let mut found = pin!(door.sessions[turn].turn());
+            let mut found = pin!(door.sessions[at].turn());
             let found = poll_fn(|context| match upload.deadline.poll(context) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => found.as_mut().poll(context).map(Some),
             });
             let opening = match found.await {
-                Some(Turn::Use(lent)) => return Ok((lent, turn)),
+                Some(Turn::Use(lent)) => return Ok(lent),
                 Some(Turn::Open(opening)) => opening,
                 Some(Turn::Full) => {
                     let refusal = Refusal::new(Cause::Overloaded, "too many requests wait for the upstream");
@@ -72,29 +80,35 @@ impl Forwarder {
                 }
                 None => return Err(late()),
             };
-            let mut opened = pin!(self.open_session(upstream, turn, opening));
+            let mut opened = pin!(self.open_session(upstream, (door, at), opening));
             let opened = poll_fn(|context| match upload.deadline.poll(context) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => opened.as_mut().poll(context).map(Some),
             });
-            match opened.await {
-                Some(Ok(lent)) => return Ok((lent, turn)),
-                Some(Err(error)) => {
-                    tracing::warn!(upstream = %upstream.name, endpoint = turn, %error, "no connection to the upstream");
-                    door.rest[turn].set(Some(self.deadlines.now() + REST));
-                }
-                None => {
-                    door.rest[turn].set(Some(self.deadlines.now() + REST));
-                    return Err(late());
-                }
+            let opened = opened.await;
+            if let Some(Ok(lent)) = opened {
+                return Ok(lent);
+            }
+            let now = self.deadlines.now();
+            course.turn.unreachable(now);
+            course.tried = course.tried.and(at);
+            let Some(Err(error)) = opened else { return Err(late()) };
+            tracing::warn!(upstream = %upstream.name, endpoint = at, %error, "no connection to the upstream");
+            if course.turn.move_on(course.key, course.tried, now).is_err() {
+                let refusal = Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream");
+                return Err(refusal.closing_if(upload));
             }
         }
-        Err(Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream").closing_if(upload))
     }
 
-    async fn open_session(&self, upstream: &Upstream, turn: usize, opening: Opening) -> Result<Lent, BodyError> {
-        let (endpoint, tls) = (&upstream.endpoints[turn], upstream.tls.as_ref());
-        let socket = connect::socket(&self.connector, endpoint, tls).await?;
+    async fn open_session(
+        &self,
+        upstream: &Upstream,
+        (door, at): (&Door, usize),
+        opening: Opening,
+    ) -> Result<Lent, BodyError> {
+        let (endpoint, tls, name) = (&upstream.endpoints[at], upstream.tls.as_ref(), &door.group.members[at].name);
+        let (socket, _) = connect::socket(endpoint, name.as_deref(), tls, upstream.timeouts.connect).await?;
         if endpoint.tls && socket.protocol() != Some(b"h2") {
             return Err("the upstream does not speak HTTP/2".into());
         }

@@ -35,7 +35,9 @@ pub(super) struct Queue(RefCell<Slab<Waker>>);
 impl Queue {
     /// There may be room now: whoever comes first takes it.
     pub(super) fn wake(&self) {
-        self.0.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
+        for (_, waker) in self.0.borrow().iter() {
+            waker.wake_by_ref();
+        }
     }
 }
 

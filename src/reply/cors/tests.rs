@@ -13,7 +13,9 @@ fn plain(readers: Readers) -> Rule {
 
 fn origins(texts: &[&str]) -> Readers {
     let mut origins = Origins::default();
-    texts.iter().for_each(|text| origins.add(text).unwrap());
+    for text in texts {
+        origins.add(text).unwrap();
+    }
     Readers::Origins(origins)
 }
 

@@ -35,8 +35,8 @@ impl Moves {
     /// Where `record` has gone, if it has.
     pub(super) fn of(&self, record: &Arc<Record>) -> Option<Key> {
         let notes = self.lock();
-        let (noted, to) = notes.all.get(&address(record))?;
-        std::ptr::eq(noted.as_ptr(), Arc::as_ptr(record)).then_some(*to)
+        let (own, to) = notes.all.get(&address(record))?;
+        std::ptr::eq(own.as_ptr(), Arc::as_ptr(record)).then_some(*to)
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {

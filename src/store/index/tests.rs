@@ -246,12 +246,12 @@ fn whoever_holds_a_record_can_follow_it_to_another_digest() {
     assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &moved));
     assert_ne!(Directory::changes(&index), changes);
     // Changed in its place.
-    let changed = index.publish(record(&index, Kind::LicenseKey, "main", b"secret-key"));
-    assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &changed));
-    assert!(Arc::ptr_eq(&index.successor(&moved).unwrap(), &changed));
+    let renamed = index.publish(record(&index, Kind::LicenseKey, "main", b"secret-key"));
+    assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &renamed));
+    assert!(Arc::ptr_eq(&index.successor(&moved).unwrap(), &renamed));
     // Somebody else's by the same text.
     index.publish(record(&index, Kind::LicenseKey, "other", b"secret-key"));
-    assert!(index.successor(&held).is_none() && index.successor(&changed).is_none());
+    assert!(index.successor(&held).is_none() && index.successor(&renamed).is_none());
     index.remove(Kind::LicenseKey, &index.digest(b"secret-key"));
     assert!(index.successor(&held).is_none());
 }

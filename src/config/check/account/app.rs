@@ -55,6 +55,7 @@ mod tests {
     use std::path::Path;
 
     use crate::clock::UnixTime;
+    use crate::config::Installed;
     use crate::config::check::account;
     use crate::config::file;
     use crate::config::report::Report;
@@ -83,7 +84,7 @@ id = "studio"
         let file = file::read(&text, &mut report).unwrap();
         let declared = account::accounts(&file.accounts, &Source::new(Path::new("")), &mut report);
         let index = Index::new();
-        declared.install(&index, &mut report);
+        declared.install(&index, &Installed::default(), &mut report);
         let errors = report.sentences().filter(|sentence| !sentence.contains("in clear"));
         (errors.map(|error| error.splitn(4, ':').nth(3).unwrap().trim().to_owned()).collect(), index)
     }

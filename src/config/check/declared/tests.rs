@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use crate::config::Installed;
 use crate::config::check::account;
 use crate::config::file;
 use crate::config::report::Report;
@@ -37,7 +38,7 @@ fn install(text: &str, index: &Index) -> Report {
     let file = file::read(text, &mut report).unwrap();
     let declared = account::accounts(&file.accounts, &Source::new(Path::new("")), &mut report);
     assert_eq!(report.errors(), 0, "{}", report.render(false));
-    declared.install(index, &mut report);
+    declared.install(index, &Installed::default(), &mut report);
     report
 }
 

@@ -1,0 +1,156 @@
+//! A crowd that means harm beside requests: a third of it sends heads that never end, a third takes nothing of the answers
+//! that it asks for, a third begins uploads and goes silent. Whoever is cut comes again. What that does to the memory of the
+//! gateway, and to the requests of others.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+use crate::house::{House, Run};
+
+const KEY: &str = "v3.X9tKpuXq0btatj";
+/// Rounds of each kind; what is told are medians.
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(4);
+/// How far the crowd gives way: on a machine of few cores it would else be measured, and it belongs to others.
+const ASIDE: i32 = 15;
+/// What is to be held.
+const MOST_MEMORY: f64 = 512.0;
+const MOST_RATIO: f64 = 2.0;
+
+/// Measures with so many hostile connections.
+pub fn run(count: u32) {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("a process may raise it so far");
+    let crowd = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        // Linux keeps this for each thread.
+        .on_thread_start(|| {
+            let _ = nice(ASIDE);
+        })
+        .build()
+        .expect("a runtime");
+    let upstream = crowd.block_on(async {
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = socket.local_addr().expect("it is bound");
+        tokio::spawn(serve(socket));
+        address
+    });
+    let house = House::start_with(|_| more(upstream, count), |_| {});
+    house.change("POST", "/v1/accounts", r#"{"id":"acme"}"#);
+    house.change("POST", "/v1/license-keys", &format!(r#"{{"id":"main","account":"acme","key":"{KEY}"}}"#));
+    let key = |_| KEY.to_owned();
+    house.relay(Duration::from_secs(2), key);
+    let empty = house.memory();
+    let quiet: Vec<Run> = (0..ROUNDS).map(|_| house.relay(ROUND, key)).collect();
+    let (live, target) = (Arc::new(AtomicUsize::new(0)), house.public);
+    for number in 0..count {
+        crowd.spawn(mean_harm(target, number, Arc::clone(&live)));
+    }
+    while live.load(Ordering::Relaxed) < count as usize * 9 / 10 {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let mut memory = house.memory();
+    let busy: Vec<Run> = (0..ROUNDS)
+        .map(|_| {
+            let run = house.relay(ROUND, key);
+            memory = memory.max(house.memory());
+            run
+        })
+        .collect();
+    let p99 = |runs: &[Run]| median(runs.iter().map(|run| run.p99.as_secs_f64() * 1e6).collect());
+    let (before, beside) = (p99(&quiet), p99(&busy));
+    println!("connections {} of {count} that mean harm", live.load(Ordering::Relaxed));
+    println!("memory  {empty:.0} MiB before, {memory:.0} MiB at most beside them; to be held: {MOST_MEMORY:.0} MiB");
+    println!("p99     quiet {before:.0} us, beside them {beside:.0} us: {:.2} times", beside / before);
+    println!("held    memory: {}, p99: {}", memory < MOST_MEMORY, beside / before <= MOST_RATIO);
+    crowd.shutdown_background();
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Where the crowd asks for answers without an end, and for ears without one. The listener is the one of all others.
+fn more(upstream: SocketAddr, count: u32) -> String {
+    format!(
+        "[upstream.endless]\nendpoints = [\"http://{upstream}\"]\n[[route]]\nname = \"endless\"\n\
+         path = \"/endless/{{*rest}}\"\nauthenticate = \"open\"\nforward = \"endless\"\n\
+         [overload]\nmax_memory = \"512 MiB\"\nmax_requests = {}\n",
+        2 * count.max(1000)
+    )
+}
+
+/// One of the crowd, for ever.
+async fn mean_harm(target: SocketAddr, number: u32, live: Arc<AtomicUsize>) {
+    loop {
+        if let Some(stream) = connect(target).await {
+            live.fetch_add(1, Ordering::Relaxed);
+            match number % 3 {
+                0 => never_end_a_head(stream).await,
+                1 => take_nothing(stream).await,
+                _ => go_silent(stream).await,
+            }
+            live.fetch_sub(1, Ordering::Relaxed);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn connect(target: SocketAddr) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().ok()?;
+    // Whoever wants to hold others up has little room of their own.
+    socket.set_recv_buffer_size(4096).ok()?;
+    socket.connect(target).await.ok()
+}
+
+async fn never_end_a_head(mut stream: TcpStream) {
+    let mut piece: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
+    while stream.write_all(piece).await.is_ok() {
+        piece = b"a";
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn take_nothing(mut stream: TcpStream) {
+    if stream.write_all(b"GET /endless/answer HTTP/1.1\r\nHost: localhost\r\n\r\n").await.is_ok() {
+        // A write that fails says that it was cut: what is read would make room.
+        while stream.write_all(b"\r\n").await.is_ok() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn go_silent(mut stream: TcpStream) {
+    let head = b"POST /endless/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n";
+    if stream.write_all(head).await.is_ok() && stream.write_all(&[0; 64 * 1024]).await.is_ok() {
+        stream.read_to_end(&mut Vec::new()).await.unwrap_or_default();
+    }
+}
+
+/// Answers without an end whoever asks for that, and listens to everybody else without one.
+async fn serve(socket: TcpListener) {
+    while let Ok((mut stream, _)) = socket.accept().await {
+        tokio::spawn(async move {
+            let mut space = vec![0; 16 * 1024];
+            let read = stream.read(&mut space).await.unwrap_or(0);
+            if space[..read].starts_with(b"GET") {
+                let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n";
+                let mut said: &[u8] = head;
+                while stream.write_all(said).await.is_ok() {
+                    said = &space;
+                }
+            }
+            while stream.read(&mut space).await.is_ok_and(|read| read > 0) {}
+        });
+    }
+}
