@@ -132,7 +132,7 @@ async fn take_nothing(mut stream: TcpStream) {
 
 async fn go_silent(mut stream: TcpStream) {
     let head = b"POST /endless/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n";
-    if stream.write_all(head).await.is_ok() && stream.write_all(&[0; 64 * 1024]).await.is_ok() {
+    if stream.write_all(head).await.is_ok() && stream.write_all(&vec![0; 64 * 1024]).await.is_ok() {
         stream.read_to_end(&mut Vec::new()).await.unwrap_or_default();
     }
 }

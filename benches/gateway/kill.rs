@@ -26,7 +26,10 @@ pub fn run(seconds: u64) {
             if let Some(last) = failures.iter().max() {
                 write!(line, ", the last one {} ms after the kill", last.as_millis()).expect("a text takes it");
             }
-            println!("{line} ({:.3} %)", failures.len() as f64 * 100.0 / f64::from(all));
+            println!(
+                "{line} ({:.3} %)",
+                f64::from(u32::try_from(failures.len()).unwrap_or(u32::MAX)) * 100.0 / f64::from(all)
+            );
         }
     }
 }

@@ -115,7 +115,7 @@ pub fn load_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Resul
     let mut report = Report::new(name, text);
     let Some(file) = file::read(text, &mut report) else { return Err(report) };
     let meant =
-        check::check(file, &Source::new(base), Use::Start(purpose), &mut report).ok_or_else(|| report.clone())?;
+        check::check(&file, &Source::new(base), Use::Start(purpose), &mut report).ok_or_else(|| report.clone())?;
     let Who::Installed(declared) = meant.declared else { return Err(report) };
     Ok(Loaded {
         world: meant.world,
@@ -148,7 +148,7 @@ pub fn load_next_text(
 ) -> Result<Next, Report> {
     let mut report = Report::new(name, text);
     let Some(file) = file::read(text, &mut report) else { return Err(report) };
-    let meant = check::check(file, &Source::new(base), Use::GoOn(fixed, index), &mut report);
+    let meant = check::check(&file, &Source::new(base), Use::GoOn(fixed, index), &mut report);
     let meant = meant.ok_or_else(|| report.clone())?;
     let Who::Pending(declared) = meant.declared else { return Err(report) };
     let declared = Pending { declared, report };

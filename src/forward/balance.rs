@@ -93,7 +93,7 @@ pub(super) fn hashed(key: u64, marks: &[u64], shares: &[u32]) -> Option<usize> {
     candidates.map(drawn).max_by(|one, other| one.1.total_cmp(&other.1)).map(|(at, _)| at)
 }
 
-/// The finalizer of SplitMix64: each bit of the input changes half of the output's.
+/// The finalizer of `SplitMix64`: each bit of the input changes half of the output's.
 fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

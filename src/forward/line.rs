@@ -118,7 +118,7 @@ mod tests {
         let line = Line::default();
         let bells = [(); 3].map(|()| Arc::new(Bell::default()));
         let wakers = bells.each_ref().map(|bell| Waker::from(Arc::clone(bell)));
-        let contexts = wakers.each_ref().map(|waker| Context::from_waker(waker));
+        let contexts = wakers.each_ref().map(Context::from_waker);
         let [first, second, third] = [(); 3].map(|()| line.join(3).expect("there is room"));
         assert!(line.join(3).is_none());
         let full = || None::<()>;

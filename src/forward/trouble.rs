@@ -99,7 +99,6 @@ impl Trouble {
     /// A request was answered; `trial`: it was sent although the endpoint was out. Says whether that is back now.
     pub(super) fn succeeded(&mut self, trial: bool, ejection: &Ejection, now: Instant) -> bool {
         match self.state {
-            State::In => {}
             // It was under way before: the trial decides.
             State::Out { .. } | State::Trial { .. } if !trial => return false,
             State::Out { .. } | State::Trial { .. } => {
@@ -109,7 +108,7 @@ impl Trouble {
             State::Returning { since } if now.saturating_duration_since(since) >= ejection.slow_return => {
                 self.state = State::In;
             }
-            State::Returning { .. } => {}
+            State::In | State::Returning { .. } => {}
         }
         self.failures = 0;
         false
@@ -202,7 +201,10 @@ mod tests {
         let (mut trouble, mut now) = (Trouble::default(), start);
         for expected in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(trouble.failed(true, false, &ejection, now), Verdict::Ejected(expected * SECOND));
-            assert_eq!(trouble.fitness(&ejection, now + expected * SECOND - SECOND / 2), Fitness::Nothing);
+            assert_eq!(
+                trouble.fitness(&ejection, now + (expected * SECOND).saturating_sub(SECOND / 2)),
+                Fitness::Nothing
+            );
             now += expected * SECOND;
             assert!(trouble.try_out(now) && !trouble.try_out(now), "one request, and no other");
             assert!(trouble.succeeded(true, &ejection, now));

@@ -61,9 +61,9 @@ fn start(endpoints: &[String], upstream: &str, workers: usize) -> TestGateway {
 /// So many connections at once: with two workers, each has half of them.
 fn connections(gateway: &TestGateway, count: usize) -> Vec<Wire> {
     let mut wires: Vec<_> = (0..count).map(|_| gateway.connect()).collect();
-    wires.iter_mut().for_each(|wire| {
+    for wire in &mut wires {
         assert_eq!(wire.ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").status, 204);
-    });
+    }
     wires
 }
 
@@ -208,7 +208,9 @@ fn an_endpoint_that_was_left_alone_is_tried_with_one_request_by_one_worker() {
     }
     let all_are_elsewhere = |wires: &mut [Wire]| {
         for _ in 0..4 {
-            wires.iter_mut().for_each(|wire| assert_eq!(wire.ask(GET).text(), "upstream-ok"));
+            for wire in &mut *wires {
+                assert_eq!(wire.ask(GET).text(), "upstream-ok");
+            }
         }
     };
     all_are_elsewhere(&mut wires);

@@ -63,7 +63,7 @@ forward = "api"
     }
 
     fn ask(&self, line: &str, fields: &[&str]) -> Answer {
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields: String = fields.iter().flat_map(|field| [field, "\r\n"]).collect();
         self.gateway.connect().ask(format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
     }
 }

@@ -235,7 +235,7 @@ fn an_answer_that_its_caller_does_not_take_is_ended_all_the_same() {
     // More than all buffers between the two hold.
     let mut socket = stream.1.socket();
     let feeding = std::thread::spawn(move || {
-        let chunk = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
+        let chunk = [&b"10000\r\n"[..], &vec![b'x'; 0x10000], b"\r\n"].concat();
         (0..1024).all(|_| std::io::Write::write_all(&mut socket, &chunk).is_ok())
     });
     ground.delete(Resource::LicenseKey, "main");

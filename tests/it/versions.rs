@@ -140,7 +140,7 @@ fn over_tls_what_is_spoken_is_what_is_offered() {
 }
 
 const OLD: &str = "timeouts = { age = \"60s\" }";
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[test]
 fn an_old_connection_ends_where_nothing_is_in_flight() {

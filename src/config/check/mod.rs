@@ -110,7 +110,7 @@ impl Use<'_> {
 }
 
 /// Turns what was written into what is meant. `None`: the report says why.
-pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
+pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
@@ -124,13 +124,13 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
     let store = file.store.as_ref().and_then(|written| store::checked(written, source, report));
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
-    let (limits, guards) = (limit::policies(&file, report), guard::guards(&file, report));
-    operation::tables(&file, report);
-    let routes = route::routes(&file, (&schemes, source), &limits, report);
-    let tables = route::tables(&file, &routes, report);
-    together(&file, &routes, report);
-    let fixed = Fixed::of(&file, store.as_ref(), admin.as_ref());
-    purpose.compare(&fixed, &file, report);
+    let (limits, guards) = (limit::policies(file, report), guard::guards(file, report));
+    operation::tables(file, report);
+    let routes = route::routes(file, (&schemes, source), &limits, report);
+    let tables = route::tables(file, &routes, report);
+    together(file, &routes, report);
+    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref());
+    purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;
     }
@@ -139,8 +139,8 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
         Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
     };
     // Only now: a route that could not be read may be the one that uses it.
-    unused(&file, &routes, &limits, report);
-    certificate::covered(&file, &routes, &listeners, report);
+    unused(file, &routes, &limits, report);
+    certificate::covered(file, &routes, &listeners, report);
     networks.unused(report);
     websockets(&mut listeners, &routes);
     Some(Meant {
@@ -166,7 +166,7 @@ pub(super) fn check(file: File, source: &Source, purpose: Use<'_>, report: &mut 
         store,
         workers: file.workers.as_ref().map(|workers| workers.value.get()),
         log: log::Settings { level: file.log.level, format: file.log.format },
-        stop: Stop::of(&file),
+        stop: Stop::of(file),
         admin,
         fixed,
         declared,

@@ -43,10 +43,13 @@ const MAX_FORM: u64 = 64 << 10;
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
+/// The schemes by their names, and where files are read.
+type Given<'a> = (&'a [(String, Arc<dyn Examine>)], &'a Source);
+
 /// Every route, in the order of the file; `None` where something is wrong with it.
 pub(super) fn routes(
     file: &File,
-    (schemes, source): (&[(String, Arc<dyn Examine>)], &Source),
+    (schemes, source): Given<'_>,
     policies: &[Policy],
     report: &mut Report,
 ) -> Vec<Option<Checked>> {
@@ -71,7 +74,7 @@ pub(super) fn routes(
 fn checked(
     route: &Route,
     (file, policies): (&File, &[Policy]),
-    (schemes, source): (&[(String, Arc<dyn Examine>)], &Source),
+    (schemes, source): Given<'_>,
     report: &mut Report,
 ) -> Option<Checked> {
     // Each of these says what is wrong; only then is it decided whether there is a route.
@@ -85,19 +88,7 @@ fn checked(
     let operation = super::operation::operation(route, file, report);
     let holders = super::operation::holders(route, report);
     let camera = binding::camera(route, &authenticate, schemes, file, report);
-    if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
-        && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
-        && route.camera.as_ref().is_none_or(|written| written.value.path.is_none())
-    {
-        let invalid = Invalid::new(
-            "a token for one camera acts here with the upstream's own credential, on every path",
-        )
-        .hint(
-            "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
-             hold only what any camera's token may do",
-        );
-        report.warn(written.place.clone(), invalid);
-    }
+    acting(route, &authenticate, file, report);
     let upstream_credential = upstream_credential(route, source, report);
     let limits = limit::of_route(route, &authenticate, (file, policies), report);
     let websocket = super::websocket::terms(route, methods.as_deref(), file, report);
@@ -140,6 +131,23 @@ fn checked(
         methods: methods?,
         case: if route.case_sensitive == Some(false) { Case::Ignored } else { Case::Minded },
     })
+}
+
+/// Warns of tokens for one camera that act with more than their own rights.
+fn acting(route: &Route, authenticate: &Expression, file: &File, report: &mut Report) {
+    if let (Some(written), Some(CredentialPolicy::Translate)) = (&route.credential, policy(route))
+        && authenticate.schemes().any(|name| binding::reads_tokens(name, file))
+        && route.camera.as_ref().is_none_or(|written| written.value.path.is_none())
+    {
+        let invalid = Invalid::new(
+            "a token for one camera acts here with the upstream's own credential, on every path",
+        )
+        .hint(
+            "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
+             hold only what any camera's token may do",
+        );
+        report.warn(written.place.clone(), invalid);
+    }
 }
 
 /// Where it goes: to one place, and exactly one.

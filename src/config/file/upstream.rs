@@ -255,7 +255,7 @@ pub(in crate::config) struct OwnBasic {
 pub(in crate::config) struct OwnToken {
     /// The private key, PEM; for HS256 the key itself, 32 bytes or more.
     pub(in crate::config) key: Placed<SecretSource>,
-    /// How it is signed. ES256, EdDSA and HS256 cost a worker the least.
+    /// How it is signed. ES256, `EdDSA` and HS256 cost a worker the least.
     pub(in crate::config) algorithm: Signing,
     /// `kid`: which key it is. Default: it is not said.
     pub(in crate::config) key_id: Option<String>,
