@@ -57,7 +57,8 @@ impl House {
         Store::create(&settings, &master().key).expect("it can be made");
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
-        let counters = super::Counters::at_rest(&store, &clock, &[]).unwrap();
+        let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
+        let counters = super::Counters { reload: Some(super::Reload::new(|| Ok(Vec::new()))), ..at_rest };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }
