@@ -97,7 +97,7 @@ impl Endpoint {
 }
 
 /// What an upstream speaks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(rename = "UpstreamProtocol")]
 pub(in crate::config) enum Protocol {
     /// HTTP/1.1.
