@@ -113,7 +113,7 @@ impl Acceptor {
         Kept::open(name, paths, || Self::load(&first), move |clock| Self::again(Self::load(&files), &files, clock))
     }
 
-    /// The same for a listener of the house itself ([`Self::demanding`]).
+    /// The same for a listener of the house itself: what its callers show is asked for in the handshake.
     pub fn kept_demanding(name: &str, files: Files, anonymous: bool) -> Result<Keeper, Vec<Mistake>> {
         let (first, paths) = (files.clone(), files.paths());
         let again = move |clock: &Clock| {
