@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ use crate::secret::Secret;
 
 /// How long the gateway may take to accept a connection, and to finish a handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Turns that a connection gets before it is used again: one to ask the system for news, and one to act on it.
+const TURNS: usize = 3;
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -89,6 +92,10 @@ impl Remote {
         kept: Option<Sender>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Sender, Response<Incoming>), Trouble> {
+        // The connection's own task has not run since the last answer: it shall see first that the other end has left.
+        for _ in 0..TURNS {
+            yield_now().await;
+        }
         if let Some(mut sender) = kept
             && sender.ready().await.is_ok()
         {
