@@ -25,8 +25,8 @@ const ASIDE: i32 = 15;
 const MOST_MEMORY: f64 = 512.0;
 const MOST_RATIO: f64 = 2.0;
 
-/// Measures with so many hostile connections.
-pub fn run(count: u32) {
+/// Measures with so many hostile connections, of the first `kinds` of the three.
+pub fn run(count: u32, kinds: u32) {
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("a process may raise it so far");
     let crowd = tokio::runtime::Builder::new_multi_thread()
@@ -53,7 +53,7 @@ pub fn run(count: u32) {
     let quiet: Vec<Run> = (0..ROUNDS).map(|_| house.relay(ROUND, key)).collect();
     let (live, target) = (Arc::new(AtomicUsize::new(0)), house.public);
     for number in 0..count {
-        crowd.spawn(mean_harm(target, number, Arc::clone(&live)));
+        crowd.spawn(mean_harm(target, number % kinds, Arc::clone(&live)));
     }
     while live.load(Ordering::Relaxed) < count as usize * 9 / 10 {
         thread::sleep(Duration::from_millis(100));
@@ -91,11 +91,11 @@ fn more(upstream: SocketAddr, count: u32) -> String {
 }
 
 /// One of the crowd, for ever.
-async fn mean_harm(target: SocketAddr, number: u32, live: Arc<AtomicUsize>) {
+async fn mean_harm(target: SocketAddr, kind: u32, live: Arc<AtomicUsize>) {
     loop {
         if let Some(stream) = connect(target).await {
             live.fetch_add(1, Ordering::Relaxed);
-            match number % 3 {
+            match kind {
                 0 => never_end_a_head(stream).await,
                 1 => take_nothing(stream).await,
                 _ => go_silent(stream).await,

@@ -5,6 +5,7 @@
 //! * `cargo bench --bench gateway kill [SECONDS]`: GETs over three endpoints, one of which is killed.
 //! * `cargo bench --bench gateway crowd [COUNT]`: requests with a key out of ten, and out of a million.
 //! * `cargo bench --bench gateway hostile [COUNT]`: requests beside connections that mean harm; memory and p99.
+//! * `cargo bench --bench gateway slow [COUNT]`: the same with heads that never end, and nothing else.
 //!
 //! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
 
@@ -29,10 +30,11 @@ fn main() -> ExitCode {
         Some("logins") => logins::run(u64::from(number.unwrap_or(4))),
         Some("kill") => kill::run(u64::from(number.unwrap_or(9))),
         Some("crowd") => crowd::run(number.unwrap_or(1_000_000)),
-        Some("hostile") => hostile::run(number.unwrap_or(10_000)),
+        Some("hostile") => hostile::run(number.unwrap_or(10_000), 3),
+        Some("slow") => hostile::run(number.unwrap_or(10_000), 1),
         _ => {
             println!(
-                "say what: changes [SECONDS], logins [SECONDS], kill [SECONDS], crowd [COUNT], or hostile [COUNT]"
+                "say what: changes [SECONDS], logins [SECONDS], kill [SECONDS], crowd [COUNT], hostile [COUNT], or slow [COUNT]"
             );
             return ExitCode::FAILURE;
         }
