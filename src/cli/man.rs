@@ -73,9 +73,11 @@ fn add(command: &Command, above: Option<&str>, pages: &mut Vec<Page>) {
 
 /// Its sections, in the order of man-pages(7).
 fn page(command: &Command, above: Option<&str>) -> io::Result<Vec<u8>> {
-    let man = Man::new(command.clone()).source(concat!("vidgate ", env!("CARGO_PKG_VERSION"))).manual("vidgate manual");
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    let man = Man::new(command.clone());
+    // Without a date, which would be another for each build; its place is kept, which `Man` does not do.
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let title = format!(".TH {name} 1 \"\" \"vidgate {}\" \"vidgate manual\"\n", env!("CARGO_PKG_VERSION"));
+    let mut page = title.into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
