@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin vidgate \
     && install -D -m 0755 target/release/vidgate /image/usr/local/bin/vidgate \
     && packaging/licenses >/image/usr/share/doc/vidgate/third-party-licenses \
-    && install -d -m 0750 -o 10001 -g 10001 /image/var/lib/vidgate
+    && install -d -m 0750 /state/vidgate
 
 # The C library, and the roots by which upstreams with public certificates are checked; no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
@@ -24,6 +24,7 @@ LABEL org.opencontainers.image.title="vidgate" \
     org.opencontainers.image.licenses="Apache-2.0 OR MIT" \
     org.opencontainers.image.version="${VERSION}"
 COPY --from=build /image /
+COPY --from=build --chown=10001:10001 /state /var/lib
 # Ports below 1024 are not for this user: listen on 8443 and publish it as 443.
 USER 10001:10001
 # Mount the configuration and the files that it names here, readable by user 10001. The store goes below /var/lib/vidgate.
