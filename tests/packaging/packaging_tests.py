@@ -9,6 +9,7 @@ import traceback
 
 import debian
 import image
+import installed
 import kubernetes
 import shells
 import units
@@ -21,7 +22,7 @@ def main():
     for number in STOPPING:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     failed = 0
-    tests = [test for room in (shells, units, debian, image, kubernetes) for test in room.TESTS]
+    tests = [test for room in (shells, units, debian, installed, image, kubernetes) for test in room.TESTS]
     for test in tests:
         with tempfile.TemporaryDirectory(prefix="vidgate-packaging-") as folder:
             start = time.monotonic()
