@@ -185,6 +185,6 @@ mod tests {
         let folder = folder.path().join("share/man1");
         assert_eq!(write(&folder).unwrap(), fs::read_dir(&folder).unwrap().count());
         let text = fs::read_to_string(folder.join("vidgate-store-init.1")).unwrap();
-        assert!(text.contains(".SH SEE ALSO\n") && text.contains("vidgate store init"), "{text}");
+        assert!(text.contains(".SH \"SEE ALSO\"\n") && text.contains("vidgate store init"), "{text}");
     }
 }
