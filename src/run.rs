@@ -71,8 +71,6 @@ pub struct Server {
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
-    admin: Option<SocketAddr>,
-    monitoring: Option<SocketAddr>,
     /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
@@ -150,21 +148,7 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self {
-            reloader,
-            ready,
-            lookout,
-            accepting,
-            draining,
-            store,
-            admin,
-            monitoring,
-            world,
-            limits,
-            endings,
-            clock,
-            ended,
-        })
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, clock, ended })
     }
 
     /// Says that it is not ready any more, takes requests in for as long as `lame_duck` says all the same, refuses new

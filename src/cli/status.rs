@@ -122,7 +122,10 @@ fn head(status: &Document) -> String {
     }
     let most = status.memory.max_bytes.map_or_else(String::new, |most| format!(" of {}", bytes(most)));
     rows.push(("memory", status.memory.resident_bytes.map_or_else(|| "unknown".to_owned(), bytes) + &most));
-    rows.iter().map(|(name, text)| format!("{name:<14} {}\n", visible(text))).collect()
+    rows.iter().fold(String::new(), |mut head, (name, text)| {
+        let _ = writeln!(head, "{name:<14} {}", visible(text));
+        head
+    })
 }
 
 fn listener(listener: &Listener) -> Vec<String> {

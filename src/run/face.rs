@@ -33,12 +33,12 @@ impl Server {
 
     /// Where the admin API is bound, if the configuration has it.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
+        self.lookout.address("admin")
     }
 
     /// Where anybody may ask whether it lives and is ready, if the configuration has such a listener.
     pub fn monitoring_address(&self) -> Option<SocketAddr> {
-        self.monitoring
+        self.lookout.address("monitoring")
     }
 
     /// Every listener with its address.

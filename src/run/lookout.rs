@@ -57,7 +57,7 @@ pub(super) struct Lookout {
     facts: ArcSwap<Facts>,
     last_reload: ArcSwapOption<LastReload>,
     /// The listeners of the house, by name.
-    own: ArcSwap<Vec<(&'static str, String)>>,
+    own: ArcSwap<Vec<(&'static str, SocketAddr)>>,
 }
 
 /// What another configuration changes.
@@ -121,8 +121,13 @@ impl Lookout {
 
     /// Where the listeners of the house are bound, as far as there are any.
     pub(super) fn opened(&self, own: [(&'static str, Option<SocketAddr>); 2]) {
-        let bound = own.into_iter().filter_map(|(name, address)| Some((name, address?.to_string())));
+        let bound = own.into_iter().filter_map(|(name, address)| Some((name, address?)));
         self.own.store(Arc::new(bound.collect()));
+    }
+
+    /// Where one of them is bound.
+    pub(super) fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.own.load().iter().find(|(own, _)| *own == name).map(|(_, address)| *address)
     }
 
     /// Another configuration is in force.
@@ -131,10 +136,11 @@ impl Lookout {
         self.facts.store(Arc::new(facts));
     }
 
-    /// A reload was asked for, and this came of it.
-    pub(super) fn reloaded(&self, outcome: Result<(), String>) {
-        let summary = outcome.as_ref().map_or_else(Clone::clone, |()| "it is in force".to_owned());
-        let last = LastReload { at: self.clock.unix(), ok: outcome.is_ok(), summary };
+    /// A reload was asked for; `unchanged`: nothing came of it, and why.
+    pub(super) fn reloaded(&self, unchanged: Option<String>) {
+        let ok = unchanged.is_none();
+        let summary = unchanged.unwrap_or_else(|| "it is in force".to_owned());
+        let last = LastReload { at: self.clock.unix(), ok, summary };
         self.last_reload.store(Some(Arc::new(last)));
     }
 
@@ -216,9 +222,9 @@ impl Lookout {
             max_connections: Some(door.most),
             certificates: certificates(&door.name),
         };
-        let own = |(name, address): &(&'static str, String)| Listener {
+        let own = |(name, address): &(&'static str, SocketAddr)| Listener {
             name: (*name).to_owned(),
-            address: address.clone(),
+            address: address.to_string(),
             up: true,
             connections: None,
             max_connections: None,
