@@ -33,5 +33,7 @@ VOLUME ["/var/lib/vidgate"]
 EXPOSE 8443
 # It drains, and has `lame_duck` and `drain` of the configuration for it: docker stop --time.
 STOPSIGNAL SIGTERM
+# Asks the listener of [monitoring], or that of [admin], which the configuration has for it.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=90s CMD ["/usr/local/bin/vidgate", "health", "--config", "/etc/vidgate/vidgate.toml"]
 ENTRYPOINT ["/usr/local/bin/vidgate"]
 CMD ["serve", "--config", "/etc/vidgate/vidgate.toml"]
