@@ -23,7 +23,7 @@ def the_package_holds_what_its_parts_name(folder):
     ):
         assert (root / path).is_file(), path
     (control,) = [run("dpkg-deb", "-I", package(), "conffiles")]
-    assert control.split() == ["/etc/vidgate/vidgate.toml"], control
+    assert sorted(control.split()) == ["/etc/logrotate.d/vidgate", "/etc/vidgate/vidgate.toml"], control
     manifest = (ROOT / "Cargo.toml").read_text()
     version = next(line.split('"')[1] for line in manifest.splitlines() if line.startswith("version ="))
     assert (ROOT / "packaging/debian/changelog").read_text().startswith(f"vidgate ({version}-"), version
