@@ -14,6 +14,7 @@ mod endpoint;
 mod fixed;
 mod guard;
 mod limit;
+mod lint;
 mod listener;
 mod login;
 mod networks;
@@ -38,6 +39,7 @@ use self::networks::Networks;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
@@ -111,6 +113,7 @@ impl Use<'_> {
 
 /// Turns what was written into what is meant. `None`: the report says why.
 pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
+    lint::allowances(file, report);
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
@@ -142,6 +145,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     unused(file, &routes, &limits, report);
     certificate::covered(file, &routes, &listeners, report);
     networks.unused(report);
+    lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -240,13 +244,13 @@ fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], rep
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
             let invalid = Invalid::new(format!("no route forwards to the upstream `{}`", upstream.name.value));
-            report.warn(upstream.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_UPSTREAM, upstream.name.place.clone(), invalid);
         }
     }
     for scheme in &file.schemes {
         if !routes().any(|route| route.meant.authenticate.schemes().any(|used| used == scheme.name.value)) {
             let invalid = Invalid::new(format!("no route asks for the scheme `{}`", scheme.name.value));
-            report.warn(scheme.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_SCHEME, scheme.name.place.clone(), invalid);
         }
     }
     limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
@@ -303,7 +307,7 @@ fn secret(written: &Placed<SecretSource>, source: &Source, report: &mut Report) 
     if let SecretSource::File(path) = &written.value
         && let Some(exposed) = source.exposure(path)
     {
-        report.warn(written.place.clone(), exposed);
+        report.find(&rules::READABLE_SECRET, written.place.clone(), exposed);
     }
     match source.secret(&written.value) {
         Ok(secret) => Some(secret),
