@@ -88,7 +88,8 @@ impl Lint {
             return Vec::new();
         }
         let index = &loaded.world.directory;
-        let mut users: Vec<(Kind, Users)> = kinds.into_iter().map(|kind| (kind, Users::declared(kind, index))).collect();
+        let mut users: Vec<(Kind, Users)> =
+            kinds.into_iter().map(|kind| (kind, Users::declared(kind, index))).collect();
         if loaded.store.is_none() {
             let asked = users::ask(&self.place, &mut users);
             if let Err(trouble) = asked {
@@ -111,7 +112,10 @@ fn rules(json: bool) -> String {
     let severities = Severity::ALL.into_iter().rev();
     let of = |severity| RULES.iter().filter(move |rule| rule.severity == severity);
     let told = severities.flat_map(of).map(|rule| {
-        format!("{:<6} {}\n       {}.\n       Why: {}.\n       Remedy: {}.\n", rule.severity, rule.id, rule.about, rule.why, rule.mend)
+        format!(
+            "{:<6} {}\n       {}.\n       Why: {}.\n       Remedy: {}.\n",
+            rule.severity, rule.id, rule.about, rule.why, rule.mend
+        )
     });
     told.collect::<Vec<_>>().join("\n")
 }

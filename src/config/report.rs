@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-pub use self::found::Finding;
 use self::found::Allowed;
+pub use self::found::Finding;
 use super::rules::{Rule, Severity};
 use crate::invalid::Invalid;
 use crate::record::Kind;

@@ -38,6 +38,7 @@ mod leaks;
 mod leases;
 mod limits;
 mod lines;
+mod lint;
 mod log;
 mod media;
 mod minted;

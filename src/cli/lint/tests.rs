@@ -1,6 +1,7 @@
+//! The page of rules.
+
 use super::*;
 
-/// Whether the configuration would pass, and what is said of it.
 #[test]
 fn the_page_of_rules_is_the_one_that_comes_with_vidgate() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lint.md")).unwrap();

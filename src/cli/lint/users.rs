@@ -136,11 +136,7 @@ fn resource(kind: Kind) -> Option<(Resource, &'static str)> {
         Kind::ApiClient => Some((Resource::ApiClient, "")),
         Kind::UserKey => Some((Resource::User, "")),
         Kind::App => Some((Resource::App, "")),
-        Kind::LicenseKey
-        | Kind::ServiceAccountKey
-        | Kind::User
-        | Kind::BearerToken
-        | Kind::AdminCertificate => None,
+        Kind::LicenseKey | Kind::ServiceAccountKey | Kind::User | Kind::BearerToken | Kind::AdminCertificate => None,
     }
 }
 

@@ -150,7 +150,8 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
 
 /// The gateway, if it runs and can be managed: for who only wants to look, and leaves the file alone.
 pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
-    let ways = config::ways(&place.configuration.config).map_err(|report| Trouble::Configuration(report.render(true)))?;
+    let ways =
+        config::ways(&place.configuration.config).map_err(|report| Trouble::Configuration(report.render(true)))?;
     let Some(entrance) = &ways.admin else { return Ok(None) };
     Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
 }

@@ -90,9 +90,10 @@ impl Report {
     }
 
     fn is_allowed(&mut self, rule: &Rule, route: Option<&str>) -> bool {
-        let mut fitting = self.allowed.iter_mut().filter(|allowed| {
-            allowed.rule == rule && (allowed.route.is_none() || allowed.route.as_deref() == route)
-        });
+        let mut fitting = self
+            .allowed
+            .iter_mut()
+            .filter(|allowed| allowed.rule == rule && (allowed.route.is_none() || allowed.route.as_deref() == route));
         fitting.next().map(|allowed| allowed.needed = true).is_some()
     }
 }

@@ -29,8 +29,7 @@ pub(super) fn open(scene: &Scene<'_>, report: &mut Report) {
             let invalid = Invalid::new(format!("anyone may read what the route `{}` leads to", written.name.value));
             report.find(rules::OPEN_ROUTE.on(&written.name.value), place, invalid);
         } else {
-            let invalid =
-                Invalid::new(format!("anyone may use {changing} on the route `{}`", written.name.value));
+            let invalid = Invalid::new(format!("anyone may use {changing} on the route `{}`", written.name.value));
             report.find(rules::OPEN_WRITE.on(&written.name.value), place, invalid);
         }
     }
@@ -42,8 +41,7 @@ pub(super) fn address_alone(scene: &Scene<'_>, report: &mut Report) {
         let ways = ways(meant);
         let by_address = |way: &&Vec<&str>| !way.is_empty() && way.iter().all(|name| scene.kind(name) == "ip");
         let Some(way) = ways.iter().find(by_address) else { continue };
-        let others: BTreeSet<&str> =
-            ways.iter().flatten().copied().filter(|name| scene.kind(name) != "ip").collect();
+        let others: BTreeSet<&str> = ways.iter().flatten().copied().filter(|name| scene.kind(name) != "ip").collect();
         let message = if others.is_empty() {
             format!("whoever calls from {} gets in here, and nothing else is asked for", listed(way.iter().copied()))
         } else {
@@ -79,7 +77,8 @@ pub(super) fn pointless(scene: &Scene<'_>, report: &mut Report) {
         let ways: Vec<BTreeSet<&str>> = ways(meant).into_iter().map(|way| way.into_iter().collect()).collect();
         let is_least = |way: &&BTreeSet<&str>| !ways.iter().any(|other| other.is_subset(way) && other != *way);
         let counting: BTreeSet<&str> = ways.iter().filter(is_least).flatten().copied().collect();
-        let pointless: BTreeSet<&str> = ways.iter().flatten().copied().filter(|name| !counting.contains(name)).collect();
+        let pointless: BTreeSet<&str> =
+            ways.iter().flatten().copied().filter(|name| !counting.contains(name)).collect();
         if pointless.is_empty() {
             continue;
         }
@@ -101,9 +100,7 @@ pub(super) fn unbounded_upload(scene: &Scene<'_>, report: &mut Report) {
             || matches!(route.content, Some(content::Rule::CheckedJson));
         let takes = meant.methods.iter().any(|method| uploads.contains(method));
         let is_for_uploads = meant.methods.iter().all(|method| uploads.contains(method));
-        let by_strangers = ways(meant).iter().any(|way| {
-            way.iter().all(|name| ["key", "ip"].contains(&scene.kind(name)))
-        });
+        let by_strangers = ways(meant).iter().any(|way| way.iter().all(|name| scene.kind(name) == "key"));
         if forwards && !bounded && takes && (is_for_uploads || by_strangers) {
             let invalid = Invalid::new(format!("a body on the route `{}` may be of any size", written.name.value));
             report.find(rules::UNBOUNDED_UPLOAD.on(&written.name.value), written.name.place.clone(), invalid);

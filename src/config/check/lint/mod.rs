@@ -127,9 +127,8 @@ impl<'a> Scene<'a> {
 
     /// The schemes that some route asks for.
     fn used(&self) -> impl Iterator<Item = (&file::Placed<String>, &file::Scheme, &dyn Examine)> {
-        let used = |name: &str| {
-            self.routes.iter().any(|(_, meant)| meant.meant.authenticate.schemes().any(|own| own == name))
-        };
+        let used =
+            |name: &str| self.routes.iter().any(|(_, meant)| meant.meant.authenticate.schemes().any(|own| own == name));
         let both = self.file.schemes.iter().zip(self.schemes);
         both.filter(move |(named, _)| used(&named.name.value))
             .filter_map(|(named, (_, built))| Some((&named.name, named.table.as_ref()?, &**built)))

@@ -49,7 +49,8 @@ fn unreached(scene: &Scene<'_>, at: usize, meant: &Checked, paths: &[String]) ->
         }
         let mut fitting = paths.iter().filter(|path| path.len() <= own.limits.target_bytes);
         let chosen = |path: &str, method: &Method| scene.tables[place].select(&host, path, method).ok();
-        let reaches = |path: &String| meant.methods.iter().any(|method| chosen(path, method).is_some_and(|id| id.0 == at));
+        let reaches =
+            |path: &String| meant.methods.iter().any(|method| chosen(path, method).is_some_and(|id| id.0 == at));
         if fitting.any(reaches) {
             return None;
         }
@@ -79,7 +80,9 @@ fn taken(scene: &Scene<'_>, meant: &Checked, path: &str, left: &mut usize) -> Op
         *left = left.checked_sub(1)?;
         let chosen = scene.tables[*listener].select(&instance(host), path, method).ok();
         let chosen = chosen.and_then(|id| scene.routes.get(id.0));
-        if chosen.is_some_and(|(chosen, _)| chosen.name.value == written.name.value) && says_less(other, meant, path, method) {
+        if chosen.is_some_and(|(chosen, _)| chosen.name.value == written.name.value)
+            && says_less(other, meant, path, method)
+        {
             return Some(Invalid::new(format!(
                 "for the host `{host}`, the route `{}` takes what this one is for: its path `{}` says less",
                 written.name.value, other.path.value

@@ -176,3 +176,27 @@ fn what_is_meant_to_be_so_is_not_found_there_and_only_there() {
     assert!(drawn.contains("there is no rule `open-rute`") && drawn.contains("did you mean `open-route`?"), "{drawn}");
     assert!(drawn.contains("there is no route called `c`"), "{drawn}");
 }
+
+#[test]
+fn what_comes_with_vidgate_is_clean() {
+    let ground = Ground::new();
+    let files = [
+        ("tls/cert.pem", "../keys/server.pem"),
+        ("tls/key.pem", "../keys/server.key"),
+        ("tls/ops.pem", "../keys/ca.pem"),
+        ("tls/ops.crl", "../keys/ca.crl"),
+        ("\"admin.token\"", "\"../keys/closed.txt\""),
+        ("\"cameratag.key\"", "\"../keys/closed.txt\""),
+        ("\"multicam.key\"", "\"../keys/pair.key\""),
+    ];
+    let pair = ground.0.path().join("keys/pair.key");
+    fs::copy(here("tests/vectors/token/pair.key"), &pair).unwrap();
+    fs::set_permissions(&pair, Permissions::from_mode(0o600)).unwrap();
+    let recipes = fs::read_dir(here("config/recipes")).unwrap().map(|entry| entry.unwrap().path());
+    for path in recipes.chain([here("config/minimal.toml")]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = files.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        let report = ground.look(&path.display().to_string(), &text);
+        assert!(report.is_empty(), "{report}");
+    }
+}

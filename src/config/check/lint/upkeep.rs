@@ -16,7 +16,8 @@ pub(super) fn upstreams(scene: &Scene<'_>, report: &mut Report) {
         in_clear(&named.name.value, table, scene, report);
         let after = table.retry.as_ref().and_then(|retry| retry.on.as_ref());
         if let Some(on) = after.filter(|on| on.value.contains(&Sign::Timeout)) {
-            let invalid = Invalid::new("what was not answered in time is sent once more, while the first is at work still");
+            let invalid =
+                Invalid::new("what was not answered in time is sent once more, while the first is at work still");
             report.find(&rules::RETRY_AFTER_TIMEOUT, on.place.clone(), invalid);
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn query(scene: &Scene<'_>, report: &mut Report) {
         if ["signature", "key"].contains(&kind) {
             continue;
         }
-        let parameter = if kind == "account_key" { places.query.iter().find(|name| name.contains("key")) } else { None };
+        let parameter =
+            if kind == "account_key" { places.query.iter().find(|name| name.contains("key")) } else { None };
         let parameter = parameter.unwrap_or(first);
         let invalid = Invalid::new(format!("`{}` takes its secret from the query: ?{parameter}=", name.value));
         let invalid = match kind {
@@ -45,7 +46,8 @@ pub(super) fn signatures(scene: &Scene<'_>, report: &mut Report) {
         let endless = table.settings.get("max_lifetime").is_none();
         let beside = if endless { ", which may be good for ever" } else { "" };
         let invalid = Invalid::new(format!("`{}` believes signatures by HMAC-SHA1{beside}", name.value));
-        let invalid = if endless { invalid.hint("set max_lifetime = \"24h\", or as long as your pages need") } else { invalid };
+        let invalid =
+            if endless { invalid.hint("set max_lifetime = \"24h\", or as long as your pages need") } else { invalid };
         report.find(rules::HMAC_SHA1.of(Kind::App), name.place.clone(), invalid);
     }
     let accounts = scene.file.accounts.iter().filter_map(|entry| entry.table.as_ref());
@@ -68,9 +70,8 @@ pub(super) fn deprecated(scene: &Scene<'_>, report: &mut Report) {
 
 /// Secrets that cross a network as they are.
 pub(super) fn basic_in_clear(scene: &Scene<'_>, report: &mut Report) {
-    let in_clear = |at: &usize| {
-        scene.listeners.get(*at).is_some_and(|own| own.tls.is_none() && !own.address.ip().is_loopback())
-    };
+    let in_clear =
+        |at: &usize| scene.listeners.get(*at).is_some_and(|own| own.tls.is_none() && !own.address.ip().is_loopback());
     for (name, table, _) in scene.used().filter(|(_, table, _)| table.kind.kind == "basic") {
         if table.settings.get("tls_only").and_then(toml::Value::as_bool) != Some(false) {
             continue;
