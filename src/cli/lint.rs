@@ -107,7 +107,7 @@ fn rules(json: bool) -> String {
                 "rule": rule.id, "severity": rule.severity.name(), "about": rule.about, "why": rule.why, "help": rule.mend,
             })
         });
-        return format!("{:#}\n", Value::from_iter(rules));
+        return format!("{:#}\n", rules.collect::<Value>());
     }
     let severities = Severity::ALL.into_iter().rev();
     let of = |severity| RULES.iter().filter(move |rule| rule.severity == severity);

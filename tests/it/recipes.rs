@@ -93,15 +93,13 @@ impl Kitchen {
             assert!(text.contains(from), "{recipe} has no {from}");
             text.replace(from, &to.replace("UPSTREAM", &own))
         });
-        let reworked = rework(&text);
-        let (as_it_is, text) = (reworked == text, reworked);
+        let text = rework(&text);
         fs::write(pki.path().join("vidgate.toml"), &text).expect("written");
         run(pki.path(), &["store", "init", "--config", "vidgate.toml"], "");
         run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys());
         let said = run(pki.path(), &["check", "--config", "vidgate.toml"], "");
-        // Its upstream is on this machine here, so that less need be allowed.
-        let said = said.replace("warning[unneeded-allow]", "");
-        assert!(!said.contains("warning: ") && !(as_it_is && said.contains("warning[")), "{said}");
+        // What `lint` finds in a recipe as it is, it allows; edited, it may be less or more.
+        assert!(!said.contains("warning: "), "{said}");
         let gateway = TestGateway::start_at(now, &text, pki.path(), 2);
         Self { pki, upstream, gateway }
     }

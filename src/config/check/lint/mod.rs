@@ -32,12 +32,15 @@ pub(super) struct Scene<'a> {
     listeners: &'a [Listener],
     /// For each listener, in the same order.
     tables: &'a [Table<RouteId>],
-    schemes: &'a [(String, Arc<dyn Examine>)],
+    schemes: &'a [Built],
     /// Each entry of `trusted_proxies`.
     proxies: Vec<Proxies>,
     /// Each entry of `proxy_protocol` of every listener.
     balancers: Vec<Proxies>,
 }
+
+/// A scheme with its name.
+type Built = (String, Arc<dyn Examine>);
 
 /// Networks whose word is taken, and where that is said.
 struct Proxies {
@@ -66,7 +69,9 @@ const LOOKS: [fn(&Scene<'_>, &mut Report); 15] = [
 
 /// Looks for everything.
 pub(super) fn look(scene: &Scene<'_>, report: &mut Report) {
-    LOOKS.iter().for_each(|look| look(scene, report));
+    for look in LOOKS {
+        look(scene, report);
+    }
     for (place, id) in report.unneeded() {
         let invalid = Invalid::new(format!("nothing is found that `{id}` would have to be allowed for"));
         report.find(&rules::UNNEEDED_ALLOW, place, invalid);
@@ -105,7 +110,7 @@ impl<'a> Scene<'a> {
         file: &'a File,
         routes: &'a [Option<Checked>],
         (listeners, tables): (&'a [Listener], &'a [Table<RouteId>]),
-        (schemes, networks): (&'a [(String, Arc<dyn Examine>)], &Networks<'_>),
+        (schemes, networks): (&'a [Built], &Networks<'_>),
     ) -> Self {
         let written = file.routes.iter().map(|entry| entry.table.as_ref());
         let routes = written.zip(routes).filter_map(|(written, meant)| Some((written?, meant.as_ref()?))).collect();

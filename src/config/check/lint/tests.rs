@@ -2,6 +2,7 @@
 //! that in the place of it, nothing is found.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,8 @@ fn every_rule_is_broken_by_its_file_and_by_nothing_else_and_followed_once_that_i
         }
         for finding in report.findings() {
             let (line, column) = finding.place.unwrap_or_default();
-            told += &format!("{name}:{line}:{column}: {}; {}\n", finding.message, finding.hint.unwrap_or_default());
+            let hint = finding.hint.unwrap_or_default();
+            writeln!(told, "{name}:{line}:{column}: {}; {hint}", finding.message).unwrap();
         }
         let mended = ground.look(&name, &variant(&text, true));
         if !mended.is_empty() {
@@ -139,10 +141,10 @@ fn every_rule_is_broken_by_its_file_and_by_nothing_else_and_followed_once_that_i
 /// The same tomorrow: an end that moves with today is left out.
 fn without_dates(told: &str) -> String {
     let lines = told.lines().map(|line| match line.split_once(" in 5 days, on ") {
-        Some((before, rest)) => format!("{before} soon{}\n", &rest[20..]),
-        None => format!("{line}\n"),
+        Some((before, rest)) => format!("{before} soon{}", &rest[20..]),
+        None => line.to_owned(),
     });
-    lines.collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
