@@ -128,7 +128,6 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
     let (limits, guards) = (limit::policies(file, report), guard::guards(file, report));
-    operation::tables(file, report);
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
@@ -142,9 +141,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
     };
     // Only now: a route that could not be read may be the one that uses it.
-    unused(file, &routes, &limits, report);
+    unused(file, &routes, (&limits, &networks), report);
     certificate::covered(file, &routes, &listeners, report);
-    networks.unused(report);
     lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
@@ -214,6 +212,7 @@ fn together(file: &File, routes: &[Option<route::Checked>], report: &mut Report)
         report.error(admin.place.clone(), invalid);
     }
     empty(file, report);
+    operation::tables(file, report);
     route::exposed(file, routes, report);
     certificate::certificates(file, routes, report);
 }
@@ -239,7 +238,13 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
+fn unused(
+    file: &File,
+    routes: &[Option<route::Checked>],
+    (limits, networks): (&[Policy], &Networks<'_>),
+    report: &mut Report,
+) {
+    networks.unused(report);
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
