@@ -61,7 +61,7 @@ pub(super) fn public_identifier(scene: &Scene<'_>, report: &mut Report) {
     for (written, meant) in leading(scene) {
         let public = |name: &&str| scene.kind(name) == "key";
         let alone = |way: &&Vec<&str>| {
-            way.iter().any(|name| public(name)) && way.iter().all(|name| ["key", "ip"].contains(&scene.kind(name)))
+            way.iter().any(&public) && way.iter().all(|name| ["key", "ip"].contains(&scene.kind(name)))
         };
         let ways = ways(meant);
         let Some(name) = ways.iter().find(alone).and_then(|way| way.iter().find(|name| public(name))) else { continue };

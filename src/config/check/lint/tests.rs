@@ -106,7 +106,7 @@ fn variant(text: &str, mended: bool) -> String {
         Some((written, _)) => written.trim_end(),
         None => line,
     });
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[test]
