@@ -39,6 +39,7 @@ mod leaks;
 mod leases;
 mod limits;
 mod lines;
+mod lint;
 mod log;
 mod media;
 mod minted;
