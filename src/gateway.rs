@@ -2,6 +2,7 @@
 //! comes back is tidied. Each step takes the receipt of the one before.
 
 pub mod current;
+mod deciding;
 mod manner;
 mod sending;
 
@@ -179,7 +180,7 @@ impl Gateway {
         &'a self,
         parts: &Parts,
         seen: Seen<'_>,
-        Arrival { connection, id, in_flight }: Arrival<'a>,
+        Arrival { connection, id, in_flight, decides }: Arrival<'a>,
         manner: &mut Manner,
         entry: &mut Entry<'a>,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
@@ -193,11 +194,15 @@ impl Gateway {
         let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
         let head = head.map_err(|refusal| (refusal, before))?;
         entry.head(&head);
-        if let Some(answer) = self.preflight(&head, manner, entry) {
+        // Where a proxy asks, every answer but a refusal would let the request through.
+        if !decides && let Some(answer) = self.preflight(&head, manner, entry) {
             return answer;
         }
         let route = world.select(&head, head.method()).map_err(|refusal| (refusal, before))?;
         entry.route(&route.name);
+        if decides {
+            deciding::decidable(route).map_err(|refusal| (refusal, route.dialect))?;
+        }
         let app = named_app(route, &head);
         let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
@@ -291,7 +296,8 @@ impl Gateway {
     fn apologize(&self, connection: &Connection, id: &HeaderValue) -> Response<Body> {
         tracing::error!(request_id = ?id, "a request met a defect of the gateway");
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
-        envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
+        let answer = envelope::render(self.world.dialect(connection.listener), &refusal, id);
+        self.manner(connection).told(answer, &refusal)
     }
 }
 
@@ -334,6 +340,8 @@ struct Arrival<'a> {
     connection: &'a Connection,
     in_flight: &'a InFlight,
     id: &'a HeaderValue,
+    /// Whether a proxy asks for it: then it is decided and goes nowhere.
+    decides: bool,
 }
 
 /// What a decision may know of the body.

@@ -23,6 +23,7 @@ pub mod leases;
 mod line;
 pub mod names;
 mod pace;
+pub mod permitted;
 pub mod policy;
 mod pool;
 mod request;

@@ -9,6 +9,7 @@ mod binding;
 mod certificate;
 mod cors;
 mod credential;
+mod decide;
 mod declared;
 mod endpoint;
 mod fixed;
@@ -141,6 +142,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     // Only now: a route that could not be read may be the one that uses it.
     unused(file, &routes, &limits, report);
     certificate::covered(file, &routes, &listeners, report);
+    decide::unwise(file, &routes, &limits, report);
     networks.unused(report);
     websockets(&mut listeners, &routes);
     Some(Meant {
