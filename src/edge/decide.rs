@@ -5,7 +5,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
@@ -56,18 +58,14 @@ const FORWARDED_METHOD: Field = (
     HeaderName::from_static("x-forwarded-method"),
     "the check does not say exactly once which method (X-Forwarded-Method)",
 );
-const FORWARDED_URI: Field = (
-    HeaderName::from_static("x-forwarded-uri"),
-    "the check does not say exactly once which target (X-Forwarded-Uri)",
-);
+const FORWARDED_URI: Field =
+    (HeaderName::from_static("x-forwarded-uri"), "the check does not say exactly once which target (X-Forwarded-Uri)");
 const ORIGINAL_METHOD: Field = (
     HeaderName::from_static("x-original-method"),
     "the check does not say exactly once which method (X-Original-Method)",
 );
-const ORIGINAL_URI: Field = (
-    HeaderName::from_static("x-original-uri"),
-    "the check does not say exactly once which target (X-Original-URI)",
-);
+const ORIGINAL_URI: Field =
+    (HeaderName::from_static("x-original-uri"), "the check does not say exactly once which target (X-Original-URI)");
 
 /// The request that a check is about, and the connection that its caller has to the proxy.
 #[derive(Debug)]
@@ -96,7 +94,9 @@ impl Decide {
             Convention::Envoy => (check.method.clone(), own_target(check)?, own_host(check)?),
         };
         if !self.rewrites && path::canonical(target.path())? != target.path() {
-            return Err(Refusal::malformed("the path is not in its canonical form, and the proxy would send it as it is"));
+            return Err(Refusal::malformed(
+                "the path is not in its canonical form, and the proxy would send it as it is",
+            ));
         }
         let secure = match one(fields, &PROTO)?.as_bytes() {
             b"https" => true,
@@ -201,7 +201,10 @@ mod tests {
         let subject = subject(Convention::Forwarded, false, "/anything", &FORWARDED_CHECK).unwrap();
         let Subject { parts, connection } = subject;
         assert_eq!((parts.method.as_str(), parts.uri.to_string()), ("PUT", "/a?b".to_owned()));
-        assert_eq!((&parts.headers["host"], connection.peer.ip().to_string()), (&"api.example".parse().unwrap(), "192.0.2.1".to_owned()));
+        assert_eq!(
+            (&parts.headers["host"], connection.peer.ip().to_string()),
+            (&"api.example".parse().unwrap(), "192.0.2.1".to_owned())
+        );
         assert!(connection.tls.is_some());
     }
 

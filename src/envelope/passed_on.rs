@@ -69,7 +69,10 @@ mod tests {
                     let answer = || render(dialect, &refusal, &HeaderValue::from_static("r-1"));
                     let (meant, said) = (answer().status(), as_it_is(answer(), &refusal));
                     assert!(said.status().is_client_error() || said.status().is_server_error(), "{cause:?}");
-                    let told = said.headers().get(&STATUS).map_or(said.status().as_u16(), |own| own.to_str().unwrap().parse().unwrap());
+                    let told = said
+                        .headers()
+                        .get(&STATUS)
+                        .map_or(said.status().as_u16(), |own| own.to_str().unwrap().parse().unwrap());
                     assert_eq!(told, meant.as_u16(), "{} {cause:?}", dialect.name);
                     let by_nginx = by_nginx(answer());
                     assert!([401, 403].contains(&by_nginx.status().as_u16()), "{cause:?}");
@@ -82,7 +85,11 @@ mod tests {
     #[test]
     fn nginx_gets_what_its_caller_should_see() {
         let refusal = Refusal::new(Cause::RateExceeded, "").closing().retry_after(std::time::Duration::from_secs(2));
-        insta::assert_snapshot!(written(&by_nginx(render(&problem::DIALECT, &refusal, &HeaderValue::from_static("r-1")))));
+        insta::assert_snapshot!(written(&by_nginx(render(
+            &problem::DIALECT,
+            &refusal,
+            &HeaderValue::from_static("r-1")
+        ))));
     }
 
     #[test]

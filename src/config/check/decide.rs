@@ -41,14 +41,17 @@ pub(super) fn unwise(file: &File, routes: &[Option<route::Checked>], limits: &[P
         // One that is on every listener is meant for the others.
         let is_meant = table.listeners.is_some() || checked.listeners.iter().copied().all(decides);
         if let Some(why) = hindrance(&checked.meant).filter(|_| is_meant) {
-            let invalid = Invalid::new(format!("{why}: where it is only decided, every check of it is refused"))
-                .hint("have the proxy send these requests to a listener without `decide`, and list that: listeners = [\"…\"]");
+            let invalid = Invalid::new(format!("{why}: where it is only decided, every check of it is refused")).hint(
+                "have the proxy send these requests to a listener without `decide`, and list that: listeners = [\"…\"]",
+            );
             report.warn(place.clone(), invalid);
         }
         let holds = |id: &crate::limit::PolicyId| matches!(limits[id.0].measure, Measure::Concurrency(_));
         if checked.meant.limits.iter().any(holds) {
-            let invalid = Invalid::new("where a request is only decided, a place of its `concurrency` limit is given back at once")
-                .hint("bound it in the proxy, or have such requests come to a listener without `decide`");
+            let invalid = Invalid::new(
+                "where a request is only decided, a place of its `concurrency` limit is given back at once",
+            )
+            .hint("bound it in the proxy, or have such requests come to a listener without `decide`");
             report.warn(place.clone(), invalid);
         }
     }
@@ -58,7 +61,9 @@ pub(super) fn unwise(file: &File, routes: &[Option<route::Checked>], limits: &[P
 fn hindrance(route: &world::Route) -> Option<&'static str> {
     match route.destination {
         Destination::Endpoint(_) | Destination::NotImplemented => Some("the route goes to no upstream"),
-        Destination::Upstream { .. } if route.form.is_some() || route.inner.is_some() => Some("the route looks into forms"),
+        Destination::Upstream { .. } if route.form.is_some() || route.inner.is_some() => {
+            Some("the route looks into forms")
+        }
         Destination::Upstream { .. } if route.content.is_some() => Some("the route looks at bodies"),
         Destination::Upstream { .. } if route.wall.is_some() => Some("the route filters its answers"),
         Destination::Upstream { .. } => None,
