@@ -85,11 +85,18 @@ mod tests {
     #[test]
     fn nginx_gets_what_its_caller_should_see() {
         let refusal = Refusal::new(Cause::RateExceeded, "").closing().retry_after(std::time::Duration::from_secs(2));
-        insta::assert_snapshot!(written(&by_nginx(render(
-            &problem::DIALECT,
-            &refusal,
-            &HeaderValue::from_static("r-1")
-        ))));
+        let answer = by_nginx(render(&problem::DIALECT, &refusal, &HeaderValue::from_static("r-1")));
+        insta::assert_snapshot!(written(&answer), @r#"
+        403 Forbidden
+        content-type: application/problem+json
+        cache-control: no-store
+        x-request-id: r-1
+        retry-after: 2
+        x-vidgate-body: {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many requests. Please slow down.","request_id":"r-1"}
+        x-vidgate-status: 429
+
+        {"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many requests. Please slow down.","request_id":"r-1"}
+        "#);
     }
 
     #[test]

@@ -11,21 +11,30 @@ use crate::edge::pairs;
 use crate::forward::credential::Field;
 use crate::forward::identity::{self, ACCOUNT, SCHEME, SCOPES, SUBJECT};
 use crate::forward::upstream::CredentialPolicy;
-use crate::forward::{Passage, Way};
+use crate::forward::{Passage, Way, headers};
 use crate::limit::Admission;
+use crate::refusal::Refusal;
 
 /// The target that the request is to be sent to.
 static TARGET: HeaderName = HeaderName::from_static("x-vidgate-target");
 /// Which of the request's fields Envoy takes out.
 static REMOVALS: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
+/// Refuses a request that says itself what only we may say, in any spelling: whether its proxy would take that out is not
+/// known here.
+pub fn is_modest(fields: &HeaderMap) -> Result<(), Refusal> {
+    if fields.keys().any(headers::is_identity) {
+        return Err(Refusal::malformed("the caller says themselves who they are (X-Vidgate-*)"));
+    }
+    Ok(())
+}
+
 /// Writes the identity, and what the upstream is to get in the places of credentials: the caller's own where the route
 /// keeps them, the upstream's where it is translated, and else nothing.
 pub fn write(
     fields: &mut HeaderMap,
     (parts, way): (&Parts, Way<'_>),
-    (_, admission): (&Passage<'_>, &Admission),
-    own: Option<Field<'_>>,
+    (admission, own): (&Admission, Option<Field<'_>>),
 ) {
     identity::write(fields, admission);
     if way.credential == CredentialPolicy::Keep {

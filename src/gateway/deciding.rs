@@ -56,11 +56,11 @@ impl Gateway {
         let Arrival { connection, id, .. } = arrival;
         let body = Payload::Streamed(body);
         let subject = decide.admit(connection.peer.ip()).and_then(|()| {
-            if is_empty(&body) {
-                decide.subject(&check, connection)
-            } else {
-                Err(Refusal::malformed("the check has a body"))
+            if !is_empty(&body) {
+                return Err(Refusal::malformed("the check has a body"));
             }
+            permitted::is_modest(&check.headers)?;
+            decide.subject(&check, connection)
         });
         let Subject { parts, connection: caller } = match subject {
             Ok(subject) => subject,
@@ -124,7 +124,7 @@ impl Gateway {
             Err(refusal) => return refuse(admission.refused(refusal), route.dialect, passage.id, (entry, manner)),
         };
         let mut answer = Response::new(Body::whole(Bytes::new()));
-        permitted::write(answer.headers_mut(), (parts, way), (passage, &admission), own);
+        permitted::write(answer.headers_mut(), (parts, way), (&admission, own));
         let fields = answer.headers_mut();
         if decide.rewrites {
             permitted::write_target(fields, (parts, way), passage);

@@ -141,8 +141,7 @@ fn status(answer: &Answer) -> u16 {
 #[test]
 fn who_may_pass_is_told_as_whose_request_and_nothing_is_sent() {
     let house = House::start("forwarded");
-    let forged = ["X-Vidgate-Subject: root", "X-Vidgate-Account: root", "X-Vidgate-Scopes: all"];
-    let answer = house.forwarded("GET", "/key/a?b", &[&[KEY][..], &forged].concat());
+    let answer = house.forwarded("GET", "/key/a?b", &[KEY]);
     assert_eq!((answer.status, answer.text()), (200, ""));
     assert_eq!(answer.header("x-vidgate-subject"), Some("license_key:main"));
     assert_eq!((answer.header("x-vidgate-account"), answer.header("x-vidgate-scheme")), (Some("acme"), Some("lkey")));
@@ -151,6 +150,12 @@ fn who_may_pass_is_told_as_whose_request_and_nothing_is_sent() {
     }
     assert!(answer.header("x-request-id").is_some());
     assert_eq!(house.forwarded("HEAD", "/open/a", &[]).header("x-vidgate-account"), None);
+    // Whether the proxy would take these out is not known here.
+    for forged in
+        ["X-Vidgate-Subject: root", "x_vidgate_account: root", "X-Vidgate-Email: a@b", "X.Vidgate.Scopes: all"]
+    {
+        assert_eq!(status(&house.forwarded("GET", "/key/a", &[KEY, forged])), 400, "{forged}");
+    }
     assert_eq!(house.upstream.connections(), 0);
     // The other listener is as it was.
     let request = format!("GET /key/a HTTP/1.1\r\nHost: a\r\n{KEY}\r\n\r\n");
@@ -375,10 +380,6 @@ fn a_refusal_that_is_200_elsewhere_lets_nobody_through() {
     }
     // On the other listener they are what their callers know.
     assert_eq!(house.gateway.connect().ask("GET /lenient/a HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
-    // Also where no route is known, and the listener words it.
-    let lenient = "decide = { from = [\"127.0.0.1\"], as = \"forwarded\" }\ndialect = \"voximplant\"";
-    let answer = House::with(lenient, "").forwarded("GET", "/nothing", &[]);
-    assert_eq!((status(&answer), answer.header("x-vidgate-status")), (404, Some("200")), "{answer:?}");
 }
 
 #[test]
