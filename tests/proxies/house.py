@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from street import ask
+
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "config/recipes/decide"
 KEY = "LKey v3.a-key-of-acme"
 # What the tests need beside the recipe: a limit that is soon reached, and a route for callers from one network.
@@ -106,11 +108,14 @@ class Proxy(Program):
             (folder / file).write_text(_quietly(name, text))
         program = shutil.which(command[0], path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}")
         super().__init__(name, [program, *command[1:], files[0]], folder)
-        self.wait(self._listens)
+        self.wait(self._serves)
 
-    def _listens(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+    def _serves(self):
+        try:
+            # Some listen before they know of any route.
+            return ask(self.port, "GET /status").status == 200
+        except (EOFError, OSError):
+            return False
 
 
 def _quietly(name, text):
