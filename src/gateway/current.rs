@@ -116,7 +116,7 @@ impl Answer for Current {
             Err(refusal) => gateway.shed(refusal, &parts, &connection, &id),
             Ok(load) => {
                 in_flight.bears(load);
-                let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id, decides: false };
+                let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
                 if let Some(decide) = &gateway.world.listener(connection.listener).decide {
                     // Boxed, so that a request that is served does not carry its size.
                     let mut judging = Box::pin(gateway.judge(decide, parts, body, arrival));

@@ -70,7 +70,7 @@ impl Gateway {
                 return refuse(refusal, dialect, id, (entry, self.manner(connection)));
             }
         };
-        self.settle(decide, parts, Arrival { connection: &caller, decides: true, ..arrival }).await
+        self.settle(decide, parts, Arrival { connection: &caller, ..arrival }).await
     }
 
     /// Decides, as often as that has to wait for something.
@@ -81,7 +81,7 @@ impl Gateway {
         let (body, mut patience, mut fetched) = (Payload::Whole(Bytes::new()), None, false);
         let (refusal, dialect) = loop {
             let seen = Seen { body: &body, form: None, waited: patience.is_some(), fetched };
-            match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
+            match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => {
                     return self.permitted(decide, (&parts, errand), &passage, admission, (entry, manner));
                 }
