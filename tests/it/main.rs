@@ -13,6 +13,7 @@ mod cors;
 mod counters;
 mod credentials;
 mod deadlines;
+mod decide;
 mod dialects;
 mod drain;
 mod endpoints;
