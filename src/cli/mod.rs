@@ -8,6 +8,7 @@ mod explain_ip;
 mod limits;
 mod manage;
 mod multicam;
+mod openapi;
 mod operator;
 mod reload;
 mod schema;
@@ -70,6 +71,9 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    /// Print the OpenAPI document of the admin API, for those who make clients of it.
+    #[command(after_help = "Example: vidgate openapi > vidgate.openapi.json")]
+    Openapi,
     #[command(flatten)]
     Managed(manage::Managed),
     /// Take in many entries from a file of JSON Lines.
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Sign { what } => what.run(),
         Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
+        Command::Openapi => openapi::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
