@@ -22,7 +22,7 @@ How values are written:
 | secret | `{ file = "path" }`, `{ env = "NAME" }` | of a file, one final line break is not part of it; a text in clear is warned about |
 | path | `"tls/cert.pem"` | starts at the folder of the configuration file, unless it is absolute |
 
-A key that is not known is an error. **Required** keys have no default; an empty default means that nothing is done.
+A key that is not known is an error, and **required** keys must be there. Where the default is none, nothing of the kind is done.
 """
 
 SCALARS = {
@@ -167,7 +167,7 @@ class Page:
         if required:
             default = "**required**"
         elif default is None:
-            default = f"`{quoted(schema['default'])}`" if schema.get("default") not in (None, [], {}) else ""
+            default = f"`{quoted(schema['default'])}`" if schema.get("default") not in (None, [], {}) else "none"
         example = self._example(table, key, schema)
         if example is not None:
             about += f"<br>Example: `{key} = {example}`"
@@ -178,6 +178,8 @@ class Page:
         found = self.examples.of(table.path, key)
         if found is None:
             _, meant = self.target(schema)
+            if isinstance(meant.get("additionalProperties"), dict) and "](#" not in self.kind(schema):
+                return self.examples.within(table.path + (key,)) or self.examples.anywhere(table.path, key)
             examples = schema.get("examples") or meant.get("examples")
             words = self.words(schema)
             if examples:
@@ -186,6 +188,10 @@ class Page:
                 found = quoted(words[0][0])
             elif self._plainly(meant) == "boolean":
                 found = "true"
+            elif self._plainly(meant) == "object" and "properties" not in meant:
+                found = "{}" if "](#" not in self.kind(schema) else None
+            elif "properties" not in meant:
+                found = self.examples.anywhere(table.path, key)
         return found
 
     @staticmethod
@@ -226,9 +232,26 @@ class Examples:
     def of(self, path, key):
         """The example of a key in a table, where there is one."""
         for (own, name), written in self._found.items():
-            if name == key and len(own) == len(path) and all(a == b or b == "<name>" for a, b in zip(own, path)):
+            if name == key and self._same(own, path):
                 return written
         return None
+
+    def within(self, path):
+        """A table of which the file writes the first key that it has."""
+        for (own, name), written in self._found.items():
+            if self._same(own, path):
+                return f"{{ {name} = {written} }}"
+        return None
+
+    def anywhere(self, path, key):
+        """The example of a key of the same name, of a table of the same name or else of any."""
+        alike = [(own, written) for (own, name), written in self._found.items() if name == key]
+        alike.sort(key=lambda found: found[0][-1:] != path[-1:])
+        return alike[0][1] if alike else None
+
+    @staticmethod
+    def _same(own, path):
+        return len(own) == len(path) and all(a == b or b == "<name>" for a, b in zip(own, path))
 
 
 def quoted(value):
