@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import loopback
 import markdown
@@ -23,15 +24,26 @@ TYPED = {"sh", "console"}
 PATIENCE = 150
 PORT = re.compile(r"(?:127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\]):(\d{2,5})\b")
 
-# `mark` tells which block is next, and where what it says goes; `terminal` runs a block beside the others until it says a word.
+# `mark` tells which block is next, and where what it says goes. `terminal` does what a reader does in another terminal: it ends
+# what ran there before, starts a block, and waits until that says a word.
 PRELUDE = r"""
 set -e
 mark() { echo "$1" >>"$MARKS"; exec >"$SAID/$1" 2>&1; }
+beside=
 terminal() {
     local said=$1 word=$2 left=600
+    [[ -z $beside ]] || { kill -INT -- "-$beside"; wait "$beside" || true; }
+    set -m
     bash -e "$said.sh" >"$said" 2>&1 </dev/null &
+    beside=$!
+    set +m
+    echo "$beside" >>"$TERMINALS"
     until grep -qF -e "$word" "$said"; do
-        if ! kill -0 $! 2>/dev/null || ((--left == 0)); then echo "it never said: $word"; cat "$said"; return 1; fi
+        if ! kill -0 "$beside" 2>/dev/null || ((--left == 0)); then
+            echo "it never said: $word"
+            cat "$said"
+            return 1
+        fi
         sleep 0.1
     done
 }
@@ -99,7 +111,9 @@ class Run:
             if verb in ("file", "append"):
                 raise ValueError(f"line {block.line}: a block of commands is no file")
             return True
-        if block.kind not in SHOWN and block.kind != "toml":
+        if block.kind == "toml":
+            tomllib.loads(block.text)
+        elif block.kind not in SHOWN:
             raise ValueError(f"line {block.line}: ```{block.kind}: nobody runs such a block; it is ```sh, ```console or shown")
         return verb in ("file", "append")
 
@@ -130,7 +144,8 @@ class Run:
         (folder / "bin/vidgate").symlink_to(self.binary)
         home = folder / "home"
         home.mkdir()
-        known = {"PATH": path, "HOME": str(home), "MARKS": str(self.marks), "SAID": str(self.said), "LC_ALL": "C.UTF-8"}
+        known = {"PATH": path, "HOME": str(home), "MARKS": str(self.marks), "SAID": str(self.said)}
+        known |= {"TERMINALS": str(folder / "terminals"), "LC_ALL": "C.UTF-8"}
         command = ["bash", str(folder / "page.sh")]
         if self.apart:
             command = loopback.apart(command)
@@ -147,10 +162,12 @@ class Run:
             return "it took too long"
         finally:
             # Whatever it left running.
-            try:
-                os.killpg(shell.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            terminals = folder / "terminals"
+            for group in [shell.pid, *map(int, terminals.read_text().split() if terminals.exists() else [])]:
+                try:
+                    os.killpg(group, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
             shell.wait()
 
     def _judge(self, status, expected):
@@ -228,6 +245,10 @@ def main(words):
             passed, failed = passed + run.passed, failed + len(run.failures)
             for failure in run.failures:
                 print(f"FAILED: {run.name}, {failure}")
+    if not names:
+        present = subprocess.run([ROOT / "scripts/reference", "--check", str(binary)], stdout=subprocess.PIPE, text=True)
+        passed, failed = passed + (not present.returncode), failed + bool(present.returncode)
+        print(present.stdout, end="")
     print(f"docs: {passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 
