@@ -94,10 +94,10 @@ class Run:
         for block, typed in blocks:
             if typed:
                 self._type(block, script, expected)
-        text = "\n".join(script) + "\n"
+        text = of_the_system("\n".join(script) + "\n", folder / "system")
         if not self.apart:
             text = elsewhere(text, work)
-            for beside in self.said.glob("*.sh"):
+            for beside in [*self.said.glob("*.sh"), *self.said.glob("*.file")]:
                 beside.write_text(elsewhere(beside.read_text(), work))
         (folder / "page.sh").write_text(text)
         status = self._shell(folder, work)
@@ -145,7 +145,7 @@ class Run:
         home = folder / "home"
         home.mkdir()
         known = {"PATH": path, "HOME": str(home), "MARKS": str(self.marks), "SAID": str(self.said)}
-        known |= {"TERMINALS": str(folder / "terminals"), "LC_ALL": "C.UTF-8"}
+        known |= {"TERMINALS": str(folder / "terminals"), "SYSTEM": str(folder / "system"), "LC_ALL": "C.UTF-8"}
         command = ["bash", str(folder / "page.sh")]
         if self.apart:
             command = loopback.apart(command)
@@ -200,7 +200,14 @@ def checkout(work):
             shutil.copy2(entry, work / entry.name)
     # The tests run this, and not the other way round.
     shutil.copy2(HERE / "stand-ins/scripts-test", work / "scripts/test")
+    if (work / "packaging/deb").exists():
+        shutil.copy2(HERE / "stand-ins/stand_in.py", work / "packaging/deb")
     return work
+
+
+def of_the_system(text, root):
+    """The same with the places of an installed vidgate under another root."""
+    return re.sub(r"(?<![\w./}])/((?:etc|var/lib|var/log)/(?:vidgate|systemd|credstore)\b)", lambda found: f"{root}/{found[1]}", text)
 
 
 def elsewhere(text, work):
