@@ -139,8 +139,12 @@ fn responses(mounted: &Mounted) -> Value {
 fn refusals(mounted: &Mounted) -> Vec<(StatusCode, &'static str)> {
     let Operation { conditions, takes, method, .. } = mounted.operation;
     let changes = *takes != Takes::Nothing || *method == Method::DELETE;
-    let one = mounted.path.contains('{') || mounted.query().contains(&Parameter::Whose) || *takes == Takes::Bulk;
+    let one = mounted.path.contains("{id}")
+        || mounted.path.contains("{number}")
+        || mounted.query().contains(&Parameter::Whose)
+        || *takes == Takes::Bulk;
     let stands = mounted.resource.is_some() && changes || *takes == Takes::Bulk;
+    let pepper = mounted.path.contains("{number}");
     let makes = matches!(takes, Takes::New | Takes::Bulk);
     let written = !matches!(takes, Takes::Nothing | Takes::Empty);
     let repeats = conditions.contains(&Condition::Repetition);
@@ -153,6 +157,7 @@ fn refusals(mounted: &Mounted) -> Vec<(StatusCode, &'static str)> {
         (one, StatusCode::NOT_FOUND, "`missing`: there is no such thing"),
         (written, StatusCode::REQUEST_TIMEOUT, "The body did not arrive within 30 s"),
         (stands, StatusCode::CONFLICT, "`conflict`: another one has it; `in-use`: others still need it"),
+        (pepper, StatusCode::CONFLICT, "`conflict`: there is no such pepper, or keys lie under it"),
         (*takes == Takes::Empty && mounted.operation.gives == Gives::Reloaded, StatusCode::CONFLICT, RELOADED),
         (revised, StatusCode::PRECONDITION_FAILED, "`stale`: it was changed since"),
         (written, StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
