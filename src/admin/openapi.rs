@@ -14,7 +14,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::Parameter;
 use super::schema::{self, component, reference};
-use super::{answer, schema::word};
+use super::{answer, schema::word, status};
 use crate::store::Resource;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
@@ -68,6 +68,10 @@ fn operation(mounted: &Mounted) -> Value {
         let content: Map<String, Value> =
             operation.takes.types().iter().map(|own| ((*own).to_owned(), json!({ "schema": body }))).collect();
         written["requestBody"] = json!({ "required": !operation.takes.optional(), "content": content });
+    }
+    if status::is_open(&operation.method, operation.path) {
+        // Anybody may ask.
+        written["security"] = json!([]);
     }
     written
 }
@@ -131,18 +135,20 @@ fn responses(mounted: &Mounted) -> Value {
     for (status, about) in refusals(mounted) {
         written.insert(status.as_str().to_owned(), problem(about));
     }
+    if gives == Gives::Health {
+        let not_so = json!({ "description": "Something is not", "content": written["200"]["content"] });
+        written.insert("503".to_owned(), not_so);
+    }
     written.insert("default".to_owned(), problem("Why it was not done"));
     written.into()
 }
 
 /// The refusals that can be foreseen, with the last part of their `type` where they have one.
 fn refusals(mounted: &Mounted) -> Vec<(StatusCode, &'static str)> {
-    let Operation { conditions, takes, method, .. } = mounted.operation;
+    let Operation { conditions, takes, gives, method, .. } = mounted.operation;
     let changes = *takes != Takes::Nothing || *method == Method::DELETE;
-    let one = mounted.path.contains("{id}")
-        || mounted.path.contains("{number}")
-        || mounted.query().contains(&Parameter::Whose)
-        || *takes == Takes::Bulk;
+    let one = mounted.path.contains('{') || mounted.query().contains(&Parameter::Whose) || *takes == Takes::Bulk;
+    let asked_who = *gives != Gives::Health;
     let stands = mounted.resource.is_some() && changes || *takes == Takes::Bulk;
     let pepper = mounted.path.contains("{number}");
     let makes = matches!(takes, Takes::New | Takes::Bulk);
@@ -151,14 +157,14 @@ fn refusals(mounted: &Mounted) -> Vec<(StatusCode, &'static str)> {
     let revised = conditions.contains(&Condition::Revision) || *takes == Takes::Bulk;
     [
         (true, StatusCode::BAD_REQUEST, "A part of the request cannot be read, or is not known"),
-        (true, StatusCode::UNAUTHORIZED, "Nobody is let in with this request"),
-        (!makes, StatusCode::FORBIDDEN, "A page asks it, on behalf of whoever looks at it"),
+        (asked_who, StatusCode::UNAUTHORIZED, "Nobody is let in with this request"),
+        (asked_who && !makes, StatusCode::FORBIDDEN, "A page asks it, on behalf of whoever looks at it"),
         (makes, StatusCode::FORBIDDEN, "A page asks it; `allotment-reached`: the account has all that it may have"),
         (one, StatusCode::NOT_FOUND, "`missing`: there is no such thing"),
         (written, StatusCode::REQUEST_TIMEOUT, "The body did not arrive within 30 s"),
         (stands, StatusCode::CONFLICT, "`conflict`: another one has it; `in-use`: others still need it"),
         (pepper, StatusCode::CONFLICT, "`conflict`: there is no such pepper, or keys lie under it"),
-        (*takes == Takes::Empty && mounted.operation.gives == Gives::Reloaded, StatusCode::CONFLICT, RELOADED),
+        (*gives == Gives::Reloaded, StatusCode::CONFLICT, RELOADED),
         (revised, StatusCode::PRECONDITION_FAILED, "`stale`: it was changed since"),
         (written, StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
         (written, StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another type"),
@@ -188,6 +194,8 @@ fn description(gives: Gives) -> &'static str {
         Gives::Failures => "What was counted",
         Gives::Cleared => "How many counters were taken away",
         Gives::Reloaded => "It is in force",
+        Gives::Status => "How it is doing",
+        Gives::Health => "All is well",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
         Gives::Lines => "The entries; a body that breaks off is not all of them",
@@ -216,6 +224,8 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Failures => Some((json, reference("Failures"))),
         Gives::Cleared => Some((json, reference("Cleared"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
+        Gives::Status => Some((json, reference("Gateway"))),
+        Gives::Health => Some((json, reference("Health"))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),
         Gives::Lines => Some(("application/x-ndjson", json!({}))),
