@@ -74,7 +74,7 @@ EOF
 (umask 077; openssl rand -hex 32 > admin.token)
 vidgate store init
 vidgate serve > vidgate.log 2>&1 &
-timeout 10 sh -c 'until grep -q "admin API is listening" vidgate.log; do sleep 0.1; done'
+timeout 10 sh -c 'until vidgate health --ready >/dev/null 2>&1; do sleep 0.1; done'
 
 admin=http://127.0.0.1:9443
 admin() {
