@@ -35,7 +35,7 @@ use http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
@@ -79,6 +79,12 @@ impl Counters {
         drop(limits.open(policies));
         Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None })
     }
+}
+
+/// The OpenAPI document (3.1), the same as `GET /openapi.json` gives.
+#[must_use]
+pub fn openapi() -> Value {
+    openapi::document()
 }
 
 /// The admin API of a store. Whoever lets a request in puts the [`Actor`] into its extensions; without one, it is refused.

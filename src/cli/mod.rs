@@ -12,6 +12,7 @@ mod lint;
 mod man;
 mod manage;
 mod multicam;
+mod openapi;
 mod operator;
 mod reload;
 mod schema;
@@ -90,6 +91,9 @@ enum Command {
         after_help = "Example: vidgate man /usr/local/share/man/man1\n\nWithout a folder it is printed: vidgate man | man -l -"
     )]
     Man(man::Pages),
+    /// Print the OpenAPI document of the admin API, for those who make clients of it.
+    #[command(after_help = "Example: vidgate openapi > vidgate.openapi.json")]
+    Openapi,
     #[command(flatten)]
     Managed(manage::Managed),
     /// Take in many entries from a file of JSON Lines.
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(pages) => pages.run(),
+        Command::Openapi => openapi::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
