@@ -264,6 +264,12 @@ pub(crate) mod tests {
         })
     }
 
+    #[test]
+    fn the_list_of_causes_is_whole() {
+        let causes = std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause));
+        assert!(causes.eq(Cause::ALL));
+    }
+
     /// Every cause in a dialect's words: name, status and body, line breaks made visible.
     pub(crate) fn every_cause(dialect: &Dialect) -> String {
         let causes = std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause));

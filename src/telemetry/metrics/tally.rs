@@ -1,0 +1,427 @@
+//! What workers count of requests. Each has memory of its own, which it alone writes and whoever asks reads: a count is a
+//! load and a store, without a lock and without a line of cache that two workers share. Where a route's figures lie is
+//! settled once for a configuration; a route of the same name goes on counting under the next one.
+
+use std::array;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::refusal::{Cause, Reason};
+use crate::scheme::KINDS;
+
+/// What stands in a label where there is nothing to name: no route was found, nobody was proven.
+pub const NONE: &str = "-";
+
+/// The upper bounds of a histogram's buckets, in seconds: from what the gateway itself takes to an answer that an upstream
+/// prepares for minutes.
+pub const BOUNDS: [f64; 18] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
+/// The same in nanoseconds.
+const NANOS: [u64; BOUNDS.len()] = nanos();
+/// One bucket for each bound, and one for what lies beyond.
+pub const BUCKETS: usize = BOUNDS.len() + 1;
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole numbers far below 2^53")]
+const fn nanos() -> [u64; BOUNDS.len()] {
+    let (mut all, mut place) = ([0; BOUNDS.len()], 0);
+    while place < BOUNDS.len() {
+        all[place] = (BOUNDS[place] * 1e9) as u64;
+        place += 1;
+    }
+    all
+}
+
+/// A counter that one thread writes and others read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Counts `more`. To be called by one thread alone: what two add at once may be lost.
+    pub fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    /// How much was counted.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was let in and answered, by an upstream or by the house.
+    Answered,
+    /// It was refused for what it is or for who asks.
+    Refused,
+    /// It could not be answered: the upstream or the house was not able to.
+    Failed,
+    /// The caller left before there was an answer.
+    Abandoned,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Answered, Self::Refused, Self::Failed, Self::Abandoned];
+
+    /// In a label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What a refusal comes to: most are the caller's business, some are ours.
+    pub fn of(cause: Cause) -> Self {
+        let ours = matches!(
+            cause,
+            Cause::UpstreamUnreachable
+                | Cause::UpstreamFailed
+                | Cause::UpstreamTimeout
+                | Cause::Overloaded
+                | Cause::Internal
+                | Cause::NotImplemented
+                | Cause::Credential(Reason::Unsettled)
+        );
+        if ours { Self::Failed } else { Self::Refused }
+    }
+}
+
+/// Answers by the first digit of their status.
+const CLASSES: usize = 5;
+/// The kinds of schemes, nobody at all, and one that is not in the list.
+const SCHEMES: usize = KINDS.len() + 2;
+const CAUSES: usize = Cause::ALL.len();
+
+/// What came of one request, to be counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The kind of the scheme that proved the caller; empty where nobody was.
+    pub scheme: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// Why it was refused, if it was.
+    pub cause: Option<Cause>,
+    /// From its head to the end of its answer.
+    pub total: Duration,
+    /// From when it went upstream to the head of the answer; `None`: it did not get that far.
+    pub upstream: Option<Duration>,
+    /// Bytes of its body.
+    pub received: u64,
+    /// Bytes of the answer's body.
+    pub sent: u64,
+}
+
+/// Times, by how long they were.
+#[derive(Debug)]
+struct Times {
+    buckets: [Count; BUCKETS],
+    nanos: Count,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { buckets: array::from_fn(|_| Count::default()), nanos: Count::default() }
+    }
+}
+
+impl Times {
+    fn add(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // Without a branch for each bound.
+        let place = NANOS.iter().map(|bound| usize::from(*bound < nanos)).sum::<usize>();
+        self.buckets[place].add(1);
+        self.nanos.add(nanos);
+    }
+}
+
+/// What one worker has counted of one route. Aligned so that no two workers share a line of cache, nor the pair of lines
+/// that processors fetch at once.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Tally {
+    requests: [[Count; Outcome::ALL.len()]; SCHEMES],
+    classes: [Count; CLASSES],
+    received: Count,
+    sent: Count,
+    total: Times,
+    upstream: Times,
+    causes: [Count; CAUSES],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            requests: array::from_fn(|_| array::from_fn(|_| Count::default())),
+            classes: array::from_fn(|_| Count::default()),
+            received: Count::default(),
+            sent: Count::default(),
+            total: Times::default(),
+            upstream: Times::default(),
+            causes: array::from_fn(|_| Count::default()),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts a request. To be called by its worker alone.
+    pub fn add(&self, seen: &Seen) {
+        self.requests[scheme(seen.scheme)][seen.outcome as usize].add(1);
+        if let Some(class) = seen.status.and_then(|status| self.classes.get(usize::from(status / 100).wrapping_sub(1))) {
+            class.add(1);
+        }
+        if let Some(cause) = seen.cause {
+            self.causes[cause.place()].add(1);
+        }
+        self.total.add(seen.total);
+        if let Some(time) = seen.upstream {
+            self.upstream.add(time);
+        }
+        self.received.add(seen.received);
+        self.sent.add(seen.sent);
+    }
+}
+
+/// Where a kind of scheme is counted.
+fn scheme(kind: &'static str) -> usize {
+    if kind.is_empty() {
+        return KINDS.len();
+    }
+    KINDS.iter().position(|entry| entry.kind == kind).unwrap_or(KINDS.len() + 1)
+}
+
+fn scheme_name(place: usize) -> &'static str {
+    KINDS.get(place).map_or(if place == KINDS.len() { NONE } else { "other" }, |entry| entry.kind)
+}
+
+/// What every worker counts of requests, for as long as the process lives.
+#[derive(Debug, Default)]
+pub struct Requests(Mutex<Vec<Arc<Shelf>>>);
+
+/// Where one worker counts.
+#[derive(Debug, Default)]
+struct Shelf {
+    routes: Mutex<Vec<(Box<str>, Arc<Tally>)>>,
+    nowhere: Arc<Tally>,
+}
+
+/// The place of one worker.
+#[derive(Clone, Debug)]
+pub struct Place(Arc<Shelf>);
+
+/// The figures of one configuration's routes, as one worker writes them.
+#[derive(Debug)]
+pub struct Tallies {
+    routes: Box<[Arc<Tally>]>,
+    nowhere: Arc<Tally>,
+}
+
+impl Requests {
+    /// The place of one more worker.
+    pub fn seat(&self) -> Place {
+        let shelf = Arc::<Shelf>::default();
+        locked(&self.0).push(Arc::clone(&shelf));
+        Place(shelf)
+    }
+
+    /// What all workers have counted together, by route.
+    pub fn totals(&self) -> BTreeMap<Box<str>, Total> {
+        let mut all = BTreeMap::<Box<str>, Total>::new();
+        for shelf in locked(&self.0).iter() {
+            all.entry(NONE.into()).or_default().add(&shelf.nowhere);
+            for (name, tally) in locked(&shelf.routes).iter() {
+                all.entry(name.clone()).or_default().add(tally);
+            }
+        }
+        all
+    }
+}
+
+impl Place {
+    /// The figures of these routes, in their order. A route that was there before goes on counting; one that is gone is
+    /// shown no more.
+    pub fn open<'n>(&self, names: impl Iterator<Item = &'n str>) -> Tallies {
+        let mut routes = locked(&self.0.routes);
+        let next = names.map(|name| {
+            let before = routes.iter().find(|(own, _)| &**own == name).map(|(_, tally)| Arc::clone(tally));
+            (name.into(), before.unwrap_or_default())
+        });
+        *routes = next.collect();
+        let (routes, nowhere) = (routes.iter().map(|(_, tally)| Arc::clone(tally)), Arc::clone(&self.0.nowhere));
+        Tallies { routes: routes.collect(), nowhere }
+    }
+}
+
+impl Tallies {
+    /// The figures of the route at this position; `None`: of requests for which no route was found.
+    pub fn of(&self, route: Option<usize>) -> &Arc<Tally> {
+        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.nowhere)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Times of all workers together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// How many lay in each bucket, and beyond the last bound.
+    pub buckets: [u64; BUCKETS],
+    /// All of them together, in seconds.
+    pub sum: f64,
+}
+
+impl Histogram {
+    fn add(&mut self, times: &Times) {
+        for (sum, own) in self.buckets.iter_mut().zip(&times.buckets) {
+            *sum += own.get();
+        }
+        self.sum += Duration::from_nanos(times.nanos.get()).as_secs_f64();
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// What all workers have counted of one route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Total {
+    requests: BTreeMap<(&'static str, &'static str), u64>,
+    classes: [u64; CLASSES],
+    causes: BTreeMap<&'static str, u64>,
+    /// Bytes of requests' bodies.
+    pub received: u64,
+    /// Bytes of answers' bodies.
+    pub sent: u64,
+    /// From the head of a request to the end of its answer.
+    pub total: Histogram,
+    /// From when a request went upstream to the head of the answer.
+    pub upstream: Histogram,
+}
+
+impl Total {
+    fn add(&mut self, tally: &Tally) {
+        for (place, outcomes) in tally.requests.iter().enumerate() {
+            for (outcome, count) in Outcome::ALL.into_iter().zip(outcomes).filter(|(_, count)| count.get() > 0) {
+                *self.requests.entry((scheme_name(place), outcome.name())).or_default() += count.get();
+            }
+        }
+        for (sum, own) in self.classes.iter_mut().zip(&tally.classes) {
+            *sum += own.get();
+        }
+        for (cause, count) in Cause::ALL.into_iter().zip(&tally.causes).filter(|(_, count)| count.get() > 0) {
+            *self.causes.entry(cause.name()).or_default() += count.get();
+        }
+        self.received += tally.received.get();
+        self.sent += tally.sent.get();
+        self.total.add(&tally.total);
+        self.upstream.add(&tally.upstream);
+    }
+
+    /// How many requests there were, by the kind of the scheme and by what came of them.
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.requests.iter().map(|((scheme, outcome), count)| (*scheme, *outcome, *count))
+    }
+
+    /// How many answers there were, by the class of their status: `2xx`.
+    pub fn classes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(self.classes).filter(|(_, count)| *count > 0)
+    }
+
+    /// How many refusals there were, by cause.
+    pub fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.causes.iter().map(|(cause, count)| (*cause, *count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: Seen = Seen {
+        scheme: "acc",
+        outcome: Outcome::Answered,
+        status: Some(200),
+        cause: None,
+        total: Duration::from_millis(3),
+        upstream: Some(Duration::from_millis(1)),
+        received: 10,
+        sent: 100,
+    };
+
+    #[test]
+    fn what_workers_count_apart_is_summed_by_route() {
+        let requests = Requests::default();
+        let open = || requests.seat().open(["a", "b"].into_iter());
+        let (one, two) = (open(), open());
+        one.of(Some(0)).add(&SEEN);
+        two.of(Some(0)).add(&Seen { status: Some(404), ..SEEN });
+        two.of(None).add(&Seen {
+            scheme: "",
+            outcome: Outcome::of(Cause::NotFound),
+            status: Some(404),
+            cause: Some(Cause::NotFound),
+            upstream: None,
+            ..SEEN
+        });
+        let totals = requests.totals();
+        let (route, nowhere) = (&totals["a"], &totals[NONE]);
+        assert_eq!(route.requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
+        assert_eq!(route.classes().collect::<Vec<_>>(), [("2xx", 1), ("4xx", 1)]);
+        assert_eq!((route.received, route.sent, route.total.count(), route.upstream.count()), (20, 200, 2, 2));
+        assert!((route.total.sum - 0.006).abs() < 1e-9);
+        assert_eq!(nowhere.requests().collect::<Vec<_>>(), [(NONE, "refused", 1)]);
+        assert_eq!(nowhere.causes().collect::<Vec<_>>(), [("not_found", 1)]);
+        assert_eq!((nowhere.total.count(), nowhere.upstream.count()), (1, 0));
+        assert_eq!(totals["b"], Total::default());
+    }
+
+    #[test]
+    fn a_time_lies_in_the_first_bucket_that_is_not_too_small() {
+        let times = Times::default();
+        for millis in [0.5, 0.5001, 1.0, 1_800_000.0, 1_800_001.0] {
+            times.add(Duration::from_secs_f64(millis / 1000.0));
+        }
+        let mut histogram = Histogram::default();
+        histogram.add(&times);
+        let filled = histogram.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+        assert_eq!(filled.collect::<Vec<_>>(), [(0, &1), (1, &2), (17, &1), (18, &1)]);
+    }
+
+    #[test]
+    fn a_route_of_the_same_name_goes_on_and_one_that_is_gone_is_not_shown() {
+        let requests = Requests::default();
+        let place = requests.seat();
+        let before = place.open(["gone", "stays"].into_iter());
+        before.of(Some(0)).add(&SEEN);
+        before.of(Some(1)).add(&SEEN);
+        let after = place.open(["stays", "new"].into_iter());
+        after.of(Some(0)).add(&SEEN);
+        // What is in flight on a route that is gone harms nobody.
+        before.of(Some(0)).add(&SEEN);
+        let totals = requests.totals();
+        assert_eq!(totals.keys().map(|name| &**name).collect::<Vec<_>>(), [NONE, "new", "stays"]);
+        assert_eq!(totals["stays"].requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
+    }
+
+    #[test]
+    fn every_scheme_and_every_cause_has_a_place_of_its_own() {
+        for (place, entry) in KINDS.iter().enumerate() {
+            assert_eq!((scheme(entry.kind), scheme_name(place)), (place, entry.kind));
+        }
+        assert_eq!([scheme(""), scheme("unheard_of")].map(scheme_name), [NONE, "other"]);
+        for (place, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause.place(), place, "{cause:?}");
+        }
+    }
+}
