@@ -124,11 +124,11 @@ impl Server {
         });
         let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
-        let stop = accepting.clone();
+        let (stop, ticks) = (accepting.clone(), clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
-            control.block_on(doors::control(commanded, seats, memory, stop));
+            control.block_on(doors::control(commanded, seats, (memory, ticks), stop));
         })?;
         reloader.running().begin(plan, &crew.world);
         let ready = Arc::new(AtomicBool::new(true));

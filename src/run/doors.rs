@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::systemd::Inherited;
+use crate::clock::Clock;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Listener, Seat};
 use crate::edge::strain::Memory;
@@ -37,6 +38,29 @@ pub(super) struct Doors {
     all: Vec<Door>,
     control: UnboundedSender<Command>,
     accepting: CancellationToken,
+    caps: Arc<Caps>,
+}
+
+/// The caps of the open listeners, for whoever looks how full they are: he waits for no reload.
+#[derive(Debug, Default)]
+pub(super) struct Caps(Mutex<Vec<Cap>>);
+
+#[derive(Debug)]
+struct Cap {
+    listener: Box<str>,
+    places: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Caps {
+    /// Each listener with its connections, and how many it has at most.
+    pub(super) fn connections(&self) -> Vec<(Box<str>, usize, usize)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |Cap { listener, places, most }: &Cap| {
+            (listener.clone(), most.saturating_sub(places.available_permits()), *most)
+        };
+        all.iter().map(of).collect()
+    }
 }
 
 struct Door {
@@ -60,7 +84,7 @@ pub(super) struct Plan {
 impl Doors {
     /// None yet. `accepting` closes all of them.
     pub(super) fn new(control: UnboundedSender<Command>, accepting: CancellationToken) -> Self {
-        Self { all: Vec::new(), control, accepting }
+        Self { all: Vec::new(), control, accepting, caps: Arc::default() }
     }
 
     /// Binds what is new in another World, and gives each of its listeners the id that it has or will have. One is the same
@@ -119,11 +143,22 @@ impl Doors {
             tracing::info!(listener = %name, address = %bound, "listening");
             self.all.push(Door { name, address, bound, cap, most, stop, open: true });
         }
+        let caps = self.all.iter().filter(|door| door.open).map(|door| Cap {
+            listener: door.name.clone(),
+            places: Arc::clone(&door.cap),
+            most: door.most,
+        });
+        *self.caps.0.lock().unwrap_or_else(PoisonError::into_inner) = caps.collect();
     }
 
     /// Has what belongs to a World looked after.
     pub(super) fn tend(&self, world: &World) {
         self.control.send(Command::Tend(world.key_sets.clone())).unwrap_or_default();
+    }
+
+    /// How full the open listeners are, as it changes.
+    pub(super) fn caps(&self) -> Arc<Caps> {
+        Arc::clone(&self.caps)
     }
 
     /// Every open listener with its address.
@@ -149,7 +184,7 @@ fn bind(listener: &Listener) -> io::Result<TcpListener> {
 pub(super) async fn control(
     mut commands: UnboundedReceiver<Command>,
     seats: Vec<Seat>,
-    memory: Arc<Memory>,
+    (memory, clock): (Arc<Memory>, Clock),
     stop: CancellationToken,
 ) {
     let mut looks = interval(LOOK);
@@ -178,7 +213,7 @@ pub(super) async fn control(
                 // Whoever waits for an attempt that was under way does not wait on.
                 tended.1.iter().for_each(|keys| keys.end(None).unwrap_or_default());
                 for keys in &key_sets {
-                    tended.0.spawn(key_sets::keep(Arc::clone(keys)));
+                    tended.0.spawn(key_sets::keep(Arc::clone(keys), clock.clone()));
                 }
                 tended.1 = key_sets;
             }

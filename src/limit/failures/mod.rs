@@ -21,6 +21,7 @@ mod counters;
 mod door;
 mod held;
 mod registry;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -29,13 +30,14 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use self::counters::{Counter, Counters, Fate, Millis};
 pub use self::door::Door;
 pub use self::held::{Held, Which};
 pub use self::registry::{GuardId, Guards, Opened};
+pub use self::standing::{Counted, Standing};
 use crate::clock::Clock;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Guard, Identifier, Mark};
@@ -75,6 +77,8 @@ struct Seen {
     addresses: Counters<Address>,
     identifiers: Counters<Pair>,
     swept: AtomicUsize,
+    /// How many requests were refused.
+    refused: AtomicU64,
 }
 
 /// When how many are too many, in milliseconds.
@@ -148,6 +152,7 @@ impl Failures {
             addresses: Counters::new(),
             identifiers: Counters::new(),
             swept: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
         };
         Self::over(settings, Arc::new(seen))
     }
@@ -257,6 +262,7 @@ impl Watch<'_> {
         if self.failures.log_only {
             return Ok(());
         }
+        self.failures.seen.refused.fetch_add(1, Ordering::Relaxed);
         Err(Refusal::new(Cause::TooManyFailures, detail).retry_after(Duration::from_millis(left)))
     }
 

@@ -6,7 +6,9 @@ pub mod families;
 pub mod process;
 pub mod sheet;
 pub mod tally;
+pub mod workers;
 
 pub use self::families::Family;
 pub use self::sheet::{Sheet, page};
-pub use self::tally::{Requests, Tallies};
+pub use self::tally::Tallies;
+pub use self::workers::{Worker, Workers};

@@ -201,21 +201,6 @@ fn scheme_name(place: usize) -> &'static str {
     KINDS.get(place).map_or(if place == KINDS.len() { NONE } else { "other" }, |entry| entry.kind)
 }
 
-/// What every worker counts of requests, for as long as the process lives.
-#[derive(Debug, Default)]
-pub struct Requests(Mutex<Vec<Arc<Shelf>>>);
-
-/// Where one worker counts.
-#[derive(Debug, Default)]
-struct Shelf {
-    routes: Mutex<Vec<(Box<str>, Arc<Tally>)>>,
-    nowhere: Arc<Tally>,
-}
-
-/// The place of one worker.
-#[derive(Clone, Debug)]
-pub struct Place(Arc<Shelf>);
-
 /// The figures of one configuration's routes, as one worker writes them.
 #[derive(Debug)]
 pub struct Tallies {
@@ -223,39 +208,33 @@ pub struct Tallies {
     nowhere: Arc<Tally>,
 }
 
-impl Requests {
-    /// The place of one more worker.
-    pub fn seat(&self) -> Place {
-        let shelf = Arc::<Shelf>::default();
-        locked(&self.0).push(Arc::clone(&shelf));
-        Place(shelf)
-    }
-
-    /// What all workers have counted together, by route.
-    pub fn totals(&self) -> BTreeMap<Box<str>, Total> {
-        let mut all = BTreeMap::<Box<str>, Total>::new();
-        for shelf in locked(&self.0).iter() {
-            all.entry(NONE.into()).or_default().add(&shelf.nowhere);
-            for (name, tally) in locked(&shelf.routes).iter() {
-                all.entry(name.clone()).or_default().add(tally);
-            }
-        }
-        all
-    }
+/// What one worker has counted of requests, by route.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    routes: Mutex<Vec<(Box<str>, Arc<Tally>)>>,
+    nowhere: Arc<Tally>,
 }
 
-impl Place {
+impl Shelf {
     /// The figures of these routes, in their order. A route that was there before goes on counting; one that is gone is
     /// shown no more.
-    pub fn open<'n>(&self, names: impl Iterator<Item = &'n str>) -> Tallies {
-        let mut routes = locked(&self.0.routes);
+    pub(super) fn open<'n>(&self, names: impl Iterator<Item = &'n str>) -> Tallies {
+        let mut routes = locked(&self.routes);
         let next = names.map(|name| {
             let before = routes.iter().find(|(own, _)| &**own == name).map(|(_, tally)| Arc::clone(tally));
             (name.into(), before.unwrap_or_default())
         });
         *routes = next.collect();
-        let (routes, nowhere) = (routes.iter().map(|(_, tally)| Arc::clone(tally)), Arc::clone(&self.0.nowhere));
+        let (routes, nowhere) = (routes.iter().map(|(_, tally)| Arc::clone(tally)), Arc::clone(&self.nowhere));
         Tallies { routes: routes.collect(), nowhere }
+    }
+
+    /// Adds what was counted to these figures.
+    pub(super) fn add_to(&self, all: &mut BTreeMap<Box<str>, Total>) {
+        all.entry(NONE.into()).or_default().add(&self.nowhere);
+        for (name, tally) in locked(&self.routes).iter() {
+            all.entry(name.clone()).or_default().add(tally);
+        }
     }
 }
 
@@ -266,7 +245,7 @@ impl Tallies {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -359,11 +338,16 @@ mod tests {
         sent: 100,
     };
 
+    fn totals(shelves: &[Shelf]) -> BTreeMap<Box<str>, Total> {
+        let mut all = BTreeMap::new();
+        shelves.iter().for_each(|shelf| shelf.add_to(&mut all));
+        all
+    }
+
     #[test]
     fn what_workers_count_apart_is_summed_by_route() {
-        let requests = Requests::default();
-        let open = || requests.seat().open(["a", "b"].into_iter());
-        let (one, two) = (open(), open());
+        let shelves = [Shelf::default(), Shelf::default()];
+        let [one, two] = shelves.each_ref().map(|shelf| shelf.open(["a", "b"].into_iter()));
         one.of(Some(0)).add(&SEEN);
         two.of(Some(0)).add(&Seen { status: Some(404), ..SEEN });
         two.of(None).add(&Seen {
@@ -374,7 +358,7 @@ mod tests {
             upstream: None,
             ..SEEN
         });
-        let totals = requests.totals();
+        let totals = totals(&shelves);
         let (route, nowhere) = (&totals["a"], &totals[NONE]);
         assert_eq!(route.requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
         assert_eq!(route.classes().collect::<Vec<_>>(), [("2xx", 1), ("4xx", 1)]);
@@ -400,16 +384,15 @@ mod tests {
 
     #[test]
     fn a_route_of_the_same_name_goes_on_and_one_that_is_gone_is_not_shown() {
-        let requests = Requests::default();
-        let place = requests.seat();
-        let before = place.open(["gone", "stays"].into_iter());
+        let shelf = Shelf::default();
+        let before = shelf.open(["gone", "stays"].into_iter());
         before.of(Some(0)).add(&SEEN);
         before.of(Some(1)).add(&SEEN);
-        let after = place.open(["stays", "new"].into_iter());
+        let after = shelf.open(["stays", "new"].into_iter());
         after.of(Some(0)).add(&SEEN);
         // What is in flight on a route that is gone harms nobody.
         before.of(Some(0)).add(&SEEN);
-        let totals = requests.totals();
+        let totals = totals(&[shelf]);
         assert_eq!(totals.keys().map(|name| &**name).collect::<Vec<_>>(), [NONE, "new", "stays"]);
         assert_eq!(totals["stays"].requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
     }
