@@ -2,6 +2,7 @@
 
 mod certificates;
 mod doors;
+mod lookout;
 mod reload;
 mod serve;
 mod systemd;
@@ -12,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -23,16 +24,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
+use self::lookout::{Lookout, Watched};
 pub use self::reload::Reloader;
 use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
 use self::systemd::Inherited;
+use crate::admin::status::Running as Seen;
 use crate::admin::{self, Counters};
 use crate::clock::Clock;
 use crate::config::{self, Loaded, Stop};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
 use crate::edge::strain::{Memory, Strain};
+use crate::edge::vitals::Vitals;
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::{Endings, Leases};
@@ -45,6 +49,9 @@ use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
 use crate::world::World;
+
+/// The number of the configuration that it starts with.
+const FIRST: u64 = 1;
 
 /// How a server runs, besides what its configuration says.
 #[derive(Clone, Debug)]
@@ -59,12 +66,12 @@ pub struct Options {
 pub struct Server {
     reloader: Reloader,
     ready: Arc<AtomicBool>,
-    /// How often each worker has swept, and how often it had when somebody asked last.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    lookout: Arc<Lookout>,
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
     admin: Option<SocketAddr>,
+    monitoring: Option<SocketAddr>,
     /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
@@ -102,8 +109,10 @@ impl Server {
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
-        let Seated { seats, workers, beats } = crew.seat(options, &alive, &draining)?;
+        let Seated { seats, workers, vitals } = crew.seat(options, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
+        let ready = Arc::<AtomicBool>::default();
+        let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
         let reloader = Reloader::new(Running {
             path: loaded.path,
             fixed: loaded.fixed,
@@ -121,8 +130,13 @@ impl Server {
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
             draining: false,
+            generation: FIRST,
+            lookout: Arc::clone(&lookout),
         });
-        let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
+        let around = (&clock, &draining);
+        let admin = crew.admin(loaded.admin, (&reloader, &lookout), around, &alive)?;
+        let monitoring = lookout.listen(loaded.monitoring, around, &alive)?;
+        lookout.opened([("admin", admin), ("monitoring", monitoring)]);
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let (stop, ticks) = (accepting.clone(), clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -130,10 +144,24 @@ impl Server {
             control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(doors::control(commanded, seats, (memory, ticks), stop));
         })?;
-        reloader.running().begin(plan, &crew.world);
-        let ready = Arc::new(AtomicBool::new(true));
+        reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
+        ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self { reloader, ready, beats, accepting, draining, store, admin, world, limits, endings, clock, ended })
+        Ok(Self {
+            reloader,
+            ready,
+            lookout,
+            accepting,
+            draining,
+            store,
+            admin,
+            monitoring,
+            world,
+            limits,
+            endings,
+            clock,
+            ended,
+        })
     }
 
     /// What changes its configuration while it runs.
@@ -146,12 +174,9 @@ impl Server {
         &self.ready
     }
 
-    /// Whether every worker has come round since somebody asked last. One does so ten times a second.
+    /// Whether every worker comes round. One does so ten times a second; one that has not for ten seconds hangs.
     pub fn is_alive(&self) -> bool {
-        self.beats.iter().fold(true, |alive, (beats, seen)| {
-            let now = beats.load(Ordering::Relaxed);
-            seen.swap(now, Ordering::Relaxed) != now && alive
-        })
+        self.lookout.is_alive()
     }
 
     /// Where a listener is bound: with port 0 in the configuration, the one that was free.
@@ -162,6 +187,11 @@ impl Server {
     /// Where the admin API is bound, if the configuration has it.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// Where anybody may ask whether it lives and is ready, if the configuration has such a listener.
+    pub fn monitoring_address(&self) -> Option<SocketAddr> {
+        self.monitoring
     }
 
     /// Every listener with its address.
@@ -262,8 +292,8 @@ struct Seated {
     seats: Vec<Seat>,
     /// Where each hears of a change.
     workers: Vec<UnboundedSender<Change>>,
-    /// How often each has swept.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    /// How each fares.
+    vitals: Vec<Watched>,
 }
 
 impl Crew {
@@ -289,13 +319,14 @@ impl Crew {
     fn admin(
         &self,
         settings: Option<admin::Settings>,
-        reloader: &Reloader,
+        (reloader, lookout): (&Reloader, &Arc<Lookout>),
         (clock, stop): (&Clock, &CancellationToken),
         alive: &Sender<()>,
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()) };
+        let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), overview };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }
@@ -303,28 +334,30 @@ impl Crew {
     /// Starts the workers, and returns when each of them is ready.
     fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
-        let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
-            seats.push(Seat::new(arrivals));
+            let seat_of = Seat::new(arrivals);
             let (changes, heard) = unbounded_channel();
             workers.push(changes);
             let (world, clock, drain) = (Arc::clone(&self.world), options.clock.clone(), drain.clone());
-            let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
-            all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
+            let (ready, kit, vitals) = (ready.clone(), self.kit.clone(), Arc::<Vitals>::default());
+            vitals.adopt(FIRST);
+            all_vitals.push((Arc::clone(&vitals), seat_of.live()));
+            seats.push(seat_of);
             let memory = Arc::clone(&self.memory);
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let endings = Arc::clone(&self.endings);
             let work = move || {
-                let strain = Strain::new(memory, beats);
+                let strain = Strain::new(memory, vitals);
                 work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
         drop(ready);
         await_workers(&readiness, seats.len())?;
-        Ok(Seated { seats, workers, beats: all_beats })
+        Ok(Seated { seats, workers, vitals: all_vitals })
     }
 }
 

@@ -16,6 +16,7 @@ mod guard;
 mod limit;
 mod listener;
 mod login;
+mod monitoring;
 mod networks;
 mod operation;
 mod overload;
@@ -62,6 +63,7 @@ pub(super) struct Meant {
     pub(super) log: log::Settings,
     pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
+    pub(super) monitoring: Option<crate::admin::monitoring::Settings>,
     pub(super) fixed: Fixed,
     pub(super) declared: Who,
     pub(super) watch: bool,
@@ -118,6 +120,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let look = tls::look(&file.tls, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
+    let monitoring = monitoring::monitoring(file, report);
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, &networks, source, report);
     let declared = account::accounts(&file.accounts, source, report);
@@ -129,7 +132,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref());
+    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref(), monitoring);
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;
@@ -168,6 +171,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         log: log::Settings { level: file.log.level, format: file.log.format },
         stop: Stop::of(file),
         admin,
+        monitoring,
         fixed,
         declared,
         watch: file.reload.watch,
