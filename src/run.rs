@@ -3,6 +3,7 @@
 mod certificates;
 mod doors;
 mod lookout;
+mod metrics;
 mod reload;
 mod serve;
 mod systemd;
@@ -48,6 +49,7 @@ use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
+use crate::telemetry::metrics::{Worker, Workers};
 use crate::world::World;
 
 /// The number of the configuration that it starts with.
@@ -108,7 +110,8 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
-        let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         let Seated { seats, workers, vitals } = crew.seat(options, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let ready = Arc::<AtomicBool>::default();
@@ -284,6 +287,8 @@ struct Crew {
     fleet: Arc<Fleet>,
     endings: Arc<Endings>,
     memory: Arc<Memory>,
+    /// What workers count, where anybody can ask for it.
+    counted: Option<Arc<Workers>>,
 }
 
 /// The workers, once all of them are ready.
@@ -312,7 +317,7 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, world) = (Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory })
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted: None })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
@@ -349,9 +354,10 @@ impl Crew {
             let memory = Arc::clone(&self.memory);
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let endings = Arc::clone(&self.endings);
+            let place = self.counted.as_ref().map(|counted| counted.seat());
             let work = move || {
                 let strain = Strain::new(memory, vitals);
-                work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
+                work(world, (&kit, strain), (gates, endings, place), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
@@ -384,7 +390,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     (kit, strain): (&Kit, Strain),
-    (gates, endings): ((Gate, Opened, Groups), Arc<Endings>),
+    (gates, endings, place): ((Gate, Opened, Groups), Arc<Endings>, Option<Arc<Worker>>),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -401,7 +407,7 @@ fn work(
         let leases = Leases::new(endings);
         let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases));
         say(Ok(()));
-        worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway, strain, place)), clock, deadlines, drain).await;
     });
 }
 

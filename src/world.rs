@@ -190,7 +190,8 @@ impl World {
         }
     }
 
-    fn keepers(&self) -> impl Iterator<Item = &Arc<Keeper>> {
+    /// What is shown and asked for in TLS, on each listener that speaks it.
+    pub fn keepers(&self) -> impl Iterator<Item = &Arc<Keeper>> {
         self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(&self.admin_tls)
     }
 

@@ -21,6 +21,7 @@ use http::{Response, StatusCode};
 use super::{Arrival, Gateway};
 use crate::deadline::SWEEP;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::handshake::Handshake;
 use crate::edge::listener::Listener;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
@@ -30,6 +31,7 @@ use crate::endpoint;
 use crate::forward::{Body, Groups};
 use crate::limit::Gate;
 use crate::limit::failures::{Failures, Opened};
+use crate::telemetry::metrics;
 use crate::world::World;
 
 /// A worker's gateway, whatever configuration is in force.
@@ -37,6 +39,8 @@ use crate::world::World;
 pub struct Current {
     gateway: RefCell<Rc<Gateway>>,
     strain: Strain,
+    /// Where the worker tells what it counts and what it has, if anybody can ask for it.
+    place: Option<Arc<metrics::Worker>>,
     /// Those of before that have listeners which are no more, the latest last, and until when their connections may stay.
     former: RefCell<Vec<(Rc<Gateway>, Instant, Duration)>>,
 }
@@ -65,8 +69,8 @@ impl fmt::Debug for Change {
 
 impl Current {
     /// Begins with this one.
-    pub fn new(gateway: Gateway, strain: Strain) -> Self {
-        Self { gateway: RefCell::new(Rc::new(gateway)), strain, former: RefCell::default() }
+    pub fn new(gateway: Gateway, strain: Strain, place: Option<Arc<metrics::Worker>>) -> Self {
+        Self { gateway: RefCell::new(Rc::new(gateway)), strain, place, former: RefCell::default() }
     }
 
     /// The gateway that serves what comes in by this listener. `None`: there was one, and its time is over.
@@ -146,6 +150,12 @@ impl Answer for Current {
         drop(taken);
     }
 
+    fn shaken(&self, listener: ListenerId, handshake: Handshake) {
+        if let Some(place) = &self.place {
+            place.shaken(listener, handshake);
+        }
+    }
+
     fn sweep(&self, lag: Duration) {
         let gateway = Rc::clone(&self.gateway.borrow());
         self.strain.swept(lag, &gateway.world.overload);
@@ -154,6 +164,10 @@ impl Answer for Current {
         gateway.gate.sweep(now, gateway.clock.unix());
         gateway.guards.iter().for_each(Failures::sweep);
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
+        if let Some(place) = &self.place {
+            place.tell_streams(gateway.leases.len(), gateway.leases.tunnels());
+            place.tell_connections(gateway.forwarder.connections());
+        }
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }
 }

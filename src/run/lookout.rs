@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,11 @@ use crate::clock::{Clock, UnixTime};
 use crate::edge::strain;
 use crate::edge::vitals::Vitals;
 use crate::forward::Fleet;
+use crate::forward::leases::Endings;
 use crate::limit::failures::{Guards, Which};
-use crate::limit::{Measure, Policy};
+use crate::limit::{Limits, Measure, Policy};
 use crate::store::Store;
+use crate::telemetry::metrics::{self, Workers};
 use crate::world::World;
 
 /// A worker sweeps ten times a second. One that has not for so long hangs; a machine that is merely busy does not keep a
@@ -40,22 +42,28 @@ pub(super) type Watched = (Arc<Vitals>, Arc<AtomicUsize>);
 
 /// What a look rests on.
 pub(super) struct Lookout {
-    clock: Clock,
-    started: UnixTime,
+    pub(super) clock: Clock,
+    pub(super) started: UnixTime,
     since: Instant,
     /// Whether requests should be sent here, as far as whoever runs it has a say.
     ready: Arc<AtomicBool>,
-    workers: Vec<Watched>,
+    pub(super) workers: Vec<Watched>,
     /// What is in force.
-    world: Arc<ArcSwap<World>>,
-    fleet: Arc<Fleet>,
-    guards: Arc<Guards>,
-    store: Option<Store>,
-    memory: Arc<strain::Memory>,
+    pub(super) world: Arc<ArcSwap<World>>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) guards: Arc<Guards>,
+    pub(super) store: Option<Store>,
+    pub(super) memory: Arc<strain::Memory>,
     /// The file, where it was started with one.
     path: Option<String>,
-    facts: ArcSwap<Facts>,
-    last_reload: ArcSwapOption<LastReload>,
+    pub(super) facts: ArcSwap<Facts>,
+    pub(super) last_reload: ArcSwapOption<LastReload>,
+    /// How many reloads came into force, and how many changed nothing.
+    pub(super) reloads: [AtomicU64; 2],
+    pub(super) limits: Arc<Limits>,
+    pub(super) endings: Arc<Endings>,
+    /// What workers count.
+    pub(super) counted: Option<Arc<Workers>>,
     /// The listeners of the house, by name.
     own: ArcSwap<Vec<(&'static str, String)>>,
 }
@@ -103,6 +111,10 @@ impl Lookout {
             path: path.map(|path| path.display().to_string()),
             facts: ArcSwap::from_pointee(facts),
             last_reload: ArcSwapOption::empty(),
+            reloads: Default::default(),
+            limits: Arc::clone(&crew.limits),
+            endings: Arc::clone(&crew.endings),
+            counted: crew.counted.clone(),
             own: ArcSwap::default(),
         })
     }
@@ -133,6 +145,7 @@ impl Lookout {
 
     /// A reload was asked for, and this came of it.
     pub(super) fn reloaded(&self, outcome: Result<(), String>) {
+        self.reloads[usize::from(outcome.is_err())].fetch_add(1, Ordering::Relaxed);
         let summary = outcome.as_ref().map_or_else(Clone::clone, |()| "it is in force".to_owned());
         let last = LastReload { at: self.clock.unix(), ok: outcome.is_ok(), summary };
         self.last_reload.store(Some(Arc::new(last)));
@@ -171,6 +184,10 @@ impl Overview for Lookout {
             ("overload", sheds.map(|_| "requests are refused at present")),
             ("stop", unless(self.ready.load(Ordering::Relaxed), "it is about to end")),
         ])
+    }
+
+    fn metrics(&self, accept: Option<&str>) -> (&'static str, String) {
+        metrics::page(self.sheet(), accept)
     }
 
     fn status(&self) -> Status {

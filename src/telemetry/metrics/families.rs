@@ -240,7 +240,7 @@ pub fn document() -> String {
             let _ = writeln!(page, "| `{}` | {} | {labels} | {} |", family.name, family.kind.name(), family.help);
         }
     }
-    let bounds = super::tally::BOUNDS.map(|bound| format!("{bound}")).join(", ");
+    let bounds = crate::counted::BOUNDS.map(|bound| format!("{bound}")).join(", ");
     let _ = write!(page, "\nHistograms have buckets up to {bounds} seconds, and one for what lies beyond.\n");
     page
 }

@@ -11,7 +11,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::families::{Family, Kind, all};
-use super::tally::{BOUNDS, Histogram};
+use crate::counted::{BOUNDS, Histogram};
 
 /// What the two formats are called.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -66,7 +66,7 @@ impl Workers {
     pub fn handshakes(&self, listener: ListenerId) -> impl Iterator<Item = (Handshake, u64)> {
         let mut sums = [0; Handshake::ALL.len()];
         for worker in locked(&self.0).iter() {
-            for counts in locked(&worker.handshakes).get(listener.0) {
+            if let Some(counts) = locked(&worker.handshakes).get(listener.0) {
                 sums.iter_mut().zip(counts).for_each(|(sum, own)| *sum += own);
             }
         }
