@@ -39,8 +39,8 @@ use crate::edge::stage::InFlight;
 use crate::edge::tls::Keeper;
 use crate::edge::worker::{self, Answer, Stay};
 use crate::secret::Secret;
-use crate::store::{Actor, Store};
 use crate::store::key_text::{self, Shape};
+use crate::store::{Actor, Store};
 
 /// What the admin listener bears: operators are few.
 pub(super) const LIMITS: Limits = Limits {

@@ -15,9 +15,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+use super::accept;
 use super::listener::{self, Held};
 use super::problem::Problem;
-use super::accept;
 use super::status::{self, Overview};
 use crate::background::give_way;
 use crate::clock::Clock;

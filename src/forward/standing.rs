@@ -69,9 +69,7 @@ impl Fleet {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |upstream: &Upstream| {
             let group = open.iter().find(|group| group.upstream == upstream.name)?;
-            let condition = |member: &Member| {
-                (member.url.clone(), member.condition(&upstream.policy.ejection, now))
-            };
+            let condition = |member: &Member| (member.url.clone(), member.condition(&upstream.policy.ejection, now));
             let endpoints = group.members.iter().map(|member| condition(member)).collect();
             Some(Standing { upstream: upstream.name.clone(), endpoints })
         };

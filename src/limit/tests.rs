@@ -494,9 +494,11 @@ fn what_came_of_requests_is_told_by_limit() {
     for key in ["a", "a", "a", "b"] {
         let _ = scene.ask(&caller(&register, key));
     }
-    let told = scene.limits.standings().into_iter().map(|own| {
-        (own.limit.to_string(), own.callers, [own.admitted, own.refused, own.would_refuse, own.shared])
-    });
+    let told = scene
+        .limits
+        .standings()
+        .into_iter()
+        .map(|own| (own.limit.to_string(), own.callers, [own.admitted, own.refused, own.would_refuse, own.shared]));
     let expected = [("a", 2, [3, 1, 0, 0]), ("b", 2, [3, 0, 0, 0]), ("c", 2, [2, 0, 2, 0])];
     assert_eq!(told.collect::<Vec<_>>(), expected.map(|(name, callers, told)| (name.to_owned(), callers, told)));
     // Another configuration forgets nothing that goes on.

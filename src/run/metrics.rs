@@ -49,8 +49,7 @@ impl Lookout {
 
     fn tell_limits(&self, sheet: &mut Sheet) {
         for own in self.limits.standings() {
-            let decisions =
-                [("admitted", own.admitted), ("refused", own.refused), ("would_refuse", own.would_refuse)];
+            let decisions = [("admitted", own.admitted), ("refused", own.refused), ("would_refuse", own.would_refuse)];
             for (decision, count) in decisions {
                 sheet.count(&of::LIMIT_DECISIONS, &[&own.limit, decision], count);
             }
@@ -209,7 +208,8 @@ fn stored(sheet: &mut Sheet, store: &Store) {
 fn key_sets(sheet: &mut Sheet, all: &[Arc<KeySet>]) {
     let mut seen = Vec::new();
     for keys in all {
-        let Some(source) = keys.source().map(|source| shown(&source.url)).filter(|source| !seen.contains(source)) else {
+        let Some(source) = keys.source().map(|source| shown(&source.url)).filter(|source| !seen.contains(source))
+        else {
             continue;
         };
         let told = keys.told();

@@ -192,7 +192,8 @@ impl Running {
             let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let (world, kit, taken) = (Arc::clone(world), self.kit.clone(), taken.clone());
             // A worker that is gone serves nobody under any World.
-            let _ = worker.send(Change { world, kit, gates, drain: self.stop.drain, generation: self.generation, taken });
+            let _ =
+                worker.send(Change { world, kit, gates, drain: self.stop.drain, generation: self.generation, taken });
         }
         drop(taken);
         // Nothing is sent; it closes when the last worker has taken it.

@@ -40,6 +40,7 @@ mod limits;
 mod lines;
 mod log;
 mod media;
+mod metrics;
 mod minted;
 mod mtls;
 mod multiplexed;

@@ -207,7 +207,8 @@ mod tests {
         let (_, open) = page(sheet(), Some("application/openmetrics-text"));
         let (_, text) = page(sheet(), None);
         insta::assert_snapshot!(open, @"");
-        let values = |page: &str| page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+        let values =
+            |page: &str| page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(values(&open), values(&text));
         let described: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
         assert_eq!(

@@ -116,7 +116,8 @@ impl Tally {
     /// Counts a request. To be called by its worker alone.
     pub fn add(&self, seen: &Seen) {
         self.requests[scheme(seen.scheme)][seen.outcome as usize].add(1);
-        if let Some(class) = seen.status.and_then(|status| self.classes.get(usize::from(status / 100).wrapping_sub(1))) {
+        if let Some(class) = seen.status.and_then(|status| self.classes.get(usize::from(status / 100).wrapping_sub(1)))
+        {
             class.add(1);
         }
         if let Some(cause) = seen.cause {

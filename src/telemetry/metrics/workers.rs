@@ -42,7 +42,8 @@ impl Workers {
     /// How many streams all of them have open, tunnels not among them, and how many tunnels.
     pub fn streams(&self) -> (usize, usize) {
         let all = locked(&self.0);
-        let sum = |of: fn(&Worker) -> &AtomicUsize| all.iter().map(|own| of(own).load(Ordering::Relaxed)).sum::<usize>();
+        let sum =
+            |of: fn(&Worker) -> &AtomicUsize| all.iter().map(|own| of(own).load(Ordering::Relaxed)).sum::<usize>();
         let (streams, tunnels) = (sum(|own| &own.streams), sum(|own| &own.tunnels));
         (streams.saturating_sub(tunnels), tunnels)
     }
