@@ -86,6 +86,15 @@ pub(super) struct Seen {
     pub(super) most: usize,
 }
 
+impl Seen {
+    /// How many connections it has. The acceptor holds a place as well, for the one that it waits for.
+    pub(super) fn connections(&self) -> usize {
+        let free = self.cap.available_permits();
+        let waits = self.up.load(Ordering::Relaxed) && free > 0;
+        self.most.saturating_sub(free + usize::from(waits))
+    }
+}
+
 impl Lookout {
     /// A look at what begins with this crew and these workers.
     pub(super) fn of(
@@ -229,7 +238,7 @@ impl Lookout {
             name: door.name.to_string(),
             address: door.address.clone(),
             up: door.up.load(Ordering::Relaxed),
-            connections: Some(door.most.saturating_sub(door.cap.available_permits())),
+            connections: Some(door.connections()),
             max_connections: Some(door.most),
             certificates: certificates(&door.name),
         };

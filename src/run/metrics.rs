@@ -177,8 +177,7 @@ fn handshakes(sheet: &mut Sheet, counted: &Workers, world: &World) {
 
 fn listeners(sheet: &mut Sheet, facts: &Facts) {
     for door in &facts.doors {
-        let connections = door.most.saturating_sub(door.cap.available_permits());
-        sheet.number(&of::CONNECTIONS, &[&door.name], connections);
+        sheet.number(&of::CONNECTIONS, &[&door.name], door.connections());
         sheet.number(&of::CONNECTIONS_LIMIT, &[&door.name], door.most);
     }
 }
