@@ -37,8 +37,8 @@ use crate::refusal::{Cause, Reason, Refusal};
 use crate::reply::{self, Hidden, cors, wall};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Scene};
-use crate::telemetry::access::{Entry, RequestIds};
-use crate::world::{Route, World};
+use crate::telemetry::{Entry, RequestIds, Scope, Sinks};
+use crate::world::{Route, RouteId, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
@@ -61,6 +61,7 @@ pub struct Gateway {
     deadlines: Rc<Deadlines>,
     leases: Rc<Leases>,
     request_ids: RequestIds,
+    told: Rc<Scope>,
     clock: Clock,
 }
 
@@ -71,7 +72,7 @@ impl Gateway {
         kit: &endpoint::Kit,
         (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
-        (deadlines, leases): (&Rc<Deadlines>, &Rc<Leases>),
+        (deadlines, leases, sinks): (&Rc<Deadlines>, &Rc<Leases>, &Rc<Sinks>),
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
@@ -79,6 +80,7 @@ impl Gateway {
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let (deadlines, leases) = (Rc::clone(deadlines), Rc::clone(leases));
+        let told = Scope::new(sinks, world.names(), world.telemetry.clone());
         Self {
             world,
             forwarder,
@@ -92,6 +94,7 @@ impl Gateway {
             deadlines,
             leases,
             request_ids,
+            told,
             clock,
         }
     }
@@ -100,7 +103,8 @@ impl Gateway {
     /// streams are still watched, and connections to endpoints that stay are kept.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
         let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
-        let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
+        let own = (&self.deadlines, &self.leases, self.told.sinks());
+        let next = Self::new(world, kit, gates, self.clock.clone(), own);
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
         Self { forwarder, gatherer, doorstep, listings, ..next }
     }
@@ -108,7 +112,7 @@ impl Gateway {
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
     async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = Manner::default();
         let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
@@ -116,7 +120,7 @@ impl Gateway {
             match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return manner.finish(reply::tidy(answer, id.clone()));
                 }
                 // Read whole, and decided anew: only now is it known what stands in it.
@@ -129,7 +133,7 @@ impl Gateway {
                 },
                 Ok(Decision::Pong) => {
                     let answer = reply::pong(id);
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return answer;
                 }
                 // Decided anew, once: the key may be among those that come.
@@ -161,8 +165,8 @@ impl Gateway {
         match answer {
             Ok(answer) => {
                 let answer = self.masked(answer, (route, &admission), id, hidden).await;
-                entry.answered(answer.status());
-                manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
+                let answer = self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight);
+                manner.finish(entry.answered(answer))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }
@@ -181,7 +185,7 @@ impl Gateway {
         seen: Seen<'_>,
         Arrival { connection, id, in_flight }: Arrival<'a>,
         manner: &mut Manner,
-        entry: &mut Entry<'a>,
+        entry: &mut Entry,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = &*self.world;
         let before = world.dialect(connection.listener);
@@ -191,20 +195,24 @@ impl Gateway {
         }
         let target_bytes = world.listener(connection.listener).limits.target_bytes;
         let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
-        let head = head.map_err(|refusal| (refusal, before))?;
+        let head = head.map_err(|refusal| {
+            entry.unread(parts);
+            (refusal, before)
+        })?;
         entry.head(&head);
         if let Some(answer) = self.preflight(&head, manner, entry) {
             return answer;
         }
-        let route = world.select(&head, head.method()).map_err(|refusal| (refusal, before))?;
-        entry.route(&route.name);
+        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before))?;
+        let route = &world.routes[id_of_route.0];
+        entry.route(id_of_route.0);
         let app = named_app(route, &head);
         let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
         let scene = Scene { guard, ..self.scene(app.as_deref()) };
         manner.learn(route, &head, &scene, websocket::is_connect(parts));
         let websocket = Self::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
-        let outcome = match self.admit(route, &head, seen, &scene) {
+        let outcome = match self.admit(route, &head, seen, &scene, entry) {
             Ok(outcome) => outcome,
             Err(refusal) => {
                 let awaited = awaited(&refusal).then(|| route.authenticate.awaited()).flatten();
@@ -221,7 +229,6 @@ impl Gateway {
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
         let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
-        entry.principal(admission.principal());
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
@@ -231,6 +238,7 @@ impl Gateway {
             in_flight,
             id,
             leases: &self.leases,
+            journey: entry.let_in(),
         };
         Ok(Decision::Send(errand, admission, passage))
     }
@@ -241,15 +249,18 @@ impl Gateway {
         &'a self,
         head: &Head<'_>,
         manner: &mut Manner,
-        entry: &mut Entry<'a>,
+        entry: &mut Entry,
     ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
-        let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
-        let route = select(&asked).or_else(|| select(head.method()))?;
+        let select = |method| {
+            let id = self.world.select_id(head, method).ok()?;
+            Some((id, &self.world.routes[id.0])).filter(|(_, route)| route.cors.is_some())
+        };
+        let (RouteId(place), route) = select(&asked).or_else(|| select(head.method()))?;
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
-        entry.route(&route.name);
+        entry.route(place);
         Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
     }
 
@@ -259,7 +270,14 @@ impl Gateway {
     }
 
     /// From the caller's word to the receipt that lets a request out.
-    fn admit(&self, route: &Route, head: &Head<'_>, seen: Seen<'_>, scene: &Scene<'_>) -> Result<Step, Refusal> {
+    fn admit(
+        &self,
+        route: &Route,
+        head: &Head<'_>,
+        seen: Seen<'_>,
+        scene: &Scene<'_>,
+        entry: &mut Entry,
+    ) -> Result<Step, Refusal> {
         let Seen { body, form, waited, .. } = seen;
         if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
             return before_the_form(route, head, (body, most), scene).map(Step::Read);
@@ -267,6 +285,7 @@ impl Gateway {
         let empty = Preface::EMPTY;
         let form = form.unwrap_or(&empty);
         let principal = route.authenticate.identify(head, form, scene)?;
+        entry.principal(&principal);
         if route.destination.keeps_credentials() {
             route.authenticate.one_caller(&principal, head, form, scene)?;
         }

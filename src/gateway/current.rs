@@ -31,7 +31,6 @@ use crate::endpoint;
 use crate::forward::{Body, Groups};
 use crate::limit::Gate;
 use crate::limit::failures::{Failures, Opened};
-use crate::telemetry::metrics;
 use crate::world::World;
 
 /// A worker's gateway, whatever configuration is in force.
@@ -39,8 +38,6 @@ use crate::world::World;
 pub struct Current {
     gateway: RefCell<Rc<Gateway>>,
     strain: Strain,
-    /// Where the worker tells what it counts and what it has, if anybody can ask for it.
-    place: Option<Arc<metrics::Worker>>,
     /// Those of before that have listeners which are no more, the latest last, and until when their connections may stay.
     former: RefCell<Vec<(Rc<Gateway>, Instant, Duration)>>,
 }
@@ -69,8 +66,8 @@ impl fmt::Debug for Change {
 
 impl Current {
     /// Begins with this one.
-    pub fn new(gateway: Gateway, strain: Strain, place: Option<Arc<metrics::Worker>>) -> Self {
-        Self { gateway: RefCell::new(Rc::new(gateway)), strain, place, former: RefCell::default() }
+    pub fn new(gateway: Gateway, strain: Strain) -> Self {
+        Self { gateway: RefCell::new(Rc::new(gateway)), strain, former: RefCell::default() }
     }
 
     /// The gateway that serves what comes in by this listener. `None`: there was one, and its time is over.
@@ -151,7 +148,7 @@ impl Answer for Current {
     }
 
     fn shaken(&self, listener: ListenerId, handshake: Handshake) {
-        if let Some(place) = &self.place {
+        if let Some(place) = self.gateway.borrow().told.sinks().place() {
             place.shaken(listener, handshake);
         }
     }
@@ -163,8 +160,9 @@ impl Answer for Current {
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());
         gateway.guards.iter().for_each(Failures::sweep);
+        gateway.told.sinks().sweep();
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
-        if let Some(place) = &self.place {
+        if let Some(place) = gateway.told.sinks().place() {
             place.tell_streams(gateway.leases.len(), gateway.leases.tunnels());
             place.tell_connections(gateway.forwarder.connections());
         }

@@ -179,12 +179,12 @@ fn everything_in_the_table_is_measured_and_nothing_else() {
     let secure = Arc::new(house.pki.client(&[]));
     assert!(ask(&mut dial(house.gateway.address("secure"), "localhost", &secure).unwrap(), "localhost").is_ok());
     assert_eq!(house.gateway.connect().ask(GET).status, 200);
+    assert_eq!(house.gateway.connect().ask(GET.replace("/ ", "/known/a ")).status, 401);
     let page = Page::of(&house.gateway);
     let missing = families::all().map(|family| match family.kind {
         Kind::Histogram => format!("{}_bucket", family.name),
         Kind::Counter | Kind::Gauge => family.name.to_owned(),
     });
-    // What is measured of requests has a route as soon as one was asked for.
     let missing: Vec<_> =
         missing.filter(|name| !page.0.contains_key(name) && name != families::REFUSALS.name).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -211,6 +211,72 @@ fn both_listeners_answer_in_the_format_that_is_accepted() {
     }
     let post = Wire::connect(monitoring).ask("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     assert_eq!((post.status, post.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn requests_are_counted_by_what_came_of_them() {
+    let house = House::new();
+    let mut wire = house.gateway.connect();
+    let mut ask = |request: &str| wire.ask(request).status;
+    let known = |more: &str| format!("GET /known/a HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    let before = Page::of(&house.gateway);
+    assert_eq!(before.get("vidgate_requests_total", &[]), None);
+    let own = known("Authorization: Basic b25lOnNlY3JldA==\r\n");
+    assert_eq!([ask(&own), ask(&own), ask(&own)], [200, 200, 429]);
+    assert_eq!([ask(&known("")), ask(GET)], [401, 200]);
+    assert_eq!(ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"), 200);
+    assert_eq!(ask("GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+    let page = Page::of(&house.gateway);
+    for (route, scheme, outcome, expected) in [
+        ("known", "basic", "allowed", 2.0),
+        ("known", "basic", "refused", 1.0),
+        ("known", "-", "refused", 1.0),
+        ("free", "-", "allowed", 2.0),
+        ("-", "-", "refused", 1.0),
+    ] {
+        let labels = [("route", route), ("scheme", scheme), ("outcome", outcome)];
+        assert_eq!(page.get("vidgate_requests_total", &labels), Some(expected), "{labels:?}");
+    }
+    assert_eq!(page.get("vidgate_requests_total", &[]), Some(7.0));
+    for (route, cause) in [("known", "rate_exceeded"), ("known", "credential_missing"), ("-", "malformed_request")] {
+        let labels = [("route", route), ("cause", cause)];
+        assert_eq!(page.get("vidgate_refusals_total", &labels), Some(1.0), "{labels:?}");
+    }
+    assert_eq!(page.get("vidgate_refusals_total", &[]), Some(3.0));
+    for (route, status, expected) in
+        [("known", "2xx", 2.0), ("known", "4xx", 2.0), ("free", "2xx", 2.0), ("-", "4xx", 1.0)]
+    {
+        let labels = [("route", route), ("status", status)];
+        assert_eq!(page.get("vidgate_responses_total", &labels), Some(expected), "{labels:?}");
+    }
+    for (route, total, upstream) in [("known", 4.0, 2.0), ("free", 2.0, 2.0), ("-", 1.0, 0.0)] {
+        let (labels, name) = ([("route", route)], |metric: &str| format!("vidgate_{metric}_duration_seconds_count"));
+        assert_eq!(page.get(&name("request"), &labels), Some(total), "{route}");
+        assert_eq!(page.get(&name("upstream"), &labels), Some(upstream), "{route}");
+    }
+    assert_eq!(page.get("vidgate_request_body_bytes_total", &[("route", "free")]), Some(5.0));
+    assert!(page.get("vidgate_response_body_bytes_total", &[("route", "known")]).is_some_and(|bytes| bytes > 0.0));
+}
+
+#[test]
+fn an_upstream_that_fails_and_a_caller_who_leaves_are_told_apart() {
+    let played = Played::start();
+    let gateway = TestGateway::start(&open(&played.upstream, MONITORING));
+    let outcome = |outcome: &'static str| [("route", "all"), ("outcome", outcome)];
+    let mut caller = gateway.connect();
+    caller.send(GET);
+    let (mut peer, _) = played.next_head();
+    peer.say("nonsense\r\n\r\n");
+    assert_eq!(caller.answer().status, 502);
+    assert_eq!(Page::of(&gateway).get("vidgate_requests_total", &outcome("failed")), Some(1.0));
+    assert_eq!(Page::of(&gateway).get("vidgate_refusals_total", &[("cause", "upstream_failed")]), Some(1.0));
+    let mut caller = gateway.connect();
+    caller.send(GET);
+    let peer = played.next_head();
+    drop(caller);
+    await_value(&gateway, "vidgate_requests_total", &outcome("abandoned"), 1.0);
+    assert_eq!(Page::of(&gateway).get("vidgate_responses_total", &[("status", "4xx")]), None, "there was none");
+    drop(peer);
 }
 
 #[test]
@@ -302,6 +368,8 @@ fn a_reload_is_told_and_keeps_what_was_counted() {
     let house = House::new();
     let known = "GET /known/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic b25lOnNlY3JldA==\r\n\r\n";
     assert_eq!(house.gateway.connect().ask(known).status, 200);
+    assert_eq!(house.gateway.connect().ask(GET).status, 200);
+    assert_eq!(Page::of(&house.gateway).get("vidgate_requests_total", &[("route", "free")]), Some(1.0));
     house.gateway.advance(Duration::from_secs(10));
     house.gateway.adopt_in(&house.toml.replace("name = \"free\"", "name = \"another\""), house.pki.path());
     assert!(house.gateway.reload("nonsense").is_err());
@@ -313,6 +381,8 @@ fn a_reload_is_told_and_keeps_what_was_counted() {
     for outcome in ["succeeded", "failed"] {
         assert_eq!(page.get("vidgate_config_reloads_total", &[("outcome", outcome)]), Some(1.0), "{outcome}");
     }
+    let requests = |route: &str| page.get("vidgate_requests_total", &[("route", route)]);
+    assert_eq!([requests("known"), requests("free")], [Some(2.0), None]);
     let read = page.get("vidgate_config_last_reload_timestamp_seconds", &[]).unwrap();
     assert_eq!(read - page.get("process_start_time_seconds", &[]).unwrap(), 10.0);
 }

@@ -1,6 +1,7 @@
 //! The configuration as meant: names resolved, secrets read, contradictions found. Everything is looked at before
 //! anything is refused, and a World exists only if nothing was wrong.
 
+mod access;
 mod account;
 mod admin;
 mod app;
@@ -162,7 +163,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             overload,
-            access_log: file.log.access.unwrap_or(true),
+            telemetry: access::telemetry(&file.log),
+            redact: Vec::new(),
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
         },

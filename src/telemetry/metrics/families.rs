@@ -82,7 +82,8 @@ table! {
     "Requests" {
         REQUESTS: counter "vidgate_requests_total" ["route", "scheme", "outcome"]
             "Requests that have ended, by route, by the kind of the scheme that proved the caller, and by what came of them: \
-             `answered`, `refused`, `failed` (an upstream or the gateway could not answer) or `abandoned` (the caller left)";
+             `allowed`, `refused`, `failed` (let in, and the upstream or the gateway could not answer), `house` (a preflight or a ping, \
+             answered by the gateway itself) or `abandoned` (the caller left before there was an answer)";
         RESPONSES: counter "vidgate_responses_total" ["route", "status"]
             "Answers by the class of their status, `2xx` to `5xx`, refusals included";
         REFUSALS: counter "vidgate_refusals_total" ["route", "cause"]

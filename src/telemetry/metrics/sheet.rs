@@ -174,7 +174,7 @@ mod tests {
 
     fn sheet() -> Sheet {
         let mut sheet = Sheet::new();
-        sheet.count(&REQUESTS, &["a \"b\"\\\n", "acc", "answered"], 3);
+        sheet.count(&REQUESTS, &["a \"b\"\\\n", "acc", "allowed"], 3);
         sheet.count(&REQUEST_BYTES, &["-"], 5);
         sheet.number(&CONNECTIONS, &["public"], 2_usize);
         sheet.number(&STORE_BYTES, &[], 4096_u64);

@@ -8,54 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::{Count, Histogram, Times};
-use crate::refusal::{Cause, Reason};
+use crate::refusal::Cause;
 use crate::scheme::KINDS;
+use crate::telemetry::Decision;
 
 /// What stands in a label where there is nothing to name: no route was found, nobody was proven.
 pub const NONE: &str = "-";
-
-/// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was let in and answered, by an upstream or by the house.
-    Answered,
-    /// It was refused for what it is or for who asks.
-    Refused,
-    /// It could not be answered: the upstream or the house was not able to.
-    Failed,
-    /// The caller left before there was an answer.
-    Abandoned,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Answered, Self::Refused, Self::Failed, Self::Abandoned];
-
-    /// In a label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    /// What a refusal comes to: most are the caller's business, some are ours.
-    pub fn of(cause: Cause) -> Self {
-        let ours = matches!(
-            cause,
-            Cause::UpstreamUnreachable
-                | Cause::UpstreamFailed
-                | Cause::UpstreamTimeout
-                | Cause::Overloaded
-                | Cause::Internal
-                | Cause::NotImplemented
-                | Cause::Credential(Reason::Unsettled)
-        );
-        if ours { Self::Failed } else { Self::Refused }
-    }
-}
 
 /// Answers by the first digit of their status.
 const CLASSES: usize = 5;
@@ -69,9 +27,9 @@ pub struct Seen {
     /// The kind of the scheme that proved the caller; empty where nobody was.
     pub scheme: &'static str,
     /// What came of it.
-    pub outcome: Outcome,
-    /// The status of the answer, where there was one.
-    pub status: Option<u16>,
+    pub decision: Decision,
+    /// The status of the answer; 0 or 499 where there was none.
+    pub status: u16,
     /// Why it was refused, if it was.
     pub cause: Option<Cause>,
     /// From its head to the end of its answer.
@@ -89,7 +47,7 @@ pub struct Seen {
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Tally {
-    requests: [[Count; Outcome::ALL.len()]; SCHEMES],
+    requests: [[Count; Decision::ALL.len()]; SCHEMES],
     classes: [Count; CLASSES],
     received: Count,
     sent: Count,
@@ -115,9 +73,9 @@ impl Default for Tally {
 impl Tally {
     /// Counts a request. To be called by its worker alone.
     pub fn add(&self, seen: &Seen) {
-        self.requests[scheme(seen.scheme)][seen.outcome as usize].add(1);
-        if let Some(class) = seen.status.and_then(|status| self.classes.get(usize::from(status / 100).wrapping_sub(1)))
-        {
+        self.requests[scheme(seen.scheme)][seen.decision as usize].add(1);
+        let class = self.classes.get(usize::from(seen.status / 100).wrapping_sub(1));
+        if let Some(class) = class.filter(|_| seen.decision != Decision::Abandoned) {
             class.add(1);
         }
         if let Some(cause) = seen.cause {
@@ -211,7 +169,7 @@ pub struct Total {
 impl Total {
     fn add(&mut self, tally: &Tally) {
         for (place, outcomes) in tally.requests.iter().enumerate() {
-            for (outcome, count) in Outcome::ALL.into_iter().zip(outcomes).filter(|(_, count)| count.get() > 0) {
+            for (outcome, count) in Decision::ALL.into_iter().zip(outcomes).filter(|(_, count)| count.get() > 0) {
                 *self.requests.entry((scheme_name(place), outcome.name())).or_default() += count.get();
             }
         }
@@ -249,8 +207,8 @@ mod tests {
 
     const SEEN: Seen = Seen {
         scheme: "acc",
-        outcome: Outcome::Answered,
-        status: Some(200),
+        decision: Decision::Allowed,
+        status: 200,
         cause: None,
         total: Duration::from_millis(3),
         upstream: Some(Duration::from_millis(1)),
@@ -269,18 +227,18 @@ mod tests {
         let shelves = [Shelf::default(), Shelf::default()];
         let [one, two] = shelves.each_ref().map(|shelf| shelf.open(["a", "b"].into_iter()));
         one.of(Some(0)).add(&SEEN);
-        two.of(Some(0)).add(&Seen { status: Some(404), ..SEEN });
+        two.of(Some(0)).add(&Seen { status: 404, ..SEEN });
         two.of(None).add(&Seen {
             scheme: "",
-            outcome: Outcome::of(Cause::NotFound),
-            status: Some(404),
+            decision: Decision::Refused,
+            status: 404,
             cause: Some(Cause::NotFound),
             upstream: None,
             ..SEEN
         });
         let totals = totals(&shelves);
         let (route, nowhere) = (&totals["a"], &totals[NONE]);
-        assert_eq!(route.requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
+        assert_eq!(route.requests().collect::<Vec<_>>(), [("acc", "allowed", 2)]);
         assert_eq!(route.classes().collect::<Vec<_>>(), [("2xx", 1), ("4xx", 1)]);
         assert_eq!((route.received, route.sent, route.total.count(), route.upstream.count()), (20, 200, 2, 2));
         assert!((route.total.sum - 0.006).abs() < 1e-9);
@@ -302,7 +260,7 @@ mod tests {
         before.of(Some(0)).add(&SEEN);
         let totals = totals(&[shelf]);
         assert_eq!(totals.keys().map(|name| &**name).collect::<Vec<_>>(), [NONE, "new", "stays"]);
-        assert_eq!(totals["stays"].requests().collect::<Vec<_>>(), [("acc", "answered", 2)]);
+        assert_eq!(totals["stays"].requests().collect::<Vec<_>>(), [("acc", "allowed", 2)]);
     }
 
     #[test]
