@@ -193,8 +193,7 @@ impl World {
         }
     }
 
-    /// What is shown and asked for in TLS, on each listener that speaks it.
-    pub fn keepers(&self) -> impl Iterator<Item = &Arc<Keeper>> {
+    fn keepers(&self) -> impl Iterator<Item = &Arc<Keeper>> {
         self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(&self.admin_tls)
     }
 

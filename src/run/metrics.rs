@@ -34,8 +34,9 @@ impl Lookout {
             sheet.count(&of::STREAMS_ENDED, &[lapse.name()], self.endings.of(lapse));
         }
         listeners(&mut sheet, &facts);
-        for keeper in world.keepers() {
-            certificates(&mut sheet, keeper);
+        let keepers = world.listeners.iter().filter_map(|listener| Some((&*listener.name, listener.tls.as_ref()?)));
+        for (listener, keeper) in keepers.chain(world.admin_tls.as_ref().map(|keeper| ("admin", keeper))) {
+            certificates(&mut sheet, listener, keeper);
         }
         self.tell_limits(&mut sheet);
         self.tell_upstreams(&mut sheet, &world);
@@ -182,8 +183,8 @@ fn listeners(sheet: &mut Sheet, facts: &Facts) {
     }
 }
 
-fn certificates(sheet: &mut Sheet, keeper: &Keeper) {
-    let (present, listener) = (keeper.present(), keeper.name());
+fn certificates(sheet: &mut Sheet, listener: &str, keeper: &Keeper) {
+    let present = keeper.present();
     for own in &present.own {
         sheet.gauge(&of::CERTIFICATE_EXPIRY, &[listener, &own.file.to_string_lossy()], instant(own.not_after));
     }

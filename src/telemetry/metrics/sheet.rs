@@ -1,11 +1,11 @@
 //! What was found when somebody asked, and how it is written: OpenMetrics 1.0, or the text format of Prometheus for whoever
 //! does not ask for that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
@@ -17,15 +17,10 @@ use crate::counted::{BOUNDS, Histogram};
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All values at one moment.
+/// All values at one moment: by metric, and by its labels in the order of the table. What is said twice of the same counts
+/// as it was said last.
 #[derive(Debug, Default)]
-pub struct Sheet(HashMap<&'static str, Vec<Sample>>);
-
-#[derive(Debug)]
-struct Sample {
-    labels: Vec<(&'static str, String)>,
-    value: Value,
-}
+pub struct Sheet(HashMap<&'static str, BTreeMap<Vec<String>, Value>>);
 
 #[derive(Debug)]
 enum Value {
@@ -72,8 +67,8 @@ impl Sheet {
 
     fn put(&mut self, family: &'static Family, labels: &[&str], value: Value) {
         debug_assert_eq!(family.labels.len(), labels.len(), "{}", family.name);
-        let labels = family.labels.iter().zip(labels).map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.0.entry(family.name).or_default().push(Sample { labels, value });
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        self.0.entry(family.name).or_default().insert(labels, value);
     }
 
     /// All of it in OpenMetrics.
@@ -100,27 +95,28 @@ impl Collector for Sheet {
                 Kind::Histogram => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(name, family.help, unit.as_ref(), kind)?;
-            for sample in samples {
-                sample.encode(family.kind, metric.encode_family(&sample.labels)?)?;
+            for (labels, value) in samples {
+                let labels: Vec<_> = family.labels.iter().copied().zip(labels.iter().map(String::as_str)).collect();
+                value.encode(family.kind, metric.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
 }
 
-type Example = Exemplar<Vec<(&'static str, String)>, f64>;
+type Example = Exemplar<NoLabelSet, f64>;
 
-impl Sample {
+impl Value {
     fn encode(&self, kind: Kind, mut metric: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        match (kind, &self.value) {
-            (Kind::Counter, Value::Count(value)) => metric.encode_counter(value, None::<&Example>),
-            (Kind::Counter, Value::Number(value)) => metric.encode_counter(value, None::<&Example>),
-            (_, Value::Count(value)) => metric.encode_gauge(value),
-            (_, Value::Number(value)) => metric.encode_gauge(value),
-            (_, Value::Times(times)) => {
+        match (kind, self) {
+            (Kind::Counter, Self::Count(value)) => metric.encode_counter(value, None::<&Example>),
+            (Kind::Counter, Self::Number(value)) => metric.encode_counter(value, None::<&Example>),
+            (_, Self::Count(value)) => metric.encode_gauge(value),
+            (_, Self::Number(value)) => metric.encode_gauge(value),
+            (_, Self::Times(times)) => {
                 let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(times.buckets).collect();
-                metric.encode_histogram::<Vec<(&str, String)>>(times.sum, times.count(), &buckets, None)
+                metric.encode_histogram::<NoLabelSet>(times.sum, times.count(), &buckets, None)
             }
         }
     }
