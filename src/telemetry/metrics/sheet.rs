@@ -95,9 +95,13 @@ impl Collector for Sheet {
                 Kind::Histogram => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(name, family.help, unit.as_ref(), kind)?;
+            if family.labels.is_empty() {
+                samples.values().try_for_each(|value| value.encode(family.kind, &mut metric))?;
+                continue;
+            }
             for (labels, value) in samples {
                 let labels: Vec<_> = family.labels.iter().copied().zip(labels.iter().map(String::as_str)).collect();
-                value.encode(family.kind, metric.encode_family(&labels)?)?;
+                value.encode(family.kind, &mut metric.encode_family(&labels)?)?;
             }
         }
         Ok(())
@@ -107,7 +111,7 @@ impl Collector for Sheet {
 type Example = Exemplar<NoLabelSet, f64>;
 
 impl Value {
-    fn encode(&self, kind: Kind, mut metric: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(&self, kind: Kind, metric: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
         match (kind, self) {
             (Kind::Counter, Self::Count(value)) => metric.encode_counter(value, None::<&Example>),
             (Kind::Counter, Self::Number(value)) => metric.encode_counter(value, None::<&Example>),
@@ -202,7 +206,24 @@ mod tests {
     fn both_formats_say_the_same() {
         let (_, open) = page(sheet(), Some("application/openmetrics-text"));
         let (_, text) = page(sheet(), None);
-        insta::assert_snapshot!(open, @"");
+        for line in [
+            "# HELP vidgate_connections Open connections",
+            "# TYPE vidgate_requests counter",
+            r#"vidgate_requests_total{route="a \"b\"\\\n",scheme="acc",outcome="allowed"} 3"#,
+            "# UNIT vidgate_request_body_bytes bytes",
+            r#"vidgate_request_body_bytes_total{route="-"} 5"#,
+            r#"vidgate_connections{listener="public"} 2.0"#,
+            "vidgate_store_file_bytes 4096.0",
+            "process_cpu_seconds_total 1.5",
+            r#"vidgate_upstream_duration_seconds_sum{route="a"} 2.5"#,
+            r#"vidgate_upstream_duration_seconds_count{route="a"} 2"#,
+            r#"vidgate_upstream_duration_seconds_bucket{le="0.0005",route="a"} 1"#,
+            r#"vidgate_upstream_duration_seconds_bucket{le="1800.0",route="a"} 1"#,
+            r#"vidgate_upstream_duration_seconds_bucket{le="+Inf",route="a"} 2"#,
+            "# EOF",
+        ] {
+            assert_eq!(open.lines().filter(|own| *own == line).count(), 1, "{line}: {open}");
+        }
         let values =
             |page: &str| page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(values(&open), values(&text));
