@@ -3,6 +3,7 @@
 mod certificates;
 mod doors;
 mod drain;
+mod face;
 mod lookout;
 mod metrics;
 mod reload;
@@ -45,7 +46,6 @@ use crate::forward::leases::{Endings, Leases};
 use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
-use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
@@ -76,8 +76,6 @@ pub struct Server {
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
-    admin: Option<SocketAddr>,
-    monitoring: Option<SocketAddr>,
     /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
@@ -119,6 +117,7 @@ impl Server {
         let access = Arc::new(access);
         let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
+        crew.access = Some(Arc::clone(&access));
         // The log ends when the workers have.
         let told = Told { log, counted: crew.counted.clone() };
         let Seated { seats, workers, vitals } = crew.seat(options, told, &alive, &draining)?;
@@ -161,83 +160,7 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self {
-            reloader,
-            ready,
-            lookout,
-            accepting,
-            draining,
-            store,
-            admin,
-            monitoring,
-            world,
-            limits,
-            endings,
-            access,
-            clock,
-            ended,
-        })
-    }
-
-    /// What changes its configuration while it runs.
-    pub fn reloader(&self) -> &Reloader {
-        &self.reloader
-    }
-
-    /// Whether requests should be sent here: false as soon as a stop was asked for.
-    pub fn readiness(&self) -> &Arc<AtomicBool> {
-        &self.ready
-    }
-
-    /// Whether every worker comes round. One does so ten times a second; one that has not for ten seconds hangs.
-    pub fn is_alive(&self) -> bool {
-        self.lookout.is_alive()
-    }
-
-    /// Where a listener is bound: with port 0 in the configuration, the one that was free.
-    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses().into_iter().find(|(name, _)| &**name == listener).map(|(_, address)| address)
-    }
-
-    /// Where the admin API is bound, if the configuration has it.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
-    }
-
-    /// Where anybody may ask whether it lives and is ready, if the configuration has such a listener.
-    pub fn monitoring_address(&self) -> Option<SocketAddr> {
-        self.monitoring
-    }
-
-    /// Every listener with its address.
-    pub fn addresses(&self) -> Vec<(Box<str>, SocketAddr)> {
-        self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
-    }
-
-    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
-    /// Waits for the disk.
-    pub fn reload_certificates(&self) -> Vec<Outcome> {
-        self.world.load().renew(&self.clock, true)
-    }
-
-    /// Where the quotas of accounts stand.
-    pub fn limits(&self) -> &Arc<Limits> {
-        &self.limits
-    }
-
-    /// How many open streams were ended because their callers would be let in no longer.
-    pub fn endings(&self) -> &Arc<Endings> {
-        &self.endings
-    }
-
-    /// What becomes of the lines of requests.
-    pub fn access(&self) -> &Arc<access::Running> {
-        &self.access
-    }
-
-    /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, access, clock, ended })
     }
 }
 
@@ -259,6 +182,8 @@ struct Crew {
     memory: Arc<Memory>,
     /// What workers count, where anybody can ask for it.
     counted: Option<Arc<Workers>>,
+    /// What becomes of the lines of requests.
+    access: Option<Arc<access::Running>>,
 }
 
 /// The workers, once all of them are ready.
@@ -287,7 +212,7 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, world) = (Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted: None })
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted: None, access: None })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.

@@ -28,6 +28,7 @@ use crate::forward::leases::Endings;
 use crate::limit::failures::{Guards, Which};
 use crate::limit::{Limits, Measure, Policy};
 use crate::store::Store;
+use crate::telemetry::access;
 use crate::telemetry::metrics::{self, Workers};
 use crate::world::World;
 
@@ -64,8 +65,10 @@ pub(super) struct Lookout {
     pub(super) endings: Arc<Endings>,
     /// What workers count.
     pub(super) counted: Option<Arc<Workers>>,
+    /// What becomes of the lines of requests.
+    pub(super) access: Option<Arc<access::Running>>,
     /// The listeners of the house, by name.
-    own: ArcSwap<Vec<(&'static str, String)>>,
+    own: ArcSwap<Vec<(&'static str, SocketAddr)>>,
 }
 
 /// What another configuration changes.
@@ -124,6 +127,7 @@ impl Lookout {
             limits: Arc::clone(&crew.limits),
             endings: Arc::clone(&crew.endings),
             counted: crew.counted.clone(),
+            access: crew.access.clone(),
             own: ArcSwap::default(),
         })
     }
@@ -142,8 +146,13 @@ impl Lookout {
 
     /// Where the listeners of the house are bound, as far as there are any.
     pub(super) fn opened(&self, own: [(&'static str, Option<SocketAddr>); 2]) {
-        let bound = own.into_iter().filter_map(|(name, address)| Some((name, address?.to_string())));
+        let bound = own.into_iter().filter_map(|(name, address)| Some((name, address?)));
         self.own.store(Arc::new(bound.collect()));
+    }
+
+    /// Where one of them is bound.
+    pub(super) fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.own.load().iter().find(|(own, _)| *own == name).map(|(_, address)| *address)
     }
 
     /// Another configuration is in force.
@@ -152,11 +161,12 @@ impl Lookout {
         self.facts.store(Arc::new(facts));
     }
 
-    /// A reload was asked for, and this came of it.
-    pub(super) fn reloaded(&self, outcome: Result<(), String>) {
-        self.reloads[usize::from(outcome.is_err())].fetch_add(1, Ordering::Relaxed);
-        let summary = outcome.as_ref().map_or_else(Clone::clone, |()| "it is in force".to_owned());
-        let last = LastReload { at: self.clock.unix(), ok: outcome.is_ok(), summary };
+    /// A reload was asked for; `unchanged`: nothing came of it, and why.
+    pub(super) fn reloaded(&self, unchanged: Option<String>) {
+        let ok = unchanged.is_none();
+        self.reloads[usize::from(!ok)].fetch_add(1, Ordering::Relaxed);
+        let summary = unchanged.unwrap_or_else(|| "it is in force".to_owned());
+        let last = LastReload { at: self.clock.unix(), ok, summary };
         self.last_reload.store(Some(Arc::new(last)));
     }
 
@@ -240,11 +250,11 @@ impl Lookout {
             up: door.up.load(Ordering::Relaxed),
             connections: Some(door.connections()),
             max_connections: Some(door.most),
-            certificates: certificates(&door.name),
+            certificates: certificates(&format!("listener {}", door.name)),
         };
-        let own = |(name, address): &(&'static str, String)| Listener {
+        let own = |(name, address): &(&'static str, SocketAddr)| Listener {
             name: (*name).to_owned(),
-            address: address.clone(),
+            address: address.to_string(),
             up: true,
             connections: None,
             max_connections: None,

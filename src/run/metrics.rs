@@ -124,7 +124,10 @@ impl Lookout {
         if let Some(most) = self.memory.most() {
             sheet.number(&of::MEMORY_LIMIT, &[], most);
         }
-        sheet.count(&of::LOG_DROPPED, &[], log::dropped());
+        sheet.count(&of::LOG_DROPPED, &["events"], log::dropped());
+        if let Some(access) = &self.access {
+            sheet.count(&of::LOG_DROPPED, &["access"], access.dropped());
+        }
     }
 
     fn tell_configuration(&self, sheet: &mut Sheet, facts: &Facts) {

@@ -126,7 +126,7 @@ impl Running {
     /// Does this, and tells whoever looks what came of it.
     fn told(&mut self, reload: impl FnOnce(&mut Self) -> Result<Report, Failure>) -> Result<Report, Failure> {
         let outcome = reload(self);
-        self.lookout.reloaded(outcome.as_ref().map(drop).map_err(|failure| failure.unchanged().summary));
+        self.lookout.reloaded(outcome.as_ref().err().map(|failure| failure.unchanged().summary));
         outcome
     }
 

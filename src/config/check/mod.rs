@@ -104,6 +104,19 @@ pub(super) enum Use<'a> {
 }
 
 impl Use<'_> {
+    /// Who exists under it. `None`: the report says why nobody.
+    fn directory(
+        self,
+        declared: Declared,
+        store: Option<store::Checked>,
+        report: &mut Report,
+    ) -> Option<(Arc<Index>, Option<Sound>, Who)> {
+        match self {
+            Self::Start(purpose) => directory(declared, store, purpose, report),
+            Self::GoOn(_, index) => Some((Arc::clone(index), None, Who::Pending(declared))),
+        }
+    }
+
     /// Says what cannot be otherwise in a gateway that runs.
     fn compare(self, fixed: &Fixed, file: &File, report: &mut Report) {
         if let Self::GoOn(before, _) = self {
@@ -138,14 +151,9 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     if report.errors() > 0 {
         return None;
     }
-    let (directory, store, declared) = match purpose {
-        Use::Start(purpose) => directory(declared, store, purpose, report)?,
-        Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
-    };
-    // Only now: a route that could not be read may be the one that uses it.
-    unused(file, &routes, &limits, report);
+    let (directory, store, declared) = purpose.directory(declared, store, report)?;
+    unused(file, &routes, &limits, &networks, report);
     certificate::covered(file, &routes, &listeners, report);
-    networks.unused(report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -241,7 +249,8 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
+/// Asked when nothing is wrong: a route that could not be read may be the one that uses it.
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], networks: &Networks, report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
@@ -257,6 +266,7 @@ fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], rep
     }
     limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
     guard::unused(file, |id| routes().any(|route| route.meant.guard == Some(id)), report);
+    networks.unused(report);
 }
 
 /// The names of listeners, upstreams and schemes go into logs, metrics and expressions.

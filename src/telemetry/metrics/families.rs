@@ -189,8 +189,8 @@ table! {
             "1 where a worker refuses what is new: `memory`, `slow` or `crowded`";
         MEMORY_LIMIT: gauge "vidgate_memory_limit_bytes" []
             "Memory that the process may take before it refuses what is new, where that is set";
-        LOG_DROPPED: counter "vidgate_log_lines_dropped_total" []
-            "Lines of the log that were dropped because they could not be written fast enough";
+        LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
+            "Lines that were dropped because they could not be written fast enough: `events`, or of requests (`access`)";
         BUILD: gauge "vidgate_build_info" ["version"]
             "1, with the version that runs";
         GENERATION: gauge "vidgate_config_generation" []
