@@ -231,7 +231,7 @@ fn requests_are_counted_by_what_came_of_them() {
         ("known", "basic", "allowed", 2.0),
         ("known", "basic", "refused", 1.0),
         ("known", "-", "refused", 1.0),
-        ("free", "-", "allowed", 2.0),
+        ("free", "open", "allowed", 2.0),
         ("-", "-", "refused", 1.0),
     ] {
         let labels = [("route", route), ("scheme", scheme), ("outcome", outcome)];

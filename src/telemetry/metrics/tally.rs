@@ -17,8 +17,10 @@ pub const NONE: &str = "-";
 
 /// Answers by the first digit of their status.
 const CLASSES: usize = 5;
-/// The kinds of schemes, nobody at all, and one that is not in the list.
-const SCHEMES: usize = KINDS.len() + 2;
+/// What lets in without a scheme that is in the registry: that anyone may pass, and that an app asks for no signature.
+const BESIDE: [&str; 2] = ["open", "waived"];
+/// The kinds of schemes, what stands beside them, nobody at all, and one that is not in the lists.
+const SCHEMES: usize = KINDS.len() + BESIDE.len() + 2;
 const CAUSES: usize = Cause::ALL.len();
 
 /// What came of one request, to be counted.
@@ -93,13 +95,15 @@ impl Tally {
 /// Where a kind of scheme is counted.
 fn scheme(kind: &'static str) -> usize {
     if kind.is_empty() {
-        return KINDS.len();
+        return SCHEMES - 2;
     }
-    KINDS.iter().position(|entry| entry.kind == kind).unwrap_or(KINDS.len() + 1)
+    let kinds = KINDS.iter().map(|entry| entry.kind).chain(BESIDE);
+    kinds.enumerate().find(|(_, own)| *own == kind).map_or(SCHEMES - 1, |(place, _)| place)
 }
 
 fn scheme_name(place: usize) -> &'static str {
-    KINDS.get(place).map_or(if place == KINDS.len() { NONE } else { "other" }, |entry| entry.kind)
+    let mut names = KINDS.iter().map(|entry| entry.kind).chain(BESIDE).chain([NONE, "other"]);
+    names.nth(place).expect("there are as many places as names")
 }
 
 /// The figures of one configuration's routes, as one worker writes them.
@@ -268,7 +272,9 @@ mod tests {
         for (place, entry) in KINDS.iter().enumerate() {
             assert_eq!((scheme(entry.kind), scheme_name(place)), (place, entry.kind));
         }
-        assert_eq!([scheme(""), scheme("unheard_of")].map(scheme_name), [NONE, "other"]);
+        for (kind, name) in [("open", "open"), ("waived", "waived"), ("", NONE), ("unheard_of", "other")] {
+            assert_eq!(scheme_name(scheme(kind)), name);
+        }
         for (place, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause.place(), place, "{cause:?}");
         }
