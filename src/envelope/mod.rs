@@ -284,6 +284,11 @@ pub(crate) mod tests {
         std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause))
     }
 
+    #[test]
+    fn the_list_of_causes_is_whole() {
+        assert!(causes().eq(Cause::ALL));
+    }
+
     /// Every cause in a dialect's words: name, status and body, line breaks made visible.
     pub(crate) fn every_cause(dialect: &Dialect) -> String {
         let line = |cause: Cause| {
