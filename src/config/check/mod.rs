@@ -10,6 +10,7 @@ mod binding;
 mod certificate;
 mod cors;
 mod credential;
+mod decide;
 mod declared;
 mod endpoint;
 mod fixed;
@@ -156,6 +157,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
     unused(file, &routes, &limits, &networks, report);
     certificate::covered(file, &routes, &listeners, report);
+    decide::unwise(file, &routes, &limits, report);
     lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
     websockets(&mut listeners, &routes);
     Some(Meant {

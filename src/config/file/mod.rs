@@ -31,7 +31,7 @@ pub(super) use self::account::{
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::lint::Lint;
-pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::listener::{Convention, Decide, Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
