@@ -52,6 +52,10 @@ pub(super) enum Gives {
     Cleared,
     /// What is unwise in a configuration that came into force.
     Reloaded,
+    /// How the gateway is doing.
+    Status,
+    /// Whether all is well with it.
+    Health,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -117,6 +121,8 @@ impl Gives {
             | Self::Failures
             | Self::Cleared
             | Self::Reloaded
+            | Self::Status
+            | Self::Health
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

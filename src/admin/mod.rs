@@ -11,6 +11,7 @@ mod exchange;
 mod keep;
 mod limits;
 pub mod listener;
+pub mod monitoring;
 mod openapi;
 mod operation;
 mod preconditions;
@@ -19,6 +20,7 @@ mod query;
 mod reload;
 mod resources;
 mod schema;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +66,8 @@ pub struct Counters {
     pub guards: Arc<Guards>,
     /// How the configuration is read anew, where a gateway runs.
     pub reload: Option<Reload>,
+    /// How that gateway is doing.
+    pub overview: Option<status::Running>,
 }
 
 impl Counters {
@@ -73,7 +77,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None })
     }
 }
 

@@ -59,14 +59,18 @@ impl<'a> Corridor<'a> {
         let listener = world.listener(connection.listener);
         let decides = listener.decide.is_some();
         let head = Head::before(parts, connection, &world.trusted_proxies, listener.limits.target_bytes, trace);
-        let head = head.map_err(|refusal| (refusal, before))?;
+        let head = head.map_err(|refusal| {
+            trace.unread(parts);
+            (refusal, before)
+        })?;
         trace.head(&head);
         // To a proxy that asks, every answer but a refusal says that the request may pass.
         if !decides && let Some(answer) = self.preflight(&head, manner, trace) {
             return answer;
         }
-        let route = world.select(&head, head.method()).map_err(|refusal| (refusal, before))?;
-        trace.route(route);
+        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before))?;
+        let route = &world.routes[id_of_route.0];
+        trace.route(id_of_route, route);
         if decides {
             deciding::decidable(route).map_err(|refusal| (refusal, route.dialect))?;
         }
@@ -93,7 +97,6 @@ impl<'a> Corridor<'a> {
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
         let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
-        trace.admitted(admission.principal());
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
@@ -103,6 +106,7 @@ impl<'a> Corridor<'a> {
             in_flight,
             id,
             leases: self.leases,
+            journey: trace.let_in(),
         };
         Ok(Decision::Send(errand, admission, passage))
     }
@@ -117,11 +121,14 @@ impl<'a> Corridor<'a> {
     ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
-        let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
-        let route = select(&asked).or_else(|| select(head.method()))?;
+        let select = |method| {
+            let id = self.world.select_id(head, method).ok()?;
+            Some((id, &self.world.routes[id.0])).filter(|(_, route)| route.cors.is_some())
+        };
+        let (id, route) = select(&asked).or_else(|| select(head.method()))?;
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
-        trace.route(route);
+        trace.route(id, route);
         Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
     }
 

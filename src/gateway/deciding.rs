@@ -14,7 +14,7 @@ use crate::forward::{Body, Passage, Payload, permitted};
 use crate::limit::{self, Admission};
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
-use crate::telemetry::access::Entry;
+use crate::telemetry::Entry;
 use crate::world::{Destination, Route};
 
 /// Refuses what is not decided by the head alone, or is nothing that a proxy could send: bodies never come here, and
@@ -65,7 +65,7 @@ impl Gateway {
         let Subject { parts, connection: caller } = match subject {
             Ok(subject) => subject,
             Err(refusal) => {
-                let entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &check.method);
+                let entry = Entry::begin(&self.told, id, connection, &check);
                 let dialect = self.world.dialect(connection.listener);
                 return refuse(refusal, dialect, id, (entry, self.manner(connection)));
             }
@@ -76,7 +76,7 @@ impl Gateway {
     /// Decides, as often as that has to wait for something.
     async fn settle(&self, decide: &Decide, parts: Box<Parts>, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = self.manner(connection);
         let (body, mut patience, mut fetched) = (Payload::Whole(Bytes::new()), None, false);
         let (refusal, dialect) = loop {
@@ -112,7 +112,7 @@ impl Gateway {
         (parts, Errand { route, .. }): (&Parts, Errand<'_>),
         passage: &Passage<'_>,
         admission: Admission,
-        (mut entry, manner): (Entry<'_>, Manner),
+        (mut entry, manner): (Entry, Manner),
     ) -> Response<Body> {
         let Destination::Upstream { id, credential } = route.destination else {
             let refusal = Refusal::new(Cause::Internal, "a check came to a route without an upstream");
@@ -132,8 +132,8 @@ impl Gateway {
         if decide.reads == Convention::Envoy {
             permitted::write_removals(fields, way);
         }
-        entry.answered(answer.status());
         let answer = reply::tidy(answer, HeaderValue::clone(passage.id));
-        manner.finish(self.lend(answer, admission, passage.in_flight))
+        let answer = self.lend(answer, admission, passage.in_flight);
+        manner.finish(entry.answered(answer))
     }
 }

@@ -14,7 +14,7 @@ use crate::record::App;
 use crate::refusal::Refusal;
 use crate::reply::cors;
 use crate::scheme::Scene;
-use crate::telemetry::access::Entry;
+use crate::telemetry::Entry;
 use crate::world::Route;
 
 /// What every answer to a request carries, be it a refusal or not.
@@ -38,12 +38,22 @@ impl Manner {
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
-    /// Words a refusal's answer for whoever hears it.
-    pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
-        let answer = match self.asked {
-            None => answer,
-            Some(Convention::Original) => passed_on::by_nginx(answer),
-            Some(Convention::Forwarded | Convention::Envoy) => passed_on::as_it_is(answer, refusal),
+    /// A refusal's answer for whoever hears it; what their caller shall see of it is noted.
+    pub(super) fn told(
+        &self,
+        answer: Response<Bytes>,
+        refusal: &Refusal,
+        note: impl FnOnce(&Response<Body>),
+    ) -> Response<Body> {
+        let Some(convention) = self.asked else {
+            let answer = answer.map(Body::whole);
+            note(&answer);
+            return answer;
+        };
+        note(&answer.clone().map(Body::whole));
+        let answer = match convention {
+            Convention::Original => passed_on::by_nginx(answer),
+            Convention::Forwarded | Convention::Envoy => passed_on::as_it_is(answer, refusal),
         };
         answer.map(Body::whole)
     }
@@ -72,7 +82,8 @@ impl Gateway {
         connection: &Connection,
         id: &HeaderValue,
     ) -> Response<Body> {
-        let entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, parts);
+        entry.unread(parts);
         refuse(refusal, self.world.dialect(connection.listener), id, (entry, self.manner(connection)))
     }
 }
@@ -82,13 +93,12 @@ pub(super) fn refuse(
     mut refusal: Refusal,
     dialect: &Dialect,
     id: &HeaderValue,
-    (mut entry, manner): (Entry<'_>, Manner),
+    (mut entry, manner): (Entry, Manner),
 ) -> Response<Body> {
     if manner.legacy_200 {
         refusal.status = Some(StatusCode::OK);
     }
     let answer = envelope::render(dialect, &refusal, id);
-    entry.refused(&refusal, answer.status());
-    let answer = manner.told(answer, &refusal);
+    let answer = manner.told(answer, &refusal, |answer| entry.refused(&refusal, answer));
     manner.finish(answer)
 }
