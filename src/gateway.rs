@@ -186,7 +186,7 @@ impl Gateway {
         tracing::error!(request_id = ?id, "a request met a defect of the gateway");
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
         let answer = envelope::render(self.world.dialect(connection.listener), &refusal, id);
-        self.manner(connection).told(answer, &refusal, |_| ())
+        self.manner(connection).told(answer, &refusal)
     }
 }
 

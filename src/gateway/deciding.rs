@@ -65,7 +65,8 @@ impl Gateway {
         let Subject { parts, connection: caller } = match subject {
             Ok(subject) => subject,
             Err(refusal) => {
-                let entry = Entry::begin(&self.told, id, connection, &check);
+                let mut entry = Entry::begin(&self.told, id, connection, &check);
+                entry.unread(&check);
                 let dialect = self.world.dialect(connection.listener);
                 return refuse(refusal, dialect, id, (entry, self.manner(connection)));
             }
@@ -133,7 +134,6 @@ impl Gateway {
             permitted::write_removals(fields, way);
         }
         let answer = reply::tidy(answer, HeaderValue::clone(passage.id));
-        let answer = self.lend(answer, admission, passage.in_flight);
-        manner.finish(entry.answered(answer))
+        manner.finish(entry.answered(self.lend(answer, admission, passage.in_flight)))
     }
 }

@@ -38,22 +38,12 @@ impl Manner {
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
-    /// A refusal's answer for whoever hears it; what their caller shall see of it is noted.
-    pub(super) fn told(
-        &self,
-        answer: Response<Bytes>,
-        refusal: &Refusal,
-        note: impl FnOnce(&Response<Body>),
-    ) -> Response<Body> {
-        let Some(convention) = self.asked else {
-            let answer = answer.map(Body::whole);
-            note(&answer);
-            return answer;
-        };
-        note(&answer.clone().map(Body::whole));
-        let answer = match convention {
-            Convention::Original => passed_on::by_nginx(answer),
-            Convention::Forwarded | Convention::Envoy => passed_on::as_it_is(answer, refusal),
+    /// Words a refusal's answer for whoever hears it.
+    pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
+        let answer = match self.asked {
+            None => answer,
+            Some(Convention::Original) => passed_on::by_nginx(answer),
+            Some(Convention::Forwarded | Convention::Envoy) => passed_on::as_it_is(answer, refusal),
         };
         answer.map(Body::whole)
     }
@@ -84,7 +74,8 @@ impl Gateway {
     ) -> Response<Body> {
         let mut entry = Entry::begin(&self.told, id, connection, parts);
         entry.unread(parts);
-        refuse(refusal, self.world.dialect(connection.listener), id, (entry, self.manner(connection)))
+        let dialect = envelope::unrouted(self.world.dialect(connection.listener), &parts.headers);
+        refuse(refusal, dialect, id, (entry, self.manner(connection)))
     }
 }
 
@@ -99,6 +90,9 @@ pub(super) fn refuse(
         refusal.status = Some(StatusCode::OK);
     }
     let answer = envelope::render(dialect, &refusal, id);
-    let answer = manner.told(answer, &refusal, |answer| entry.refused(&refusal, answer));
+    let status = answer.status();
+    let answer = manner.told(answer, &refusal);
+    // As it is meant: a proxy that asks may hear another one.
+    entry.refused(&refusal, status, &answer);
     manner.finish(answer)
 }

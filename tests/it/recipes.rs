@@ -98,8 +98,8 @@ impl Kitchen {
         run(pki.path(), &["store", "init", "--config", "vidgate.toml"], "");
         run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys());
         let said = run(pki.path(), &["check", "--config", "vidgate.toml"], "");
-        // The recipe speaks of the one that it cannot do without.
-        assert!(!said.replace(UNDERSCORE, "").contains("warning: "), "{said}");
+        // What `lint` finds in a recipe as it is, it allows; edited, it may be less or more.
+        assert!(!said.contains("warning: "), "{said}");
         let gateway = TestGateway::start_at(now, &text, pki.path(), 2);
         Self { pki, upstream, gateway }
     }
@@ -172,7 +172,6 @@ fn run(folder: &Path, words: &[&str], input: &str) -> String {
 
 const OK: &str = "upstream-ok";
 const RANGE: &str = "content-range: bytes 0-10/44";
-const UNDERSCORE: &str = "warning: many servers drop header names with `_`";
 /// What a wall could show, in all five states (vendors 3.3, vector 12).
 const LISTING: &str = r#"{"assets":[{"state":"published"},{"state":"processed"},{"state":"approved"},{"state":"rejected"},{"state":"featured"}],"total_pages":1,"by":"upstream-ok"}"#;
 const WHO: &str = r#""errorType":"invalid_auth""#;

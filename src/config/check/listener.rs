@@ -9,6 +9,7 @@ use super::networks::Networks;
 use super::{decide, plain_name, tls};
 use crate::config::file::{self, Named, Placed, Protocol};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{Limits, Listener};
@@ -108,7 +109,7 @@ fn versions(table: &file::Listener, report: &mut Report) -> HttpVersions {
     if let (Some(http2), false) = (&table.http2, versions.two) {
         let invalid = Invalid::new("HTTP/2 is not spoken here, so that nothing of this holds")
             .hint("leave it out, or write protocols = [\"http/1.1\", \"h2\"]");
-        report.warn(http2.place.clone(), invalid);
+        report.find(&rules::IN_VAIN, http2.place.clone(), invalid);
     }
     versions
 }
