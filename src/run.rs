@@ -45,7 +45,7 @@ use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
-use crate::telemetry::{Sinks, Told, access};
+use crate::telemetry::{Refusals, Sinks, Told, access};
 use crate::world::World;
 
 /// How a server runs, besides what its configuration says.
@@ -106,11 +106,13 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
-        let (log, access) = access::Log::start(options.output.clone())?;
-        let access = Arc::new(access);
+        let output = reload::output(&world, &options.output)?;
+        let (log, access) = access::Log::start(output)?;
+        let (access, refusals) = (Arc::new(access), Arc::<Refusals>::default());
+        let told = Told { log, refusals: Arc::clone(&refusals), workers: options.workers };
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         // The log ends when the workers have.
-        let Seated { seats, workers, beats } = crew.seat(options, Told { log }, &alive, &draining)?;
+        let Seated { seats, workers, beats } = crew.seat(options, told, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let reloader = Reloader::new(Running {
             path: loaded.path,
@@ -128,9 +130,11 @@ impl Server {
             stop: loaded.stop,
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
+            access: (Arc::clone(&access), options.output.clone()),
             draining: false,
         });
-        let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
+        let operators = (&reloader, Arc::clone(&refusals));
+        let admin = crew.admin(loaded.admin, operators, (&clock, &draining), &alive)?;
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -271,13 +275,13 @@ impl Crew {
     fn admin(
         &self,
         settings: Option<admin::Settings>,
-        reloader: &Reloader,
+        (reloader, refusals): (&Reloader, Arc<Refusals>),
         (clock, stop): (&Clock, &CancellationToken),
         alive: &Sender<()>,
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()) };
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), refusals: Some(refusals) };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }

@@ -16,6 +16,7 @@ mod operation;
 mod preconditions;
 mod problem;
 mod query;
+mod refusals;
 mod reload;
 mod resources;
 mod schema;
@@ -46,6 +47,7 @@ use crate::limit::failures::Guards;
 use crate::limit::ledger::Unreadable;
 use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
+use crate::telemetry::Refusals;
 
 /// What operations work on.
 #[derive(Clone)]
@@ -64,6 +66,8 @@ pub struct Counters {
     pub guards: Arc<Guards>,
     /// How the configuration is read anew, where a gateway runs.
     pub reload: Option<Reload>,
+    /// The last requests that were refused, where a gateway runs.
+    pub refusals: Option<Arc<Refusals>>,
 }
 
 impl Counters {
@@ -73,7 +77,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, refusals: None })
     }
 }
 

@@ -141,6 +141,8 @@ fn description(gives: Gives) -> &'static str {
         Gives::Usage => "Each quota of the account, in its present window",
         Gives::Failures => "What was counted",
         Gives::Cleared => "How many counters were taken away",
+        Gives::Refusals => "The latest first",
+        Gives::Refusal => "Why it was refused",
         Gives::Reloaded => "It is in force",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
@@ -169,6 +171,11 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Usage => Some((json, reference("Usage"))),
         Gives::Failures => Some((json, reference("Failures"))),
         Gives::Cleared => Some((json, reference("Cleared"))),
+        Gives::Refusals => {
+            let items = json!({ "type": "array", "items": reference("Refusal") });
+            Some((json, json!({ "type": "object", "properties": { "items": items }, "required": ["items"] })))
+        }
+        Gives::Refusal => Some((json, reference("Refusal"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),

@@ -17,6 +17,7 @@ mod shell;
 mod sign;
 mod store;
 mod transfer;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,6 +97,11 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Say why a request was refused.
+    #[command(
+        after_help = "Example: vidgate why 860c699195513722-00000000000000eb\n\nThe id is the X-Request-Id of the answer. The last refusals are kept in the memory of the gateway that runs, as many as `refusals` of [log] says. Exits with 1 where none has this id."
+    )]
+    Why(why::Why),
     /// Have the gateway that runs read its configuration anew; where something is wrong with it, everything stays as it is.
     #[command(after_help = "Example: vidgate reload --config /etc/vidgate/vidgate.toml")]
     Reload(reload::Reload),
@@ -145,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Why(why) => why.run(),
         Command::Reload(reload) => reload.run(),
         Command::Multicam { what } => what.run(),
         Command::Backup(backup) => backup.run(),

@@ -8,7 +8,9 @@ mod ids;
 pub mod log;
 mod names;
 mod redact;
+mod refusals;
 mod sinks;
+mod words;
 #[cfg(test)]
 mod tests;
 
@@ -17,4 +19,6 @@ pub use self::exchange::{Decision, Exchange};
 pub use self::ids::RequestIds;
 pub use self::names::{Names, RouteNames, UpstreamNames};
 pub use self::redact::ALWAYS as ALWAYS_HIDDEN;
+pub use self::refusals::{Recorded, Refusals};
 pub use self::sinks::{Scope, Settings, Sinks, Told};
+pub use self::words::{explanation, hint};

@@ -4,12 +4,14 @@
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::access::{self, Pen};
 use super::entry::Idle;
-use super::exchange::Exchange;
+use super::exchange::{Decision, Exchange};
 use super::names::Names;
+use super::refusals::{Refusals, Ring};
 use crate::clock::Clock;
 
 /// What is told of requests.
@@ -17,6 +19,8 @@ use crate::clock::Clock;
 pub struct Settings {
     /// The line of each request; `None`: there are none.
     pub access: Option<access::Settings>,
+    /// How many of the last requests that were refused are kept; all workers together.
+    pub refusals: usize,
 }
 
 /// What the workers of a server share of those who tell.
@@ -24,6 +28,10 @@ pub struct Settings {
 pub struct Told {
     /// Where lines go.
     pub log: access::Log,
+    /// Where refusals are found.
+    pub refusals: Arc<Refusals>,
+    /// How many workers there are.
+    pub workers: usize,
 }
 
 /// Who is told of the requests of one worker. They outlive every World.
@@ -34,13 +42,18 @@ pub struct Sinks {
     /// One instant on both clocks.
     anchor: Cell<(Instant, Duration)>,
     pen: Pen,
+    /// Requests that were let in, and had no line.
+    passed_over: Cell<u32>,
+    ring: Ring,
+    workers: usize,
 }
 
 impl Sinks {
     /// Those of one worker.
     pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
         let anchor = Cell::new((clock.now(), clock.since_1970()));
-        Rc::new(Self { clock, idle: Idle::default(), anchor, pen: told.log.pen() })
+        let (pen, ring, workers) = (told.log.pen(), told.refusals.ring(), told.workers.max(1));
+        Rc::new(Self { clock, idle: Idle::default(), anchor, pen, passed_over: Cell::new(0), ring, workers })
     }
 
     /// Hands over what was gathered. Called a few times a second.
@@ -61,9 +74,25 @@ impl Sinks {
     /// The one place where a request that has ended is seen by all who tell of it.
     pub(super) fn finished(&self, exchange: &mut Exchange, scope: &Scope) {
         exchange.hide_more();
-        if let Some(settings) = &scope.settings.access {
-            self.pen.write(exchange, scope, settings, self.since_1970(exchange.begun));
+        let begun = self.since_1970(exchange.begun);
+        if let Some(settings) = &scope.settings.access
+            && !self.passes_over(exchange, settings.sample)
+        {
+            self.pen.write(exchange, scope, settings, begun);
         }
+        if scope.settings.refusals > 0 && exchange.cause.is_some() {
+            self.ring.keep(exchange, scope, begun);
+        }
+    }
+
+    /// Whether this one leaves no line, because another speaks for it.
+    fn passes_over(&self, exchange: &Exchange, sample: u32) -> bool {
+        if sample <= 1 || exchange.decision != Decision::Allowed {
+            return false;
+        }
+        let before = self.passed_over.get();
+        self.passed_over.set((before + 1) % sample);
+        before > 0
     }
 }
 
@@ -84,6 +113,7 @@ pub struct Scope {
 impl Scope {
     /// For the requests of one worker under a World in which things have these names.
     pub fn new(sinks: &Rc<Sinks>, names: Names, settings: Settings) -> Rc<Self> {
+        sinks.ring.hold(settings.refusals.div_ceil(sinks.workers));
         Rc::new(Self { sinks: Rc::clone(sinks), names, settings })
     }
 
@@ -99,6 +129,6 @@ impl Scope {
 
     /// Whether anybody wants to know more of them than counts and times.
     pub(super) fn wants_texts(&self) -> bool {
-        self.settings.access.is_some()
+        self.settings.access.is_some() || self.settings.refusals > 0
     }
 }

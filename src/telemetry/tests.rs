@@ -36,14 +36,14 @@ impl Stage {
         }))
         .unwrap();
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let sinks = Sinks::new(&Told { log }, clock.clone());
+        let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1 }, clock.clone());
         let names = Names {
             listeners: vec![Some("public".into())],
             routes: vec![RouteNames { name: "all".into() }],
             hidden: ["token".into()].into(),
             ..Names::default()
         };
-        let settings = Settings { access: Some(access::Settings { format }) };
+        let settings = Settings { access: Some(access::Settings { format, ..Default::default() }), refusals: 0 };
         let address = "127.0.0.1:80".parse().unwrap();
         let connection = Connection::new("[2001:db8::7]:4711".parse().unwrap(), address, ListenerId(0), None);
         Self { scope: Scope::new(&sinks, names, settings), clock, running, lines, connection }
@@ -219,8 +219,8 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
-    let sinks = Sinks::new(&Told { log }, Clock::manual(UnixTime(0)));
-    let settings = Settings { access: Some(access::Settings { format: Format::Json }) };
+    let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1 }, Clock::manual(UnixTime(0)));
+    let settings = Settings { access: Some(access::Settings::default()), refusals: 0 };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();
     let connection = Connection::new(address, address, ListenerId(0), None);

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod limit;
 mod listener;
+mod log;
 mod overload;
 mod networks;
 mod placed;
@@ -29,6 +30,7 @@ pub(super) use self::account::{
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::log::{Access, Lines, Log};
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
 pub(super) use self::placed::{Answered, Placed};
@@ -42,7 +44,6 @@ pub(super) use self::upstream::{
     Protocol as UpstreamProtocol, Retry, Signing, Upstream,
 };
 use crate::endpoint;
-use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
 
 /// Everything that was written and could be read.
@@ -67,20 +68,6 @@ pub(super) struct File {
     pub(super) roles: Vec<Named<Roles>>,
     pub(super) accounts: Vec<Entry<Account>>,
     pub(super) routes: Vec<Entry<Route>>,
-}
-
-/// `[log]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct Log {
-    /// The least important messages that are written. Default: `info`.
-    #[serde(default)]
-    pub(super) level: Level,
-    /// How a line looks. Default: `json`.
-    #[serde(default)]
-    pub(super) format: Format,
-    /// Whether each request leaves a line. Default: true.
-    pub(super) access: Option<bool>,
 }
 
 /// `[reload]`.

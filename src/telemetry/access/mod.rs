@@ -5,6 +5,8 @@ mod line;
 mod pen;
 mod writer;
 
+use std::path::PathBuf;
+
 pub use self::pen::Pen;
 pub use self::writer::{Log, Output, Running};
 
@@ -13,6 +15,16 @@ pub use self::writer::{Log, Output, Running};
 pub struct Settings {
     /// The form of a line.
     pub format: Format,
+    /// The file that lines are added to; `None` is wherever the server was told, standard error as a rule.
+    pub file: Option<PathBuf>,
+    /// Of the requests that were let in, one in so many has a line; others always do.
+    pub sample: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { format: Format::Json, file: None, sample: 1 }
+    }
 }
 
 /// The form of a line.
