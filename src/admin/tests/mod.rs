@@ -58,7 +58,8 @@ impl House {
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
         let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
-        let counters = super::Counters { reload: Some(super::Reload::new(|| Ok(Vec::new()))), ..at_rest };
+        let reload = Some(super::Reload::new(|| Ok(Vec::new())));
+        let counters = super::Counters { reload, refusals: Some(std::sync::Arc::default()), ..at_rest };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }
