@@ -119,6 +119,16 @@ pub struct Recorded {
 }
 
 impl Refusals {
+    /// With one request on record, under this id.
+    #[cfg(test)]
+    pub(crate) fn of(id: &str) -> Self {
+        let refusals = Self::default();
+        let mut kept = Kept::empty(SocketAddr::from(([127, 0, 0, 1], 1)));
+        kept.texts.id = id.to_owned();
+        lock(&refusals.ring().0).kept.push(kept);
+        refusals
+    }
+
     /// A ring for another worker.
     pub(super) fn ring(&self) -> Ring {
         let ring = Arc::default();
@@ -179,7 +189,7 @@ impl Ring {
         let mut slots = lock(&self.0);
         let Slots { kept, most, next } = &mut *slots;
         if kept.len() < *most {
-            kept.push(Kept::empty(exchange));
+            kept.push(Kept::empty(exchange.peer));
             *next = 0;
             let last = kept.len() - 1;
             return kept[last].fill(exchange, scope, at);
@@ -192,13 +202,13 @@ impl Ring {
 }
 
 impl Kept {
-    fn empty(exchange: &Exchange) -> Self {
+    fn empty(peer: SocketAddr) -> Self {
         let [method, listener, route, upstream, endpoint] = [const { String::new() }; 5];
         Self {
             at: Duration::ZERO,
             taken: Duration::ZERO,
-            client_ip: exchange.client_ip,
-            peer: exchange.peer,
+            client_ip: peer.ip(),
+            peer,
             cause: Cause::Internal,
             detail: "",
             scheme: "",

@@ -160,6 +160,7 @@ fn the_fields_of_a_line_are_those_that_are_documented() {
     stage.seen(&parts, &mut entry);
     entry.route(0);
     let register = crate::scheme::stage::Register::new();
+    register.account("acme", None);
     register.enrol(Kind::LicenseKey, "main", "acme", "a-key", |_| {});
     let record = register.look_up(Kind::LicenseKey, b"a-key").unwrap();
     entry.principal(&crate::scheme::stage::principal(record));

@@ -42,16 +42,15 @@ tests = {{ file = "token" }}
 address = "127.0.0.1:0"
 [upstream.api]
 endpoints = ["http://{upstream}"]
-[scheme.key]
-kind = "lkey"
+[scheme.license.lkey]
 [[account]]
 id = "acme"
-license_keys = [{{ id = "main", key = "a-good-key" }}]
+license_key = [{{ id = "main", key = "a-good-key" }}]
 [[route]]
 name = "all"
 path = "/api/{{*rest}}"
 methods = ["GET"]
-authenticate = "key"
+authenticate = "license"
 forward = "api"
 "#
     );

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 
 use crate::clock::{Clock, UnixTime};
 use crate::store::{Actor, Filter, Master, MasterKey, Purpose, Resource, Settings, Store, Trail};
+use crate::telemetry::Refusals;
 
 /// 2025-01-01.
 const NOW: UnixTime = UnixTime(1_735_689_600);
@@ -59,7 +60,7 @@ impl House {
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
         let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
         let reload = Some(super::Reload::new(|| Ok(Vec::new())));
-        let counters = super::Counters { reload, refusals: Some(std::sync::Arc::default()), ..at_rest };
+        let counters = super::Counters { reload, refusals: Some(Refusals::of("x").into()), ..at_rest };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }
