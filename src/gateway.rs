@@ -1,44 +1,40 @@
 //! The story of the house, told once: a request is selected a route, identified, permitted, admitted and sent, and what
 //! comes back is tidied. Each step takes the receipt of the one before.
 
+mod corridor;
 pub mod current;
 mod manner;
 mod sending;
+mod trace;
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response};
-use percent_encoding::percent_decode_str;
 
+use self::corridor::Corridor;
 use self::manner::{Manner, refuse};
-use self::sending::{Errand, is_empty, least};
-use crate::authorize::{self, content};
+use self::sending::Errand;
 use crate::clock::Clock;
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::connection::Connection;
-use crate::edge::guard;
-use crate::edge::head::Head;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::endpoint::{self, Endpoints};
-use crate::envelope::{self, Dialect};
+use crate::envelope;
 use crate::forward::leases::Leases;
-use crate::forward::websocket;
 use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
-use crate::limit::{self, Admission, Asked, Gate, Outcome, Waiting};
-use crate::refusal::{Cause, Reason, Refusal};
-use crate::reply::{self, Hidden, cors, wall};
+use crate::limit::{self, Admission, Gate, Outcome, Waiting};
+use crate::refusal::{Cause, Refusal};
+use crate::reply::{self, Hidden};
 use crate::scheme::jwt::Verified;
-use crate::scheme::{self, Scene};
 use crate::telemetry::{Entry, RequestIds, Scope, Sinks};
-use crate::world::{Route, RouteId, World};
+use crate::world::{Route, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
@@ -117,7 +113,7 @@ impl Gateway {
         let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
             let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some(), fetched };
-            match self.decide(&parts, seen, arrival, &mut manner, &mut entry) {
+            match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
                     entry.answered_by_house(&answer);
@@ -178,132 +174,10 @@ impl Gateway {
         deadline
     }
 
-    /// Which route, who is it, may they, and is there room? Without I/O; a refusal comes with its wording.
-    fn decide<'a>(
-        &'a self,
-        parts: &Parts,
-        seen: Seen<'_>,
-        Arrival { connection, id, in_flight }: Arrival<'a>,
-        manner: &mut Manner,
-        entry: &mut Entry,
-    ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
-        let world = &*self.world;
-        let before = world.dialect(connection.listener);
-        if guard::is_server_ping(parts) {
-            guard::inspect(parts, connection).map_err(|refusal| (refusal, before))?;
-            return Ok(Decision::Pong);
-        }
-        let target_bytes = world.listener(connection.listener).limits.target_bytes;
-        let head = Head::new(parts, connection, &world.trusted_proxies, target_bytes);
-        let head = head.map_err(|refusal| {
-            entry.unread(parts);
-            (refusal, before)
-        })?;
-        entry.head(&head);
-        if let Some(answer) = self.preflight(&head, manner, entry) {
-            return answer;
-        }
-        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before))?;
-        let route = &world.routes[id_of_route.0];
-        entry.route(id_of_route.0);
-        let app = named_app(route, &head);
-        let watch = route.guard.map(|id| self.guards[id.0].watch(head.client_ip()));
-        let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
-        let scene = Scene { guard, ..self.scene(app.as_deref()) };
-        manner.learn(route, &head, &scene, websocket::is_connect(parts));
-        let websocket = Self::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
-        let outcome = match self.admit(route, &head, seen, &scene, entry) {
-            Ok(outcome) => outcome,
-            Err(refusal) => {
-                let awaited = awaited(&refusal).then(|| route.authenticate.awaited()).flatten();
-                let Some((keys, attempt)) = awaited.filter(|_| !seen.fetched) else {
-                    return Err((refusal, route.dialect));
-                };
-                return Ok(Decision::Fetch(keys, attempt));
-            }
-        };
-        let (admission, operation) = match outcome {
-            Step::Read(found) => return Ok(Decision::Read(route, found)),
-            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
-            Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
-        };
-        let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
-        let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
-        let passage = Passage {
-            secure: head.secure(),
-            trusted: world.trusted_proxies.contains(connection.peer.ip()),
-            address: head.client_ip(),
-            path: head.into_rewritten_path(),
-            connection,
-            in_flight,
-            id,
-            leases: &self.leases,
-            journey: entry.let_in(),
-        };
-        Ok(Decision::Send(errand, admission, passage))
-    }
-
-    /// The answer to a browser that asks what a page may do. `None`: nobody asks that, or the route that it is about tells
-    /// browsers nothing; then it is a request like any other.
-    fn preflight<'a>(
-        &'a self,
-        head: &Head<'_>,
-        manner: &mut Manner,
-        entry: &mut Entry,
-    ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
-        let asked = cors::asked(head)?;
-        // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
-        let select = |method| {
-            let id = self.world.select_id(head, method).ok()?;
-            Some((id, &self.world.routes[id.0])).filter(|(_, route)| route.cors.is_some())
-        };
-        let (RouteId(place), route) = select(&asked).or_else(|| select(head.method()))?;
-        manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
-        let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
-        entry.route(place);
-        Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
-    }
-
-    /// What is known besides a request for this app, at this instant.
-    fn scene<'s>(&'s self, app: Option<&'s str>) -> Scene<'s> {
-        Scene { directory: &*self.world.directory, verified: &self.verified, guard: None, app, now: self.clock.unix() }
-    }
-
-    /// From the caller's word to the receipt that lets a request out.
-    fn admit(
-        &self,
-        route: &Route,
-        head: &Head<'_>,
-        seen: Seen<'_>,
-        scene: &Scene<'_>,
-        entry: &mut Entry,
-    ) -> Result<Step, Refusal> {
-        let Seen { body, form, waited, .. } = seen;
-        if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
-            return before_the_form(route, head, (body, most), scene).map(Step::Read);
-        }
-        let empty = Preface::EMPTY;
-        let form = form.unwrap_or(&empty);
-        let principal = route.authenticate.identify(head, form, scene)?;
-        entry.principal(&principal);
-        if route.destination.keeps_credentials() {
-            route.authenticate.one_caller(&principal, head, form, scene)?;
-        }
-        let permit = authorize::permit(principal, &route.rules, (head, form), scene)?;
-        if route.max_body.is_some_and(|most| least(body) > most) {
-            return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
-        }
-        if route.content.is_some() && !is_empty(body) {
-            content::Rule::check_type(head.headers())?;
-        }
-        let (address, now) = (head.client_ip(), (self.clock.now(), scene.now));
-        let asked = Asked { limits: &route.limits, route: &route.name, address, now, waited };
-        let operation = permit.operation().map(Into::into);
-        let outcome = limit::admit(permit, &self.gate, &asked)?;
-        if let Outcome::Admitted(admission) = &outcome {
-            admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
-        }
-        Ok(Step::Decided(outcome, operation))
+    /// What its requests are decided by.
+    fn corridor(&self) -> Corridor<'_> {
+        let Self { verified, gate, guards, clock, leases, .. } = self;
+        Corridor { world: &self.world, verified, gate, guards, clock, leases }
     }
 
     /// A defect costs its own request an answer, and nobody else anything.
@@ -312,39 +186,6 @@ impl Gateway {
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
         envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
     }
-}
-
-/// Whether the keys of an issuer could turn a refusal into something else.
-fn awaited(refusal: &Refusal) -> bool {
-    refusal.cause == Cause::Credential(Reason::Unsettled)
-}
-
-/// The app that a route says a request is for, as it is written.
-fn named_app<'h>(route: &'h Route, head: &'h Head<'_>) -> Option<Cow<'h, str>> {
-    let place = route.app.as_ref()?;
-    place.find(head.path()).map(|text| percent_decode_str(text).decode_utf8_lossy())
-}
-
-/// What can be settled of a request before its form is read: nobody's body is held who could not be let in anyhow. Says
-/// what form it is, and whether somebody was proven.
-fn before_the_form(
-    route: &Route,
-    head: &Head<'_>,
-    (body, most): (&Payload, u64),
-    scene: &Scene<'_>,
-) -> Result<(Announced, bool), Refusal> {
-    let is_known = if route.authenticate.reads_forms() {
-        scene.guard.map_or(Ok(()), scheme::Guard::enter)?;
-        false
-    } else {
-        let principal = route.authenticate.identify(head, &Preface::EMPTY, scene)?;
-        route.rules.network.check(&principal, head)?;
-        principal.is_identified()
-    };
-    if least(body) > most.min(route.max_body.unwrap_or(u64::MAX)) {
-        return Err(Refusal::new(Cause::BodyTooLarge, "the announced form is too large").closing());
-    }
-    Announced::of(head.headers()).map(|announced| (announced, is_known))
 }
 
 /// How a request arrived.

@@ -3,6 +3,8 @@
 mod certificates;
 mod doors;
 mod drain;
+mod face;
+mod lookout;
 mod reload;
 mod serve;
 mod systemd;
@@ -13,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -23,10 +25,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
+use self::lookout::{Lookout, Watched};
 pub use self::reload::Reloader;
 use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
 use self::systemd::Inherited;
+use crate::admin::status::Running as Seen;
 use crate::admin::{self, Counters};
 use crate::background::give_way;
 use crate::clock::Clock;
@@ -34,19 +38,22 @@ use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
 use crate::edge::strain::{Memory, Strain};
+use crate::edge::vitals::Vitals;
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::{Endings, Leases};
 use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
-use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
 use crate::telemetry::{Refusals, Sinks, Told, access};
 use crate::world::World;
+
+/// The number of the configuration that it starts with.
+const FIRST: u64 = 1;
 
 /// How a server runs, besides what its configuration says.
 #[derive(Clone, Debug)]
@@ -63,12 +70,10 @@ pub struct Options {
 pub struct Server {
     reloader: Reloader,
     ready: Arc<AtomicBool>,
-    /// How often each worker has swept, and how often it had when somebody asked last.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    lookout: Arc<Lookout>,
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
-    admin: Option<SocketAddr>,
     /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
@@ -108,12 +113,13 @@ impl Server {
         let control = Builder::new_current_thread().enable_all().build()?;
         let output = reload::output(&world, &options.output)?;
         let (log, access) = access::Log::start(output)?;
-        let (access, refusals) = (Arc::new(access), Arc::<Refusals>::default());
-        let told = Told { log, refusals: Arc::clone(&refusals), workers: options.workers };
+        let access = Arc::new(access);
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         // The log ends when the workers have.
-        let Seated { seats, workers, beats } = crew.seat(options, told, &alive, &draining)?;
+        let Seated { seats, workers, vitals } = crew.seat(options, log, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
+        let ready = Arc::<AtomicBool>::default();
+        let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
         let reloader = Reloader::new(Running {
             path: loaded.path,
             fixed: loaded.fixed,
@@ -132,9 +138,13 @@ impl Server {
             watch: loaded.watch,
             access: (Arc::clone(&access), options.output.clone()),
             draining: false,
+            generation: FIRST,
+            lookout: Arc::clone(&lookout),
         });
-        let operators = (&reloader, Arc::clone(&refusals));
-        let admin = crew.admin(loaded.admin, operators, (&clock, &draining), &alive)?;
+        let around = (&clock, &draining);
+        let admin = crew.admin(loaded.admin, (&reloader, &lookout), around, &alive)?;
+        let monitoring = lookout.listen(loaded.monitoring, around, &alive)?;
+        lookout.opened([("admin", admin), ("monitoring", monitoring)]);
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -144,83 +154,10 @@ impl Server {
             control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(doors::control(commanded, seats, memory, stop));
         })?;
-        reloader.running().begin(plan, &crew.world);
-        let ready = Arc::new(AtomicBool::new(true));
+        reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
+        ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self {
-            reloader,
-            ready,
-            beats,
-            accepting,
-            draining,
-            store,
-            admin,
-            world,
-            limits,
-            endings,
-            access,
-            clock,
-            ended,
-        })
-    }
-
-    /// What changes its configuration while it runs.
-    pub fn reloader(&self) -> &Reloader {
-        &self.reloader
-    }
-
-    /// Whether requests should be sent here: false as soon as a stop was asked for.
-    pub fn readiness(&self) -> &Arc<AtomicBool> {
-        &self.ready
-    }
-
-    /// Whether every worker has come round since somebody asked last. One does so ten times a second.
-    pub fn is_alive(&self) -> bool {
-        self.beats.iter().fold(true, |alive, (beats, seen)| {
-            let now = beats.load(Ordering::Relaxed);
-            seen.swap(now, Ordering::Relaxed) != now && alive
-        })
-    }
-
-    /// Where a listener is bound: with port 0 in the configuration, the one that was free.
-    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses().into_iter().find(|(name, _)| &**name == listener).map(|(_, address)| address)
-    }
-
-    /// Where the admin API is bound, if the configuration has it.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
-    }
-
-    /// Every listener with its address.
-    pub fn addresses(&self) -> Vec<(Box<str>, SocketAddr)> {
-        self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
-    }
-
-    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
-    /// Waits for the disk.
-    pub fn reload_certificates(&self) -> Vec<Outcome> {
-        self.world.load().renew(&self.clock, true)
-    }
-
-    /// Where the quotas of accounts stand.
-    pub fn limits(&self) -> &Arc<Limits> {
-        &self.limits
-    }
-
-    /// How many open streams were ended because their callers would be let in no longer.
-    pub fn endings(&self) -> &Arc<Endings> {
-        &self.endings
-    }
-
-    /// What becomes of the lines of requests.
-    pub fn access(&self) -> &Arc<access::Running> {
-        &self.access
-    }
-
-    /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, access, clock, ended })
     }
 }
 
@@ -240,6 +177,7 @@ struct Crew {
     fleet: Arc<Fleet>,
     endings: Arc<Endings>,
     memory: Arc<Memory>,
+    refusals: Arc<Refusals>,
 }
 
 /// The workers, once all of them are ready.
@@ -248,8 +186,8 @@ struct Seated {
     seats: Vec<Seat>,
     /// Where each hears of a change.
     workers: Vec<UnboundedSender<Change>>,
-    /// How often each has swept.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    /// How each fares.
+    vitals: Vec<Watched>,
 }
 
 impl Crew {
@@ -267,50 +205,61 @@ impl Crew {
         let memory = Arc::<Memory>::default();
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
-        let (endings, world) = (Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory })
+        let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, refusals })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
     fn admin(
         &self,
         settings: Option<admin::Settings>,
-        (reloader, refusals): (&Reloader, Arc<Refusals>),
+        (reloader, lookout): (&Reloader, &Arc<Lookout>),
         (clock, stop): (&Clock, &CancellationToken),
         alive: &Sender<()>,
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), refusals: Some(refusals) };
+        let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
+        let (reload, refusals) = (Some(reloader.for_operators()), Some(Arc::clone(&self.refusals)));
+        let counters = Counters { limits, guards, reload, overview, refusals };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }
 
     /// Starts the workers, and returns when each of them is ready.
-    fn seat(&self, options: &Options, told: Told, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
+    fn seat(
+        &self,
+        options: &Options,
+        log: access::Log,
+        alive: &Sender<()>,
+        drain: &CancellationToken,
+    ) -> io::Result<Seated> {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
-        let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
+        let told = Told { log, refusals: Arc::clone(&self.refusals), workers: options.workers };
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
-            seats.push(Seat::new(arrivals));
+            let seat_of = Seat::new(arrivals);
             let (changes, heard) = unbounded_channel();
             workers.push(changes);
             let (world, clock, drain) = (Arc::clone(&self.world), options.clock.clone(), drain.clone());
-            let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
-            all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
+            let (ready, kit, vitals) = (ready.clone(), self.kit.clone(), Arc::<Vitals>::default());
+            vitals.adopt(FIRST);
+            all_vitals.push((Arc::clone(&vitals), seat_of.live()));
+            seats.push(seat_of);
             let memory = Arc::clone(&self.memory);
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let (endings, told) = (Arc::clone(&self.endings), told.clone());
             let work = move || {
-                let strain = Strain::new(memory, beats);
+                let strain = Strain::new(memory, vitals);
                 work(world, (&kit, strain), (gates, endings, told), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
         drop((ready, told));
         await_workers(&readiness, seats.len())?;
-        Ok(Seated { seats, workers, beats: all_beats })
+        Ok(Seated { seats, workers, vitals: all_vitals })
     }
 }
 

@@ -56,6 +56,10 @@ pub(super) enum Gives {
     Refusal,
     /// What is unwise in a configuration that came into force.
     Reloaded,
+    /// How the gateway is doing.
+    Status,
+    /// Whether all is well with it.
+    Health,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -123,6 +127,8 @@ impl Gives {
             | Self::Refusals
             | Self::Refusal
             | Self::Reloaded
+            | Self::Status
+            | Self::Health
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

@@ -11,6 +11,7 @@ mod exchange;
 mod keep;
 mod limits;
 pub mod listener;
+pub mod monitoring;
 mod openapi;
 mod operation;
 mod preconditions;
@@ -20,6 +21,7 @@ mod refusals;
 mod reload;
 mod resources;
 mod schema;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +68,9 @@ pub struct Counters {
     pub guards: Arc<Guards>,
     /// How the configuration is read anew, where a gateway runs.
     pub reload: Option<Reload>,
-    /// The last requests that were refused, where a gateway runs.
+    /// How that gateway is doing.
+    pub overview: Option<status::Running>,
+    /// The last requests that it refused.
     pub refusals: Option<Arc<Refusals>>,
 }
 
@@ -77,7 +81,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, refusals: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None, refusals: None })
     }
 }
 

@@ -5,6 +5,7 @@
 mod failure;
 mod grammar;
 mod one_caller;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use http::HeaderValue;
 
 use self::failure::Failure;
 use self::grammar::Tree;
+use self::witness::{Answer, Step, Witness};
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
@@ -90,42 +92,58 @@ impl Expression {
 
     /// Proves who is calling, or says why not. A guard of the scene is asked first, before anything is read, and told
     /// last; what it refuses is refused.
-    pub fn identify(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
+    pub fn identify(
+        &self,
+        head: &Head<'_>,
+        preface: &Preface,
+        scene: &Scene<'_>,
+        witness: &mut impl Witness,
+    ) -> Result<Principal, Refusal> {
         let Some(guard) = scene.guard else {
-            return self.proven(head, preface, scene).map_err(|refusal| nowhere(refusal, scene));
+            return self.proven(head, preface, scene, witness).map_err(|refusal| nowhere(refusal, scene));
         };
         guard.enter()?;
-        let proven = self.proven(head, preface, scene);
+        let proven = self.proven(head, preface, scene, witness);
         guard.settle(proven.is_ok())?;
         proven.map_err(|refusal| nowhere(refusal, scene))
     }
 
-    fn proven(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Refusal> {
+    fn proven(
+        &self,
+        head: &Head<'_>,
+        preface: &Preface,
+        scene: &Scene<'_>,
+        witness: &mut impl Witness,
+    ) -> Result<Principal, Refusal> {
         // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
         at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
-        self.certified(head, preface, scene).map_err(|failure| of_certificate(self.refuse(failure)))?;
-        self.nothing_leaks(head, scene)?;
-        prove(&self.tree, head, preface, scene).map_err(|failure| self.refuse(failure))
+        let certified = self.certified(head, preface, scene, witness);
+        certified.map_err(|failure| of_certificate(self.refuse(failure)))?;
+        self.nothing_leaks(head, scene, witness)?;
+        prove(&self.tree, head, preface, scene, witness).map_err(|failure| self.refuse(failure))
     }
 
     /// Where nobody passes without a client certificate, it is asked for before all else, as every server with TLS does:
     /// a caller without one is not told what other credentials are worth.
-    fn certified(&self, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<(), Failure> {
-        self.certificates.iter().try_for_each(|leaf| ask(&*leaf.scheme, head, preface, scene).map(drop))
+    fn certified(
+        &self,
+        head: &Head<'_>,
+        preface: &Preface,
+        scene: &Scene<'_>,
+        witness: &mut impl Witness,
+    ) -> Result<(), Failure> {
+        let mut ask = |leaf: &Leaf| ask((&leaf.name, &*leaf.scheme), head, preface, scene, witness).map(drop);
+        self.certificates.iter().try_for_each(&mut ask)
     }
 
     /// Refuses a request that gives a secret away, or could hide one, before any branch is tried: it must not go on,
     /// whoever is proven.
-    fn nothing_leaks(&self, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
+    fn nothing_leaks(&self, head: &Head<'_>, scene: &Scene<'_>, witness: &mut impl Witness) -> Result<(), Refusal> {
         let watched = head.query().filter(|_| self.watches_for_leaks);
         let searched = leak::holder(watched, scene.directory);
         let too_many = |leak::TooMany| Refusal::malformed("the query has more values than are searched for secrets");
         let Some(holder) = searched.map_err(too_many)? else { return Ok(()) };
-        tracing::warn!(
-            account = &*holder.account.id.0,
-            api_client = holder.id(),
-            "the secret of an API client stood in a query, where others can read it: it should be rotated"
-        );
+        witness.leaked(&holder);
         scene.guard.into_iter().for_each(|guard| guard.saw(None, Err(Reason::Leaked)));
         Err(self.unproven(Reason::Leaked, "the query holds the secret of an API client"))
     }
@@ -169,17 +187,45 @@ fn of_certificate(refusal: Refusal) -> Refusal {
     Refusal { certificate: true, ..refusal }.closing()
 }
 
-fn prove(tree: &Tree, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
-    match tree {
-        Tree::Open => ask(&Open, head, preface, scene),
-        Tree::Leaf(leaf) => ask(&*leaf.scheme, head, preface, scene),
-        Tree::Any(branches) => prove_any(branches, head, preface, scene),
-        Tree::All(branches) => prove_all(branches, head, preface, scene),
-    }
+fn prove<W: Witness>(
+    tree: &Tree,
+    head: &Head<'_>,
+    preface: &Preface,
+    scene: &Scene<'_>,
+    witness: &mut W,
+) -> Result<Principal, Failure> {
+    let (branches, all) = match tree {
+        Tree::Open => return ask(("open", &Open), head, preface, scene, witness),
+        Tree::Leaf(leaf) => return ask((&leaf.name, &*leaf.scheme), head, preface, scene, witness),
+        Tree::Any(branches) => (branches, false),
+        Tree::All(branches) => (branches, true),
+    };
+    witness.step(Step::Begin { all });
+    let proven = if all {
+        prove_all(branches, head, preface, scene, witness)
+    } else {
+        prove_any(branches, head, preface, scene, witness)
+    };
+    let disagree = matches!(proven, Err(Failure::Disagreement));
+    witness.step(Step::End { proven: proven.is_ok(), disagree });
+    proven
 }
 
-fn ask(scheme: &dyn Examine, head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
-    match scheme.examine(head, preface, scene) {
+fn ask(
+    (name, scheme): (&str, &dyn Examine),
+    head: &Head<'_>,
+    preface: &Preface,
+    scene: &Scene<'_>,
+    witness: &mut impl Witness,
+) -> Result<Principal, Failure> {
+    let examined = scheme.examine(head, preface, scene);
+    let answer = match &examined {
+        Ok(Some(principal)) => Answer::Proven(principal),
+        Ok(None) => Answer::Missing,
+        Err(rejection) => Answer::Wrong(*rejection),
+    };
+    witness.step(Step::Asked { name, scheme, answer });
+    match examined {
         Ok(Some(principal)) => Ok(principal),
         Ok(None) if scheme.ambient() => Err(Failure::Address { identified: false }),
         Ok(None) => Err(Failure::Missing),
@@ -188,11 +234,23 @@ fn ask(scheme: &dyn Examine, head: &Head<'_>, preface: &Preface, scene: &Scene<'
 }
 
 /// The first branch that is proven; a wrong credential in one does not stop the others.
-fn prove_any(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+fn prove_any<W: Witness>(
+    branches: &[Tree],
+    head: &Head<'_>,
+    preface: &Preface,
+    scene: &Scene<'_>,
+    witness: &mut W,
+) -> Result<Principal, Failure> {
     let mut told: Option<Failure> = None;
-    for branch in branches {
-        match prove(branch, head, preface, scene) {
-            Ok(principal) => return Ok(principal),
+    for (at, branch) in branches.iter().enumerate() {
+        match prove(branch, head, preface, scene, witness) {
+            Ok(principal) => {
+                if W::HEARS {
+                    let rest = branches[at + 1..].iter().flat_map(Tree::leaves);
+                    rest.for_each(|leaf| witness.step(Step::Unasked { name: &leaf.name }));
+                }
+                return Ok(principal);
+            }
             Err(failure) => told = Some(told.map_or(failure, |other| other.or(failure))),
         }
     }
@@ -201,11 +259,17 @@ fn prove_any(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scen
 
 /// Every branch, as one caller. All are tried even after one has failed: whether the address may be spoken of depends
 /// on the others.
-fn prove_all(branches: &[Tree], head: &Head<'_>, preface: &Preface, scene: &Scene<'_>) -> Result<Principal, Failure> {
+fn prove_all<W: Witness>(
+    branches: &[Tree],
+    head: &Head<'_>,
+    preface: &Preface,
+    scene: &Scene<'_>,
+    witness: &mut W,
+) -> Result<Principal, Failure> {
     let (mut merged, mut disagreed, mut told): (Option<Principal>, bool, Option<Failure>) = (None, false, None);
     let mut identified = false;
     for branch in branches {
-        match prove(branch, head, preface, scene) {
+        match prove(branch, head, preface, scene, witness) {
             Err(failure) => told = Some(told.map_or(failure, |other| other.and(failure))),
             Ok(principal) => {
                 identified |= principal.is_identified();

@@ -55,7 +55,7 @@ fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
     let scene =
         Scene { directory: &register, verified: &verified, guard: None, app: None, now: UnixTime(1_700_000_000) };
     let expression = Expression::parse(expression, &schemes()).unwrap();
-    expression.identify(&request.head(), &Preface::EMPTY, &scene)
+    expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ())
 }
 
 fn told(expression: &str, request: &Request) -> String {
@@ -199,7 +199,7 @@ fn where_credentials_go_on_header_and_query_hold_what_proved_the_caller_and_noth
         ("an address, and two", "office or camera", request(HERE, "key-of-acme", CAMERA), false),
     ] {
         let expression = Expression::parse(expression, &schemes()).unwrap();
-        let principal = expression.identify(&request.head(), &Preface::EMPTY, &scene).unwrap();
+        let principal = expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ()).unwrap();
         let told = expression.one_caller(&principal, &request.head(), &Preface::EMPTY, &scene);
         assert_eq!(told.is_ok(), good, "{what}: {told:?}");
         assert!(told.is_ok() || told.unwrap_err().cause == Cause::Credential(Reason::Ambiguous), "{what}");

@@ -54,25 +54,57 @@ pub fn permit(
     rules: &Rules,
     (head, preface): (&Head<'_>, &Preface),
     scene: &Scene<'_>,
+    witness: &mut impl Witness,
 ) -> Result<Permit, Refusal> {
     // The address first: somebody elsewhere is not told what the credential could do.
-    rules.network.check(&principal, head)?;
+    heard(witness, Question::Address, rules.network.check(&principal, head))?;
     if let Some(origin) = &rules.origin {
-        origin.check(&principal, (head, preface), scene)?;
+        heard(witness, Question::Origin, origin.check(&principal, (head, preface), scene))?;
     }
     let operation = match (&rules.operation, &rules.holders) {
-        (Some(operation), _) => Some(operation.check(&principal, head, preface)?),
+        (Some(operation), _) => Some(heard(witness, Question::Operation, operation.check(&principal, head, preface))?),
         (None, Some(holders)) => {
-            holders.check(&principal)?;
+            heard(witness, Question::Holders, holders.check(&principal))?;
             None
         }
         (None, None) => {
-            rules.scope.check(&principal, head)?;
+            heard(witness, Question::Scope, rules.scope.check(&principal, head))?;
             None
         }
     };
     if let Some(camera) = &rules.camera {
-        camera.check(&principal, head, scene)?;
+        heard(witness, Question::Camera, camera.check(&principal, head, scene))?;
     }
     Ok(Permit { principal, operation })
+}
+
+/// What is asked of a proven caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether they come from where their account says.
+    Address,
+    /// Whether the page that asks may.
+    Origin,
+    /// Whether they may do the operation.
+    Operation,
+    /// Whether they have one of the roles.
+    Holders,
+    /// Whether their scopes cover the method.
+    Scope,
+    /// Whether the camera is theirs.
+    Camera,
+}
+
+/// Hears what is asked of a caller, and how it ends; by default nobody does.
+pub trait Witness {
+    /// A question was asked; with a refusal, the answer is no.
+    #[inline]
+    fn question(&mut self, _: Question, _: Option<&Refusal>) {}
+}
+
+impl Witness for () {}
+
+fn heard<T>(witness: &mut impl Witness, question: Question, answer: Result<T, Refusal>) -> Result<T, Refusal> {
+    witness.question(question, answer.as_ref().err());
+    answer
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use crate::edge::client_ip::{self, TrustedProxies};
+use crate::edge::client_ip::{self, TrustedProxies, Witness};
 use crate::edge::connection::Connection;
 use crate::edge::{guard, path};
 use crate::refusal::Refusal;
@@ -32,10 +32,21 @@ impl<'a> Head<'a> {
         proxies: &TrustedProxies,
         target_bytes: usize,
     ) -> Result<Self, Refusal> {
+        Self::before(parts, connection, proxies, target_bytes, &mut ())
+    }
+
+    /// The same before a witness of how the caller's address is derived.
+    pub fn before(
+        parts: &'a Parts,
+        connection: &'a Connection,
+        proxies: &TrustedProxies,
+        target_bytes: usize,
+        witness: &mut impl Witness,
+    ) -> Result<Self, Refusal> {
         guard::target_fits(parts, target_bytes)?;
         let host = guard::inspect(parts, connection)?;
         let path = path::canonical(parts.uri.path())?;
-        let client_ip = client_ip::resolve(connection.peer.ip(), &parts.headers, proxies);
+        let client_ip = client_ip::derive(connection.peer.ip(), &parts.headers, proxies, witness);
         let secure = client_ip::secure(connection, &parts.headers, proxies);
         Ok(Self {
             method: &parts.method,

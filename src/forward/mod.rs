@@ -29,6 +29,7 @@ pub mod policy;
 mod pool;
 mod request;
 mod retry;
+pub mod standing;
 pub mod tls;
 mod trouble;
 mod tunnel;

@@ -61,12 +61,12 @@ pub(super) enum Tallies {
 /// The limits of one configuration, as one worker holds them.
 #[derive(Debug)]
 pub struct Gate {
-    keys: Keys,
-    epoch: Instant,
+    pub(super) keys: Keys,
+    pub(super) epoch: Instant,
     pub(super) ledger: Option<Arc<dyn Ledger>>,
-    limits: Box<[Limit]>,
-    turn: Cell<usize>,
-    writing: RefCell<Writing>,
+    pub(super) limits: Box<[Limit]>,
+    pub(super) turn: Cell<usize>,
+    pub(super) writing: RefCell<Writing>,
 }
 
 impl Limits {
@@ -93,6 +93,17 @@ impl Limits {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let limits: Vec<Limit> = policies.iter().map(|policy| self.limit(policy, &open)).collect();
         open.clone_from(&limits);
+        self.gate(limits)
+    }
+
+    /// The same to look at: which limits are in force stays as it is.
+    pub fn look(&self, policies: &[Policy]) -> Gate {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |policy: &Policy| open.iter().find(|limit| *limit.policy == *policy).cloned();
+        self.gate(policies.iter().map(|policy| known(policy).unwrap_or_else(|| Limit::unused(policy))).collect())
+    }
+
+    fn gate(&self, limits: Vec<Limit>) -> Gate {
         Gate {
             keys: self.keys.clone(),
             epoch: self.epoch,

@@ -12,6 +12,7 @@ mod limits;
 mod policy;
 mod quota;
 mod rate;
+mod rehearsal;
 mod table;
 mod taking;
 mod tally;
@@ -20,6 +21,7 @@ mod tests;
 pub mod usage;
 mod waiting;
 pub mod window;
+mod witness;
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -37,6 +39,7 @@ pub use self::rate::Rate;
 use self::taking::Short;
 pub use self::taking::unwritten;
 pub use self::waiting::Waiting;
+pub use self::witness::{Look, Witness};
 use crate::authorize::Permit;
 use crate::clock::UnixTime;
 use crate::refusal::Refusal;
@@ -94,14 +97,19 @@ pub struct Asked<'a> {
     pub waited: bool,
 }
 
-/// Admits, refuses or asks to wait.
-pub fn admit(permit: Permit, gate: &Gate, asked: &Asked<'_>) -> Result<Outcome, Refusal> {
+/// Admits, refuses or asks to wait. Where the witness only rehearses, nothing is taken.
+pub fn admit<W: Witness>(permit: Permit, gate: &Gate, asked: &Asked<'_>, witness: &mut W) -> Result<Outcome, Refusal> {
     let principal = permit.into_principal();
     if asked.limits.is_empty() {
         return Ok(Outcome::Admitted(Admission { principal, fields: Fields::default(), lease: Lease::default() }));
     }
     let caller = Caller { principal: &principal, address: asked.address, route: asked.route };
-    match taking::take(gate, asked, &caller) {
+    let taken = if W::REHEARSES {
+        taking::take(&gate.copied(asked, &caller), asked, &caller, witness)
+    } else {
+        taking::take(gate, asked, &caller, witness)
+    };
+    match taken {
         Ok((fields, lease)) => Ok(Outcome::Admitted(Admission { principal, fields, lease })),
         Err(Short::Unwritten(waiting)) => Ok(Outcome::Unwritten(waiting)),
         Err(Short::Refused(refusal)) => Err(refusal),

@@ -50,6 +50,11 @@ impl<T> Table<T> {
         Self { shards: (0..SHARDS).map(|_| shard()).collect(), most: (most / SHARDS).max(1) }
     }
 
+    /// No room at all: whoever comes is one of the crowd.
+    pub(super) fn full() -> Self {
+        Self { most: 0, ..Self::new(0) }
+    }
+
     /// The counters of a shard, for this thread alone.
     pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Counters<T>> {
         // Every change of a counter is a single step: what a panic leaves behind is whole.
@@ -109,6 +114,13 @@ impl<T> Counters<T> {
         let settled = if full(self) { Key::CROWD } else { key };
         self.by_key.entry(settled).or_insert_with(|| new(settled));
         settled
+    }
+
+    /// Whether a newcomer would be one of the crowd. Nothing is changed by asking.
+    pub(super) fn is_crowded(&self, (most, now): (usize, u64), idle: impl Fn(&T) -> bool) -> bool {
+        let counters = || self.by_key.iter().filter(|(key, _)| **key != Key::CROWD);
+        let searches = self.searched.is_none_or(|at| now.saturating_sub(at) >= SEARCH);
+        counters().count() >= most && (!searches || counters().filter(|(_, own)| !idle(own)).count() >= most)
     }
 
     fn sweep(&mut self, idle: impl Fn(&T) -> bool) {

@@ -11,6 +11,7 @@ use super::limits::{Gate, Limit};
 use super::policy::{MOST_OF_A_ROUTE, Measure, Policy};
 use super::tally::{Moment, Standing, Verdict};
 use super::waiting::Waiting;
+use super::witness::{Look, Witness};
 use crate::refusal::{Cause, Refusal};
 
 /// When it is worth trying again where the ledger does not answer.
@@ -31,7 +32,12 @@ type AllHeld<'g> = [Option<Held<'g>>; MOST_OF_A_ROUTE];
 pub(super) type Standings<'g> = [Option<(&'g Limit, Standing)>; MOST_OF_A_ROUTE];
 
 /// Takes from every limit, or from none. What is locked stays so for some hundred nanoseconds.
-pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Result<(Fields, Lease), Short> {
+pub(super) fn take<W: Witness>(
+    gate: &Gate,
+    asked: &Asked<'_>,
+    caller: &Caller<'_>,
+    witness: &mut W,
+) -> Result<(Fields, Lease), Short> {
     let now = gate.moment(asked.now.0, asked.now.1);
     let mut held: AllHeld<'_> = [const { None }; MOST_OF_A_ROUTE];
     let mut last: Option<Counted<'_>> = None;
@@ -57,7 +63,11 @@ pub(super) fn take(gate: &Gate, asked: &Asked<'_>, caller: &Caller<'_>) -> Resul
     for ask in asks {
         ask.submit(gate);
     }
-    looked.tell(&standings, caller);
+    if W::REHEARSES {
+        looked.show(&standings, caller, witness);
+    } else {
+        looked.tell(&standings, caller);
+    }
     let fields = || gate.fields(asked.limits, &standings);
     match looked {
         Looked { refused: Some((cause, retry)), .. } => Err(Short::Refused(refusal(cause, retry, fields()))),
@@ -122,6 +132,16 @@ impl Looked {
     /// Whether the request passes.
     fn is_free(&self) -> bool {
         self.refused.is_none() && self.waiting.is_none()
+    }
+
+    /// Shows a witness where each of them stands.
+    fn show(&self, standings: &Standings<'_>, caller: &Caller<'_>, witness: &mut impl Witness) {
+        for (place, (limit, standing)) in standings.iter().flatten().enumerate() {
+            let policy = &*limit.policy;
+            let Standing { quota, remaining, reset, .. } = *standing;
+            let (party, full) = (&caller.party(policy.per), self.is_full(place));
+            witness.limit(Look { policy, party, full, quota, remaining, reset });
+        }
     }
 
     /// Tells the operator which limits had no room for whom, and aloud where that has no other effect.

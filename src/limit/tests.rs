@@ -81,7 +81,7 @@ impl Scene {
         let address = IpAddr::from([203, 0, 113, 9]);
         let now = (self.clock.now(), self.clock.unix());
         let asked = Asked { limits: &self.ids, route: "r", address, now, waited };
-        take(&self.gate, &asked, &Caller { principal, address, route: "r" })
+        take(&self.gate, &asked, &Caller { principal, address, route: "r" }, &mut ())
     }
 
     /// How many of `tries` pass.
@@ -135,7 +135,7 @@ fn exactly_so_many_pass_on_many_threads_and_a_refusal_takes_none_of_the_others()
                 let now = (clock.now(), NOON);
                 let asked = Asked { limits: ids, route: "r", address, now, waited: false };
                 for _ in 0..2000 {
-                    if take(&gate, &asked, &Caller { principal, address, route: "r" }).is_ok() {
+                    if take(&gate, &asked, &Caller { principal, address, route: "r" }, &mut ()).is_ok() {
                         passed.fetch_add(1, Ordering::Relaxed);
                     }
                 }

@@ -91,6 +91,11 @@ impl TestGateway {
         self.server.as_ref().and_then(Server::admin_address).expect("it runs, and has one")
     }
 
+    /// Where it says whether it lives and is ready.
+    pub fn monitoring_address(&self) -> SocketAddr {
+        self.server.as_ref().and_then(Server::monitoring_address).expect("it runs, and has one")
+    }
+
     /// Whether requests should be sent to it.
     pub fn readiness(&self) -> Arc<AtomicBool> {
         Arc::clone(self.server.as_ref().expect("it runs").readiness())

@@ -5,6 +5,7 @@ mod doors;
 mod life;
 mod limits;
 mod refusals;
+mod status;
 
 use axum::Router;
 use axum::body::Body;
@@ -59,8 +60,12 @@ impl House {
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
         let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
-        let reload = Some(super::Reload::new(|| Ok(Vec::new())));
-        let counters = super::Counters { reload, refusals: Some(Refusals::of("x").into()), ..at_rest };
+        let counters = super::Counters {
+            reload: Some(super::Reload::new(|| Ok(Vec::new()))),
+            overview: Some(status::played()),
+            refusals: Some(Refusals::of("x").into()),
+            ..at_rest
+        };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }

@@ -6,6 +6,7 @@ mod admin;
 mod limit;
 mod listener;
 mod log;
+mod monitoring;
 mod overload;
 mod networks;
 mod placed;
@@ -31,6 +32,7 @@ pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::log::{Access, Lines, Log};
+pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
 pub(super) use self::placed::{Answered, Placed};
@@ -61,6 +63,7 @@ pub(super) struct File {
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
+    pub(super) monitoring: Option<Placed<Monitoring>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -120,6 +123,8 @@ struct Document {
     store: Option<Store>,
     /// Where the admin API comes in.
     admin: Option<Admin>,
+    /// Where machines ask whether vidgate lives and is ready. Default: at the admin listener alone.
+    monitoring: Option<Monitoring>,
     /// What endpoints of the house need to be told, by their names.
     endpoint: Option<endpoint::Settings>,
     /// Where requests come in, by name.

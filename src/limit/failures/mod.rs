@@ -19,6 +19,7 @@
 
 mod counters;
 mod door;
+mod glance;
 mod held;
 mod registry;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use self::counters::{Counter, Counters, Fate, Millis};
 pub use self::door::Door;
+pub use self::glance::Glance;
 pub use self::held::{Held, Which};
 pub use self::registry::{GuardId, Guards, Opened};
 use crate::clock::Clock;
@@ -364,8 +366,15 @@ impl Guard for Watch<'_> {
             self.fail_identifiers();
             return Ok(());
         }
+        self.verdict(Self::fail)
+    }
+}
+
+impl Watch<'_> {
+    /// Of a request that nothing has proven; `fail` says for how long there were too many wrong ones before.
+    fn verdict(&self, fail: impl FnOnce(&Self) -> Option<Millis>) -> Result<(), Refusal> {
         let guessed = self.nameless.get() || self.marks(Outcome::Wrong).next().is_some();
-        let beside = if guessed { self.fail() } else { None };
+        let beside = if guessed { fail(self) } else { None };
         match self.held.get().max(beside) {
             None => Ok(()),
             Some(left) => self.refuse(left, "too many wrong credentials for this identifier, or from this address"),

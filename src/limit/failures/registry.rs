@@ -38,6 +38,17 @@ impl Guards {
         opened
     }
 
+    /// The guards of a configuration to look at: which are in force stays as it is. Whoever is not known has counted
+    /// nothing.
+    pub fn look(&self, settings: &[Settings]) -> Opened {
+        let now = self.now();
+        let one = |own: &Settings| match now.iter().find(|guard| guard.name == own.name) {
+            Some(known) => known.under(own),
+            None => Failures::new(own, self.clock.clone()),
+        };
+        settings.iter().map(one).collect()
+    }
+
     /// What all of them have counted, the most failures first, at most `most`.
     pub fn list(&self, which: &Which, most: usize) -> Vec<Held> {
         let mut all: Vec<Held> = self.now().iter().flat_map(|guard| guard.list(which, most)).collect();
