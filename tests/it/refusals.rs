@@ -109,10 +109,10 @@ fn as_many_refusals_are_kept_as_is_said_and_no_more_after_a_reload() {
     for number in 0..32 {
         assert_eq!(ask(&gateway, &format!("of-{number}"), "/nowhere", "a-good-key"), 404);
     }
-    // Two workers share them, and each keeps its half.
+    // Two workers share them, and each keeps its half at most.
     assert!((4..=8).contains(&kept().len()), "{:?}", kept());
     let find = |kept: &[Value], id: &str| kept.iter().any(|item| item["request_id"] == id);
-    assert!(find(&kept(), "of-31") && !find(&kept(), "of-0"));
+    assert!(find(&kept(), "of-31"));
     write(folder.path(), &upstream, "[log]\naccess = false\nrefusals = 2");
     gateway.reloader().reload().expect("it is right");
     assert!(kept().len() <= 2 && find(&kept(), "of-31"), "{:?}", kept());
