@@ -30,6 +30,7 @@ impl Default for Settings {
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AccessFormat")]
 pub enum Format {
     /// A JSON object with all that is known.
     #[default]
