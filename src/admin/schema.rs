@@ -7,6 +7,7 @@ use super::{bulk, status};
 use crate::clock::UnixTime;
 use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
+use crate::telemetry::Recorded;
 
 /// Points to a component.
 pub(super) fn reference(name: &str) -> Value {
@@ -36,7 +37,7 @@ pub(super) fn rotates(resource: Resource) -> bool {
 pub(super) fn components() -> Map<String, Value> {
     let mut all = Map::new();
     let common = lifted(schema_for!(Common).to_value(), &mut all);
-    for named in [schema_of::<UnixTime>("Instant"), schema_of::<Status>("Status")] {
+    for named in [schema_of::<UnixTime>("Instant"), schema_of::<Status>("Status"), schema_of::<Recorded>("Refusal")] {
         let (name, schema) = named;
         all.insert(name.to_owned(), schema);
     }

@@ -141,6 +141,28 @@ pub(super) struct Texts {
     pub(super) credential: String,
 }
 
+/// Into the room that is there.
+impl Clone for Texts {
+    fn clone(&self) -> Self {
+        let mut texts = Self::default();
+        texts.clone_from(self);
+        texts
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
+        id.clone_from(&other.id);
+        host.clone_from(&other.host);
+        path.clone_from(&other.path);
+        query.clone_from(&other.query);
+        agent.clone_from(&other.agent);
+        referer.clone_from(&other.referer);
+        subject.clone_from(&other.subject);
+        account.clone_from(&other.account);
+        credential.clone_from(&other.credential);
+    }
+}
+
 impl Texts {
     pub(super) fn clear(&mut self) {
         let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
@@ -171,6 +193,15 @@ impl Exchange {
     /// Bytes of the request's body that were taken in.
     pub(super) fn received(&self) -> u64 {
         self.journey.received()
+    }
+
+    /// The upstream that it was sent to and the endpoint there; empty where it was not.
+    pub(super) fn upstream<'s>(&self, scope: &'s Scope) -> (&'s str, &'s str) {
+        let named = self.journey.endpoint().and_then(|(upstream, endpoint)| {
+            let upstream = scope.names.upstreams.get(upstream.0)?;
+            Some((&*upstream.name, upstream.endpoints.get(endpoint).map_or("", |endpoint| endpoint)))
+        });
+        named.unwrap_or_default()
     }
 
     /// Its method, if it has the look of one: whatever stands in its place is the caller's word, and may be a secret.

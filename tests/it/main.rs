@@ -59,6 +59,7 @@ mod pool;
 mod proxied;
 mod quotas;
 mod recipes;
+mod refusals;
 mod reload;
 mod renewal;
 mod second_credential;

@@ -136,6 +136,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     workers(file.workers.as_ref(), report);
     let overload = overload::overload(&file.overload, report);
     let look = tls::look(&file.tls, report);
+    let (telemetry, redact) = (access::telemetry(&file.log, source, report), access::redacted(&file.log, report));
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let monitoring = monitoring::monitoring(file, report);
@@ -176,8 +177,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             overload,
-            telemetry: access::telemetry(&file.log),
-            redact: Vec::new(),
+            telemetry,
+            redact,
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
         },

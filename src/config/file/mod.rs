@@ -6,6 +6,7 @@ mod admin;
 mod limit;
 mod lint;
 mod listener;
+mod log;
 mod monitoring;
 mod overload;
 mod networks;
@@ -32,6 +33,7 @@ pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::lint::Lint;
 pub(super) use self::listener::{Convention, Decide, Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::log::{Access, Lines, Log};
 pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
@@ -46,7 +48,6 @@ pub(super) use self::upstream::{
     Protocol as UpstreamProtocol, Retry, Signing, Upstream,
 };
 use crate::endpoint;
-use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
 
 /// Everything that was written and could be read.
@@ -73,20 +74,6 @@ pub(super) struct File {
     pub(super) roles: Vec<Named<Roles>>,
     pub(super) accounts: Vec<Entry<Account>>,
     pub(super) routes: Vec<Entry<Route>>,
-}
-
-/// `[log]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct Log {
-    /// The least important messages that are written. Default: `info`.
-    #[serde(default)]
-    pub(super) level: Level,
-    /// How a line looks. Default: `json`.
-    #[serde(default)]
-    pub(super) format: Format,
-    /// Whether each request leaves a line. Default: true.
-    pub(super) access: Option<bool>,
 }
 
 /// `[reload]`.
