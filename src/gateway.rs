@@ -33,7 +33,7 @@ use crate::limit::{self, Admission, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Refusal};
 use crate::reply::{self, Hidden};
 use crate::scheme::jwt::Verified;
-use crate::telemetry::access::{Entry, RequestIds};
+use crate::telemetry::{Entry, RequestIds, Scope, Sinks};
 use crate::world::{Route, World};
 
 /// Verified tokens that a worker remembers.
@@ -57,6 +57,7 @@ pub struct Gateway {
     deadlines: Rc<Deadlines>,
     leases: Rc<Leases>,
     request_ids: RequestIds,
+    told: Rc<Scope>,
     clock: Clock,
 }
 
@@ -67,7 +68,7 @@ impl Gateway {
         kit: &endpoint::Kit,
         (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
-        (deadlines, leases): (&Rc<Deadlines>, &Rc<Leases>),
+        (deadlines, leases, sinks): (&Rc<Deadlines>, &Rc<Leases>, &Rc<Sinks>),
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
@@ -75,6 +76,7 @@ impl Gateway {
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let (deadlines, leases) = (Rc::clone(deadlines), Rc::clone(leases));
+        let told = Scope::new(sinks, world.names(), world.telemetry.clone());
         Self {
             world,
             forwarder,
@@ -88,6 +90,7 @@ impl Gateway {
             deadlines,
             leases,
             request_ids,
+            told,
             clock,
         }
     }
@@ -96,15 +99,16 @@ impl Gateway {
     /// streams are still watched, and connections to endpoints that stay are kept.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
         let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
-        let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
+        let own = (&self.deadlines, &self.leases, self.told.sinks());
+        let next = Self::new(world, kit, gates, self.clock.clone(), own);
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
         Self { forwarder, gatherer, doorstep, listings, ..next }
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
+    async fn serve(&self, mut parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = Manner::default();
         let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
@@ -112,7 +116,7 @@ impl Gateway {
             match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return manner.finish(reply::tidy(answer, id.clone()));
                 }
                 // Read whole, and decided anew: only now is it known what stands in it.
@@ -125,7 +129,7 @@ impl Gateway {
                 },
                 Ok(Decision::Pong) => {
                     let answer = reply::pong(id);
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return answer;
                 }
                 // Decided anew, once: the key may be among those that come.
@@ -150,6 +154,7 @@ impl Gateway {
             Some(form) if !route.destination.keeps_credentials() => form.without(&places.form).map(Payload::Whole),
             Some(_) | None => Ok(body),
         };
+        entry.propagate(&mut parts.headers);
         let answer = match sent {
             Ok(body) => self.send(errand, (forward::emptied(parts, &body), body), &passage, &admission).await,
             Err(refusal) => Err(refusal),
@@ -157,8 +162,8 @@ impl Gateway {
         match answer {
             Ok(answer) => {
                 let answer = self.masked(answer, (route, &admission), id, hidden).await;
-                entry.answered(answer.status());
-                manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
+                let answer = self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight);
+                manner.finish(entry.answered(answer))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }

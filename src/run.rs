@@ -2,6 +2,7 @@
 
 mod certificates;
 mod doors;
+mod drain;
 mod face;
 mod lookout;
 mod reload;
@@ -15,9 +16,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle, LocalOptions};
@@ -34,7 +34,7 @@ use crate::admin::status::Running as Seen;
 use crate::admin::{self, Counters};
 use crate::background::give_way;
 use crate::clock::Clock;
-use crate::config::{self, Loaded, Stop};
+use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
 use crate::edge::strain::{Memory, Strain};
@@ -49,6 +49,7 @@ use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
+use crate::telemetry::{Sinks, Told, access, trace};
 use crate::world::World;
 
 /// The number of the configuration that it starts with.
@@ -61,6 +62,8 @@ pub struct Options {
     pub workers: usize,
     /// What time it is.
     pub clock: Clock,
+    /// Where the lines of requests go, unless the configuration names a file.
+    pub output: access::Output,
 }
 
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
@@ -75,6 +78,8 @@ pub struct Server {
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
+    access: Arc<access::Running>,
+    spans: trace::Running,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -107,8 +112,11 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
+        let (log, access) = access::Log::start(options.output.clone())?;
+        let (access, (traces, spans)) = (Arc::new(access), trace::Queue::start(loaded.traces.as_ref())?);
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
-        let Seated { seats, workers, vitals } = crew.seat(options, &alive, &draining)?;
+        // The log ends when the workers have.
+        let Seated { seats, workers, vitals } = crew.seat(options, Told { log, traces }, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let ready = Arc::<AtomicBool>::default();
         let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
@@ -148,54 +156,21 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, clock, ended })
-    }
-
-    /// Says that it is not ready any more, takes requests in for as long as `lame_duck` says all the same, refuses new
-    /// connections, finishes what is in flight, and returns whether all of it ended in time.
-    pub fn drain(self) -> bool {
-        self.drain_unless(|| false)
-    }
-
-    /// The same, but gives up as soon as `hurried`: it is asked a few times a second.
-    ///
-    /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
-    pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
-        const STEP: Duration = Duration::from_millis(100);
-        let Stop { lame_duck, drain } = self.reloader.end();
-        self.ready.store(false, Ordering::Relaxed);
-        let mut left = lame_duck;
-        while !left.is_zero() {
-            if hurried() {
-                return false;
-            }
-            let step = left.min(STEP);
-            thread::sleep(step);
-            left -= step;
-        }
-        self.accepting.cancel();
-        self.draining.cancel();
-        let mut left = drain;
-        while !hurried() {
-            let step = left.min(STEP);
-            match self.ended.recv_timeout(step) {
-                Err(RecvTimeoutError::Timeout) if left > step => left -= step,
-                Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
-                Err(RecvTimeoutError::Disconnected) => {
-                    // Nobody spends any more: what was only reserved is given back.
-                    self.limits.settle(self.clock.unix());
-                    return true;
-                }
-            }
-        }
-        false
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.cancel();
-        self.draining.cancel();
+        Ok(Self {
+            reloader,
+            ready,
+            lookout,
+            accepting,
+            draining,
+            store,
+            world,
+            limits,
+            endings,
+            access,
+            spans,
+            clock,
+            ended,
+        })
     }
 }
 
@@ -263,7 +238,7 @@ impl Crew {
     }
 
     /// Starts the workers, and returns when each of them is ready.
-    fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
+    fn seat(&self, options: &Options, told: Told, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
         let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
@@ -279,14 +254,14 @@ impl Crew {
             seats.push(seat_of);
             let memory = Arc::clone(&self.memory);
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
-            let endings = Arc::clone(&self.endings);
+            let (endings, told) = (Arc::clone(&self.endings), told.clone());
             let work = move || {
                 let strain = Strain::new(memory, vitals);
-                work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
+                work(world, (&kit, strain), (gates, endings, told), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
-        drop(ready);
+        drop((ready, told));
         await_workers(&readiness, seats.len())?;
         Ok(Seated { seats, workers, vitals: all_vitals })
     }
@@ -315,7 +290,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     (kit, strain): (&Kit, Strain),
-    (gates, endings): ((Gate, Opened, Groups), Arc<Endings>),
+    (gates, endings, told): ((Gate, Opened, Groups), Arc<Endings>, Told),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -330,7 +305,11 @@ fn work(
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
         let leases = Leases::new(endings);
-        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases));
+        let sinks = Sinks::new(&told, clock.clone());
+        // What is left are pens: the log ends with the last of them.
+        drop(told);
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases, &sinks));
+        drop(sinks);
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });

@@ -153,6 +153,7 @@ impl Answer for Current {
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());
         gateway.guards.iter().for_each(Failures::sweep);
+        gateway.told.sinks().sweep();
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }

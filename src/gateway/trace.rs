@@ -2,13 +2,17 @@
 //! `vidgate explain` hears all of it, and has nothing counted. It is one story, told by one code path.
 
 use std::net::IpAddr;
+use std::rc::Rc;
+
+use http::request::Parts;
 
 use crate::edge::client_ip;
 use crate::edge::head::Head;
+use crate::forward::Journey;
 use crate::limit::failures::{Failures, Watch};
 use crate::scheme::{Guard, Principal};
-use crate::telemetry::access::Entry;
-use crate::world::Route;
+use crate::telemetry::Entry;
+use crate::world::{Route, RouteId};
 use crate::{authenticate, authorize, limit};
 
 /// Hears it, step by step.
@@ -21,44 +25,58 @@ pub(super) trait Trace<'a>:
     /// Has this guard watch over a request from this address.
     fn watch(failures: &Failures, address: IpAddr) -> Self::Watch<'_>;
 
+    /// The head could not be read.
+    #[inline]
+    fn unread(&mut self, _: &Parts) {}
+
     /// The head could be read.
     #[inline]
     fn head(&mut self, _: &Head<'_>) {}
 
     /// The request is for this route.
     #[inline]
-    fn route(&mut self, _: &'a Route) {}
+    fn route(&mut self, _: RouteId, _: &'a Route) {}
 
     /// The caller is proven.
     #[inline]
     fn proven(&mut self, _: &Principal) {}
 
-    /// The request was let in.
+    /// The request was let in; where it is noted how it fares from here on, if anybody wants to know.
     #[inline]
-    fn admitted(&mut self, _: &Principal) {}
+    fn admitted(&mut self, _: &Principal) -> Option<Rc<Journey>> {
+        None
+    }
 }
 
-impl client_ip::Witness for Entry<'_> {}
-impl authenticate::witness::Witness for Entry<'_> {}
-impl authorize::Witness for Entry<'_> {}
-impl limit::Witness for Entry<'_> {}
+impl client_ip::Witness for Entry {}
+impl authenticate::witness::Witness for Entry {}
+impl authorize::Witness for Entry {}
+impl limit::Witness for Entry {}
 
-impl<'a> Trace<'a> for Entry<'a> {
+impl<'a> Trace<'a> for Entry {
     type Watch<'f> = Watch<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
         failures.watch(address)
     }
 
+    fn unread(&mut self, parts: &Parts) {
+        self.unread(parts);
+    }
+
     fn head(&mut self, head: &Head<'_>) {
         self.head(head);
     }
 
-    fn route(&mut self, route: &'a Route) {
-        self.route(&route.name);
+    fn route(&mut self, RouteId(place): RouteId, _: &'a Route) {
+        self.route(place);
     }
 
-    fn admitted(&mut self, principal: &Principal) {
+    fn proven(&mut self, principal: &Principal) {
         self.principal(principal);
+    }
+
+    fn admitted(&mut self, _: &Principal) -> Option<Rc<Journey>> {
+        self.let_in()
     }
 }

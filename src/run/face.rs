@@ -9,6 +9,7 @@ use crate::forward::leases::Endings;
 use crate::kept::Outcome;
 use crate::limit::Limits;
 use crate::store::Store;
+use crate::telemetry::access;
 
 impl Server {
     /// What changes its configuration while it runs.
@@ -60,6 +61,11 @@ impl Server {
     /// How many open streams were ended because their callers would be let in no longer.
     pub fn endings(&self) -> &Arc<Endings> {
         &self.endings
+    }
+
+    /// What becomes of the lines of requests.
+    pub fn access(&self) -> &Arc<access::Running> {
+        &self.access
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.

@@ -1,6 +1,7 @@
 //! The configuration as meant: names resolved, secrets read, contradictions found. Everything is looked at before
 //! anything is refused, and a World exists only if nothing was wrong.
 
+mod access;
 mod account;
 mod admin;
 mod app;
@@ -26,6 +27,7 @@ mod store;
 mod terms;
 mod tls;
 mod token;
+mod traces;
 mod upstream;
 mod websocket;
 
@@ -46,7 +48,7 @@ use crate::invalid::Invalid;
 use crate::limit::Policy;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
-use crate::telemetry::log;
+use crate::telemetry::{log, trace};
 use crate::units::Span;
 use crate::world::World;
 
@@ -64,6 +66,7 @@ pub(super) struct Meant {
     pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
     pub(super) monitoring: Option<crate::admin::monitoring::Settings>,
+    pub(super) traces: Option<trace::Settings>,
     pub(super) fixed: Fixed,
     pub(super) declared: Who,
     pub(super) watch: bool,
@@ -129,6 +132,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
+    let traces = traces::traces(file, (&networks, &trusted_proxies), report);
     let overload = overload::overload(&file.overload, report);
     let look = tls::look(&file.tls, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
@@ -145,7 +149,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref(), monitoring);
+    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring), traces.as_ref());
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;
@@ -170,7 +174,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             overload,
-            access_log: file.log.access.unwrap_or(true),
+            telemetry: access::telemetry(&file.log, traces.as_ref()),
+            redact: Vec::new(),
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
         },
@@ -180,6 +185,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         stop: Stop::of(file),
         admin,
         monitoring,
+        traces,
         fixed,
         declared,
         watch: file.reload.watch,

@@ -40,7 +40,8 @@ pub(super) fn traces(
     if let Some(name) = &table.service_name
         && (service.is_empty() || service.len() > LONGEST_NAME || service.chars().any(char::is_control))
     {
-        let invalid = Invalid::new(format!("the name of a service is 1 to {LONGEST_NAME} bytes without control characters"));
+        let invalid =
+            Invalid::new(format!("the name of a service is 1 to {LONGEST_NAME} bytes without control characters"));
         report.error(name.place.clone(), invalid);
     }
     let collector = collector(&table.endpoint, service, report);

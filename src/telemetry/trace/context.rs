@@ -97,7 +97,10 @@ mod tests {
         assert_eq!((data_encoding::HEXLOWER.encode(&place.span).as_str(), place.sampled), ("00f067aa0ba902b7", true));
         assert_eq!(place.value(), GOOD);
         assert_eq!(of(&GOOD.replace("-01", "-00")).map(|place| place.sampled), Some(false));
-        for later in ["cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"] {
+        for later in [
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        ] {
             assert_eq!(of(later), Some(place), "{later}");
         }
         for wrong in [

@@ -52,7 +52,7 @@ struct Counts {
 }
 
 /// Where workers put their spans. The thread behind it ends when all of them have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     /// `None`: there is no collector.
     batches: Option<SyncSender<Batch>>,
@@ -78,7 +78,8 @@ impl Queue {
         let running = Running { counts: Arc::clone(&counts), ended: Mutex::new(ended) };
         let Some(settings) = settings else { return Ok((Self { batches: None, counts }, running)) };
         let (batches, waiting) = sync_channel(WAITING);
-        let exporter = Exporter { collector: settings.collector.clone(), counts: Arc::clone(&counts), clock: Clock::system() };
+        let exporter =
+            Exporter { collector: settings.collector.clone(), counts: Arc::clone(&counts), clock: Clock::system() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("vidgate-traces".to_owned()).spawn(move || {
             give_way();

@@ -59,7 +59,11 @@ pub struct Ratio(u64);
 
 impl Ratio {
     /// `None`: it is no part.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and the largest u64")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it lies between 0 and the largest u64"
+    )]
     #[expect(clippy::cast_precision_loss, reason = "a sample of one in 2^53 is none")]
     pub fn new(part: f64) -> Option<Self> {
         (0.0..=1.0).contains(&part).then(|| Self((part * u64::MAX as f64) as u64))
