@@ -76,6 +76,7 @@ mod targets;
 mod time;
 mod tls;
 mod token;
+mod traces;
 mod translation;
 mod unread;
 mod upstream;

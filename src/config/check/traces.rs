@@ -70,3 +70,55 @@ fn collector(written: &Placed<String>, service: &str, report: &mut Report) -> Op
     let authority = format!("{}:{port}", url.host_str().unwrap_or_default());
     Some(Collector { authority, path: path.to_owned(), service: service.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::load_text;
+    use crate::store::Purpose;
+
+    const FILE: &str = include_str!("../../../tests/fixtures/valid/plain.toml");
+
+    /// Each mistake, with its line; or each warning.
+    fn told(traces: &str) -> Vec<String> {
+        let text = format!("{FILE}\n[traces]\n{traces}\n");
+        let base = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/valid"));
+        let report = match load_text("a.toml", &text, base, Purpose::Look) {
+            Ok(loaded) => loaded.warnings,
+            Err(report) => report,
+        };
+        report.sentences().filter(|sentence| !sentence.contains("anyone on this machine")).collect()
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    #[test]
+    fn traces_are_a_mistake_in_a_build_without_them() {
+        let told = told("endpoint = \"http://127.0.0.1:4318\"");
+        assert!(
+            matches!(&told[..], [only] if only.contains("built without traces") && only.contains("--features otlp"))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_collector_and_a_sample_is_told() {
+        let of = |told: &[String], what: &str| told.iter().any(|sentence| sentence.contains(what));
+        for endpoint in ["127.0.0.1:4318", "https://a:4318", "http://", "http://u:p@a", "http://a?b", "nowhere"] {
+            let told = told(&format!("endpoint = \"{endpoint}\""));
+            assert!(of(&told, "a collector is `http`"), "{endpoint}: {told:?}");
+        }
+        let good = "endpoint = \"http://collector.internal/custom\"";
+        for (more, what) in [
+            ("sample = 1.5", "0 to 1"),
+            ("sample = -0.1", "0 to 1"),
+            ("service_name = \"\"", "the name of a service"),
+            ("trust = [\"0.0.0.0/0\"]", "any caller could claim"),
+            ("trust = [\"nobody-knows\"]", "neither a network nor a name"),
+        ] {
+            let told = told(&format!("{good}\n{more}"));
+            assert!(of(&told, what), "{more}: {told:?}");
+        }
+        assert!(of(&told("endpoint = \"http://127.0.0.1:4317\""), "OTLP over gRPC"));
+        assert!(!of(&told(good), "collector is"));
+    }
+}
