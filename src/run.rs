@@ -78,8 +78,8 @@ pub struct Server {
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
-    access: Arc<access::Running>,
-    spans: trace::Running,
+    /// Who writes the lines of requests, and who sends their spans.
+    told: (Arc<access::Running>, trace::Running),
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -113,7 +113,8 @@ impl Server {
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
         let (log, access) = access::Log::start(options.output.clone())?;
-        let (access, (traces, spans)) = (Arc::new(access), trace::Queue::start(loaded.traces.as_ref())?);
+        let (traces, spans) = trace::Queue::start(loaded.traces.as_ref())?;
+        let told = (Arc::new(access), spans);
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         // The log ends when the workers have.
         let Seated { seats, workers, vitals } = crew.seat(options, Told { log, traces }, &alive, &draining)?;
@@ -156,21 +157,7 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self {
-            reloader,
-            ready,
-            lookout,
-            accepting,
-            draining,
-            store,
-            world,
-            limits,
-            endings,
-            access,
-            spans,
-            clock,
-            ended,
-        })
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, told, clock, ended })
     }
 }
 

@@ -91,7 +91,6 @@ impl<'a> Corridor<'a> {
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
         let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
-        let journey = trace.admitted(admission.principal());
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
@@ -101,7 +100,7 @@ impl<'a> Corridor<'a> {
             in_flight,
             id,
             leases: self.leases,
-            journey,
+            journey: trace.let_in(),
         };
         Ok(Decision::Send(errand, admission, passage))
     }

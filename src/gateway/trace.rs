@@ -25,13 +25,13 @@ pub(super) trait Trace<'a>:
     /// Has this guard watch over a request from this address.
     fn watch(failures: &Failures, address: IpAddr) -> Self::Watch<'_>;
 
-    /// The head could not be read.
-    #[inline]
-    fn unread(&mut self, _: &Parts) {}
-
     /// The head could be read.
     #[inline]
     fn head(&mut self, _: &Head<'_>) {}
+
+    /// It could not.
+    #[inline]
+    fn unread(&mut self, _: &Parts) {}
 
     /// The request is for this route.
     #[inline]
@@ -41,9 +41,9 @@ pub(super) trait Trace<'a>:
     #[inline]
     fn proven(&mut self, _: &Principal) {}
 
-    /// The request was let in; where it is noted how it fares from here on, if anybody wants to know.
+    /// The request was let in; where it is noted how it fares from here on.
     #[inline]
-    fn admitted(&mut self, _: &Principal) -> Option<Rc<Journey>> {
+    fn let_in(&mut self) -> Option<Rc<Journey>> {
         None
     }
 }
@@ -60,23 +60,23 @@ impl<'a> Trace<'a> for Entry {
         failures.watch(address)
     }
 
-    fn unread(&mut self, parts: &Parts) {
-        self.unread(parts);
-    }
-
     fn head(&mut self, head: &Head<'_>) {
         self.head(head);
     }
 
-    fn route(&mut self, RouteId(place): RouteId, _: &'a Route) {
-        self.route(place);
+    fn unread(&mut self, parts: &Parts) {
+        self.unread(parts);
+    }
+
+    fn route(&mut self, id: RouteId, _: &'a Route) {
+        self.route(id.0);
     }
 
     fn proven(&mut self, principal: &Principal) {
         self.principal(principal);
     }
 
-    fn admitted(&mut self, _: &Principal) -> Option<Rc<Journey>> {
+    fn let_in(&mut self) -> Option<Rc<Journey>> {
         self.let_in()
     }
 }

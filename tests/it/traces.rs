@@ -1,7 +1,7 @@
 //! The trace that a request belongs to: what its upstream hears of it, and, in builds with the feature `otlp`, the spans that
 //! a collector gets.
 
-use crate::house::{TestGateway, open};
+use crate::house::TestGateway;
 use crate::upstream::Upstream;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -35,6 +35,7 @@ mod sent {
     use std::time::Duration;
 
     use super::*;
+    use crate::house::open;
     use crate::peer::Played;
     use crate::upstream::read_request;
 
