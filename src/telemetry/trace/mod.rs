@@ -66,7 +66,7 @@ impl Ratio {
     )]
     #[expect(clippy::cast_precision_loss, reason = "a sample of one in 2^53 is none")]
     pub fn new(part: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&part).then(|| Self((part * u64::MAX as f64) as u64))
+        (0.0..=1.0).contains(&part).then_some(Self((part * u64::MAX as f64) as u64))
     }
 
     /// Whether it holds for this number, of numbers that are spread evenly.

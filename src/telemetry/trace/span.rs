@@ -67,19 +67,16 @@ impl Tracer {
         let trusted = sampling.trust.iter().any(|network| network.contains(peer));
         let before = if trusted { Place::of(headers) } else { None };
         let (span, below) = (self.random.id(), self.random.id());
-        Span(Some(match before {
-            Some(Place { trace, span: parent, sampled }) => {
-                Own { trace, parent: Some(parent), span, below, sampled, state: context::state(headers) }
-            }
-            None => {
-                let (high, low) = (self.random.next(), self.random.next());
-                let mut trace = [0; 16];
-                trace[..8].copy_from_slice(&high.to_be_bytes());
-                // All zeros name no trace.
-                trace[8..].copy_from_slice(&low.max(1).to_be_bytes());
-                Own { trace, parent: None, span, below, sampled: sampling.ratio.takes(self.random.next()), state: None }
-            }
-        }))
+        if let Some(Place { trace, span: parent, sampled }) = before {
+            let state = context::state(headers);
+            return Span(Some(Own { trace, parent: Some(parent), span, below, sampled, state }));
+        }
+        let mut trace = [0; 16];
+        trace[..8].copy_from_slice(&self.random.next().to_be_bytes());
+        // All zeros name no trace.
+        trace[8..].copy_from_slice(&self.random.id());
+        let sampled = sampling.ratio.takes(self.random.next());
+        Span(Some(Own { trace, parent: None, span, below, sampled, state: None }))
     }
 
     /// The request has ended that began at this time since 1970: its spans are written, if it is sampled.
@@ -126,24 +123,26 @@ fn server(out: &mut Vec<u8>, (own, exchange): (&Own, &Exchange), scope: &Scope, 
     let cause = exchange.cause.map(|(cause, _)| cause.name());
     let failed = exchange.status >= 500 || exchange.decision == Decision::Failed;
     let name = if pattern.is_empty() { method.to_owned() } else { format!("{method} {pattern}") };
-    let mut attributes = Vec::with_capacity(18);
-    let mut text = |name: &'static str, text| attributes.extend(Some((name, Value::Text(text))).filter(|_| text != ""));
-    text("http.request.method", method);
-    text("http.route", pattern);
-    text("url.scheme", if exchange.tls { "https" } else { "http" });
-    text("url.path", &texts.path);
-    text("url.query", texts.query.strip_prefix('?').unwrap_or_default());
-    text("server.address", &texts.host);
-    text("client.address", &address);
-    text("user_agent.original", &texts.agent);
-    text("vidgate.request_id", &texts.id);
-    text("vidgate.listener", names.listener(exchange.listener));
-    text("vidgate.route", names.route(exchange.route));
-    text("vidgate.scheme", exchange.scheme);
-    text("vidgate.account", &texts.account);
-    text("vidgate.decision", exchange.decision.name());
-    text("vidgate.cause", cause.unwrap_or_default());
-    text("error.type", if failed { cause.unwrap_or("5xx") } else { "" });
+    let texts = [
+        ("http.request.method", method),
+        ("http.route", pattern),
+        ("url.scheme", if exchange.tls { "https" } else { "http" }),
+        ("url.path", texts.path.as_str()),
+        ("url.query", texts.query.strip_prefix('?').unwrap_or_default()),
+        ("server.address", texts.host.as_str()),
+        ("client.address", address.as_str()),
+        ("user_agent.original", texts.agent.as_str()),
+        ("vidgate.request_id", texts.id.as_str()),
+        ("vidgate.listener", names.listener(exchange.listener)),
+        ("vidgate.route", names.route(exchange.route)),
+        ("vidgate.scheme", exchange.scheme),
+        ("vidgate.account", texts.account.as_str()),
+        ("vidgate.decision", exchange.decision.name()),
+        ("vidgate.cause", cause.unwrap_or_default()),
+        ("error.type", if failed { cause.unwrap_or("5xx") } else { "" }),
+    ];
+    let told = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let mut attributes: Vec<_> = told.map(|(name, text)| (name, Value::Text(text))).collect();
     attributes.push(("http.response.status_code", Value::Number(exchange.status.into())));
     attributes.push(("http.response.body.size", Value::Number(exchange.sent)));
     let ended = begun + exchange.ended.saturating_duration_since(exchange.begun);
