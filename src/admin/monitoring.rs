@@ -58,6 +58,7 @@ pub fn start(
         versions: HttpVersions::ONE,
         hsts: None,
         websocket: false,
+        decide: None,
     });
     thread::Builder::new().name("vidgate-monitor".to_owned()).spawn(move || {
         give_way();

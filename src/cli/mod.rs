@@ -7,6 +7,7 @@ pub mod demo;
 mod explain_ip;
 mod health;
 mod limits;
+mod lint;
 mod manage;
 mod multicam;
 mod operator;
@@ -47,6 +48,11 @@ enum Command {
         after_help = "Example: vidgate check --config /etc/vidgate/vidgate.toml\n\nExits with 1 if vidgate would not start with it; warnings alone exit with 0."
     )]
     Check(Configuration),
+    /// Say what is allowed in a configuration and unwise, why, and who still uses weak schemes.
+    #[command(
+        after_help = "Example: vidgate lint --config /etc/vidgate/vidgate.toml --deny medium\n\nExits with 1 where a finding is as severe as --deny says, and where vidgate would not start with the configuration. What is meant to be so is listed there: [lint] allow."
+    )]
+    Lint(lint::Lint),
     /// Run a gateway in front of made-up video APIs, to look around.
     #[command(after_help = "Example: vidgate demo")]
     Demo(demo::Args),
@@ -146,6 +152,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(which) => serve::run(&which.config),
         Command::Check(which) => check::run(&which.config),
+        Command::Lint(lint) => lint.run(),
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Sign { what } => what.run(),

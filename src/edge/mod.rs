@@ -4,6 +4,7 @@ pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;
 mod control_frames;
+pub mod decide;
 mod distinguished_name;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

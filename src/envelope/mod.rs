@@ -7,6 +7,7 @@ pub mod grpc;
 pub mod message;
 pub mod multicam;
 pub mod oauth;
+pub mod passed_on;
 pub mod problem;
 pub mod voximplant;
 pub mod voximplant_http;
@@ -93,10 +94,12 @@ pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) ->
 
 /// The status where a dialect has no wish of its own.
 fn status(refusal: &Refusal) -> StatusCode {
-    if let Some(status) = refusal.status {
-        return status;
-    }
-    match refusal.cause {
+    refusal.status.unwrap_or_else(|| usual(refusal.cause))
+}
+
+/// The status of a cause where nobody has chosen another: always that of an error.
+fn usual(cause: Cause) -> StatusCode {
+    match cause {
         Cause::MalformedRequest
         | Cause::MalformedBody
         | Cause::InvalidContent
@@ -264,9 +267,13 @@ pub(crate) mod tests {
         })
     }
 
+    /// Every cause there is.
+    pub(crate) fn causes() -> impl Iterator<Item = Cause> {
+        std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause))
+    }
+
     /// Every cause in a dialect's words: name, status and body, line breaks made visible.
     pub(crate) fn every_cause(dialect: &Dialect) -> String {
-        let causes = std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause));
         let line = |cause: Cause| {
             let wording = (dialect.word)(&Refusal::new(cause, "for the log"), "r-1");
             let body = str::from_utf8(&wording.body).unwrap().replace("\r\n", "\\r\\n");
@@ -274,7 +281,7 @@ pub(crate) mod tests {
             assert!(!body.contains("for the log"), "{body}");
             format!("{} {} {body}", cause.name(), wording.status.as_u16())
         };
-        causes.map(line).collect::<Vec<_>>().join("\n")
+        causes().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// A whole answer as it stands on the wire, but for what hyper adds.

@@ -25,6 +25,7 @@ mod line;
 pub mod names;
 mod outgoing;
 mod pace;
+pub mod permitted;
 pub mod policy;
 mod pool;
 mod request;

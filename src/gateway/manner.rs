@@ -1,12 +1,14 @@
 //! What every answer to a request carries, be it a refusal or not.
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::Gateway;
 use crate::edge::connection::Connection;
+use crate::edge::decide::Convention;
 use crate::edge::head::Head;
-use crate::envelope::{self, Dialect};
+use crate::envelope::{self, Dialect, passed_on};
 use crate::forward::Body;
 use crate::record::App;
 use crate::refusal::Refusal;
@@ -22,6 +24,8 @@ pub(super) struct Manner {
     pub(super) grant: Option<Box<cors::Grant>>,
     /// Refusals have status 200.
     legacy_200: bool,
+    /// A proxy asks, in this way, and passes on what it is told.
+    asked: Option<Convention>,
 }
 
 impl Manner {
@@ -34,6 +38,16 @@ impl Manner {
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
+    /// Words a refusal's answer for whoever hears it.
+    pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
+        let answer = match self.asked {
+            None => answer,
+            Some(Convention::Original) => passed_on::by_nginx(answer),
+            Some(Convention::Forwarded | Convention::Envoy) => passed_on::as_it_is(answer, refusal),
+        };
+        answer.map(Body::whole)
+    }
+
     /// Says it in an answer.
     pub(super) fn finish(self, mut answer: Response<Body>) -> Response<Body> {
         if let Some(grant) = self.grant {
@@ -44,6 +58,12 @@ impl Manner {
 }
 
 impl Gateway {
+    /// What every answer on a connection carries, before anything is known of its request.
+    pub(super) fn manner(&self, connection: &Connection) -> Manner {
+        let decide = self.world.listener(connection.listener).decide.as_ref();
+        Manner { asked: decide.map(|decide| decide.reads), ..Manner::default() }
+    }
+
     /// Refuses a request that the worker cannot bear, before anything else is done with it.
     pub(super) fn shed(
         &self,
@@ -54,7 +74,7 @@ impl Gateway {
     ) -> Response<Body> {
         let mut entry = Entry::begin(&self.told, id, connection, parts);
         entry.unread(parts);
-        refuse(refusal, self.world.dialect(connection.listener), id, (entry, Manner::default()))
+        refuse(refusal, self.world.dialect(connection.listener), id, (entry, self.manner(connection)))
     }
 }
 
@@ -68,7 +88,10 @@ pub(super) fn refuse(
     if manner.legacy_200 {
         refusal.status = Some(StatusCode::OK);
     }
-    let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
-    entry.refused(&refusal, &answer);
+    let answer = envelope::render(dialect, &refusal, id);
+    let status = answer.status();
+    let answer = manner.told(answer, &refusal);
+    // As it is meant: a proxy that asks may hear another one.
+    entry.refused(&refusal, status, &answer);
     manner.finish(answer)
 }

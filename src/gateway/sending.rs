@@ -105,7 +105,7 @@ impl Gateway {
     }
 
     /// How a route sends to this upstream.
-    fn way<'a>(&'a self, route: &'a Route, id: UpstreamId, credential: CredentialPolicy) -> Way<'a> {
+    pub(super) fn way<'a>(&'a self, route: &'a Route, id: UpstreamId, credential: CredentialPolicy) -> Way<'a> {
         let upstream = &self.world.upstreams[id.0];
         Way {
             upstream,

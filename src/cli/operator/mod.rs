@@ -160,6 +160,14 @@ pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble>
     Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
 }
 
+/// The gateway, if it runs and can be managed: for who only wants to look, and leaves the file alone.
+pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+    let ways =
+        config::ways(&place.configuration.config).map_err(|report| Trouble::Configuration(report.render(true)))?;
+    let Some(entrance) = &ways.admin else { return Ok(None) };
+    Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
+}
+
 /// Does what a command asks of the store, and says what went wrong.
 pub(super) fn operate(place: &Where, command: impl FnOnce(&mut dyn Operator) -> Result<(), Trouble>) -> ExitCode {
     match connect(place).and_then(|mut operator| command(&mut *operator)) {
