@@ -80,6 +80,7 @@ mod targets;
 mod time;
 mod tls;
 mod token;
+mod traces;
 mod translation;
 mod unread;
 mod upstream;
