@@ -3,6 +3,7 @@
 
 mod corridor;
 pub mod current;
+pub mod explain;
 mod manner;
 mod sending;
 mod trace;

@@ -196,9 +196,14 @@ impl World {
 
     /// Finds the route of a request with this method; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
-        let table = &self.tables[self.position(head.connection().listener)];
+        let table = self.table(head.connection().listener);
         let id = table.select(head.host(), head.path(), method)?;
         Ok(&self.routes[id.0])
+    }
+
+    /// What leads to the routes of this listener.
+    pub fn table(&self, listener: ListenerId) -> &Table<RouteId> {
+        &self.tables[self.position(listener)]
     }
 
     /// The wording of refusals before a route is known.

@@ -34,6 +34,13 @@ impl Manner {
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
+    /// Gives a refusal the status that its callers know.
+    pub(super) fn bend(&self, refusal: &mut Refusal) {
+        if self.legacy_200 {
+            refusal.status = Some(StatusCode::OK);
+        }
+    }
+
     /// Says it in an answer.
     pub(super) fn finish(self, mut answer: Response<Body>) -> Response<Body> {
         if let Some(grant) = self.grant {
@@ -64,9 +71,7 @@ pub(super) fn refuse(
     id: &HeaderValue,
     (mut entry, manner): (Entry<'_>, Manner),
 ) -> Response<Body> {
-    if manner.legacy_200 {
-        refusal.status = Some(StatusCode::OK);
-    }
+    manner.bend(&mut refusal);
     let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
     entry.refused(&refusal, answer.status());
     manner.finish(answer)
