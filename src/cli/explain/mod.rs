@@ -1,0 +1,195 @@
+//! `vidgate explain`: what would become of a request, and why, by the very rooms that decide it. Nothing is sent and nothing
+//! is counted.
+
+mod curl;
+mod drawn;
+
+use std::fs;
+use std::io::{self, IsTerminal, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde_json::Value;
+
+use self::curl::Sent;
+use super::operator::{Trouble, Where};
+use super::{complain, print};
+use crate::clock::{Clock, UnixTime};
+use crate::config;
+use crate::gateway::explain::{Asked, Scenery};
+use crate::store::Purpose;
+
+/// The longest call of curl that is read from a file, in bytes.
+const LONGEST_CALL: u64 = 1 << 20;
+
+/// Which request.
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// The whole address: https://api.example.com/path?query
+    #[arg(value_name = "URL", conflicts_with_all = ["curl", "curl_file"])]
+    url: Option<String>,
+    /// The method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    request: Option<String>,
+    /// A field of the request, as often as there are some; @FILE reads them from a file, a line each
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The body, as a form; @FILE reads it from a file
+    #[arg(short, long, value_name = "DATA")]
+    data: Option<String>,
+    /// A call of curl, behind two hyphens: -- curl -H '…' https://…
+    #[arg(last = true, value_name = "CURL", conflicts_with = "curl_file")]
+    curl: Vec<String>,
+    /// A file with a call of curl, - for standard input: so no secret stands on the command line
+    #[arg(long, value_name = "FILE")]
+    curl_file: Option<PathBuf>,
+    /// The address at the other end of the socket; nobody's, if it is left out
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    peer: Option<IpAddr>,
+    /// The listener that it comes in by, where several fit
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// The certificate that the client presents (PEM); its key is not needed
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// When it comes, as 2027-01-01T00:00:00Z; now, if it is left out
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<UnixTime>,
+    /// Answer in JSON, for scripts
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Result<IpAddr, String> {
+    let with_port = |_| text.parse::<SocketAddr>().map(|socket| socket.ip());
+    text.parse().or_else(with_port).map_err(|_| "this is not an address".to_owned())
+}
+
+fn instant(text: &str) -> Result<UnixTime, String> {
+    UnixTime::parse(text).ok_or_else(|| "this is not an instant: write it as 2027-01-01T00:00:00Z".to_owned())
+}
+
+/// Why there is no explanation.
+enum Unclear {
+    /// The request is none, in words.
+    Request(String),
+    /// There is nobody to ask.
+    Trouble(Trouble),
+}
+
+impl From<String> for Unclear {
+    fn from(what: String) -> Self {
+        Self::Request(what)
+    }
+}
+
+impl Explain {
+    /// Explains: 0 where the request would be let in, 1 where it would be refused, 2 where there is nothing to explain.
+    pub(super) fn run(&self) -> ExitCode {
+        match self.explained() {
+            Ok((explanation, by)) => {
+                let text = if self.json {
+                    format!("{explanation}\n")
+                } else {
+                    drawn::drawn(&explanation, &by, io::stdout().is_terminal())
+                };
+                print(&text);
+                if explanation["decision"] == "refused" { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            }
+            Err(Unclear::Request(what)) => {
+                complain(&format!("vidgate: {what}\n"));
+                ExitCode::from(2)
+            }
+            Err(Unclear::Trouble(trouble)) => {
+                trouble.tell();
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    /// The explanation, and who gives it.
+    fn explained(&self) -> Result<(Value, String), Unclear> {
+        let asked = self.asked(&mut io::stdin().lock())?;
+        let path = &self.place.configuration.config;
+        let explanation = at_rest(path, &asked)?;
+        Ok((explanation, format!("{}, of which nothing has been counted yet", path.display())))
+    }
+
+    /// The request as it is described.
+    fn asked(&self, input: &mut dyn Read) -> Result<Asked, String> {
+        let sent = match (&self.url, &self.curl_file) {
+            (Some(url), _) => self.flags(url)?,
+            (None, Some(file)) => self.only_curl().and_then(|()| curl::sent(&curl::words(&call(file, input)?)?))?,
+            (None, None) if self.curl.is_empty() => {
+                return Err("say which request: its address, or a call of curl behind two hyphens".to_owned());
+            }
+            (None, None) => self.only_curl().and_then(|()| curl::sent(&curl::unfolded(&self.curl)?))?,
+        };
+        let certificate = self.client_cert.as_ref().or(sent.certificate.as_ref());
+        let certificate = certificate.map(|file| text(file)).transpose()?;
+        Ok(Asked {
+            method: sent.method,
+            peer: self.peer.or_else(|| loopback(&sent.url)),
+            url: sent.url,
+            headers: sent.headers,
+            body: sent.body.map(|body| STANDARD.encode(body)),
+            listener: self.listener.clone(),
+            client_certificate: certificate,
+            time: self.at,
+        })
+    }
+
+    /// What stands in flags of our own, as curl would send it.
+    fn flags(&self, url: &str) -> Result<Sent, String> {
+        let mut words = vec!["curl".to_owned(), "--bare".to_owned()];
+        words.extend(self.request.iter().flat_map(|method| ["-X".to_owned(), method.clone()]));
+        words.extend(self.headers.iter().flat_map(|field| ["-H".to_owned(), field.clone()]));
+        words.extend(self.data.iter().flat_map(|data| ["-d".to_owned(), data.clone()]));
+        words.extend(["--url".to_owned(), url.to_owned()]);
+        curl::sent(&words)
+    }
+
+    fn only_curl(&self) -> Result<(), String> {
+        if self.request.is_some() || !self.headers.is_empty() || self.data.is_some() {
+            return Err("say method, fields and body in the call of curl".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A call to this machine comes from this machine.
+fn loopback(url: &str) -> Option<IpAddr> {
+    let host = url.split_once("://")?.1.split(['/', '?']).next()?;
+    let host = host.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| host.trim_matches(['[', ']']).parse());
+    host.ok().filter(IpAddr::is_loopback)
+}
+
+fn call(file: &Path, input: &mut dyn Read) -> Result<String, String> {
+    if file != Path::new("-") {
+        return text(file);
+    }
+    let mut read = String::new();
+    let taken = input.take(LONGEST_CALL).read_to_string(&mut read);
+    taken.map(|_| read).map_err(|error| format!("cannot read standard input: {error}"))
+}
+
+fn text(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))
+}
+
+/// By the file alone, and the credentials of its store.
+fn at_rest(path: &Path, asked: &Asked) -> Result<Value, Unclear> {
+    let loaded = config::load(path, Purpose::Look);
+    let loaded = loaded.map_err(|report| Unclear::Trouble(Trouble::Configuration(report.render(true))))?;
+    let scenery = Scenery::at_rest(Arc::new(loaded.world), Clock::system());
+    let explanation = scenery.explain(asked)?;
+    Ok(serde_json::to_value(explanation).expect("an explanation is plain values"))
+}
