@@ -2,6 +2,7 @@
 //! a second looks at what is due. They run on the house's [`Clock`], so that tests move time instead of sleeping.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -11,14 +12,23 @@ use slab::Slab;
 
 use crate::clock::{Clock, UnixTime};
 
-/// How often a worker sweeps. A deadline fires at most this much late, and never early.
+/// How often a worker sweeps. A deadline fires at most this much late, and never early; where many fire at once, who waits
+/// for one is woken later still.
 pub const SWEEP: Duration = Duration::from_millis(100);
+
+/// How many tasks are woken at once. A crowd whose time is over together would else stand before everybody else's
+/// requests in the queue of its worker.
+const AT_ONCE: usize = 8;
+/// What lies between two such wakings.
+pub const BREATH: Duration = Duration::from_millis(1);
 
 /// All deadlines of a worker.
 pub struct Deadlines {
     clock: Clock,
     now: Cell<Instant>,
     entries: RefCell<Slab<Entry>>,
+    /// Whose time is over, and who was not woken yet.
+    behind: RefCell<VecDeque<Waker>>,
 }
 
 #[derive(Default)]
@@ -36,7 +46,7 @@ impl Deadlines {
     /// No deadlines yet.
     pub fn new(clock: Clock) -> Rc<Self> {
         let now = Cell::new(clock.now());
-        Rc::new(Self { clock, now, entries: RefCell::default() })
+        Rc::new(Self { clock, now, entries: RefCell::default(), behind: RefCell::default() })
     }
 
     /// The time of the last sweep: coarse, and free to ask for. A clock that is moved by hand is asked itself, since it
@@ -62,28 +72,41 @@ impl Deadlines {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Fires what is due.
+    /// Fires what is due, and wakes the first of those who wait for it.
     pub fn sweep(&self) {
         let now = self.clock.now();
         self.now.set(now);
-        let (mut woken, mut parents) = (Vec::new(), Vec::new());
+        let (mut behind, mut parents) = (self.behind.borrow_mut(), Vec::new());
         let mut entries = self.entries.borrow_mut();
         for (_, entry) in entries.iter_mut() {
             if entry.due.is_some_and(|due| due <= now) {
                 entry.due = None;
                 entry.fired = true;
-                woken.extend(entry.waker.take());
+                behind.extend(entry.waker.take());
                 parents.extend(entry.parent);
             }
         }
         for parent in parents {
             let entry = &mut entries[parent];
             entry.over = true;
-            woken.extend(entry.waker.take());
+            behind.extend(entry.waker.take());
         }
-        drop(entries);
-        // Outside the borrow: a waker may run code that arms another deadline.
-        woken.into_iter().for_each(Waker::wake);
+        drop((entries, behind));
+        self.wake_some();
+    }
+
+    /// Whether there are more to be woken, a [`BREATH`] later.
+    pub fn is_behind(&self) -> bool {
+        !self.behind.borrow().is_empty()
+    }
+
+    /// Wakes the next of them.
+    pub fn wake_some(&self) {
+        for _ in 0..AT_ONCE {
+            // Outside the borrow: a waker may run code that arms another deadline.
+            let Some(waker) = self.behind.borrow_mut().pop_front() else { return };
+            waker.wake();
+        }
     }
 }
 
@@ -164,6 +187,10 @@ impl Drop for Deadline {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use super::*;
 
     #[test]
@@ -218,6 +245,33 @@ mod tests {
         parent.arm(Duration::from_mins(1));
         assert!(parent.poll(&mut context).is_ready(), "arming it again does not take that back");
         assert!(idle.poll(&mut context).is_pending(), "its other children have their own time");
+    }
+
+    #[test]
+    fn of_a_crowd_whose_time_is_over_only_some_are_woken_at_once_and_all_in_the_end() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let clock = Clock::manual(UnixTime(0));
+        let (deadlines, count) = (Deadlines::new(clock.clone()), Arc::new(Count(AtomicUsize::new(0))));
+        let (waker, woken) = (Waker::from(Arc::clone(&count)), || count.0.load(Ordering::Relaxed));
+        let crowd: Vec<_> = (0..2 * AT_ONCE + 1).map(|_| deadlines.register()).collect();
+        for deadline in &crowd {
+            deadline.arm(Duration::from_secs(1));
+            assert!(deadline.poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        clock.advance(Duration::from_secs(1) + SWEEP);
+        deadlines.sweep();
+        assert_eq!((woken(), deadlines.is_behind()), (AT_ONCE, true));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(crowd.iter().all(|deadline| deadline.poll(&mut context).is_ready()), "whoever looks sees it at once");
+        deadlines.wake_some();
+        assert_eq!((woken(), deadlines.is_behind()), (2 * AT_ONCE, true));
+        deadlines.sweep();
+        assert_eq!((woken(), deadlines.is_behind()), (2 * AT_ONCE + 1, false));
     }
 
     #[test]

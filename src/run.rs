@@ -28,6 +28,7 @@ use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
 use self::systemd::Inherited;
 use crate::admin::{self, Counters};
+use crate::background::give_way;
 use crate::clock::Clock;
 use crate::config::{self, Loaded, Stop};
 use crate::deadline::Deadlines;
@@ -126,6 +127,8 @@ impl Server {
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
+            // A crowd that comes in must not take the cores from those who are served.
+            give_way();
             // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(doors::control(commanded, seats, memory, stop));

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::house::{Connection, House, Run, admin, call, wait_until};
 
@@ -12,6 +12,8 @@ use crate::house::{Connection, House, Run, admin, call, wait_until};
 const CHANGES: u32 = 2200;
 /// Clients that ask for them.
 const CLIENTS: u32 = 16;
+/// What lies between two changes of one client.
+const PACE: Duration = Duration::from_nanos(1_000_000_000 * CLIENTS as u64 / CHANGES as u64);
 const KEY: &str = "v3.X9tKpuXq0btatj";
 /// Who works changes, and is not a worker.
 const ASIDE_THREADS: [&str; 2] = ["vidgate-admin", "vidgate-store"];
@@ -33,9 +35,11 @@ pub fn run(seconds: u64) {
         quiet.push(house.relay(round, key));
         let (stop, acknowledged) = (AtomicBool::new(false), AtomicU32::new(0));
         thread::scope(|scope| {
+            let begun = house.clock.now();
             for client in 0..CLIENTS {
                 let (house, stop, acknowledged) = (&house, &stop, &acknowledged);
-                scope.spawn(move || keep_changing(house, client, stop, acknowledged));
+                let first = begun + PACE * client / CLIENTS;
+                scope.spawn(move || keep_changing(house, client, (first, stop), acknowledged));
             }
             thread::sleep(Duration::from_millis(500));
             acknowledged.store(0, Ordering::SeqCst);
@@ -83,14 +87,14 @@ fn median(mut figures: Vec<f64>) -> f64 {
 const ASIDE: i32 = 15;
 
 /// Makes a key, uses it, takes it away, and finds it refused; over and over, at its share of the rate.
-fn keep_changing(house: &House, client: u32, stop: &AtomicBool, acknowledged: &AtomicU32) {
+fn keep_changing(house: &House, client: u32, (first, stop): (Instant, &AtomicBool), acknowledged: &AtomicU32) {
     // Linux keeps this for each thread.
     rustix::process::nice(ASIDE).ok();
     let mut admin_side = Connection::to(house.admin);
     let mut public_side = Connection::to(house.public);
-    let (started, round) = (house.clock.now(), house.clock.unix().0);
-    let pace = Duration::from_secs(1) * CLIENTS / CHANGES;
+    let round = house.clock.unix().0;
     for turn in 0_u32.. {
+        wait_until(&house.clock, first + PACE * turn);
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -105,6 +109,5 @@ fn keep_changing(house: &House, client: u32, stop: &AtomicBool, acknowledged: &A
             }
         }
         acknowledged.fetch_add(1, Ordering::Relaxed);
-        wait_until(&house.clock, started + pace * turn);
     }
 }

@@ -9,6 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use vidgate::clock::Clock;
 
 /// Requests a second that are relayed.
@@ -82,6 +86,7 @@ impl House {
             let callers: Vec<_> = (0..CALLERS)
                 .map(|caller| {
                     scope.spawn(move || {
+                        elsewhere();
                         let mut connection = Connection::to(self.public);
                         let started = self.clock.now() + pace * caller / CALLERS;
                         let timed = |turn| {
@@ -147,6 +152,20 @@ pub fn wait_until(clock: &Clock, due: Instant) {
     thread::sleep(due.saturating_duration_since(clock.now()));
 }
 
+/// Lets the thread that calls this run as soon as it can: callers and upstreams are on machines of their own, and what
+/// they wait for this one's cores is no time of the gateway's.
+fn elsewhere() {
+    let policy = RealtimeThreadSchedulePolicy::RoundRobin;
+    let priority = ThreadPriorityValue::try_from(1_u8).expect("it is the least");
+    // Whoever may not measures with more noise.
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(priority),
+        ThreadSchedulePolicy::Realtime(policy),
+    )
+    .unwrap_or_else(|error| eprintln!("callers and upstreams wait for cores like all others: {error:?}"));
+}
+
 /// A request to the admin API.
 pub fn admin(method: &str, path: &str, body: &str) -> String {
     format!(
@@ -199,6 +218,7 @@ fn upstream() -> SocketAddr {
     thread::spawn(move || {
         for stream in socket.incoming().flatten() {
             thread::spawn(move || {
+                elsewhere();
                 stream.set_nodelay(true).ok();
                 let mut lines = BufReader::new(stream);
                 let mut line = String::new();

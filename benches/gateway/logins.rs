@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vidgate::endpoint::token::generate;
 
@@ -14,6 +14,8 @@ use crate::house::{Connection, House, Run, wait_until};
 const LOGINS: u32 = 500;
 /// Clients that ask for them.
 const CLIENTS: u32 = 32;
+/// What lies between two logins of one client.
+const PACE: Duration = Duration::from_millis(1000 * CLIENTS as u64 / LOGINS as u64);
 const KEY: &str = "v3.X9tKpuXq0btatj";
 const USER_KEY: &str = "BajNkcrVDAUUhi3";
 
@@ -72,9 +74,11 @@ pub fn run(seconds: u64) {
         quiet.push(house.relay(round, key));
         let (stop, done, refused) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
         thread::scope(|scope| {
-            for login in &logins {
+            let begun = house.clock.now();
+            for (client, login) in (0..).zip(&logins) {
                 let (house, stop, done, refused) = (&house, &stop, &done, &refused);
-                scope.spawn(move || keep_logging_in(house, login, stop, (done, refused)));
+                let first = begun + PACE * client / CLIENTS;
+                scope.spawn(move || keep_logging_in(house, login, (first, stop), (done, refused)));
             }
             thread::sleep(Duration::from_millis(500));
             done.store(0, Ordering::SeqCst);
@@ -108,13 +112,18 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Logs in at its share of the rate.
-fn keep_logging_in(house: &House, login: &str, stop: &AtomicBool, (done, refused): (&AtomicU32, &AtomicU32)) {
+/// Logs in at its share of the rate, in its own time: strangers do not all come at once.
+fn keep_logging_in(
+    house: &House,
+    login: &str,
+    (first, stop): (Instant, &AtomicBool),
+    (done, refused): (&AtomicU32, &AtomicU32),
+) {
     // Linux keeps this for each thread.
     rustix::process::nice(ASIDE).ok();
     let mut connection = Connection::to(house.public);
-    let (started, pace) = (house.clock.now(), Duration::from_secs(1) * CLIENTS / LOGINS);
     for turn in 0_u32.. {
+        wait_until(&house.clock, first + PACE * turn);
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -123,6 +132,5 @@ fn keep_logging_in(house: &House, login: &str, stop: &AtomicBool, (done, refused
             503 => refused.fetch_add(1, Ordering::Relaxed),
             status => panic!("a login is answered with {status}"),
         };
-        wait_until(&house.clock, started + pace * turn);
     }
 }

@@ -1,7 +1,7 @@
 //! Where a connection stands (in a head, in a request, between two) and how long it may stay there. The socket is
 //! wrapped so that bytes themselves move the stage: a peer that sends nothing is as bounded as one that sends slowly.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,6 +19,17 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// How long it does so.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What is taken at once of a body that has only begun. hyper reserves for the next read what the last ones filled, and
+/// keeps it for as long as nothing comes.
+const PIECE: usize = 8 * 1024 - 1;
+/// So much of a body, in bytes, and it is worth larger reads.
+const BEGUN: usize = 128 * 1024;
+
+thread_local! {
+    /// Where a worker reads such pieces.
+    static SPACE: RefCell<[u8; PIECE]> = const { RefCell::new([0; PIECE]) };
+}
+
 /// Requests that a connection may give up before they are answered, besides a tenth of those that it takes answers to.
 const ABANDONED: u32 = 100;
 
@@ -30,6 +41,8 @@ pub struct Stage {
     /// Whether several requests share the connection (HTTP/2): then bytes between requests are not a head's.
     multiplexed: Cell<bool>,
     requests: Cell<u32>,
+    /// What came while a request was in flight: its body.
+    uploaded: Cell<usize>,
     answered: Cell<u32>,
     abandoned: Cell<u32>,
     between: Cell<bool>,
@@ -45,6 +58,7 @@ impl Stage {
             limits,
             multiplexed: Cell::new(false),
             requests: Cell::new(0),
+            uploaded: Cell::new(0),
             answered: Cell::new(0),
             abandoned: Cell::new(0),
             between: Cell::new(false),
@@ -65,6 +79,7 @@ impl Stage {
     pub fn begin(self: &Rc<Self>) -> InFlight {
         self.requests.set(self.requests.get() + 1);
         self.between.set(false);
+        self.uploaded.set(0);
         if !self.stalled.get() {
             self.deadline.disarm();
         }
@@ -109,7 +124,13 @@ impl Stage {
         self.deadline.poll(context)
     }
 
+    /// Whether what comes is the beginning of a body.
+    fn begins_a_body(&self) -> bool {
+        !self.is_idle() && !self.multiplexed.get() && self.uploaded.get() < BEGUN
+    }
+
     fn received(&self, bytes: usize) {
+        self.uploaded.set(self.uploaded.get().saturating_add(bytes));
         if bytes == 0 {
             self.ended.set(true);
         } else if self.between.get() && !self.multiplexed.get() {
@@ -246,7 +267,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut self.socket).poll_read(context, buffer));
+        let result = if self.stage.begins_a_body() {
+            ready!(self.poll_read_piece(context, buffer))
+        } else {
+            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))
+        };
         self.stage.received(buffer.filled().len() - before);
         Poll::Ready(result)
     }
@@ -288,6 +313,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 }
 
 impl<T: AsyncRead + Unpin> Watched<T> {
+    fn poll_read_piece(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        SPACE.with_borrow_mut(|space| {
+            let most = space.len().min(buffer.remaining());
+            let mut piece = ReadBuf::new(&mut space[..most]);
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+            buffer.put_slice(piece.filled());
+            Poll::Ready(Ok(()))
+        })
+    }
+
     /// Takes in what the peer still sends after our end is closed: bounded in bytes and time. A socket closed with
     /// unread bytes would send a reset, and a reset can destroy the answer before the peer has read it.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {

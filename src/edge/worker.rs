@@ -24,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use self::leave::Leave;
 use crate::clock::Clock;
-use crate::deadline::{Deadlines, SWEEP};
+use crate::deadline::{BREATH, Deadlines, SWEEP};
 use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
@@ -46,6 +47,8 @@ use crate::edge::tls::Keeper;
 
 /// The smallest buffer that hyper takes for HTTP/1.
 const LEAST_BUFFER: usize = 8 * 1024;
+/// How many connections of a crowd are welcomed at once: those that are there already have their turn in between.
+const AT_ONCE: u32 = 8;
 /// What may wait to be written to an HTTP/2 stream.
 const BUFFER: usize = 64 * 1024;
 
@@ -56,8 +59,7 @@ pub trait Answer: 'static {
     /// What may be changed of it while it answers.
     type Change: 'static;
 
-    /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand; and the future is just
-    /// what hyper asks for, since wrapping it once more would copy it once more.
+    /// Answers one request. Its head is boxed once, so that it is not copied from hand to hand.
     fn answer(
         self: Rc<Self>,
         parts: Box<Parts>,
@@ -114,12 +116,18 @@ pub async fn serve<A: Answer>(
     let connections = TaskTracker::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut open = true;
+    let mut breath = interval(BREATH);
+    breath.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut open, mut welcomed) = (true, 0_u32);
     loop {
         tokio::select! {
             accepted = arrivals.recv(), if open => {
                 if let Some(accepted) = accepted {
                     connections.spawn_local(drive(accepted, Rc::clone(&worker)));
+                    welcomed = welcomed.wrapping_add(1);
+                    if welcomed.is_multiple_of(AT_ONCE) {
+                        yield_now().await;
+                    }
                 } else {
                     open = false;
                     connections.close();
@@ -139,6 +147,7 @@ pub async fn serve<A: Answer>(
                 worker.deadlines.sweep();
                 worker.answer.sweep(lag);
             }
+            _ = breath.tick(), if worker.deadlines.is_behind() => worker.deadlines.wake_some(),
             () = drain.cancelled(), if !worker.draining.get() => {
                 worker.draining.set(true);
                 worker.deadlines.wake_all();
@@ -329,7 +338,8 @@ fn service<A: Answer>(
             }
             _ => RequestBody::new(body),
         };
-        Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin())
+        // hyper keeps room for the future as long as the connection lasts: boxed, it is there while there is a request.
+        Box::pin(Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin()))
     })
 }
 

@@ -35,7 +35,7 @@ pub(super) use self::socket::Socket;
 use self::write::Outbox;
 pub(super) use self::write::{Encoding, field, line};
 
-/// How much is read at first; doubled while it is filled.
+/// How much is read at first; doubled whenever it was filled twice.
 const FIRST: usize = 8 * 1024;
 /// Large enough for a body to flow with few system calls, small enough for many streams at once.
 const MOST: usize = 32 * 1024;
@@ -45,8 +45,9 @@ pub(super) struct Connection<T = Socket> {
     socket: T,
     /// What was read and not yet taken.
     input: BytesMut,
-    /// How much room the next read has.
+    /// How much room the next read has, and whether the last one filled as much.
     space: usize,
+    filled: bool,
     /// How far `input` was searched for the end of a head.
     searched: usize,
     outbox: Outbox,
@@ -88,7 +89,7 @@ impl<T: AsyncRead + Unpin> Connection<T> {
     /// A connection that was just made.
     pub(super) fn new(socket: T) -> Self {
         let (input, outbox, beside) = (BytesMut::new(), Outbox::default(), Beside::default());
-        Self { socket, input, space: FIRST, searched: 0, outbox, keeps: false, beside }
+        Self { socket, input, space: FIRST, filled: false, searched: 0, outbox, keeps: false, beside }
     }
 
     /// Whether a connection that nobody uses is still good: an upstream that says anything there, be it only that it
@@ -109,7 +110,7 @@ impl<T: AsyncRead + Unpin> Connection<T> {
     pub(super) fn rest(&mut self) {
         self.outbox.rest();
         if self.space > FIRST {
-            (self.input, self.space) = (BytesMut::new(), FIRST);
+            (self.input, self.space, self.filled) = (BytesMut::new(), FIRST, false);
         }
     }
 
@@ -118,9 +119,12 @@ impl<T: AsyncRead + Unpin> Connection<T> {
         self.input.reserve(self.space);
         let room = self.input.capacity() - self.input.len();
         let read = ready!(pin!(self.socket.read_buf(&mut self.input)).poll(context))?;
-        if read == room {
+        let full = read == room;
+        if full && self.filled {
             self.space = (2 * self.space).min(MOST);
         }
+        // Not at once: of an answer that nobody takes, the pieces that are read ahead would be larger each time.
+        self.filled = full && !self.filled;
         Poll::Ready(Ok(read))
     }
 
