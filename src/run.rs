@@ -40,6 +40,7 @@ use crate::forward::leases::{Endings, Leases};
 use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
+use crate::gateway::explain::Scenery;
 use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
@@ -176,6 +177,12 @@ impl Server {
     /// Waits for the disk.
     pub fn reload_certificates(&self) -> Vec<Outcome> {
         self.world.load().renew(&self.clock, true)
+    }
+
+    /// What a request is explained by that would come now.
+    pub fn scenery(&self) -> Scenery {
+        let guards = Arc::clone(&self.reloader.running().guards);
+        Scenery::of(self.world.load_full(), &self.limits, &guards, &self.clock)
     }
 
     /// Where the quotas of accounts stand.

@@ -30,10 +30,10 @@ pub struct Preview {
     pub endpoints: Vec<String>,
 }
 
-/// Makes it as sending does.
+/// Makes it as sending does. `as_it_comes`: the gateway would not have read the body to its end before.
 pub fn preview(
     parts: Box<Parts>,
-    payload: Payload,
+    (payload, as_it_comes): (Payload, bool),
     way: Way<'_>,
     (passage, admission): (&Passage<'_>, &Admission),
     clock: &Clock,
@@ -41,6 +41,7 @@ pub fn preview(
     let (deadlines, minted) = (Deadlines::new(clock.clone()), Minted::default());
     let upload = Upload::new(deadlines.register(), way.upstream.timeouts.response);
     let body = Outgoing::new(payload, way.max_body, &upload, &deadlines, Duration::ZERO, passage.in_flight);
+    let body = if as_it_comes { body.as_it_comes() } else { body };
     let own = credential::own(&minted, way, admission, || clock.unix())?;
     let errand = Errand::new(parts, way, passage, (admission, own), &body)?;
     let endpoints = way.upstream.endpoints.iter();

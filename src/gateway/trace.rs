@@ -62,3 +62,13 @@ impl<'a> Trace<'a> for Entry<'a> {
         self.principal(principal);
     }
 }
+
+/// Nobody hears it.
+#[cfg(test)]
+impl<'a> Trace<'a> for () {
+    type Watch<'f> = Watch<'f>;
+
+    fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
+        failures.watch(address)
+    }
+}

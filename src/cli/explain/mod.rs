@@ -91,6 +91,26 @@ impl From<String> for Unclear {
     }
 }
 
+#[cfg(test)]
+impl Explain {
+    fn of_call(line: &str) -> Self {
+        Self {
+            url: None,
+            request: None,
+            headers: Vec::new(),
+            data: None,
+            curl: vec![line.to_owned()],
+            curl_file: None,
+            peer: None,
+            listener: None,
+            client_cert: None,
+            at: None,
+            json: false,
+            place: Where::nowhere(),
+        }
+    }
+}
+
 impl Explain {
     /// Explains: 0 where the request would be let in, 1 where it would be refused, 2 where there is nothing to explain.
     pub(super) fn run(&self) -> ExitCode {
@@ -163,6 +183,19 @@ impl Explain {
         }
         Ok(())
     }
+}
+
+/// The request that a call of curl is.
+#[cfg(test)]
+pub(super) fn asked_by_curl(line: &str) -> Result<Asked, String> {
+    let explain = Explain::of_call(line);
+    explain.asked(&mut io::empty())
+}
+
+/// An explanation as it is drawn.
+#[cfg(test)]
+pub(super) fn drawn_for_tests(explanation: &Value) -> String {
+    drawn::drawn(explanation, "a test", true)
 }
 
 /// A call to this machine comes from this machine.

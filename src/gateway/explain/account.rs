@@ -76,6 +76,9 @@ pub struct Explanation {
     /// The precise cause of a refusal, as logs and metrics name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,
+    /// What is known of a refusal besides, in words of the house.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
     /// The answer of the gateway itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,

@@ -47,13 +47,14 @@ pub(super) fn ahead(
     clock: &Clock,
 ) -> Result<Telling, Refusal> {
     let (route, Received { parts, body, form }) = (errand.route, received);
+    let mut as_it_comes = form.is_none();
     let body = match form {
         Some(form) if !route.destination.keeps_credentials() => form.without(&route.places.form)?,
         Some(_) | None => body,
     };
-    let payload = Payload::Whole(body.clone());
     let had = parts.headers.clone();
-    let parts = forward::emptied(Box::new(parts), &payload);
+    let payload = Payload::Whole(body.clone());
+    let parts = if as_it_comes { Box::new(parts) } else { forward::emptied(Box::new(parts), &payload) };
     let (id, credential) = match sending::goal(route, errand.operation.as_deref())? {
         Goal::Upstream(id, credential) => (id, credential),
         Goal::Endpoint(entry) => {
@@ -67,12 +68,13 @@ pub(super) fn ahead(
             return Err(Refusal::new(Cause::BodyTooLarge, "the body is too large to be looked into"));
         }
         content::Rule::check_text(&body)?;
+        as_it_comes = false;
     }
     let way = Way {
         websocket: errand.websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
         ..sending::way(world, route, id, credential)
     };
-    let shown = preview::preview(parts, payload, way, (passage, admission), clock)?;
+    let shown = preview::preview(parts, (payload, as_it_comes), way, (passage, admission), clock)?;
     Ok(told(&shown, way, &had))
 }
 

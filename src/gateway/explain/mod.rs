@@ -5,6 +5,8 @@ mod account;
 mod ahead;
 mod asked;
 mod others;
+#[cfg(test)]
+pub(crate) mod service;
 mod story;
 
 use std::rc::Rc;
@@ -186,7 +188,7 @@ impl<'s> Rehearsal<'s> {
         let told = format!("it is refused with {} in the dialect `{}`", answer.status().as_u16(), dialect.name);
         story.rooms.push(Telling::new("envelope", Outcome::Note, told));
         let answer = shown(&answer, Some(dialect));
-        self.ended(story, notes, (Verdict::Refused, Some(refusal.cause), Some(answer)))
+        self.ended(story, notes, (Verdict::Refused, Some((refusal.cause, refusal.detail)), Some(answer)))
     }
 
     /// Puts it together.
@@ -194,7 +196,7 @@ impl<'s> Rehearsal<'s> {
         &self,
         mut story: Story<'_>,
         mut notes: Vec<Telling>,
-        (decision, cause, answer): (Verdict, Option<Cause>, Option<Answer>),
+        (decision, why, answer): (Verdict, Option<(Cause, &'static str)>, Option<Answer>),
     ) -> Explanation {
         if let Some(seen) = story.seen.take() {
             let others = others::others(&self.scenery.world, &seen, story.route);
@@ -207,7 +209,8 @@ impl<'s> Rehearsal<'s> {
         story.entitle();
         notes.extend(story.rooms);
         let route = story.route.map(|route| (*route.name).to_owned());
-        Explanation { decision, route, cause: cause.map(Cause::name), answer, steps: notes }
+        let (cause, detail) = why.map(|(cause, detail)| (cause.name(), detail)).unzip();
+        Explanation { decision, route, cause, detail, answer, steps: notes }
     }
 }
 
