@@ -2,6 +2,7 @@
 
 mod certificates;
 mod doors;
+mod explain;
 mod reload;
 mod serve;
 mod systemd;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
+use self::explain::Explaining;
 pub use self::reload::Reloader;
 use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
@@ -181,8 +183,7 @@ impl Server {
 
     /// What a request is explained by that would come now.
     pub fn scenery(&self) -> Scenery {
-        let guards = Arc::clone(&self.reloader.running().guards);
-        Scenery::of(self.world.load_full(), &self.limits, &guards, &self.clock)
+        Explaining::of(&self.reloader.running(), &self.clock).scenery()
     }
 
     /// Where the quotas of accounts stand.
@@ -305,7 +306,8 @@ impl Crew {
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()) };
+        let explain = Some(Explaining::of(&reloader.running(), clock).for_operators());
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), explain };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }

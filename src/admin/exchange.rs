@@ -21,6 +21,8 @@ pub(super) enum Takes {
     KeyFile,
     /// The passphrase of an export; may be left out.
     Passphrase,
+    /// A request that is to be explained.
+    Asked,
 }
 
 /// What goes out.
@@ -52,6 +54,8 @@ pub(super) enum Gives {
     Cleared,
     /// What is unwise in a configuration that came into force.
     Reloaded,
+    /// What would become of a request.
+    Explained,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -73,7 +77,8 @@ impl Takes {
             | Self::Patch
             | Self::Rotation
             | Self::KeyFile
-            | Self::Passphrase => 1 << 20,
+            | Self::Passphrase
+            | Self::Asked => 1 << 20,
         }
     }
 
@@ -87,7 +92,8 @@ impl Takes {
             | Self::Rotation
             | Self::Bulk
             | Self::KeyFile
-            | Self::Passphrase => &["application/json"],
+            | Self::Passphrase
+            | Self::Asked => &["application/json"],
         }
     }
 
@@ -95,7 +101,7 @@ impl Takes {
     pub(super) fn optional(self) -> bool {
         match self {
             Self::Nothing | Self::Empty | Self::Rotation | Self::KeyFile | Self::Passphrase => true,
-            Self::New | Self::Patch | Self::Bulk => false,
+            Self::New | Self::Patch | Self::Bulk | Self::Asked => false,
         }
     }
 }
@@ -117,6 +123,7 @@ impl Gives {
             | Self::Failures
             | Self::Cleared
             | Self::Reloaded
+            | Self::Explained
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

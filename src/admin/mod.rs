@@ -8,6 +8,7 @@ pub mod auth;
 mod body;
 mod bulk;
 mod exchange;
+mod explanations;
 mod keep;
 mod limits;
 pub mod listener;
@@ -35,6 +36,7 @@ use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Map;
 
+pub use self::explanations::Explain;
 pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
 use self::preconditions::Conditions;
@@ -64,6 +66,8 @@ pub struct Counters {
     pub guards: Arc<Guards>,
     /// How the configuration is read anew, where a gateway runs.
     pub reload: Option<Reload>,
+    /// How a request is explained, where a gateway runs.
+    pub explain: Option<Explain>,
 }
 
 impl Counters {
@@ -73,7 +77,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, explain: None })
     }
 }
 

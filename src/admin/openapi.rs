@@ -101,6 +101,7 @@ fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {
         Takes::Patch => of("Patch"),
         Takes::Rotation => of("Rotation"),
         Takes::Bulk => Some(reference("Bulk")),
+        Takes::Asked => Some(reference("Asked")),
         Takes::KeyFile => {
             Some(only("key_file", "The file of the new master key, where the old one does not come from a file"))
         }
@@ -142,6 +143,7 @@ fn description(gives: Gives) -> &'static str {
         Gives::Failures => "What was counted",
         Gives::Cleared => "How many counters were taken away",
         Gives::Reloaded => "It is in force",
+        Gives::Explained => "The way of the request",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
         Gives::Lines => "The entries; a body that breaks off is not all of them",
@@ -170,6 +172,7 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Failures => Some((json, reference("Failures"))),
         Gives::Cleared => Some((json, reference("Cleared"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
+        Gives::Explained => Some((json, reference("Explanation"))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),
         Gives::Lines => Some(("application/x-ndjson", json!({}))),

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
-use super::bulk;
+use super::{bulk, explanations};
 use crate::clock::UnixTime;
 use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
@@ -192,6 +192,9 @@ fn house() -> Map<String, Value> {
         ("Failures", failures()),
         ("Cleared", object(&json!({ "cleared": number }), &["cleared"])),
         ("Reloaded", object(&json!({ "warnings": { "type": "array", "items": { "type": "string" } } }), &["warnings"])),
+        ("Asked", explanations::asked()),
+        ("Explanation", explanations::explanation()),
+        ("ExplanationStep", explanations::step()),
         ("State", json!({ "type": "object" })),
         ("Results", object(&json!({ "results": results }), &["results"])),
         ("Bulk", bulk_of(&name)),

@@ -58,7 +58,12 @@ impl House {
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
         let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
-        let counters = super::Counters { reload: Some(super::Reload::new(|| Ok(Vec::new()))), ..at_rest };
+        let explain = super::Explain::new(|document| match document.get("url") {
+            Some(Value::String(_)) => Ok(json!({ "decision": "refused", "steps": [] })),
+            _ => Err("`url` is missing".to_owned()),
+        });
+        let reload = super::Reload::new(|| Ok(Vec::new()));
+        let counters = super::Counters { reload: Some(reload), explain: Some(explain), ..at_rest };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }

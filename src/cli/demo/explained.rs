@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::cases;
+use super::config::{OWN, SUPER_ADMIN};
 use super::ground::{Facts, Ground};
 use crate::cli::explain::asked_by_curl;
 use crate::clock::{Clock, UnixTime};
@@ -22,8 +23,22 @@ use crate::world::World;
 /// Every line of the demo that a shell need not work out first, with what is expected of it.
 fn lines(facts: &Facts) -> Vec<(String, Asked, u16, bool)> {
     let cases = cases::all(facts).into_iter().filter(|case| case.told.is_none() && !case.curl.line().contains("$("));
-    let asked = |line: &str| asked_by_curl(line).unwrap_or_else(|what| panic!("{line}: {what}"));
+    let asked = |line: &str| {
+        let asked = asked_by_curl(line).unwrap_or_else(|what| panic!("{line}: {what}"));
+        Asked { listener: Some(listener(facts, &asked.url)), ..asked }
+    };
     cases.map(|case| (case.curl.line(), asked(&case.curl.line()), case.status, case.accepted)).collect()
+}
+
+/// Where an address leads: the configuration leaves ports to the system.
+fn listener(facts: &Facts, url: &str) -> String {
+    let doors = facts
+        .sites
+        .iter()
+        .flat_map(|site| [(&site.http, site.vendor.name().to_owned()), (&site.https, site.vendor.tls_listener())]);
+    let own = [(&facts.super_admin, SUPER_ADMIN.to_owned()), (&facts.own, OWN.to_owned())];
+    let found = doors.chain(own).find(|(base, _)| url.starts_with(&format!("{base}/")));
+    found.unwrap_or_else(|| panic!("{url} leads nowhere")).1
 }
 
 /// What nobody may read in an explanation.
@@ -190,7 +205,10 @@ fn limited(text: &str) -> String {
     .unwrap();
     table["limit"] = more["limit"].clone();
     for route in table["route"].as_array_mut().unwrap() {
-        let limits: toml::Value = toml::Value::try_from(["hourly", "burst", "few", "watching", "guessing"]).unwrap();
+        // Where nobody is known by an account, none can be counted.
+        let known = !["open", "here", "elsewhere"].contains(&route["authenticate"].as_str().unwrap());
+        let some = if known { &["hourly", "burst", "few", "watching", "guessing"][..] } else { &["burst", "guessing"] };
+        let limits = toml::Value::try_from(some).unwrap();
         route.as_table_mut().unwrap().insert("limits".to_owned(), limits);
     }
     toml::to_string(&table).unwrap()

@@ -105,7 +105,9 @@ impl Ground {
     pub(super) fn reload(&self, text: &str, path: &std::path::Path) {
         let folder = path.parent().expect("it lies in a folder");
         let reloaded = self.server.reloader().reload_text("demo", text, folder);
-        assert!(reloaded.is_ok(), "{reloaded:?}");
+        if let Err(crate::run::Failure::Configuration(report)) = reloaded {
+            panic!("{}", report.render(false));
+        }
     }
 
     /// Lets what is under way end, then stops everything and removes the folder.

@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::flags::{BESIDE, PLAIN, SHORT, VALUED};
+
 /// What `--data-urlencode` leaves as it is (curl's `curl_easy_escape`: the unreserved characters).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What parts the fields of a form in several parts.
@@ -23,120 +25,6 @@ pub(super) struct Sent {
     /// The file of the client's certificate.
     pub(super) certificate: Option<PathBuf>,
 }
-
-/// Flags with a value that change nothing about the request.
-const BESIDE: [&str; 24] = [
-    "cacert",
-    "capath",
-    "key",
-    "key-type",
-    "cert-type",
-    "pass",
-    "output",
-    "max-time",
-    "connect-timeout",
-    "retry",
-    "retry-delay",
-    "retry-max-time",
-    "write-out",
-    "resolve",
-    "connect-to",
-    "dump-header",
-    "interface",
-    "limit-rate",
-    "ciphers",
-    "tls-max",
-    "stderr",
-    "trace",
-    "cookie-jar",
-    "max-redirs",
-];
-/// Flags without one.
-const PLAIN: [&str; 26] = [
-    "insecure",
-    "silent",
-    "show-error",
-    "include",
-    "verbose",
-    "location",
-    "fail",
-    "no-buffer",
-    "http1.1",
-    "http2",
-    "http2-prior-knowledge",
-    "path-as-is",
-    "no-progress-meter",
-    "ipv4",
-    "ipv6",
-    "progress-bar",
-    "remote-name",
-    "tlsv1.2",
-    "tlsv1.3",
-    "no-keepalive",
-    "globoff",
-    "fail-with-body",
-    "create-dirs",
-    "tcp-nodelay",
-    "basic",
-    "remote-header-name",
-];
-/// The long names of the short ones.
-const SHORT: [(char, &str); 32] = [
-    ('X', "request"),
-    ('H', "header"),
-    ('d', "data"),
-    ('u', "user"),
-    ('G', "get"),
-    ('F', "form"),
-    ('I', "head"),
-    ('A', "user-agent"),
-    ('e', "referer"),
-    ('b', "cookie"),
-    ('E', "cert"),
-    ('k', "insecure"),
-    ('s', "silent"),
-    ('S', "show-error"),
-    ('i', "include"),
-    ('v', "verbose"),
-    ('L', "location"),
-    ('f', "fail"),
-    ('N', "no-buffer"),
-    ('o', "output"),
-    ('m', "max-time"),
-    ('w', "write-out"),
-    ('D', "dump-header"),
-    ('T', "upload-file"),
-    ('r', "range"),
-    ('4', "ipv4"),
-    ('6', "ipv6"),
-    ('#', "progress-bar"),
-    ('O', "remote-name"),
-    ('c', "cookie-jar"),
-    ('g', "globoff"),
-    ('J', "remote-header-name"),
-];
-/// Those that are read here and have a value.
-const VALUED: [&str; 19] = [
-    "request",
-    "header",
-    "data",
-    "data-ascii",
-    "data-raw",
-    "data-binary",
-    "data-urlencode",
-    "json",
-    "user",
-    "form",
-    "form-string",
-    "user-agent",
-    "referer",
-    "cookie",
-    "cert",
-    "url",
-    "upload-file",
-    "range",
-    "oauth2-bearer",
-];
 
 /// The words of a line, as a shell reads them.
 pub(super) fn words(line: &str) -> Result<Vec<String>, String> {
@@ -426,4 +314,93 @@ fn basic(user: &str) -> Result<String, String> {
         return Err("curl would ask for a password here: write user:password".to_owned());
     }
     Ok(format!("Basic {}", STANDARD.encode(user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Sent, String> {
+        sent(&words(line)?)
+    }
+
+    /// Method, address, fields without those that curl adds by itself, and body.
+    fn shown(line: &str) -> String {
+        let Sent { method, url, headers, body, .. } = read(line).unwrap_or_else(|what| panic!("{line}: {what}"));
+        let own = [("User-Agent", "curl/8.0"), ("Accept", "*/*")];
+        let told = headers.iter().filter(|(name, value)| !own.contains(&(name, value)));
+        let fields = told.map(|(name, value)| format!(" {name}: {value};")).collect::<String>();
+        format!("{method} {url}{fields} {}", String::from_utf8_lossy(&body.unwrap_or_default()))
+    }
+
+    #[test]
+    fn a_call_is_read_as_curl_reads_it() {
+        const FORM: &str = "Content-Type: application/x-www-form-urlencoded;";
+        // Each was held against what curl 8 sends.
+        for (line, expected) in [
+            ("curl https://a.example/b", "GET https://a.example/b ".to_owned()),
+            ("/usr/bin/curl -sSi a.example", "GET http://a.example ".to_owned()),
+            ("curl -H 'Authorization: LKey v3.a' https://a/", "GET https://a/ Authorization: LKey v3.a; ".to_owned()),
+            ("curl --header=X:1 --url https://a/", "GET https://a/ X: 1; ".to_owned()),
+            ("curl -XPUT -d'a=b c' https://a/", format!("PUT https://a/ {FORM} a=b c")),
+            ("curl -d a -d b https://a/", format!("POST https://a/ {FORM} a&b")),
+            (
+                "curl -G -d a=1 --data-urlencode 'b=ö &' 'https://a/?c'",
+                "GET https://a/?c&a=1&b=%C3%B6%20%26 ".to_owned(),
+            ),
+            ("curl --data-urlencode 'x y' https://a/", format!("POST https://a/ {FORM} x%20y")),
+            ("curl -I https://a/", "HEAD https://a/ ".to_owned()),
+            ("curl -u id:secret https://a/", "GET https://a/ Authorization: Basic aWQ6c2VjcmV0; ".to_owned()),
+            ("curl https://id:se%63ret@a/", "GET https://a/ Authorization: Basic aWQ6c2VjcmV0; ".to_owned()),
+            (
+                "curl -A me -e 'https://p/' -b k=v -r 0-9 https://a/",
+                "GET https://a/ User-Agent: me; Referer: https://p/; Cookie: k=v; Range: bytes=0-9; ".to_owned(),
+            ),
+            (
+                "curl --json '{}' https://a/",
+                "POST https://a/ Content-Type: application/json; Accept: application/json; {}".to_owned(),
+            ),
+            ("curl -d @/dev/null -H 'Content-Type: x/y' https://a/", "POST https://a/ Content-Type: x/y; ".to_owned()),
+            ("curl -d x -H Content-Type: -H 'X;' https://a/", "POST https://a/ X: ; x".to_owned()),
+            ("curl \\\n  -k --cacert ca.pem -o /dev/null --max-time 3 \\\n https://a/", "GET https://a/ ".to_owned()),
+            ("curl --oauth2-bearer t https://a/", "GET https://a/ Authorization: Bearer t; ".to_owned()),
+        ] {
+            assert_eq!(shown(line), expected, "{line}");
+        }
+        let form = read("curl -F a=1 -F 'b=@/dev/null;type=x/y' https://a/").unwrap();
+        insta::assert_snapshot!(String::from_utf8(form.body.unwrap()).unwrap().replace("\r\n", "\n"), @r#"
+        --------------------------vidgateexplains
+        Content-Disposition: form-data; name="a"
+
+        1
+        --------------------------vidgateexplains
+        Content-Disposition: form-data; name="b"; filename="null"
+        Content-Type: x/y
+
+
+        --------------------------vidgateexplains--
+        "#);
+        assert_eq!(read("curl -E ops.pem:pass --key k https://a/").unwrap().certificate, Some("ops.pem".into()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, what) in [
+            ("wget https://a/", "begins with `wget`"),
+            ("curl --proxy p https://a/", "`--proxy`"),
+            ("curl -sZ https://a/", "`-Z`"),
+            ("curl https://a/ https://b/", "two addresses"),
+            ("curl -H", "`--header` of curl has no value"),
+            ("curl -k", "no address"),
+            ("curl 'https://a/", "quotes"),
+            ("curl -H $'A: b' https://a/", "plain quotes"),
+            ("curl -u id https://a/", "password"),
+            ("curl -d @/nowhere/at/all https://a/", "/nowhere/at/all"),
+            ("curl -b jar.txt https://a/", "cookies"),
+            ("curl -H nothing https://a/", "Name: value"),
+        ] {
+            let said = read(line).map(|sent| sent.url).unwrap_err();
+            assert!(said.contains(what), "{line}: {said}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod curl;
 mod drawn;
+mod flags;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
@@ -17,7 +18,7 @@ use clap::Args;
 use serde_json::Value;
 
 use self::curl::Sent;
-use super::operator::{Trouble, Where};
+use super::operator::{Call, Trouble, Where, running};
 use super::{complain, print};
 use crate::clock::{Clock, UnixTime};
 use crate::config;
@@ -60,6 +61,9 @@ pub(super) struct Explain {
     /// When it comes, as 2027-01-01T00:00:00Z; now, if it is left out
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<UnixTime>,
+    /// Go by the configuration alone, also where a gateway runs with it
+    #[arg(long)]
+    offline: bool,
     /// Answer in JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -105,6 +109,7 @@ impl Explain {
             listener: None,
             client_cert: None,
             at: None,
+            offline: true,
             json: false,
             place: Where::nowhere(),
         }
@@ -139,6 +144,12 @@ impl Explain {
     fn explained(&self) -> Result<(Value, String), Unclear> {
         let asked = self.asked(&mut io::stdin().lock())?;
         let path = &self.place.configuration.config;
+        let gateway = if self.offline { None } else { running(&self.place).map_err(Unclear::Trouble)? };
+        if let Some(mut gateway) = gateway {
+            let document = serde_json::to_value(&asked).expect("a request is plain values");
+            let explanation = gateway.call(Call::post(&["explanations"]).json(document)).map_err(Unclear::Trouble)?;
+            return Ok((explanation, "the gateway that runs, as it stands now".to_owned()));
+        }
         let explanation = at_rest(path, &asked)?;
         Ok((explanation, format!("{}, of which nothing has been counted yet", path.display())))
     }
@@ -225,4 +236,99 @@ fn at_rest(path: &Path, asked: &Asked) -> Result<Value, Unclear> {
     let scenery = Scenery::at_rest(Arc::new(loaded.world), Clock::system());
     let explanation = scenery.explain(asked)?;
     Ok(serde_json::to_value(explanation).expect("an explanation is plain values"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        explain: Explain,
+    }
+
+    const CONFIG: &str = r#"
+        trusted_proxies = ["10.0.0.0/8"]
+        listener.public = { address = "127.0.0.1:8080" }
+        [upstream.api]
+        endpoints = ["http://127.0.0.1:1"]
+        [scheme.license.lkey]
+        [limit.burst]
+        rate = "5/1s"
+        [[account]]
+        id = "acme"
+        [[account.license_key]]
+        id = "main"
+        key = "v3.not-to-be-seen"
+        [[route]]
+        name = "v2"
+        path = "/api/v2/{*rest}"
+        methods = ["GET"]
+        authenticate = "license"
+        forward = "api"
+        limits = ["burst"]
+        [[route]]
+        name = "docs"
+        path = "/docs/{*rest}"
+        authenticate = "open"
+        forward = "api"
+    "#;
+
+    fn explained(line: &[&str], input: &str) -> Result<Value, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vidgate.toml");
+        fs::write(&path, CONFIG).unwrap();
+        let line = Line::try_parse_from([&["explain"], line].concat()).map_err(|error| error.to_string())?;
+        let asked = line.explain.asked(&mut input.as_bytes())?;
+        at_rest(&path, &asked).map_err(|unclear| match unclear {
+            Unclear::Request(what) => what,
+            Unclear::Trouble(trouble) => trouble.sentences().join(", "),
+        })
+    }
+
+    #[test]
+    fn a_request_is_told_as_a_tree() {
+        let call = "curl -H 'Authorization: LKey v3.not-to-be-seen' 'http://127.0.0.1:8080/api/v2/./x?token=unseen'";
+        for line in [&["--", call][..], &["--curl-file", "-"]] {
+            let explanation = explained(&[&["--peer", "192.0.2.7"], line].concat(), call).unwrap();
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(anstream::adapter::strip_str(&drawn::drawn(&explanation, "a test", true)), @"");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_answer() {
+        let explanation = explained(&["http://127.0.0.1:8080/api/v2/x", "-X", "POST"], "").unwrap();
+        insta::assert_snapshot!(anstream::adapter::strip_str(&drawn::drawn(&explanation, "a test", false)), @"");
+        let wrong = ["http://127.0.0.1:8080/api/v2/x", "-H", "Authorization: LKey not-to-be-seen-either"];
+        let explanation = explained(&wrong, "").unwrap();
+        assert_eq!(
+            (&explanation["decision"], &explanation["cause"]),
+            (&"refused".into(), &"credential_unknown".into())
+        );
+        assert!(!explanation.to_string().contains("not-to-be-seen"), "{explanation}");
+    }
+
+    #[test]
+    fn what_is_no_request_is_said_in_words() {
+        for (line, what) in [
+            (&[][..], "say which request"),
+            (&["api.example.com/x"], "write the whole address"),
+            (&["http://u:p@a/"], "127.0.0.1"),
+            (&["http://a/", "--listener", "other"], "no listener `other`"),
+            (&["http://a/", "--client-cert", "/nowhere"], "/nowhere"),
+            (&["-X", "GET", "--", "curl", "http://a/"], "in the call of curl"),
+            (&["http://a/", "--at", "noon"], "not an instant"),
+            (&["http://a/", "--curl-file", "-"], "cannot be used with"),
+        ] {
+            match explained(line, "") {
+                Err(said) => assert!(said.contains(what), "{line:?}: {said}"),
+                Ok(told) => assert!(told.to_string().contains(what), "{line:?}: {told}"),
+            }
+        }
+    }
 }

@@ -148,6 +148,14 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     Ok(Box::new(Local::open(path, &ways)?))
 }
 
+/// The gateway that runs, if it does and can be managed.
+pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+    let path = &place.configuration.config;
+    let ways = config::ways(path).map_err(|report| Trouble::Configuration(report.render(true)))?;
+    let Some(entrance) = &ways.admin else { return Ok(None) };
+    Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
+}
+
 /// Does what a command asks of the store, and says what went wrong.
 pub(super) fn operate(place: &Where, command: impl FnOnce(&mut dyn Operator) -> Result<(), Trouble>) -> ExitCode {
     match connect(place).and_then(|mut operator| command(&mut *operator)) {
