@@ -23,6 +23,7 @@ use vidgate::config;
 use vidgate::endpoint::token::{Desk, LIFETIME, Outfit, Pair, PublicKey, TOKENS, generate};
 use vidgate::run::{Options, Server};
 use vidgate::store::{Actor, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
+use vidgate::telemetry::access::Output;
 
 /// The allocator of the binary.
 #[cfg(feature = "mimalloc")]
@@ -110,7 +111,8 @@ impl Ground {
         let loaded = config::load_text("bench.toml", CONFIG, folder.path(), Purpose::Serve);
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
 
-        let server = Server::start(loaded, &Options { workers: 1, clock: clock.clone() }).expect("it starts");
+        let server = Server::start(loaded, &Options { workers: 1, clock: clock.clone(), output: Output::standard() })
+            .expect("it starts");
         let store = server.store().expect("it has one");
         create(store, Resource::Account, json!({ "id": "acme" }));
         create(

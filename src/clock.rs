@@ -110,8 +110,19 @@ impl Clock {
     /// Wall-clock time, for the validity of credentials.
     pub fn unix(&self) -> UnixTime {
         match &self.manual {
-            None => UnixTime(system_unix()),
+            None => UnixTime(system_unix().as_secs()),
             Some(manual) => UnixTime(manual.start_unix + manual.moved_millis.load(Ordering::SeqCst) / 1000),
+        }
+    }
+
+    /// Wall-clock time since 1970, for what is told of an instant.
+    pub fn since_1970(&self) -> Duration {
+        match &self.manual {
+            None => system_unix(),
+            Some(manual) => {
+                Duration::from_secs(manual.start_unix)
+                    + Duration::from_millis(manual.moved_millis.load(Ordering::SeqCst))
+            }
         }
     }
 }
@@ -121,10 +132,11 @@ fn system_instant() -> Instant {
     Instant::now()
 }
 
+/// Since 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the clock that the lint points to")]
-fn system_unix() -> u64 {
+fn system_unix() -> Duration {
     // A clock before 1970 reads as 0: every `exp` then lies in the future, but every `iat` does too and is refused.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

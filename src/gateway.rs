@@ -34,7 +34,7 @@ use crate::limit::{self, Admission, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Refusal};
 use crate::reply::{self, Hidden};
 use crate::scheme::jwt::Verified;
-use crate::telemetry::access::{Entry, RequestIds};
+use crate::telemetry::{Entry, RequestIds, Scope, Sinks};
 use crate::world::{Route, World};
 
 /// Verified tokens that a worker remembers.
@@ -58,6 +58,7 @@ pub struct Gateway {
     deadlines: Rc<Deadlines>,
     leases: Rc<Leases>,
     request_ids: RequestIds,
+    told: Rc<Scope>,
     clock: Clock,
 }
 
@@ -68,7 +69,7 @@ impl Gateway {
         kit: &endpoint::Kit,
         (gate, guards, groups): (Gate, Opened, Groups),
         clock: Clock,
-        (deadlines, leases): (&Rc<Deadlines>, &Rc<Leases>),
+        (deadlines, leases, sinks): (&Rc<Deadlines>, &Rc<Leases>, &Rc<Sinks>),
     ) -> Self {
         let forwarder = Forwarder::new(&world.upstreams, &groups, deadlines);
         let endpoints = Endpoints::new(kit);
@@ -76,6 +77,7 @@ impl Gateway {
         // What was proven under other schemes is no proof here, so that no token is remembered from before.
         let (verified, request_ids) = (Verified::new(VERIFIED_TOKENS), RequestIds::new());
         let (deadlines, leases) = (Rc::clone(deadlines), Rc::clone(leases));
+        let told = Scope::new(sinks, world.names(), world.telemetry.clone());
         Self {
             world,
             forwarder,
@@ -89,6 +91,7 @@ impl Gateway {
             deadlines,
             leases,
             request_ids,
+            told,
             clock,
         }
     }
@@ -97,7 +100,8 @@ impl Gateway {
     /// streams are still watched, and connections to endpoints that stay are kept.
     fn succeeded_by(&self, world: Arc<World>, kit: &endpoint::Kit, gates: (Gate, Opened, Groups)) -> Self {
         let forwarder = Forwarder::after(&self.forwarder, &world.upstreams, &gates.2);
-        let next = Self::new(world, kit, gates, self.clock.clone(), (&self.deadlines, &self.leases));
+        let own = (&self.deadlines, &self.leases, self.told.sinks());
+        let next = Self::new(world, kit, gates, self.clock.clone(), own);
         let [gatherer, doorstep, listings] = [&self.gatherer, &self.doorstep, &self.listings].map(Gatherer::clone);
         Self { forwarder, gatherer, doorstep, listings, ..next }
     }
@@ -105,7 +109,7 @@ impl Gateway {
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
     async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = Manner::default();
         let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
         let (errand, admission, passage) = loop {
@@ -113,7 +117,7 @@ impl Gateway {
             match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(answer)) => {
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return manner.finish(reply::tidy(answer, id.clone()));
                 }
                 // Read whole, and decided anew: only now is it known what stands in it.
@@ -126,7 +130,7 @@ impl Gateway {
                 },
                 Ok(Decision::Pong) => {
                     let answer = reply::pong(id);
-                    entry.answered(answer.status());
+                    entry.answered_by_house(&answer);
                     return answer;
                 }
                 // Decided anew, once: the key may be among those that come.
@@ -158,8 +162,8 @@ impl Gateway {
         match answer {
             Ok(answer) => {
                 let answer = self.masked(answer, (route, &admission), id, hidden).await;
-                entry.answered(answer.status());
-                manner.finish(self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight))
+                let answer = self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight);
+                manner.finish(entry.answered(answer))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
         }

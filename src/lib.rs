@@ -26,6 +26,7 @@ pub mod telemetry;
 pub mod background;
 pub mod clock;
 pub mod deadline;
+pub mod heartbeat;
 pub mod invalid;
 pub mod kept;
 pub mod key_set;

@@ -2,7 +2,10 @@
 
 mod certificates;
 mod doors;
+mod drain;
 mod explain;
+mod face;
+mod lookout;
 mod reload;
 mod serve;
 mod systemd;
@@ -13,10 +16,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle, LocalOptions};
@@ -25,30 +27,35 @@ use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
 use self::explain::Explaining;
+use self::lookout::{Lookout, Watched};
 pub use self::reload::Reloader;
 use self::reload::Running;
 pub use self::serve::{serve, wait_for_stop};
 use self::systemd::Inherited;
+use crate::admin::status::Running as Seen;
 use crate::admin::{self, Counters};
 use crate::background::give_way;
 use crate::clock::Clock;
-use crate::config::{self, Loaded, Stop};
+use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
 use crate::edge::strain::{Memory, Strain};
+use crate::edge::vitals::Vitals;
 use crate::edge::worker;
 use crate::endpoint::Kit;
 use crate::forward::leases::{Endings, Leases};
 use crate::forward::{Fleet, Groups};
 use crate::gateway::Gateway;
 use crate::gateway::current::{Change, Current};
-use crate::gateway::explain::Scenery;
-use crate::kept::Outcome;
 use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
+use crate::telemetry::{Sinks, Told, access};
 use crate::world::World;
+
+/// The number of the configuration that it starts with.
+const FIRST: u64 = 1;
 
 /// How a server runs, besides what its configuration says.
 #[derive(Clone, Debug)]
@@ -57,22 +64,23 @@ pub struct Options {
     pub workers: usize,
     /// What time it is.
     pub clock: Clock,
+    /// Where the lines of requests go, unless the configuration names a file.
+    pub output: access::Output,
 }
 
 /// A running gateway. Dropped, it stops at once; [`Server::drain`] lets it finish what is in flight.
 pub struct Server {
     reloader: Reloader,
     ready: Arc<AtomicBool>,
-    /// How often each worker has swept, and how often it had when somebody asked last.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    lookout: Arc<Lookout>,
     accepting: CancellationToken,
     draining: CancellationToken,
     store: Option<Store>,
-    admin: Option<SocketAddr>,
     /// What is in force.
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
+    access: Arc<access::Running>,
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -105,9 +113,14 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
+        let (log, access) = access::Log::start(options.output.clone())?;
+        let access = Arc::new(access);
         let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
-        let Seated { seats, workers, beats } = crew.seat(options, &alive, &draining)?;
+        // The log ends when the workers have.
+        let Seated { seats, workers, vitals } = crew.seat(options, Told { log }, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
+        let ready = Arc::<AtomicBool>::default();
+        let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
         let reloader = Reloader::new(Running {
             path: loaded.path,
             fixed: loaded.fixed,
@@ -125,8 +138,13 @@ impl Server {
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
             draining: false,
+            generation: FIRST,
+            lookout: Arc::clone(&lookout),
         });
-        let admin = crew.admin(loaded.admin, &reloader, (&clock, &draining), &alive)?;
+        let around = (&clock, &draining);
+        let admin = crew.admin(loaded.admin, (&reloader, &lookout), around, &alive)?;
+        let monitoring = lookout.listen(loaded.monitoring, around, &alive)?;
+        lookout.opened([("admin", admin), ("monitoring", monitoring)]);
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
         let stop = accepting.clone();
         spawn("vidgate-control".to_owned(), alive, move || {
@@ -136,116 +154,10 @@ impl Server {
             control.spawn(certificates::watch(move || watched.load_full(), watch));
             control.block_on(doors::control(commanded, seats, memory, stop));
         })?;
-        reloader.running().begin(plan, &crew.world);
-        let ready = Arc::new(AtomicBool::new(true));
+        reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
+        ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self { reloader, ready, beats, accepting, draining, store, admin, world, limits, endings, clock, ended })
-    }
-
-    /// What changes its configuration while it runs.
-    pub fn reloader(&self) -> &Reloader {
-        &self.reloader
-    }
-
-    /// Whether requests should be sent here: false as soon as a stop was asked for.
-    pub fn readiness(&self) -> &Arc<AtomicBool> {
-        &self.ready
-    }
-
-    /// Whether every worker has come round since somebody asked last. One does so ten times a second.
-    pub fn is_alive(&self) -> bool {
-        self.beats.iter().fold(true, |alive, (beats, seen)| {
-            let now = beats.load(Ordering::Relaxed);
-            seen.swap(now, Ordering::Relaxed) != now && alive
-        })
-    }
-
-    /// Where a listener is bound: with port 0 in the configuration, the one that was free.
-    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses().into_iter().find(|(name, _)| &**name == listener).map(|(_, address)| address)
-    }
-
-    /// Where the admin API is bound, if the configuration has it.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
-    }
-
-    /// Every listener with its address.
-    pub fn addresses(&self) -> Vec<(Box<str>, SocketAddr)> {
-        self.reloader.running().doors.addresses().map(|(name, address)| (name.into(), address)).collect()
-    }
-
-    /// Reads every file of TLS anew, whether it has changed or not, and says what became of each listener and upstream.
-    /// Waits for the disk.
-    pub fn reload_certificates(&self) -> Vec<Outcome> {
-        self.world.load().renew(&self.clock, true)
-    }
-
-    /// What a request is explained by that would come now.
-    pub fn scenery(&self) -> Scenery {
-        Explaining::of(&self.reloader.running(), &self.clock).scenery()
-    }
-
-    /// Where the quotas of accounts stand.
-    pub fn limits(&self) -> &Arc<Limits> {
-        &self.limits
-    }
-
-    /// How many open streams were ended because their callers would be let in no longer.
-    pub fn endings(&self) -> &Arc<Endings> {
-        &self.endings
-    }
-
-    /// Where accounts and credentials are changed while all this runs, if the configuration has a store.
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
-    }
-
-    /// Says that it is not ready any more, takes requests in for as long as `lame_duck` says all the same, refuses new
-    /// connections, finishes what is in flight, and returns whether all of it ended in time.
-    pub fn drain(self) -> bool {
-        self.drain_unless(|| false)
-    }
-
-    /// The same, but gives up as soon as `hurried`: it is asked a few times a second.
-    ///
-    /// The store is let go last, when nobody can use a credential any more: last uses are on file, and the file is free.
-    pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
-        const STEP: Duration = Duration::from_millis(100);
-        let Stop { lame_duck, drain } = self.reloader.end();
-        self.ready.store(false, Ordering::Relaxed);
-        let mut left = lame_duck;
-        while !left.is_zero() {
-            if hurried() {
-                return false;
-            }
-            let step = left.min(STEP);
-            thread::sleep(step);
-            left -= step;
-        }
-        self.accepting.cancel();
-        self.draining.cancel();
-        let mut left = drain;
-        while !hurried() {
-            let step = left.min(STEP);
-            match self.ended.recv_timeout(step) {
-                Err(RecvTimeoutError::Timeout) if left > step => left -= step,
-                Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
-                Err(RecvTimeoutError::Disconnected) => {
-                    // Nobody spends any more: what was only reserved is given back.
-                    self.limits.settle(self.clock.unix());
-                    return true;
-                }
-            }
-        }
-        false
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.cancel();
-        self.draining.cancel();
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, access, clock, ended })
     }
 }
 
@@ -273,8 +185,8 @@ struct Seated {
     seats: Vec<Seat>,
     /// Where each hears of a change.
     workers: Vec<UnboundedSender<Change>>,
-    /// How often each has swept.
-    beats: Vec<(Arc<AtomicU64>, AtomicU64)>,
+    /// How each fares.
+    vitals: Vec<Watched>,
 }
 
 impl Crew {
@@ -300,43 +212,46 @@ impl Crew {
     fn admin(
         &self,
         settings: Option<admin::Settings>,
-        reloader: &Reloader,
+        (reloader, lookout): (&Reloader, &Arc<Lookout>),
         (clock, stop): (&Clock, &CancellationToken),
         alive: &Sender<()>,
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
         let explain = Some(Explaining::of(&reloader.running(), clock).for_operators());
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), explain };
+        let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
+        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), explain, overview };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }
 
     /// Starts the workers, and returns when each of them is ready.
-    fn seat(&self, options: &Options, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
+    fn seat(&self, options: &Options, told: Told, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
-        let (mut seats, mut workers, mut all_beats) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
-            seats.push(Seat::new(arrivals));
+            let seat_of = Seat::new(arrivals);
             let (changes, heard) = unbounded_channel();
             workers.push(changes);
             let (world, clock, drain) = (Arc::clone(&self.world), options.clock.clone(), drain.clone());
-            let (ready, kit, beats) = (ready.clone(), self.kit.clone(), Arc::<AtomicU64>::default());
-            all_beats.push((Arc::clone(&beats), AtomicU64::new(0)));
+            let (ready, kit, vitals) = (ready.clone(), self.kit.clone(), Arc::<Vitals>::default());
+            vitals.adopt(FIRST);
+            all_vitals.push((Arc::clone(&vitals), seat_of.live()));
+            seats.push(seat_of);
             let memory = Arc::clone(&self.memory);
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
-            let endings = Arc::clone(&self.endings);
+            let (endings, told) = (Arc::clone(&self.endings), told.clone());
             let work = move || {
-                let strain = Strain::new(memory, beats);
-                work(world, (&kit, strain), (gates, endings), (waiting, heard), clock, drain, &ready);
+                let strain = Strain::new(memory, vitals);
+                work(world, (&kit, strain), (gates, endings, told), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
-        drop(ready);
+        drop((ready, told));
         await_workers(&readiness, seats.len())?;
-        Ok(Seated { seats, workers, beats: all_beats })
+        Ok(Seated { seats, workers, vitals: all_vitals })
     }
 }
 
@@ -363,7 +278,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 fn work(
     world: Arc<World>,
     (kit, strain): (&Kit, Strain),
-    (gates, endings): ((Gate, Opened, Groups), Arc<Endings>),
+    (gates, endings, told): ((Gate, Opened, Groups), Arc<Endings>, Told),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
     drain: CancellationToken,
@@ -378,7 +293,11 @@ fn work(
     runtime.block_on(async {
         let deadlines = Deadlines::new(clock.clone());
         let leases = Leases::new(endings);
-        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases));
+        let sinks = Sinks::new(&told, clock.clone());
+        // What is left are pens: the log ends with the last of them.
+        drop(told);
+        let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases, &sinks));
+        drop(sinks);
         say(Ok(()));
         worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
     });

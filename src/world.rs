@@ -28,6 +28,7 @@ use crate::reply::{cors, wall};
 use crate::route::{Parameter, Table};
 use crate::scheme::Places;
 use crate::store::Index;
+use crate::telemetry::{self, Names, RouteNames, UpstreamNames};
 
 /// The configuration, as meant.
 #[derive(Debug)]
@@ -60,8 +61,10 @@ pub struct World {
     pub directory: Arc<Index>,
     /// How much a worker bears.
     pub overload: strain::Settings,
-    /// Whether each request leaves a line in the log.
-    pub access_log: bool,
+    /// What is told of requests.
+    pub telemetry: telemetry::Settings,
+    /// Names in a query whose values are told nowhere, besides the places of credentials.
+    pub redact: Vec<Box<str>>,
     /// TLS of the admin listener, which is a thread of its own.
     pub admin_tls: Option<Arc<Keeper>>,
     /// How often the files of TLS are looked at for changes.
@@ -196,9 +199,33 @@ impl World {
 
     /// Finds the route of a request with this method; says 404 or 405 where there is none.
     pub fn select(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<&Route, Refusal> {
-        let table = self.table(head.connection().listener);
-        let id = table.select(head.host(), head.path(), method)?;
-        Ok(&self.routes[id.0])
+        self.select_id(head, method).map(|id| &self.routes[id.0])
+    }
+
+    /// The same by its place.
+    pub fn select_id(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<RouteId, Refusal> {
+        self.table(head.connection().listener).select(head.host(), head.path(), method)
+    }
+
+    /// What things are called, for those who tell of requests.
+    pub fn names(&self) -> Names {
+        let listener = |position: &Option<usize>| position.map(|at| self.listeners[at].name.clone());
+        let route = |route: &Route| RouteNames { name: route.name.clone() };
+        let upstream = |upstream: &Upstream| UpstreamNames {
+            name: upstream.name.clone(),
+            endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url().into()).collect(),
+        };
+        let places = self.routes.iter().flat_map(|route| route.places.query.iter().chain(&route.places.form));
+        let mut hidden: Vec<Box<str>> = telemetry::ALWAYS_HIDDEN.into_iter().map(Into::into).collect();
+        hidden.extend(places.chain(&self.redact).cloned());
+        hidden.sort_unstable();
+        hidden.dedup();
+        Names {
+            listeners: self.positions.iter().map(listener).collect(),
+            routes: self.routes.iter().map(route).collect(),
+            upstreams: self.upstreams.iter().map(upstream).collect(),
+            hidden: hidden.into(),
+        }
     }
 
     /// What leads to the routes of this listener.

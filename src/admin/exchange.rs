@@ -56,6 +56,10 @@ pub(super) enum Gives {
     Reloaded,
     /// What would become of a request.
     Explained,
+    /// How the gateway is doing.
+    Status,
+    /// Whether all is well with it.
+    Health,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -124,6 +128,8 @@ impl Gives {
             | Self::Cleared
             | Self::Reloaded
             | Self::Explained
+            | Self::Status
+            | Self::Health
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

@@ -27,6 +27,7 @@ use tower::Service;
 use super::Counters;
 use super::auth::{self, Token};
 use super::problem::plain;
+use super::status;
 use crate::background::give_way;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
@@ -38,11 +39,11 @@ use crate::edge::stage::InFlight;
 use crate::edge::tls::Keeper;
 use crate::edge::worker::{self, Answer, Stay};
 use crate::secret::Secret;
-use crate::store::Store;
 use crate::store::key_text::{self, Shape};
+use crate::store::{Actor, Store};
 
 /// What the admin listener bears: operators are few.
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     handshake: Duration::from_secs(10),
     header: Duration::from_secs(10),
     idle: Duration::from_mins(1),
@@ -123,8 +124,8 @@ pub fn start(
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
-        let desk = Desk { router, listener, tokens, clock };
-        if let Err(error) = run(socket, desk, &stop) {
+        let desk = Desk { router, listener, tokens, clock: clock.clone() };
+        if let Err(error) = run(socket, desk, LIMITS.connections, &clock, &stop) {
             tracing::error!(%error, "the admin listener has ended");
         }
         drop(alive);
@@ -136,15 +137,22 @@ fn unbound(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("the admin listener cannot bind {address}: {error}"))
 }
 
-fn run(socket: std::net::TcpListener, desk: Desk, stop: &CancellationToken) -> io::Result<()> {
+/// Serves a bound socket on this thread alone, until `stop` and the end of what is in flight.
+pub(super) fn run<A: Answer>(
+    socket: std::net::TcpListener,
+    desk: A,
+    connections: usize,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     // Made here: a runtime of its thread alone cannot be handed to it.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async {
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let (arrivals, waiting) = unbounded_channel();
         let seats = vec![Seat::new(arrivals)];
-        spawn_local(listener::accept(socket, ListenerId(0), listener::cap(LIMITS.connections), seats, stop.clone()));
-        let (clock, deadlines) = (desk.clock.clone(), Deadlines::new(desk.clock.clone()));
+        spawn_local(listener::accept(socket, ListenerId(0), listener::cap(connections), seats, stop.clone()));
+        let (clock, deadlines) = (clock.clone(), Deadlines::new(clock.clone()));
         // Nobody changes it.
         let (_, changes) = unbounded_channel();
         worker::serve((waiting, changes), Rc::new(desk), clock, deadlines, stop.clone()).await;
@@ -160,6 +168,16 @@ struct Desk {
     clock: Clock,
 }
 
+impl Desk {
+    /// Answers who asks after health alone. It leaves no line in the log: it is asked every few seconds.
+    async fn health(&self, mut parts: Parts) -> Response<Body> {
+        parts.extensions.insert(Actor("nobody".to_owned()));
+        let answered: Result<_, Infallible> = self.router.clone().call(Request::from_parts(parts, Body::empty())).await;
+        let Ok(response) = answered;
+        response
+    }
+}
+
 impl Answer for Desk {
     type Body = Held;
     type Change = Infallible;
@@ -172,6 +190,11 @@ impl Answer for Desk {
         in_flight: InFlight,
     ) -> Result<Response<Held>, Infallible> {
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        if status::is_open(&method, &path) {
+            let response = self.health(*parts).await;
+            in_flight.awaits_caller();
+            return Ok(response.map(|body| Held::new(body, in_flight)));
+        }
         let identified = auth::identify(&connection, &parts.headers, &self.tokens, self.clock.unix());
         let (actor, response) = match identified {
             Ok(actor) => {
@@ -189,7 +212,7 @@ impl Answer for Desk {
         let status = response.status().as_u16();
         tracing::info!(actor, %method, path = told(&path), status, "admin");
         in_flight.awaits_caller();
-        Ok(response.map(|body| Held { body, _in_flight: in_flight }))
+        Ok(response.map(|body| Held::new(body, in_flight)))
     }
 
     fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
@@ -217,9 +240,16 @@ fn told(path: &str) -> String {
 }
 
 /// The body of an answer: until it is gone, its request is in flight.
-struct Held {
+pub(super) struct Held {
     body: Body,
     _in_flight: InFlight,
+}
+
+impl Held {
+    /// The body of the answer to this request.
+    pub(super) fn new(body: Body, in_flight: InFlight) -> Self {
+        Self { body, _in_flight: in_flight }
+    }
 }
 
 impl http_body::Body for Held {

@@ -12,6 +12,7 @@ mod explanations;
 mod keep;
 mod limits;
 pub mod listener;
+pub mod monitoring;
 mod openapi;
 mod operation;
 mod preconditions;
@@ -20,6 +21,7 @@ mod query;
 mod reload;
 mod resources;
 mod schema;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +70,8 @@ pub struct Counters {
     pub reload: Option<Reload>,
     /// How a request is explained, where a gateway runs.
     pub explain: Option<Explain>,
+    /// How that gateway is doing.
+    pub overview: Option<status::Running>,
 }
 
 impl Counters {
@@ -77,7 +81,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, explain: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, explain: None, overview: None })
     }
 }
 

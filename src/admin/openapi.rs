@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::operation::{Gives, Mounted, Takes, mounted};
 use super::problem::Problem;
 use super::schema::{self, component, reference};
-use super::{answer, schema::word};
+use super::{answer, schema::word, status};
 use crate::store::Resource;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
@@ -66,6 +66,10 @@ fn operation(mounted: &Mounted) -> Value {
         let content: Map<String, Value> =
             operation.takes.types().iter().map(|own| ((*own).to_owned(), json!({ "schema": body }))).collect();
         written["requestBody"] = json!({ "required": !operation.takes.optional(), "content": content });
+    }
+    if status::is_open(&operation.method, operation.path) {
+        // Anybody may ask.
+        written["security"] = json!([]);
     }
     written
 }
@@ -126,7 +130,11 @@ fn responses(mounted: &Mounted) -> Value {
         "description": "Why it was not done",
         "content": { "application/problem+json": { "schema": reference("Problem") } },
     });
-    json!({ gives.status().as_str(): good, "default": problem })
+    let mut all = json!({ gives.status().as_str(): good, "default": problem });
+    if gives == Gives::Health {
+        all["503"] = json!({ "description": "Something is not", "content": all["200"]["content"] });
+    }
+    all
 }
 
 fn description(gives: Gives) -> &'static str {
@@ -144,6 +152,8 @@ fn description(gives: Gives) -> &'static str {
         Gives::Cleared => "How many counters were taken away",
         Gives::Reloaded => "It is in force",
         Gives::Explained => "The way of the request",
+        Gives::Status => "How it is doing",
+        Gives::Health => "All is well",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
         Gives::Lines => "The entries; a body that breaks off is not all of them",
@@ -173,6 +183,8 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Cleared => Some((json, reference("Cleared"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
         Gives::Explained => Some((json, reference("Explanation"))),
+        Gives::Status => Some((json, reference("Gateway"))),
+        Gives::Health => Some((json, reference("Health"))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),
         Gives::Lines => Some(("application/x-ndjson", json!({}))),

@@ -12,7 +12,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, explanations, keep, limits, openapi, reload, resources};
+use super::{House, audit, bulk, explanations, keep, limits, openapi, reload, resources, status};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -269,6 +269,30 @@ pub(super) static OPERATIONS: &[Operation] = &[
         takes: Takes::Asked,
         gives: Gives::Explained,
         serve: Serve::House(|call| Box::pin(explanations::explain(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/status",
+        name: "status",
+        about: "Says how the gateway is doing: its configuration, listeners, workers, upstreams, limits and store",
+        gives: Gives::Status,
+        serve: Serve::House(|call| Box::pin(status::status(call))),
+        ..READS
+    },
+    Operation {
+        path: "/live",
+        name: "live",
+        about: "Says whether the process lives; it is told without a credential",
+        gives: Gives::Health,
+        serve: Serve::House(|call| Box::pin(std::future::ready(status::live(&call)))),
+        ..READS
+    },
+    Operation {
+        path: "/ready",
+        name: "ready",
+        about: "Says whether requests should be sent here; it is told without a credential",
+        gives: Gives::Health,
+        serve: Serve::House(|call| Box::pin(std::future::ready(status::ready(&call)))),
         ..READS
     },
     Operation {

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
-use super::{bulk, explanations};
+use super::{bulk, explanations, status};
 use crate::clock::UnixTime;
 use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
@@ -40,6 +40,10 @@ pub(super) fn components() -> Map<String, Value> {
         let (name, schema) = named;
         all.insert(name.to_owned(), schema);
     }
+    for (name, schema) in [("Gateway", schema_for!(status::Status)), ("Health", schema_for!(status::Health))] {
+        let own = lifted(schema.to_value(), &mut all);
+        all.insert(name.to_owned(), untitled(own));
+    }
     for resource in Resource::ALL {
         let own = lifted(resource.schema().to_value(), &mut all);
         let fields = Fields::of(*resource, &common, &own);
@@ -55,12 +59,16 @@ pub(super) fn components() -> Map<String, Value> {
 }
 
 fn schema_of<T: JsonSchema>(name: &str) -> (&str, Value) {
-    let mut schema = schema_for!(T).to_value();
+    (name, untitled(schema_for!(T).to_value()))
+}
+
+/// A schema as a part of a document that has a title of its own.
+fn untitled(mut schema: Value) -> Value {
     if let Value::Object(schema) = &mut schema {
         schema.remove("$schema");
         schema.remove("title");
     }
-    (name, schema)
+    schema
 }
 
 /// A schema whose definitions have become components.

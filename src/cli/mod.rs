@@ -6,6 +6,7 @@ mod check;
 pub mod demo;
 mod explain;
 mod explain_ip;
+mod health;
 mod limits;
 mod manage;
 mod multicam;
@@ -16,6 +17,7 @@ mod schemes;
 mod serve;
 mod shell;
 mod sign;
+mod status;
 mod store;
 mod transfer;
 
@@ -102,6 +104,16 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Ask the gateway that runs whether it lives, or whether requests should be sent to it.
+    #[command(
+        after_help = "Example: vidgate health --config /etc/vidgate/vidgate.toml --ready\n\nExits with 0 if so, and else with 1: for the health check of a container, and for scripts. It asks the listener of [monitoring], or that of [admin]; neither asks for a credential here."
+    )]
+    Health(health::Health),
+    /// Show how the gateway that runs is doing.
+    #[command(
+        after_help = "Example: vidgate status --config /etc/vidgate/vidgate.toml\n\nExits with 1 where something is wrong, and with 2 where no gateway answers."
+    )]
+    Status(status::Status),
     /// Have the gateway that runs read its configuration anew; where something is wrong with it, everything stays as it is.
     #[command(after_help = "Example: vidgate reload --config /etc/vidgate/vidgate.toml")]
     Reload(reload::Reload),
@@ -152,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Health(health) => health.run(),
+        Command::Status(status) => status.run(),
         Command::Reload(reload) => reload.run(),
         Command::Multicam { what } => what.run(),
         Command::Backup(backup) => backup.run(),

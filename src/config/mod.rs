@@ -44,6 +44,8 @@ pub struct Loaded {
     pub stop: Stop,
     /// Where the admin API comes in.
     pub admin: Option<admin::Settings>,
+    /// Where anybody may ask whether it lives and is ready.
+    pub monitoring: Option<admin::monitoring::Settings>,
     /// Who is declared.
     pub declared: Installed,
     /// What stays as it is for as long as it runs.
@@ -125,6 +127,7 @@ pub fn load_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Resul
         log: meant.log,
         stop: meant.stop,
         admin: meant.admin,
+        monitoring: meant.monitoring,
         declared,
         fixed: meant.fixed,
         watch: meant.watch,

@@ -15,6 +15,8 @@ use crate::secret::Secret;
 pub struct Ways {
     /// The admin listener of the gateway, if it has one.
     pub admin: Option<Entrance>,
+    /// The monitoring listener, if it has one.
+    pub monitoring: Option<SocketAddr>,
     /// The file, if there is one.
     pub store: Option<PathBuf>,
 }
@@ -37,8 +39,20 @@ pub fn ways(path: &Path) -> Result<Ways, Report> {
     let Some(file) = file::read(&text, &mut report).filter(|_| report.errors() == 0) else { return Err(report) };
     let source = Source::new(super::folder(path));
     let admin = file.admin.as_ref().map(|admin| entrance(&admin.value, &source)).transpose();
+    let monitoring = file.monitoring.as_ref().map(|monitoring| &monitoring.value.address);
+    let bound = monitoring.map(|written| socket_address(&written.value).map_err(|invalid| (invalid, written)));
+    let monitoring = match bound.transpose() {
+        Ok(monitoring) => monitoring,
+        Err((invalid, written)) => {
+            report.error(written.place.clone(), invalid);
+            return Err(report);
+        }
+    };
     match admin {
-        Ok(admin) => Ok(Ways { admin, store: file.store.map(|store| source.path(&store.path.value)) }),
+        Ok(admin) => {
+            let store = file.store.map(|store| source.path(&store.path.value));
+            Ok(Ways { admin, monitoring, store })
+        }
         Err(invalid) => {
             report.error(file.admin.map(|admin| admin.value.address.place), invalid);
             Err(report)
@@ -46,9 +60,12 @@ pub fn ways(path: &Path) -> Result<Ways, Report> {
     }
 }
 
+fn socket_address(written: &str) -> Result<SocketAddr, Invalid> {
+    written.parse().map_err(|_| Invalid::new(format!("`{written}` is not an address with a port")))
+}
+
 fn entrance(admin: &Admin, source: &Source) -> Result<Entrance, Invalid> {
-    let written = &admin.address.value;
-    let address = written.parse().map_err(|_| Invalid::new(format!("`{written}` is not an address with a port")))?;
+    let address = socket_address(&admin.address.value)?;
     let token = |(name, written): (&String, &file::Placed<crate::secret::SecretSource>)| {
         (name.clone(), source.secret(&written.value))
     };
@@ -88,7 +105,9 @@ mod tests {
     #[test]
     fn only_what_leads_to_the_store_is_read() {
         let none = read("").unwrap();
-        assert!(none.admin.is_none() && none.store.is_none());
+        assert!(none.admin.is_none() && none.store.is_none() && none.monitoring.is_none());
+        let monitoring = read("[monitoring]\naddress = \"127.0.0.1:9180\"").unwrap().monitoring;
+        assert_eq!(monitoring.unwrap().port(), 9180);
         let store = read("[store]\npath = \"a.redb\"\nmaster_key = { file = \"none\" }").unwrap().store;
         assert!(store.unwrap().ends_with("a.redb"));
         // The route names a scheme that there is not, and no file of TLS is there: neither is needed from outside.
@@ -103,7 +122,12 @@ mod tests {
 
     #[test]
     fn what_leads_nowhere_is_said_with_its_place() {
-        for wrong in ["[admin]\naddress = \"nowhere\"", "[admin]\nadress = \"127.0.0.1:1\"", "[admin"] {
+        for wrong in [
+            "[admin]\naddress = \"nowhere\"",
+            "[admin]\nadress = \"127.0.0.1:1\"",
+            "[admin",
+            "[monitoring]\naddress = \"x\"",
+        ] {
             assert!(read(wrong).unwrap_err().errors() > 0, "{wrong}");
         }
     }

@@ -143,6 +143,11 @@ impl Seat {
     pub fn new(arrivals: UnboundedSender<Accepted>) -> Self {
         Self { arrivals, live: Arc::default() }
     }
+
+    /// How many connections the worker has, as it changes. It does not keep the worker from ending, as a seat does.
+    pub fn live(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.live)
+    }
 }
 
 /// Accepts until `stop`, and hands each socket to the worker with the fewest. Video connections are few and long, so

@@ -25,4 +25,5 @@ pub mod stage;
 pub mod strain;
 pub mod tls;
 pub mod upgrade;
+pub mod vitals;
 pub mod worker;

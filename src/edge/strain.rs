@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::edge::vitals::{Shedding, Vitals};
 use crate::refusal::{Cause, Refusal};
 
 /// So many sweeps in succession were late before a worker is found to be slow: one alone may be the machine's.
@@ -42,6 +43,11 @@ impl Memory {
         self.most.store(most.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// How many bytes it may take; `None`: nobody looks.
+    pub fn most(&self) -> Option<u64> {
+        Some(self.most.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
     /// Looks how much it takes, where that matters.
     pub fn look(&self, resident: impl FnOnce() -> Option<u64>) {
         let most = self.most.load(Ordering::Relaxed);
@@ -60,8 +66,8 @@ impl Memory {
 #[derive(Debug)]
 pub struct Strain {
     memory: Arc<Memory>,
-    /// Counts sweeps, for whoever looks whether the worker lives.
-    beats: Arc<AtomicU64>,
+    /// For whoever looks how the worker fares.
+    vitals: Arc<Vitals>,
     /// Sweeps in succession that speak against what is thought of it.
     contrary: Cell<u32>,
     slow: Cell<bool>,
@@ -82,10 +88,10 @@ impl Drop for Load {
 
 impl Strain {
     /// A worker that has nothing to do.
-    pub fn new(memory: Arc<Memory>, beats: Arc<AtomicU64>) -> Self {
+    pub fn new(memory: Arc<Memory>, vitals: Arc<Vitals>) -> Self {
         Self {
             memory,
-            beats,
+            vitals,
             contrary: Cell::new(0),
             slow: Cell::new(false),
             full: Cell::new(false),
@@ -96,7 +102,6 @@ impl Strain {
 
     /// The worker sweeps, so much later than it wanted.
     pub fn swept(&self, lag: Duration, settings: &Settings) {
-        self.beats.fetch_add(1, Ordering::Relaxed);
         self.full.set(self.memory.full.load(Ordering::Relaxed));
         let slow = self.slow.get();
         // Clearly better is half as late.
@@ -108,6 +113,21 @@ impl Strain {
             self.slow.set(!slow);
             tracing::warn!(slow = !slow, ?lag, "how a worker keeps up");
         }
+        // Nobody may come to find out that there is room again.
+        if self.requests.get() < settings.requests - settings.requests / 20 {
+            self.crowded.set(false);
+        }
+        self.vitals.swept(lag, self.requests.get(), self.sheds());
+    }
+
+    /// Another configuration is in force from now on.
+    pub fn adopt(&self, generation: u64) {
+        self.vitals.adopt(generation);
+    }
+
+    fn sheds(&self) -> Option<Shedding> {
+        let all = [(&self.full, Shedding::Memory), (&self.slow, Shedding::Slow), (&self.crowded, Shedding::Crowded)];
+        all.into_iter().find(|(is, _)| is.get()).map(|(_, sheds)| sheds)
     }
 
     /// Takes a request in, which counts until what is returned is dropped; or says why it cannot bear one more.
@@ -162,13 +182,14 @@ mod tests {
         assert_eq!(refused(&strain), None, "never so often in succession");
         sweep(1001, 1);
         assert_eq!(refused(&strain), Some("the worker does not keep up"));
+        assert_eq!(strain.vitals.sheds(), Some(Shedding::Slow));
         sweep(0, IN_TIME - 1);
         sweep(501, 1);
         sweep(0, IN_TIME - 1);
         assert!(refused(&strain).is_some());
         sweep(500, 1);
         assert_eq!(refused(&strain), None);
-        assert_eq!(strain.beats.load(Ordering::Relaxed), u64::from(2 * LATE + 2 * IN_TIME));
+        assert_eq!((strain.vitals.sheds(), strain.vitals.lag()), (None, Duration::from_millis(500)));
     }
 
     #[test]
@@ -178,7 +199,11 @@ mod tests {
         assert_eq!(refused(&strain), Some("the worker has too many requests in flight"));
         loads.truncate(38);
         assert!(refused(&strain).is_some());
+        strain.swept(Duration::ZERO, &SETTINGS);
+        assert_eq!((strain.vitals.sheds(), strain.vitals.requests()), (Some(Shedding::Crowded), 38));
         loads.truncate(37);
+        strain.swept(Duration::ZERO, &SETTINGS);
+        assert_eq!(strain.vitals.sheds(), None, "also where nobody has come to see");
         assert_eq!(refused(&strain), None);
         drop(loads);
         assert_eq!(strain.requests.get(), 0, "each gave its place back");

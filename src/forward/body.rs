@@ -1,4 +1,4 @@
-//! Bodies in both directions: streams that pass through untouched, watched for peers that stop.
+//! The body of an answer: a stream that passes through untouched, watched for peers that stop.
 
 use std::future::poll_fn;
 use std::mem;
@@ -7,22 +7,20 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::deadline::{Deadline, Deadlines};
+use crate::deadline::Deadline;
 use crate::edge::connection::Connection;
-use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
 use crate::forward::http1::Decoder;
 use crate::forward::http2::Answer;
-use crate::forward::pace::Pace;
+use crate::forward::journey::{End, Witness, Witnessed};
 use crate::forward::pool::Lent;
 use crate::forward::tunnel::Opening;
 use crate::forward::upload::Upload;
 use crate::forward::{headers, leases};
 use crate::limit::Lease;
-use crate::refusal::Cause;
 
 /// Why a body broke off; the text is for the log.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +34,8 @@ pub struct Body {
     in_flight: Option<InFlight>,
     /// While the answer is on its way, its caller must stand.
     stream: Option<leases::Lease>,
+    /// Who is told how it goes on and ends.
+    witnessed: Witnessed,
 }
 
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Body {
             in_flight: None,
             lease: Lease::default(),
             stream: None,
+            witnessed: Witnessed::default(),
         }
     }
 
@@ -66,12 +67,12 @@ impl Body {
             Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             None => Content::Relayed(relayed),
         };
-        Self { content, in_flight: None, lease: Lease::default(), stream: None }
+        Self { content, ..Self::whole(Bytes::new()) }
     }
 
     /// The same in HTTP/2.
     pub(super) fn in_frames(answer: Box<Answer>) -> Self {
-        Self { content: Content::InFrames(answer), in_flight: None, lease: Lease::default(), stream: None }
+        Self { content: Content::InFrames(answer), ..Self::whole(Bytes::new()) }
     }
 
     /// Keeps what the request was lent until this body has ended.
@@ -101,6 +102,12 @@ impl Body {
         self
     }
 
+    /// Tells this one how it goes on and ends; for one that is on its way.
+    pub fn witnessed(mut self, witness: Box<dyn Witness>) -> Self {
+        self.witnessed = Witnessed::by(witness);
+        self
+    }
+
     /// Takes the body in and throws it away, up to `most` bytes and until `patience` fires; then its connection ends if
     /// the body has not. What it begins with is returned, up to `shown` bytes.
     pub async fn discard(mut self, most: usize, shown: usize, patience: &Deadline) -> Vec<u8> {
@@ -119,11 +126,27 @@ impl Body {
         beginning
     }
 
+    fn witness(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) {
+        match polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => self.witnessed.ends(End::Complete),
+            Poll::Ready(Some(Err(_))) => self.witnessed.ends(End::Broken),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.witnessed.passed(frame.data_ref().map_or(0, Bytes::len) as u64);
+                // Nobody asks again behind the last piece.
+                if frame.is_trailers() || self.is_end_stream() {
+                    self.witnessed.ends(End::Complete);
+                }
+            }
+        }
+    }
+
     /// Keeps the request in flight until this body has ended, or the tunnel that follows on its connection.
     pub fn holding(mut self, in_flight: InFlight, connection: &Rc<Connection>) -> Self {
         if let Content::Tunnel(opening) = &mut self.content {
             if let Some(opening) = opening.take() {
-                opening.begin(in_flight, (mem::take(&mut self.lease), self.stream.take()), connection);
+                let lent = (mem::take(&mut self.lease), self.stream.take());
+                opening.begin(in_flight, lent, mem::take(&mut self.witnessed), connection);
             }
             return self;
         }
@@ -144,6 +167,7 @@ impl HttpBody for Body {
         if let Some(stream) = &self.stream
             && stream.poll(context).is_ready()
         {
+            self.witnessed.ends(End::Broken);
             return Poll::Ready(Some(Err("the caller would be let in no longer".into())));
         }
         let (polled, idle) = match &mut self.content {
@@ -157,6 +181,9 @@ impl HttpBody for Body {
                 Poll::Ready(_) => in_flight.awaits_caller(),
                 Poll::Pending => in_flight.awaits_upstream(idle),
             }
+        }
+        if self.witnessed.is_seen() {
+            self.witness(&polled);
         }
         polled
     }
@@ -260,141 +287,6 @@ pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
                 trailers.remove(name);
             }
             Frame::trailers(trailers)
-        }
-    }
-}
-
-/// The body of a request, as it is handed over to be sent.
-#[derive(Debug)]
-pub enum Payload {
-    /// As it comes from the caller.
-    Streamed(RequestBody),
-    /// Read to its end before.
-    Whole(Bytes),
-}
-
-/// Up to here, a body is over before it matters who sends it, in bytes.
-const SMALL: u64 = 64 << 10;
-
-/// The body of a request on its way upstream.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    source: Source,
-    /// How long it is, where it was read to its end before.
-    whole: Option<usize>,
-    left: u64,
-    upload: Rc<Upload>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Streamed(RequestBody, Pace),
-    Whole(Option<Bytes>),
-}
-
-impl Outgoing {
-    /// Passes `body` on, up to `most` bytes; `piece` is how long the caller may take for each piece.
-    pub(super) fn new(
-        body: Payload,
-        most: Option<u64>,
-        upload: &Rc<Upload>,
-        deadlines: &Rc<Deadlines>,
-        piece: Duration,
-        in_flight: &InFlight,
-    ) -> Self {
-        let whole = match &body {
-            Payload::Streamed(_) => None,
-            Payload::Whole(bytes) => Some(bytes.len()),
-        };
-        let source = match body {
-            Payload::Streamed(body) if !body.is_end_stream() => {
-                Source::Streamed(body, Pace::new(deadlines, piece, in_flight))
-            }
-            Payload::Streamed(_) => Source::Whole(None),
-            Payload::Whole(bytes) => Source::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
-        };
-        // Nothing more is read of the caller for what is whole; and its only piece goes out along with the head.
-        upload.ended.set(matches!(source, Source::Whole(_)));
-        Self { source, whole, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload) }
-    }
-
-    /// The same as if it were passed on as it comes, and said to be as long as the caller says.
-    pub(super) fn as_it_comes(self) -> Self {
-        Self { whole: None, ..self }
-    }
-
-    /// The same body once more, if all of it is here and no larger than `most` bytes.
-    pub(super) fn again(&self, most: usize) -> Option<Self> {
-        let Source::Whole(bytes) = &self.source else { return None };
-        let source = Source::Whole(bytes.clone());
-        let small = bytes.as_ref().is_none_or(|bytes| bytes.len() <= most);
-        small.then(|| Self { source, whole: self.whole, left: self.left, upload: Rc::clone(&self.upload) })
-    }
-
-    /// Whether much is still to come of it, or nobody knows how much.
-    pub(super) fn is_large(&self) -> bool {
-        matches!(self.source, Source::Streamed(..)) && self.size_hint().exact().is_none_or(|length| length > SMALL)
-    }
-
-    /// How long a body is that was read to its end before, which may be another than the caller said: something may have
-    /// been taken out of it, to the last byte. `None` where there is none, or where it is passed on as it comes.
-    pub(super) fn whole_length(&self) -> Option<usize> {
-        self.whole
-    }
-}
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { source, left, upload, .. } = &mut *self;
-        let (body, pace) = match source {
-            Source::Streamed(body, pace) => (body, pace),
-            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-        };
-        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
-            upload.await_caller();
-            // While the answer comes, both sides talk at once, and the caller may well have nothing to say just now.
-            while pace.poll_late(context).is_ready() {
-                if !upload.answering.get() {
-                    return Poll::Ready(Some(Err(upload.fail(Cause::BodyTimeout))));
-                }
-                pace.go_on();
-            }
-            return Poll::Pending;
-        };
-        let Some(frame) = frame else {
-            upload.ended.set(true);
-            upload.moved();
-            return Poll::Ready(None);
-        };
-        Poll::Ready(Some(frame.map_err(|_| upload.fail(Cause::MalformedBody)).and_then(|frame| {
-            let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-            if !pace.keeps_up(length) && !upload.answering.get() {
-                return Err(upload.fail(Cause::BodyTimeout));
-            }
-            *left = left.checked_sub(length).ok_or_else(|| upload.fail(Cause::BodyTooLarge))?;
-            upload.ended.set(body.is_end_stream());
-            upload.moved();
-            Ok(without_forbidden_trailers(frame))
-        })))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Streamed(body, _) => body.is_end_stream(),
-            Source::Whole(bytes) => bytes.is_none(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Streamed(body, _) => body.size_hint(),
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -22,10 +22,10 @@ pub type Groups = Arc<[Arc<Group>]>;
 /// Every upstream of the house.
 #[derive(Debug)]
 pub struct Fleet {
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Where they are looked after.
     beside: Handle,
-    open: Mutex<Groups>,
+    pub(super) open: Mutex<Groups>,
 }
 
 /// The endpoints of one upstream, in the order of the configuration.
@@ -196,6 +196,11 @@ impl Member {
         } else {
             Fitness::Share(1.0)
         }
+    }
+
+    /// How long it is left alone still.
+    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
+        self.trouble().rest(now)
     }
 
     /// Lets a request in.

@@ -17,17 +17,20 @@ mod health;
 mod http1;
 mod http2;
 pub mod identity;
+mod journey;
 pub mod key_sets;
 mod last_word;
 pub mod leases;
 mod line;
 pub mod names;
+mod outgoing;
 mod pace;
 pub mod policy;
 mod pool;
 pub mod preview;
 mod request;
 mod retry;
+pub mod standing;
 pub mod tls;
 mod trouble;
 mod tunnel;
@@ -50,14 +53,17 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-pub use self::body::{Body, BodyError, Payload};
-use self::body::{Outgoing, Relayed};
+use self::body::Relayed;
+pub use self::body::{Body, BodyError};
 use self::credential::Minted;
 use self::door::{Door, Nowhere, Tried, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
 use self::http1::{Connection, Failure, Head, Sending};
 use self::http2::Sessions;
+pub use self::journey::{End, Journey, Witness};
+use self::outgoing::Outgoing;
+pub use self::outgoing::Payload;
 use self::policy::Sign;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
@@ -86,6 +92,17 @@ struct Course {
     turn: Turn,
     key: Option<u64>,
     tried: Tried,
+    upstream: UpstreamId,
+    journey: Option<Rc<Journey>>,
+}
+
+impl Course {
+    /// Notes where it goes.
+    fn note(&self) {
+        if let Some(journey) = &self.journey {
+            journey.goes_to(self.upstream, self.turn.at());
+        }
+    }
 }
 
 impl Forwarder {
@@ -137,7 +154,7 @@ impl Forwarder {
     ) -> Result<Response<Body>, Refusal> {
         let timeouts = &way.upstream.timeouts;
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
-        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage.in_flight);
+        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage);
         // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
         let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
         let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
@@ -153,7 +170,7 @@ impl Forwarder {
                 waited.map_err(|refusal| refusal.closing_if(&upload))?
             }
         };
-        let mut course = Course { turn, key, tried: Tried::default() };
+        let mut course = Course { turn, key, tried: Tried::default(), upstream: id, journey: passage.journey.clone() };
         // The refusal says why, so that nothing is cut.
         let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
@@ -241,6 +258,7 @@ impl Forwarder {
         sending: &mut Sending,
         upload: &Upload,
     ) -> Result<Result<(Lent, Head), Failure>, Refusal> {
+        course.note();
         let at = course.turn.at();
         if let Some(lent) = door.pools[at].take() {
             match http1::attempt(lent.connection(), errand, &upstream.endpoints[at], sending).await {
@@ -267,6 +285,7 @@ impl Forwarder {
     ) -> Result<Lent, Refusal> {
         let patience = upstream.timeouts.connect;
         loop {
+            course.note();
             let at = course.turn.at();
             let member = &door.group.members[at];
             upload.deadline.arm(patience);

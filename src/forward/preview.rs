@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use super::body::{Outgoing, Payload};
 use super::credential::{self, Minted};
+use super::outgoing::{Outgoing, Payload};
 use super::request::{Errand, Passage, Way};
 use super::upload::Upload;
 use crate::clock::Clock;
@@ -40,7 +40,7 @@ pub fn preview(
 ) -> Result<Preview, Refusal> {
     let (deadlines, minted) = (Deadlines::new(clock.clone()), Minted::default());
     let upload = Upload::new(deadlines.register(), way.upstream.timeouts.response);
-    let body = Outgoing::new(payload, way.max_body, &upload, &deadlines, Duration::ZERO, passage.in_flight);
+    let body = Outgoing::new(payload, way.max_body, &upload, &deadlines, Duration::ZERO, passage);
     let body = if as_it_comes { body.as_it_comes() } else { body };
     let own = credential::own(&minted, way, admission, || clock.unix())?;
     let errand = Errand::new(parts, way, passage, (admission, own), &body)?;

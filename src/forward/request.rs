@@ -15,13 +15,14 @@ use hyper::body::Body as _;
 
 use crate::edge::pairs;
 use crate::edge::stage::InFlight;
-use crate::forward::body::Outgoing;
 use crate::forward::credential::{Field, Own};
 use crate::forward::fields::Fields;
 use crate::forward::forwarded::{self, Origin};
 use crate::forward::headers::Filter;
 use crate::forward::http1::{Encoding, Expected, digits, field};
+use crate::forward::journey::Journey;
 use crate::forward::leases::Leases;
+use crate::forward::outgoing::Outgoing;
 use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
 use crate::forward::websocket::Asked;
@@ -71,6 +72,8 @@ pub struct Passage<'a> {
     pub id: &'a HeaderValue,
     /// Where streams are watched.
     pub leases: &'a Rc<Leases>,
+    /// Where it is noted how it fares, if anybody wants to know.
+    pub journey: Option<Rc<Journey>>,
 }
 
 /// Takes the caller's credential out of every place; says the query where that changed it.

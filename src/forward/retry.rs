@@ -5,8 +5,8 @@ use std::cell::Cell;
 
 use http::{HeaderMap, Method};
 
-use crate::forward::body::Outgoing;
 use crate::forward::door::Door;
+use crate::forward::outgoing::Outgoing;
 use crate::forward::policy::{Retry, Sign};
 use crate::forward::request::Errand;
 

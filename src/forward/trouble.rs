@@ -75,6 +75,14 @@ impl Trouble {
         }
     }
 
+    /// How long it rests still.
+    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Out { until } => Some(until.saturating_duration_since(now)),
+            State::In | State::Trial { .. } | State::Returning { .. } => None,
+        }
+    }
+
     /// Whether it is out: resting, or on trial.
     pub(super) fn is_out(&self) -> bool {
         matches!(self.state, State::Out { .. } | State::Trial { .. })

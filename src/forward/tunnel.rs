@@ -20,6 +20,7 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::edge::connection::Connection;
 use crate::edge::stage::InFlight;
 use crate::edge::upgrade::Duplex;
+use crate::forward::journey::{End, Witnessed};
 use crate::forward::leases;
 use crate::forward::pool::Lent;
 use crate::forward::websocket::{Code, Frames, close};
@@ -68,6 +69,7 @@ impl Opening {
         self,
         in_flight: InFlight,
         lent: (limit::Lease, Option<leases::Lease>),
+        witnessed: Witnessed,
         connection: &Rc<Connection>,
     ) {
         in_flight.tunnels();
@@ -76,12 +78,27 @@ impl Opening {
         let tunnel = move |caller, early: Bytes| {
             idle.arm(terms.idle);
             life.arm(terms.life);
-            let up = Pipe { waiting: BytesMut::from(early), ..Pipe::default() };
+            let passed = early.len() as u64;
+            let up = Pipe { waiting: BytesMut::from(early), passed, ..Pipe::default() };
             let (down, frames) = (Pipe::default(), Frames::default());
             let (lease, standing) = lent;
             let (closing, waker) = (None, None);
             let (terms, upstream) = ((terms, idle, life), Some(upstream));
-            Tunnel { lease, standing, caller, upstream, up, down, frames, terms, closing, home, waker, in_flight }
+            Tunnel {
+                lease,
+                standing,
+                caller,
+                upstream,
+                up,
+                down,
+                frames,
+                terms,
+                closing,
+                home,
+                waker,
+                in_flight,
+                witnessed,
+            }
         };
         match stream {
             None => {
@@ -118,6 +135,7 @@ struct Tunnel {
     waker: Option<Waker>,
     #[expect(dead_code, reason = "held until the tunnel has ended")]
     in_flight: InFlight,
+    witnessed: Witnessed,
 }
 
 /// How far the end has come.
@@ -135,6 +153,8 @@ struct Pipe {
     /// What was read and not yet written.
     waiting: BytesMut,
     unflushed: bool,
+    /// How many bytes came this way.
+    passed: u64,
     /// Whether nothing more comes, and whether that was passed on.
     ended: bool,
     finished: bool,
@@ -257,6 +277,10 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
+        self.witnessed.received(self.up.passed);
+        self.witnessed.passed(self.down.passed);
+        // Whatever ends it, a tunnel is as long as it was.
+        self.witnessed.ends(End::Complete);
         if let Some(waker) = self.waker.take() {
             self.home.tunnels.forget(&waker);
         }
@@ -301,6 +325,7 @@ impl Pipe {
         }
         *moved = true;
         let bytes = space.filled();
+        self.passed += bytes.len() as u64;
         if bytes.is_empty() {
             self.ended = true;
             return Poll::Ready(Ok(true));

@@ -60,7 +60,7 @@ impl Endpoint {
     }
 
     /// What it is known by: `http://10.0.0.5:8000`, always with its port.
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.socket())
     }
 }

@@ -57,13 +57,17 @@ impl<'a> Corridor<'a> {
         }
         let target_bytes = world.listener(connection.listener).limits.target_bytes;
         let head = Head::before(parts, connection, &world.trusted_proxies, target_bytes, trace);
-        let head = head.map_err(|refusal| (refusal, before))?;
+        let head = head.map_err(|refusal| {
+            trace.unread(parts);
+            (refusal, before)
+        })?;
         trace.head(&head);
         if let Some(answer) = self.preflight(&head, manner, trace) {
             return answer;
         }
-        let route = world.select(&head, head.method()).map_err(|refusal| (refusal, before))?;
-        trace.route(route);
+        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before))?;
+        let route = &world.routes[id_of_route.0];
+        trace.route(id_of_route, route);
         let app = named_app(route, &head);
         let watch = route.guard.map(|id| T::watch(&self.guards[id.0], head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
@@ -87,7 +91,6 @@ impl<'a> Corridor<'a> {
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
         let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
-        trace.admitted(admission.principal());
         let passage = Passage {
             secure: head.secure(),
             trusted: world.trusted_proxies.contains(connection.peer.ip()),
@@ -97,6 +100,7 @@ impl<'a> Corridor<'a> {
             in_flight,
             id,
             leases: self.leases,
+            journey: trace.let_in(),
         };
         Ok(Decision::Send(errand, admission, passage))
     }
@@ -111,11 +115,14 @@ impl<'a> Corridor<'a> {
     ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
-        let select = |method| self.world.select(head, method).ok().filter(|route| route.cors.is_some());
-        let route = select(&asked).or_else(|| select(head.method()))?;
+        let select = |method| {
+            let id = self.world.select_id(head, method).ok()?;
+            Some((id, &self.world.routes[id.0])).filter(|(_, route)| route.cors.is_some())
+        };
+        let (id, route) = select(&asked).or_else(|| select(head.method()))?;
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
-        trace.route(route);
+        trace.route(id, route);
         Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
     }
 

@@ -51,6 +51,8 @@ pub struct Change {
     pub gates: (Gate, Opened, Groups),
     /// How long connections may stay whose listener is no more.
     pub drain: Duration,
+    /// Which one it is, counted from the start.
+    pub generation: u64,
     /// Closes once every request that comes is served under it.
     pub taken: Sender<()>,
 }
@@ -130,7 +132,7 @@ impl Answer for Current {
         Stay::Leave(last.map_or(Duration::ZERO, |(.., drain)| *drain))
     }
 
-    fn change(&self, Change { world, kit, gates, drain, taken }: Change) {
+    fn change(&self, Change { world, kit, gates, drain, generation, taken }: Change) {
         let mut gateway = self.gateway.borrow_mut();
         let next = Rc::new(gateway.succeeded_by(world, &kit, gates));
         let before = std::mem::replace(&mut *gateway, next);
@@ -140,6 +142,7 @@ impl Answer for Current {
             let until = before.clock.now() + drain + 10 * SWEEP;
             self.former.borrow_mut().push((before, until, drain));
         }
+        self.strain.adopt(generation);
         drop(taken);
     }
 
@@ -150,6 +153,7 @@ impl Answer for Current {
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());
         gateway.guards.iter().for_each(Failures::sweep);
+        gateway.told.sinks().sweep();
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }

@@ -12,7 +12,7 @@ use crate::record::App;
 use crate::refusal::Refusal;
 use crate::reply::cors;
 use crate::scheme::Scene;
-use crate::telemetry::access::Entry;
+use crate::telemetry::Entry;
 use crate::world::Route;
 
 /// What every answer to a request carries, be it a refusal or not.
@@ -59,7 +59,8 @@ impl Gateway {
         connection: &Connection,
         id: &HeaderValue,
     ) -> Response<Body> {
-        let entry = Entry::begin(self.world.access_log, &self.clock, id, connection, &parts.method);
+        let mut entry = Entry::begin(&self.told, id, connection, parts);
+        entry.unread(parts);
         refuse(refusal, self.world.dialect(connection.listener), id, (entry, Manner::default()))
     }
 }
@@ -69,10 +70,10 @@ pub(super) fn refuse(
     mut refusal: Refusal,
     dialect: &Dialect,
     id: &HeaderValue,
-    (mut entry, manner): (Entry<'_>, Manner),
+    (mut entry, manner): (Entry, Manner),
 ) -> Response<Body> {
     manner.bend(&mut refusal);
     let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
-    entry.refused(&refusal, answer.status());
+    entry.refused(&refusal, &answer);
     manner.finish(answer)
 }

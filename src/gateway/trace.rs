@@ -2,13 +2,17 @@
 //! `vidgate explain` hears all of it, and has nothing counted. It is one story, told by one code path.
 
 use std::net::IpAddr;
+use std::rc::Rc;
+
+use http::request::Parts;
 
 use crate::edge::client_ip;
 use crate::edge::head::Head;
+use crate::forward::Journey;
 use crate::limit::failures::{Failures, Watch};
 use crate::scheme::{Guard, Principal};
-use crate::telemetry::access::Entry;
-use crate::world::Route;
+use crate::telemetry::Entry;
+use crate::world::{Route, RouteId};
 use crate::{authenticate, authorize, limit};
 
 /// Hears it, step by step.
@@ -25,25 +29,31 @@ pub(super) trait Trace<'a>:
     #[inline]
     fn head(&mut self, _: &Head<'_>) {}
 
+    /// It could not.
+    #[inline]
+    fn unread(&mut self, _: &Parts) {}
+
     /// The request is for this route.
     #[inline]
-    fn route(&mut self, _: &'a Route) {}
+    fn route(&mut self, _: RouteId, _: &'a Route) {}
 
     /// The caller is proven.
     #[inline]
     fn proven(&mut self, _: &Principal) {}
 
-    /// The request was let in.
+    /// The request was let in; where it is noted how it fares from here on.
     #[inline]
-    fn admitted(&mut self, _: &Principal) {}
+    fn let_in(&mut self) -> Option<Rc<Journey>> {
+        None
+    }
 }
 
-impl client_ip::Witness for Entry<'_> {}
-impl authenticate::witness::Witness for Entry<'_> {}
-impl authorize::Witness for Entry<'_> {}
-impl limit::Witness for Entry<'_> {}
+impl client_ip::Witness for Entry {}
+impl authenticate::witness::Witness for Entry {}
+impl authorize::Witness for Entry {}
+impl limit::Witness for Entry {}
 
-impl<'a> Trace<'a> for Entry<'a> {
+impl<'a> Trace<'a> for Entry {
     type Watch<'f> = Watch<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
@@ -54,12 +64,20 @@ impl<'a> Trace<'a> for Entry<'a> {
         self.head(head);
     }
 
-    fn route(&mut self, route: &'a Route) {
-        self.route(&route.name);
+    fn unread(&mut self, parts: &Parts) {
+        self.unread(parts);
     }
 
-    fn admitted(&mut self, principal: &Principal) {
+    fn route(&mut self, id: RouteId, _: &'a Route) {
+        self.route(id.0);
+    }
+
+    fn proven(&mut self, principal: &Principal) {
         self.principal(principal);
+    }
+
+    fn let_in(&mut self) -> Option<Rc<Journey>> {
+        self.let_in()
     }
 }
 

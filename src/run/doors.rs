@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::lookout::Seen;
 use super::systemd::Inherited;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Listener, Seat};
@@ -25,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// What the control thread is asked to do.
 pub(super) enum Command {
     /// Accepts on a socket until it is told to stop.
-    Accept(TcpListener, ListenerId, Arc<Semaphore>, CancellationToken),
+    Accept(TcpListener, ListenerId, (Arc<Semaphore>, Arc<AtomicBool>), CancellationToken),
     /// Takes so many places away, as they become free.
     Narrow(Arc<Semaphore>, usize),
     /// Keeps these keys fresh in the place of those before.
@@ -49,6 +51,8 @@ struct Door {
     /// How many places the cap has.
     most: usize,
     stop: CancellationToken,
+    /// Whether it takes connections, for whoever looks: false where it cannot though nobody has closed it.
+    up: Arc<AtomicBool>,
     open: bool,
 }
 
@@ -111,19 +115,32 @@ impl Doors {
         for (listener, socket, bound) in plan.new {
             let (id, cap) = (ListenerId(self.all.len()), listener::cap(listener.limits.connections));
             let stop = self.accepting.child_token();
-            let accept = Command::Accept(socket, id, Arc::clone(&cap), stop.clone());
+            let up = Arc::new(AtomicBool::new(true));
+            let accept = Command::Accept(socket, id, (Arc::clone(&cap), Arc::clone(&up)), stop.clone());
             // A control thread that is gone accepts nothing, whoever asks.
             self.control.send(accept).unwrap_or_default();
             let most = listener.limits.connections.min(Semaphore::MAX_PERMITS);
             let (name, address) = (listener.name.clone(), listener.address);
             tracing::info!(listener = %name, address = %bound, "listening");
-            self.all.push(Door { name, address, bound, cap, most, stop, open: true });
+            self.all.push(Door { name, address, bound, cap, most, stop, up, open: true });
         }
     }
 
     /// Has what belongs to a World looked after.
     pub(super) fn tend(&self, world: &World) {
         self.control.send(Command::Tend(world.key_sets.clone())).unwrap_or_default();
+    }
+
+    /// Every open listener, for whoever looks.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let seen = |door: &Door| Seen {
+            name: door.name.clone(),
+            address: door.bound.to_string(),
+            up: Arc::clone(&door.up),
+            cap: Arc::clone(&door.cap),
+            most: door.most,
+        };
+        self.all.iter().filter(|door| door.open).map(seen).collect()
     }
 
     /// Every open listener with its address.
@@ -168,9 +185,18 @@ pub(super) async fn control(
         };
         match command {
             None => break,
-            Some(Command::Accept(socket, id, cap, closed)) => match tokio::net::TcpListener::from_std(socket) {
-                Ok(socket) => drop(acceptors.spawn(listener::accept(socket, id, cap, seats.clone(), closed))),
-                Err(error) => tracing::error!(%error, "a listening socket cannot be used"),
+            Some(Command::Accept(socket, id, (cap, up), closed)) => match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let accepting = listener::accept(socket, id, cap, seats.clone(), closed);
+                    acceptors.spawn(async move {
+                        accepting.await;
+                        up.store(false, Ordering::Relaxed);
+                    });
+                }
+                Err(error) => {
+                    up.store(false, Ordering::Relaxed);
+                    tracing::error!(%error, "a listening socket cannot be used");
+                }
             },
             Some(Command::Narrow(cap, by)) => drop(acceptors.spawn(narrow(cap, by))),
             Some(Command::Tend(key_sets)) => {
@@ -199,7 +225,7 @@ async fn narrow(cap: Arc<Semaphore>, mut by: usize) {
 }
 
 /// How many bytes of memory the process takes (proc(5), `VmRSS`), where the system says so.
-fn resident() -> Option<u64> {
+pub(super) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

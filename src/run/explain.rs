@@ -42,11 +42,15 @@ impl Explaining {
     }
 }
 
+/// What a description may hold.
+const FIELDS: [&str; 8] = ["method", "url", "headers", "body", "peer", "listener", "client_certificate", "time"];
+
 /// The request that is described. What is wrong is named by its place: the values may be credentials.
 fn asked(document: Map<String, Value>) -> Result<Asked, String> {
     serde_path_to_error::deserialize(Value::Object(document)).map_err(|error| {
         let place = error.path().to_string();
-        let place = if place == "." { "the request".to_owned() } else { format!("`{place}`") };
+        let known = FIELDS.iter().any(|field| place.strip_prefix(field).is_some_and(|rest| !rest.starts_with('_')));
+        let place = if known { format!("`{place}`") } else { "the request".to_owned() };
         format!("{place} is not described as it should be: see the schema `Asked` in /openapi.json")
     })
 }

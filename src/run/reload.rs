@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Failure;
 use super::doors::{Doors, Plan};
+use super::lookout::Lookout;
 use super::systemd::{self, Inherited};
 use crate::admin::{Reload, Unchanged};
 use crate::config::{self, Fixed, Installed, Next, Report, Stop};
@@ -54,6 +55,10 @@ pub(super) struct Running {
     pub(super) watch: bool,
     /// It is about to end.
     pub(super) draining: bool,
+    /// Which configuration it is, counted from the start.
+    pub(super) generation: u64,
+    /// Who is told.
+    pub(super) lookout: Arc<Lookout>,
 }
 
 impl Reloader {
@@ -94,12 +99,13 @@ impl Reloader {
     ///
     /// Nothing was changed: the report says what is wrong, or the system refused a socket.
     pub fn reload(&self) -> Result<Report, Failure> {
-        let mut running = self.running();
-        let Some(path) = running.path.clone() else {
-            return Err(Failure::Start(io::Error::other("it was not started with a file")));
-        };
-        let next = config::load_next(&path, &running.fixed, &running.index).map_err(Failure::Configuration)?;
-        running.go_on_with(next)
+        self.running().told(|running| {
+            let Some(path) = running.path.clone() else {
+                return Err(Failure::Start(io::Error::other("it was not started with a file")));
+            };
+            let next = config::load_next(&path, &running.fixed, &running.index).map_err(Failure::Configuration)?;
+            running.go_on_with(next)
+        })
     }
 
     /// The same with a configuration that is at hand.
@@ -108,14 +114,22 @@ impl Reloader {
     ///
     /// As above.
     pub fn reload_text(&self, name: &str, text: &str, base: &Path) -> Result<Report, Failure> {
-        let mut running = self.running();
-        let over = (&running.fixed, &running.index);
-        let next = config::load_next_text(name, text, base, over).map_err(Failure::Configuration)?;
-        running.go_on_with(next)
+        self.running().told(|running| {
+            let over = (&running.fixed, &running.index);
+            let next = config::load_next_text(name, text, base, over).map_err(Failure::Configuration)?;
+            running.go_on_with(next)
+        })
     }
 }
 
 impl Running {
+    /// Does this, and tells whoever looks what came of it.
+    fn told(&mut self, reload: impl FnOnce(&mut Self) -> Result<Report, Failure>) -> Result<Report, Failure> {
+        let outcome = reload(self);
+        self.lookout.reloaded(outcome.as_ref().err().map(|failure| failure.unchanged().summary));
+        outcome
+    }
+
     fn go_on_with(&mut self, next: Next) -> Result<Report, Failure> {
         if self.draining {
             return Err(ending());
@@ -140,17 +154,20 @@ impl Running {
         // Closed first, so that nothing comes in by them under a World that does not have them; and opened last, when every
         // worker has one that does.
         self.doors.close(&world);
+        self.generation += 1;
         self.adopt(&world);
         self.world.store(Arc::clone(&world));
         self.doors.open(plan, &world);
         self.doors.tend(&world);
+        self.lookout.loaded(self.generation, report.sentences().collect(), &self.doors);
         Ok(report)
     }
 
     /// Opens the doors of the first World, once every worker is ready.
-    pub(super) fn begin(&mut self, plan: Plan, world: &World) {
+    pub(super) fn begin(&mut self, plan: Plan, world: &World, warnings: Vec<String>) {
         self.doors.open(plan, world);
         self.doors.tend(world);
+        self.lookout.loaded(self.generation, warnings, &self.doors);
     }
 
     /// Puts who is declared now in the place of who was declared before.
@@ -175,7 +192,8 @@ impl Running {
             let gates = (self.limits.open(&world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let (world, kit, taken) = (Arc::clone(world), self.kit.clone(), taken.clone());
             // A worker that is gone serves nobody under any World.
-            let _ = worker.send(Change { world, kit, gates, drain: self.stop.drain, taken });
+            let _ =
+                worker.send(Change { world, kit, gates, drain: self.stop.drain, generation: self.generation, taken });
         }
         drop(taken);
         // Nothing is sent; it closes when the last worker has taken it.

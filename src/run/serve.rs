@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::store::Purpose;
 use crate::telemetry;
+use crate::telemetry::access::Output;
 
 /// How often the file is looked at, where that is wanted.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ pub fn serve(path: &Path) -> Result<ExitCode, Failure> {
     // Heard from now on, so that none is missed while the listeners open.
     let asked = signals().map_err(Failure::Start)?;
     let watch = Watch::new(path);
-    let options = Options { workers, clock: Clock::system() };
+    let options = Options { workers, clock: Clock::system(), output: Output::standard() };
     let server = Server::begin(loaded, &options, None, inherited).map_err(Failure::Start)?;
     certificates::tell(&server.world.load(), server.clock.unix());
     if let Some(address) = server.admin_address() {

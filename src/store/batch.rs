@@ -74,6 +74,11 @@ impl Batch {
         self.operations == 0 && self.requests.is_empty()
     }
 
+    /// How many jobs it holds.
+    pub(super) fn jobs(&self) -> usize {
+        self.requests.len() + self.reservations.len()
+    }
+
     /// Takes a job in; a task is given back.
     fn take(&mut self, job: Job) -> Option<Task> {
         match job {

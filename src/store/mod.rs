@@ -39,6 +39,7 @@ mod upkeep;
 mod writer;
 // Questions.
 mod read;
+mod standing;
 mod view;
 // The whole of it, in a file.
 mod backup;
@@ -75,6 +76,7 @@ pub use self::read::{Filter, Page, PepperUse, State};
 pub use self::refused::{Fault, Refused};
 pub use self::resource::Resource;
 pub use self::sound::Sound;
+pub use self::standing::Standing;
 pub use self::trail::{Act, Deal, Deed, Trail};
 pub use self::view::Slice;
 use self::writer::Writer;
@@ -241,6 +243,8 @@ struct Inner {
     /// Ends the writer's pauses.
     hurry: Arc<Hurry>,
     renewing: Arc<AtomicBool>,
+    /// What the writer tells of itself.
+    workings: Arc<standing::Workings>,
 }
 
 /// The most changes that wait for their turn; one more is refused rather than kept waiting without bound.
@@ -339,13 +343,18 @@ impl Store {
     fn send(&self, job: Job) {
         let Some(jobs) = &self.inner.jobs else { return job.refuse(closed()) };
         let patient = matches!(job, Job::Change { .. });
+        self.inner.workings.queued();
         match jobs.try_send(job) {
             Ok(()) if patient => {}
             Ok(()) => self.inner.hurry(),
             Err(mpsc::TrySendError::Full(job)) => {
+                self.inner.workings.taken(1);
                 job.refuse(Refused::Unavailable("too many changes wait for their turn".to_owned()));
             }
-            Err(mpsc::TrySendError::Disconnected(job)) => job.refuse(closed()),
+            Err(mpsc::TrySendError::Disconnected(job)) => {
+                self.inner.workings.taken(1);
+                job.refuse(closed());
+            }
         }
     }
 }

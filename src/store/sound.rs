@@ -66,7 +66,7 @@ impl Sound {
             sightings,
             clock.clone(),
         );
-        let (renewing, hurry) = (Arc::clone(&writer.renewing), writer.hurry());
+        let (renewing, workings, hurry) = (Arc::clone(&writer.renewing), Arc::clone(&writer.workings), writer.hurry());
         let writer = match purpose {
             Purpose::Look => None,
             Purpose::Serve => {
@@ -78,7 +78,7 @@ impl Sound {
             }
         };
         let (path, jobs) = (self.path, Some(jobs));
-        let inner = Inner { engine, keys, index, declared, clock, path, jobs, writer, hurry, renewing };
+        let inner = Inner { engine, keys, index, declared, clock, path, jobs, writer, hurry, renewing, workings };
         Ok(Store { inner: Arc::new(inner) })
     }
 }

@@ -23,6 +23,7 @@ use super::refused::Refused;
 use super::resource::Resource;
 use super::rules::{self, Circumstances, Effect, Worked};
 use super::shelf::{Desk, Shelf, entry_key};
+use super::standing::Workings;
 use super::upkeep::Upkeep;
 use super::{Answer, Master, Outcome, Request, closed, replay, trail};
 use crate::clock::{Clock, UnixTime};
@@ -44,6 +45,8 @@ pub(super) struct Writer {
     pub(super) upkeep: Upkeep,
     /// Whether entries are being renewed, for others to see.
     pub(super) renewing: Arc<AtomicBool>,
+    /// What it tells of itself.
+    pub(super) workings: Arc<Workings>,
     /// How many requests there were in the last transaction.
     pub(super) crowd: usize,
     /// How long others are waited for after a large one.
@@ -80,6 +83,7 @@ impl Writer {
         Self {
             known_from: keys.load().keyring.newest_pepper(),
             renewing,
+            workings: Arc::default(),
             crowd: 0,
             patience: batch::PATIENCE,
             hurry: Arc::default(),
@@ -114,6 +118,7 @@ impl Writer {
 
     /// Works what waits, and takes one step of what is due. Whether anybody is left to ask.
     fn step(&mut self, jobs: &Receiver<Job>) -> bool {
+        self.workings.heart.beat();
         let wait = if self.upkeep.is_pressing(&self.clock) { Duration::ZERO } else { TICK };
         match jobs.recv_timeout(wait) {
             Ok(job) => {
@@ -123,6 +128,7 @@ impl Writer {
                 }
                 let mut batch = Batch::default();
                 let task = batch::gather(jobs, &mut batch, job);
+                self.workings.taken(batch.jobs() + usize::from(task.is_some()));
                 if !batch.requests.is_empty() {
                     self.crowd = batch.requests.len();
                 }
@@ -172,6 +178,9 @@ impl Writer {
             // Nothing to write is nothing to wait for.
             if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
         });
+        if let Ok(Ok(())) = &written {
+            self.workings.committed(at.now);
+        }
         let failed = match written {
             Ok(Ok(()) | Err(Abort::Nothing)) => None,
             Ok(Err(Abort::Broken(error))) => Some(unavailable(&error.into())),

@@ -1,4 +1,20 @@
-//! What the house says of itself: its log, and one line a request.
+//! What the house says of itself: its log, and of each request what came of it. A request has one [`Entry`], which gathers
+//! on the way what is known of it; at its end all who tell of requests see it at one place ([`Sinks::finished`]).
 
 pub mod access;
+mod entry;
+mod exchange;
+mod ids;
 pub mod log;
+mod names;
+mod redact;
+mod sinks;
+#[cfg(test)]
+mod tests;
+
+pub use self::entry::Entry;
+pub use self::exchange::{Decision, Exchange};
+pub use self::ids::RequestIds;
+pub use self::names::{Names, RouteNames, UpstreamNames};
+pub use self::redact::{ALWAYS as ALWAYS_HIDDEN, shown_path};
+pub use self::sinks::{Scope, Settings, Sinks, Told};

@@ -523,7 +523,8 @@ fn names_are_looked_up_again_and_a_resolver_that_fails_stalls_nobody() {
     let mut loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
     loaded.world.upstreams[0].lookup = Arc::new(told.clone());
     let clock = Clock::manual(START);
-    let server = Server::start(loaded, &Options { workers: 1, clock: clock.clone() }).expect("it starts");
+    let server = Server::start(loaded, &Options { workers: 1, clock: clock.clone(), output: crate::log::access() })
+        .expect("it starts");
     // Each has its own: time moves further than an idle connection is kept.
     let connect = || Wire::connect(server.address("public").expect("it is bound"));
     let looked_up_again = || {

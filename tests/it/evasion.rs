@@ -165,7 +165,7 @@ fn a_panic_costs_one_answer_and_no_more() {
     for no in ["panic", "purpose", "secret", ".rs", "ledger"] {
         assert!(!answer.text().contains(no), "{no} in {}", answer.text());
     }
-    log.await_line(&["status=500", &id, "a panic"]);
+    log.await_line(&["\"status\":500", &id, "a panic"]);
     assert!(upstream.seen().is_empty());
     for wire in [&mut other, &mut gateway.connect()] {
         assert_eq!(wire.ask(request(TWO)).status, 200);

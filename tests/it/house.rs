@@ -13,6 +13,7 @@ use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Failure, Options, Reloader, Server};
 use vidgate::store::{Index, Purpose, Store};
 
+use crate::log;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 
@@ -46,7 +47,8 @@ impl TestGateway {
             Err(report) => panic!("{}", report.render(false)),
         };
         let (clock, directory) = (Clock::manual(now), Arc::clone(&loaded.world.directory));
-        let server = Server::start(loaded, &Options { workers, clock: clock.clone() }).expect("the gateway starts");
+        let server = Server::start(loaded, &Options { workers, clock: clock.clone(), output: log::access() })
+            .expect("the gateway starts");
         Self { server: Some(server), clock, directory }
     }
 
@@ -54,7 +56,8 @@ impl TestGateway {
     pub fn start_file(path: &Path) -> Self {
         let loaded = config::load(path, Purpose::Serve).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let (clock, directory) = (Clock::manual(START), Arc::clone(&loaded.world.directory));
-        let server = Server::start(loaded, &Options { workers: 2, clock: clock.clone() }).expect("the gateway starts");
+        let server = Server::start(loaded, &Options { workers: 2, clock: clock.clone(), output: log::access() })
+            .expect("the gateway starts");
         Self { server: Some(server), clock, directory }
     }
 
@@ -63,7 +66,7 @@ impl TestGateway {
         let loaded = config::load_text("test.toml", toml, Path::new("."), Purpose::Serve);
         let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let (clock, directory) = (Clock::manual(START), Arc::clone(&loaded.world.directory));
-        let options = Options { workers: 1, clock: clock.clone() };
+        let options = Options { workers: 1, clock: clock.clone(), output: log::access() };
         let server = Server::start_with_ledger(loaded, &options, Some(ledger)).expect("the gateway starts");
         Self { server: Some(server), clock, directory }
     }
@@ -86,6 +89,11 @@ impl TestGateway {
     /// Where its admin API is bound.
     pub fn admin_address(&self) -> SocketAddr {
         self.server.as_ref().and_then(Server::admin_address).expect("it runs, and has one")
+    }
+
+    /// Where it says whether it lives and is ready.
+    pub fn monitoring_address(&self) -> SocketAddr {
+        self.server.as_ref().and_then(Server::monitoring_address).expect("it runs, and has one")
     }
 
     /// Whether requests should be sent to it.

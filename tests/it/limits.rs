@@ -436,7 +436,7 @@ fn a_ledger_that_never_answers_keeps_nobody_for_long() {
     leaving.send(format!("GET /left-the-ledger HTTP/1.1\r\nHost: a\r\nAuthorization: {TWO}\r\n\r\n"));
     ledger.await_questions(2);
     drop(leaving);
-    log.await_line(&["/left-the-ledger", "status=499"]);
+    log.await_line(&["/left-the-ledger", "\"status\":499"]);
     ledger.answer(true);
     for caller in [ONE, TWO] {
         assert_eq!(ask(&mut gateway.connect(), caller).header("ratelimit"), Some("\"hourly\";r=99999;t=3595"));
@@ -469,7 +469,7 @@ fn nobody_is_served_where_nobody_knows_what_was_spent() {
     let toml = limited(&Upstream::start(), HOURLY, "limits = [\"hourly\"]");
     let loaded = config::load_text("test.toml", &toml, Path::new("."), Purpose::Serve);
     let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
-    let options = Options { workers: 1, clock: Clock::manual(START) };
+    let options = Options { workers: 1, clock: Clock::manual(START), output: crate::log::access() };
     let refused = Server::start_with_ledger(loaded, &options, Some(Arc::new(Burnt { readable: false })));
     let said = refused.expect_err("it does not start").to_string();
     assert_eq!(said, "what quotas have spent cannot be read: it burnt");

@@ -5,9 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use vidgate::telemetry::access::Output;
 
 /// How long a test waits for a line before it fails.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+static LOG: OnceLock<Log> = OnceLock::new();
 
 /// A log in memory.
 #[derive(Clone, Default)]
@@ -16,12 +19,11 @@ pub struct Log(Arc<(Mutex<Vec<u8>>, Condvar)>);
 impl Log {
     /// The log, begun by whoever asks first. Other tests write to it as well.
     pub fn shared() -> &'static Self {
-        static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let log = Self::default();
             let writer = log.clone();
             tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new("warn,vidgate=trace,access=trace"))
+                .with_env_filter(EnvFilter::new("warn,vidgate=trace"))
                 .with_ansi(false)
                 .with_writer(move || writer.clone())
                 .try_init()
@@ -50,6 +52,11 @@ impl Log {
 
 fn text(log: &[u8]) -> String {
     String::from_utf8(log.to_vec()).expect("a log is text")
+}
+
+/// Where gateways of these tests write a line for each request: to the same log, once somebody has asked for it.
+pub fn access() -> Output {
+    Output::to(|lines| LOG.get().map_or(Ok(()), |log| log.clone().write_all(lines)))
 }
 
 impl Write for Log {

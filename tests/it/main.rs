@@ -28,6 +28,7 @@ mod frames;
 mod framing;
 mod groups;
 mod grpc;
+mod health;
 mod house;
 mod hygiene;
 mod http2;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 const CORRIDOR: [&str; 9] =
     ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
 /// Anyone may stand on these, and they stand on nothing else.
-const GROUND: [&str; 11] = [
+const GROUND: [&str; 12] = [
     "background",
     "clock",
     "deadline",
+    "heartbeat",
     "invalid",
     "kept",
     "key_set",

@@ -34,6 +34,7 @@ fn no_answer_repeats_a_credential() {
 fn no_credential_is_written_to_the_log() {
     let log = Log::shared();
     let house = House::start();
+    let mut ids = Vec::new();
     for (path, fields) in [
         (format!("/api/v4/x?token={INNER}"), vec![format!("Authorization: Acc {ACC}")]),
         (format!("/api/v4/x?token={INNER}x"), vec![]),
@@ -46,12 +47,16 @@ fn no_credential_is_written_to_the_log() {
         (format!("/open/%00?key={KEY}"), vec![format!("X: {KEY}"), "X-Request-Id: \"\\u001b\"".into()]),
     ] {
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        house.ask(&format!("GET {path}"), &fields);
+        let answer = house.ask(&format!("GET {path}"), &fields);
+        ids.push(answer.header("x-request-id").expect("every answer has one").to_owned());
     }
     let unreachable =
         TestGateway::alone(&open(&Upstream::start(), "").replace("http://127.0.0.1:", "http://127.0.0.2:"));
     let refused = format!("GET /?key={KEY} HTTP/1.1\r\nHost: a\r\nAuthorization: LKey {KEY}\r\n\r\n");
     assert_eq!(unreachable.connect().ask(refused).status, 502);
+    for id in ids {
+        log.await_line(&[&format!("\"request_id\":\"{id}\"")]);
+    }
     let log = log.text();
     for expected in
         ["/sv/logged", "credential_ambiguous", "malformed_request", "license_key:main", "no connection to the upstream"]

@@ -308,8 +308,8 @@ fn an_upstreams_own_failure_is_for_the_log_alone() {
         assert!(line.contains(&format!("status={status} content_type=text/html")), "{line}");
         assert!(line.contains(&format!("</b>\\n at C:\\\\inetpub\\\\db-{status}.cs")), "{line}");
         assert!(line.contains(" for Basic ***") && !line.contains(&basic("local")[21..40]), "{line}");
-        let line = log.await_line(&["access", &format!("request_id={id}")]);
-        assert!(line.contains(&format!("status={status} ")), "{line}");
+        let line = log.await_line(&["access", &format!("\"request_id\":\"{id}\"")]);
+        assert!(line.contains(&format!("\"status\":{status},")), "{line}");
     }
     let head = wire.send(format!("HEAD /user/500 HTTP/1.1\r\nHost: a\r\n{}\r\n", basic("local"))).head();
     assert_eq!((head.status, head.header("x-aspnet-version")), (500, None));

@@ -155,7 +155,7 @@ fn a_start_that_is_refused_for_want_of_a_port_leaves_the_store_as_it_was() {
     );
     let base: &Path = ground.folder.path();
     let loaded = vidgate::config::load_text("test.toml", &toml, base, Purpose::Serve).expect("it is good");
-    let options = vidgate::run::Options { workers: 1, clock: Clock::manual(START) };
+    let options = vidgate::run::Options { workers: 1, clock: Clock::manual(START), output: crate::log::access() };
     let refused = vidgate::run::Server::start(loaded, &options).expect_err("the port is taken").to_string();
     assert!(refused.contains("cannot bind"), "{refused}");
     assert!(read() == before);

@@ -5,6 +5,7 @@ mod doors;
 mod life;
 mod limits;
 mod refusals;
+mod status;
 
 use axum::Router;
 use axum::body::Body;
@@ -62,8 +63,12 @@ impl House {
             Some(Value::String(_)) => Ok(json!({ "decision": "refused", "steps": [] })),
             _ => Err("`url` is missing".to_owned()),
         });
-        let reload = super::Reload::new(|| Ok(Vec::new()));
-        let counters = super::Counters { reload: Some(reload), explain: Some(explain), ..at_rest };
+        let counters = super::Counters {
+            reload: Some(super::Reload::new(|| Ok(Vec::new()))),
+            explain: Some(explain),
+            overview: Some(status::played()),
+            ..at_rest
+        };
         let router = super::router(store.clone(), counters.clone(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { store, clock, counters, router, runtime, _folder: folder }

@@ -82,7 +82,8 @@ fn every_line_of_the_demo_is_explained_as_it_is_answered() {
         let told = text(&explanation);
         match explanation.decision {
             Verdict::Admitted if step(&explanation, "upstream").is_some() => {
-                assert!(accepted, "{line}: {told}");
+                // An upstream's own failure is masked.
+                assert!(*accepted || *status >= 500, "{line}: {told}");
                 admitted += 1;
             }
             Verdict::Admitted | Verdict::Answered => {}

@@ -11,6 +11,7 @@ use super::vendor::Vendor;
 use crate::clock::Clock;
 use crate::run::{Options, Server};
 use crate::store::Purpose;
+use crate::telemetry::access::Output;
 
 /// What a client must know. Plain data: what runs is in [`Ground`].
 pub(super) struct Facts {
@@ -76,7 +77,7 @@ impl Ground {
         let files = config::write(&folder, &credentials, &upstreams)?;
         let loaded = crate::config::load(&files.config, Purpose::Serve)
             .map_err(|report| Trouble::Config(report.render(false)))?;
-        let server = Server::start(loaded, &Options { workers: workers(), clock })?;
+        let server = Server::start(loaded, &Options { workers: workers(), clock, output: Output::standard() })?;
         let store = server.store().expect("the demo's own configuration has a store");
         stock::fill(store, &credentials, now)?;
         let sites = Vendor::ALL.map(|vendor| Site {

@@ -31,7 +31,30 @@ pub(super) fn words(line: &str) -> Result<Vec<String>, String> {
     if line.contains("$'") {
         return Err("write what stands in $'…' as plain text: only plain quotes are read".to_owned());
     }
-    shlex::split(line).ok_or_else(|| "the quotes of this call do not match".to_owned())
+    shlex::split(&continued(line)).ok_or_else(|| "the quotes of this call do not match".to_owned())
+}
+
+/// A line that goes on in others as one, as a shell takes it (Shell Command Language, §2.2.1).
+fn continued(line: &str) -> String {
+    let (mut one, mut quoted, mut letters) = (String::with_capacity(line.len()), false, line.chars().peekable());
+    let mut double = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\'' if !double => quoted = !quoted,
+            '"' if !quoted => double = !double,
+            '\\' if !quoted => {
+                letters.next_if_eq(&'\r');
+                if letters.next_if_eq(&'\n').is_none() {
+                    one.push(letter);
+                    one.extend(letters.next());
+                }
+                continue;
+            }
+            _ => {}
+        }
+        one.push(letter);
+    }
+    one
 }
 
 /// The words of a call that may have come as one.

@@ -3,6 +3,7 @@
 
 mod call;
 mod local;
+mod probe;
 mod remote;
 #[cfg(test)]
 pub(super) mod recorder;
@@ -24,6 +25,7 @@ pub(super) use self::call::{Call, FieldError, Problem, wipe_all};
 use self::local::Local;
 #[cfg(test)]
 pub(super) use self::local::tests as local_tests;
+pub(super) use self::probe::{Probed, probe};
 use self::remote::Remote;
 use super::Configuration;
 use crate::config;
@@ -148,12 +150,21 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     Ok(Box::new(Local::open(path, &ways)?))
 }
 
-/// The gateway that runs, if it does and can be managed.
-pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
-    let path = &place.configuration.config;
-    let ways = config::ways(path).map_err(|report| Trouble::Configuration(report.render(true)))?;
-    let Some(entrance) = &ways.admin else { return Ok(None) };
+/// Finds the gateway that runs; `None` where nobody listens. It must have an admin listener.
+pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+    let ways = config::ways(&place.configuration.config);
+    let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
+    let Some(entrance) = &ways.admin else {
+        return Err(Trouble::plain("the configuration has no [admin]: nobody there could be asked"));
+    };
     Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
+}
+
+/// The gateway that runs, where the configuration has an admin listener and it is there.
+pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+    let ways = config::ways(&place.configuration.config);
+    let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
+    if ways.admin.is_some() { reach(place) } else { Ok(None) }
 }
 
 /// Does what a command asks of the store, and says what went wrong.

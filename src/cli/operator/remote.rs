@@ -27,11 +27,11 @@ use crate::invalid::Invalid;
 use crate::secret::Secret;
 
 /// How long the gateway may take to accept a connection, and to finish a handshake.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Turns that a connection gets before it is used again: one to ask the system for news, and one to act on it.
 const TURNS: usize = 3;
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// A conversation with the admin listener.
 pub(super) struct Remote {
@@ -132,7 +132,7 @@ impl Operator for Remote {
     }
 }
 
-async fn converse<T: Read + Written + Unpin + Send + 'static>(socket: T) -> Result<Sender, Trouble> {
+pub(super) async fn converse<T: Read + Written + Unpin + Send + 'static>(socket: T) -> Result<Sender, Trouble> {
     let (sender, conversation) =
         http1::handshake(socket).await.map_err(|error| Trouble::plain(format!("cannot speak HTTP: {error}")))?;
     tokio::spawn(async move {
@@ -152,7 +152,7 @@ fn unanswered(error: &hyper::Error) -> Trouble {
 }
 
 /// A listener on every address is found on this machine's own.
-fn dialled(address: SocketAddr) -> SocketAddr {
+pub(super) fn dialled(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

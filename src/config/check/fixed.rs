@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::store::Checked;
-use crate::admin;
+use crate::admin::{self, monitoring};
 use crate::config::file::File;
 use crate::config::report::Report;
 use crate::invalid::Invalid;
@@ -17,16 +17,23 @@ pub struct Fixed {
     format: Format,
     store: Option<store::Settings>,
     admin: Option<admin::Identity>,
+    monitoring: Option<monitoring::Settings>,
 }
 
 impl Fixed {
     /// Those of a file. What is wrong with them is said elsewhere.
-    pub(super) fn of(file: &File, store: Option<&Checked>, admin: Option<&admin::Settings>) -> Self {
+    pub(super) fn of(
+        file: &File,
+        store: Option<&Checked>,
+        admin: Option<&admin::Settings>,
+        monitoring: Option<monitoring::Settings>,
+    ) -> Self {
         Self {
             workers: file.workers.as_ref().map(|workers| workers.value.get()),
             format: file.log.format,
             store: store.map(|checked| checked.settings().clone()),
             admin: admin.map(admin::Settings::identity),
+            monitoring,
         }
     }
 
@@ -45,5 +52,7 @@ impl Fixed {
         differs(self.store != before.store, "`[store]`", place);
         let place = file.admin.as_ref().map(|admin| admin.place.clone());
         differs(self.admin != before.admin, "`[admin]`", place);
+        let place = file.monitoring.as_ref().map(|monitoring| monitoring.place.clone());
+        differs(self.monitoring != before.monitoring, "`[monitoring]`", place);
     }
 }

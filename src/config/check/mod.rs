@@ -1,6 +1,7 @@
 //! The configuration as meant: names resolved, secrets read, contradictions found. Everything is looked at before
 //! anything is refused, and a World exists only if nothing was wrong.
 
+mod access;
 mod account;
 mod admin;
 mod app;
@@ -16,6 +17,7 @@ mod guard;
 mod limit;
 mod listener;
 mod login;
+mod monitoring;
 mod networks;
 mod operation;
 mod overload;
@@ -62,6 +64,7 @@ pub(super) struct Meant {
     pub(super) log: log::Settings,
     pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
+    pub(super) monitoring: Option<crate::admin::monitoring::Settings>,
     pub(super) fixed: Fixed,
     pub(super) declared: Who,
     pub(super) watch: bool,
@@ -101,6 +104,19 @@ pub(super) enum Use<'a> {
 }
 
 impl Use<'_> {
+    /// Who exists under it. `None`: the report says why nobody.
+    fn directory(
+        self,
+        declared: Declared,
+        store: Option<store::Checked>,
+        report: &mut Report,
+    ) -> Option<(Arc<Index>, Option<Sound>, Who)> {
+        match self {
+            Self::Start(purpose) => directory(declared, store, purpose, report),
+            Self::GoOn(_, index) => Some((Arc::clone(index), None, Who::Pending(declared))),
+        }
+    }
+
     /// Says what cannot be otherwise in a gateway that runs.
     fn compare(self, fixed: &Fixed, file: &File, report: &mut Report) {
         if let Self::GoOn(before, _) = self {
@@ -118,6 +134,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let look = tls::look(&file.tls, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
+    let monitoring = monitoring::monitoring(file, report);
     let upstreams = upstream::upstreams(&file.upstreams, source, report);
     let schemes = scheme::schemes(&file.schemes, &networks, source, report);
     let declared = account::accounts(&file.accounts, source, report);
@@ -129,19 +146,14 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref());
+    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref(), monitoring);
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;
     }
-    let (directory, store, declared) = match purpose {
-        Use::Start(purpose) => directory(declared, store, purpose, report)?,
-        Use::GoOn(_, index) => (Arc::clone(index), None, Who::Pending(declared)),
-    };
-    // Only now: a route that could not be read may be the one that uses it.
-    unused(file, &routes, &limits, report);
+    let (directory, store, declared) = purpose.directory(declared, store, report)?;
+    unused(file, &routes, &limits, &networks, report);
     certificate::covered(file, &routes, &listeners, report);
-    networks.unused(report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -159,7 +171,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
             key_sets: schemes.iter().filter_map(|(_, scheme)| scheme.key_set().cloned()).collect(),
             directory,
             overload,
-            access_log: file.log.access.unwrap_or(true),
+            telemetry: access::telemetry(&file.log),
+            redact: Vec::new(),
             admin_tls: admin.as_ref().and_then(|admin| admin.tls.clone()),
             look,
         },
@@ -168,6 +181,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         log: log::Settings { level: file.log.level, format: file.log.format },
         stop: Stop::of(file),
         admin,
+        monitoring,
         fixed,
         declared,
         watch: file.reload.watch,
@@ -235,7 +249,8 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], report: &mut Report) {
+/// Asked when nothing is wrong: a route that could not be read may be the one that uses it.
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], networks: &Networks, report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
@@ -251,6 +266,7 @@ fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], rep
     }
     limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
     guard::unused(file, |id| routes().any(|route| route.meant.guard == Some(id)), report);
+    networks.unused(report);
 }
 
 /// The names of listeners, upstreams and schemes go into logs, metrics and expressions.

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod limit;
 mod listener;
+mod monitoring;
 mod overload;
 mod networks;
 mod placed;
@@ -29,6 +30,7 @@ pub(super) use self::account::{
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
 pub(super) use self::placed::{Answered, Placed};
@@ -60,6 +62,7 @@ pub(super) struct File {
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
+    pub(super) monitoring: Option<Placed<Monitoring>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -133,6 +136,8 @@ struct Document {
     store: Option<Store>,
     /// Where the admin API comes in.
     admin: Option<Admin>,
+    /// Where machines ask whether vidgate lives and is ready. Default: at the admin listener alone.
+    monitoring: Option<Monitoring>,
     /// What endpoints of the house need to be told, by their names.
     endpoint: Option<endpoint::Settings>,
     /// Where requests come in, by name.

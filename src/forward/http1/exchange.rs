@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Body as _;
 
-use crate::forward::body::Outgoing;
 use crate::forward::http1::{Answering, Beside, Connection, Encoding, Head, NoHead};
 use crate::forward::leases::Lease;
+use crate::forward::outgoing::Outgoing;
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::forward::upstream::Endpoint;

@@ -12,11 +12,11 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Body as _;
 
-use crate::forward::body::Outgoing;
 use crate::forward::headers;
 use crate::forward::http1::Failure;
 use crate::forward::http2::session::Lent;
 use crate::forward::leases::Lease;
+use crate::forward::outgoing::Outgoing;
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::refusal::Cause;

@@ -8,13 +8,14 @@ use std::task::Poll;
 
 use http::Response;
 
-use crate::forward::body::{Body, BodyError, Outgoing};
+use crate::forward::body::{Body, BodyError};
 use crate::forward::http1::Failure;
 use crate::forward::http2::answer::relay;
 use crate::forward::http2::exchange::{Sending, attempt};
 use crate::forward::http2::session::{Lent, Session};
 use crate::forward::http2::sessions::{Opening, Turn};
 use crate::forward::leases::Lease;
+use crate::forward::outgoing::Outgoing;
 use crate::forward::policy::Sign;
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
@@ -35,6 +36,7 @@ impl Forwarder {
         let mut again = true;
         loop {
             let lent = self.session(upstream, door, &mut course, &upload).await?;
+            course.note();
             let request = errand.request(&upstream.endpoints[course.turn.at()])?;
             match attempt(&lent, request, &mut sending).await {
                 Ok(response) => {
@@ -64,6 +66,7 @@ impl Forwarder {
     ) -> Result<Lent, Refusal> {
         let late = || Refusal::new(Cause::UpstreamTimeout, "no connection in time").closing_if(upload);
         loop {
+            course.note();
             let at = course.turn.at();
             upload.deadline.arm(upstream.timeouts.connect);
             let mut found = pin!(door.sessions[at].turn());

@@ -17,6 +17,7 @@ use crate::forward::{self, Passage, Payload, Way, identity, preview};
 use crate::gateway::sending::{self, Errand, Goal};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
+use crate::telemetry::shown_path;
 use crate::world::World;
 
 /// Fields that vidgate writes and that hold nothing secret: their values are shown.
@@ -81,11 +82,12 @@ pub(super) fn ahead(
 fn told(shown: &preview::Preview, way: Way<'_>, had: &HeaderMap) -> Telling {
     let names = |map: &HeaderMap| map.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
     let (before, after) = (names(had), names(&shown.fields));
-    let says = format!("it goes to the upstream `{}` as {} {}", way.upstream.name, shown.method, shown.path);
+    let says =
+        format!("it goes to the upstream `{}` as {} {}", way.upstream.name, shown.method, shown_path(&shown.path));
     let mut told = Telling::new("upstream", Outcome::Passed, says);
     let mut put = |name: &str, fact: Value| told.facts.insert(name.to_owned(), fact);
     put("name", (*way.upstream.name).into());
-    put("path", shown.path.as_str().into());
+    put("path", shown_path(&shown.path).into());
     put("endpoints", shown.endpoints.clone().into());
     let list = |step, what: &str, names: Vec<String>| {
         let says = if names.is_empty() { format!("{what}: nothing") } else { format!("{what}: {}", names.join(", ")) };

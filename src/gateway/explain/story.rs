@@ -2,6 +2,7 @@
 //! named by the place where they stand, and never shown.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
@@ -13,13 +14,15 @@ use crate::edge::client_ip;
 use crate::edge::connection::ListenerId;
 use crate::edge::head::Head;
 use crate::edge::pairs;
+use crate::forward::Journey;
 use crate::gateway::trace::Trace;
 use crate::limit::failures::{Failures, Glance};
 use crate::limit::{self, Look};
 use crate::record::{Record, Scopes};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::{Places, Principal, Rejection};
-use crate::world::Route;
+use crate::telemetry::shown_path;
+use crate::world::{Route, RouteId};
 
 /// The story so far.
 #[derive(Default)]
@@ -291,8 +294,9 @@ impl<'a> Trace<'a> for Story<'a> {
         let mut address =
             Telling::new("address", Outcome::Passed, says).with("client_ip", head.client_ip().to_string());
         address.steps = std::mem::take(&mut self.hops);
-        let says = format!("the one canonical path is {}", head.path());
-        let path = Telling::new("path", Outcome::Passed, says).with("path", head.path());
+        let shown = shown_path(head.path());
+        let says = format!("the one canonical path is {shown}");
+        let path = Telling::new("path", Outcome::Passed, says).with("path", shown);
         let secure = match (&connection.tls, head.secure()) {
             (Some(_), true) => "over TLS",
             (Some(_), false) => "over TLS from a proxy, to which it came in clear",
@@ -317,7 +321,7 @@ impl<'a> Trace<'a> for Story<'a> {
         });
     }
 
-    fn route(&mut self, route: &'a Route) {
+    fn route(&mut self, _: RouteId, route: &'a Route) {
         self.route = Some(route);
         let says = format!("it is for the route `{}`", route.name);
         let room = self.room("route");
@@ -332,8 +336,9 @@ impl<'a> Trace<'a> for Story<'a> {
         (room.says, room.facts) = (format!("the caller is {says}"), facts);
     }
 
-    fn admitted(&mut self, _: &Principal) {
+    fn let_in(&mut self) -> Option<Rc<Journey>> {
         // Also where no room had anything to say.
         self.room("authorize");
+        None
     }
 }

@@ -1,0 +1,260 @@
+//! How a line of the access log looks. It is plain ASCII, whatever the caller sent: what a terminal or a reader of lines
+//! could take for something else is escaped.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use http::Version;
+
+use super::Format;
+use crate::clock::UnixTime;
+use crate::forward::End;
+use crate::telemetry::exchange::Exchange;
+use crate::telemetry::sinks::Scope;
+
+/// The time of a line. Its seconds are written once for all lines of a second.
+#[derive(Debug, Default)]
+pub(super) struct Stamp {
+    second: Option<(u64, Format)>,
+    text: String,
+    micros: u32,
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl Stamp {
+    /// It is so long since 1970.
+    pub(super) fn set(&mut self, since_1970: Duration, format: Format) {
+        self.micros = since_1970.subsec_micros();
+        let second = (since_1970.as_secs(), format);
+        if self.second == Some(second) {
+            return;
+        }
+        self.second = Some(second);
+        // 2027-01-31T23:59:59Z
+        let text = UnixTime(second.0).to_text();
+        let parts = (text.get(..4), text.get(5..7), text.get(8..10), text.get(11..19));
+        let (Some(year), Some(month), Some(day), Some(time)) = parts else { return };
+        self.text = match format {
+            Format::Json => text[..19].to_owned(),
+            Format::Combined => {
+                let month = month.parse().ok().and_then(|month: usize| MONTHS.get(month.checked_sub(1)?));
+                format!("{day}/{}/{year}:{time} +0000", month.unwrap_or(&"Jan"))
+            }
+        };
+    }
+}
+
+/// Writes all that is known, as a JSON object. What does not apply is left out.
+pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp: &Stamp) {
+    let Exchange { texts, .. } = exchange;
+    line.extend_from_slice(b"{\"timestamp\":\"");
+    line.extend_from_slice(stamp.text.as_bytes());
+    line.push(b'.');
+    padded(line, stamp.micros);
+    line.extend_from_slice(b"Z\",\"level\":\"INFO\",\"target\":\"access\"");
+    text(line, "request_id", &texts.id);
+    text(line, "listener", scope.names.listener(exchange.listener));
+    plain(line, "client_ip", |line| ip(line, exchange.client_ip));
+    plain(line, "peer", |line| socket(line, exchange.peer));
+    text(line, "method", exchange.method_name());
+    text(line, "version", version(exchange.version));
+    text(line, "host", &texts.host);
+    text(line, "path", &texts.path);
+    text(line, "query", texts.query.strip_prefix('?').unwrap_or_default());
+    text(line, "user_agent", &texts.agent);
+    text(line, "route", scope.names.route(exchange.route));
+    text(line, "scheme", exchange.scheme);
+    text(line, "subject", &texts.subject);
+    text(line, "account", &texts.account);
+    text(line, "credential", &texts.credential);
+    text(line, "decision", exchange.decision.name());
+    if let Some((cause, detail)) = exchange.cause {
+        text(line, "cause", cause.name());
+        text(line, "detail", detail);
+    }
+    number(line, "status", exchange.status.into());
+    if let Some((upstream, endpoint)) = exchange.journey.endpoint() {
+        let upstream = scope.names.upstreams.get(upstream.0);
+        text(line, "upstream", upstream.map_or("", |upstream| &upstream.name));
+        let endpoint = upstream.and_then(|upstream| upstream.endpoints.get(endpoint));
+        text(line, "endpoint", endpoint.map_or("", |endpoint| endpoint));
+    }
+    if let Some(decided) = exchange.decided {
+        number(line, "decision_us", micros(exchange.begun, decided));
+        if let Some(answered) = exchange.answered {
+            number(line, "upstream_us", micros(decided, answered));
+        }
+    }
+    number(line, "duration_us", micros(exchange.begun, exchange.ended));
+    number(line, "bytes_in", exchange.received());
+    number(line, "bytes_out", exchange.sent);
+    text(line, "end", end(exchange.end));
+    line.extend_from_slice(b"}\n");
+}
+
+/// Writes the combined format: `%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`.
+pub(super) fn combined(line: &mut Vec<u8>, exchange: &Exchange, stamp: &Stamp) {
+    let Exchange { texts, .. } = exchange;
+    ip(line, exchange.client_ip);
+    line.extend_from_slice(b" - ");
+    word(line, &texts.account);
+    line.extend_from_slice(b" [");
+    line.extend_from_slice(stamp.text.as_bytes());
+    line.extend_from_slice(b"] \"");
+    escaped(line, exchange.method_name(), false);
+    line.push(b' ');
+    escaped(line, if texts.path.is_empty() { "-" } else { &texts.path }, false);
+    escaped(line, &texts.query, false);
+    line.push(b' ');
+    line.extend_from_slice(version(exchange.version).as_bytes());
+    line.extend_from_slice(b"\" ");
+    digits(line, exchange.status.into());
+    line.push(b' ');
+    if exchange.sent == 0 {
+        line.push(b'-')
+    } else {
+        digits(line, exchange.sent)
+    }
+    for field in [&texts.referer, &texts.agent] {
+        line.extend_from_slice(b" \"");
+        escaped(line, if field.is_empty() { "-" } else { field }, false);
+        line.push(b'"');
+    }
+    line.push(b'\n');
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn end(end: End) -> &'static str {
+    match end {
+        End::Complete => "complete",
+        End::Broken => "broken",
+        End::Left => "left",
+    }
+}
+
+fn micros(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A member with a text; none where that is empty.
+fn text(line: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        plain(line, name, |line| escaped(line, value, true));
+    }
+}
+
+/// A member with a text that needs no escapes.
+fn plain(line: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    member(line, name);
+    line.push(b'"');
+    value(line);
+    line.push(b'"');
+}
+
+fn number(line: &mut Vec<u8>, name: &str, value: u64) {
+    member(line, name);
+    digits(line, value);
+}
+
+fn member(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+/// A word without blanks; `-` where there is none.
+fn word(line: &mut Vec<u8>, value: &str) {
+    if value.is_empty() {
+        return line.push(b'-');
+    }
+    let from = line.len();
+    escaped(line, value, false);
+    line[from..].iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
+}
+
+fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
+    if value.as_bytes().iter().all(is_plain) {
+        return line.extend_from_slice(value.as_bytes());
+    }
+    if json {
+        let mut units = [0; 2];
+        for letter in value.chars() {
+            match letter {
+                '"' | '\\' => line.extend_from_slice(&[b'\\', letter as u8]),
+                ' '..='~' => line.push(letter as u8),
+                _ => letter.encode_utf16(&mut units).iter().for_each(|unit| hex(line, b"\\u", (*unit).into(), 4)),
+            }
+        }
+        return;
+    }
+    // As Apache and nginx do, byte by byte.
+    for byte in value.as_bytes() {
+        if is_plain(byte) { line.push(*byte) } else { hex(line, b"\\x", (*byte).into(), 2) }
+    }
+}
+
+fn hex(line: &mut Vec<u8>, before: &[u8], value: u32, digits: u32) {
+    line.extend_from_slice(before);
+    for place in (0..digits).rev() {
+        let digit = char::from_digit((value >> (4 * place)) & 0xf, 16).expect("a nibble is a digit");
+        line.push(digit as u8);
+    }
+}
+
+fn digits(line: &mut Vec<u8>, mut value: u64) {
+    let (mut text, mut from) = ([0; 20], 20);
+    loop {
+        from -= 1;
+        text[from] = b'0' + u8::try_from(value % 10).expect("a remainder of ten");
+        value /= 10;
+        if value == 0 {
+            return line.extend_from_slice(&text[from..]);
+        }
+    }
+}
+
+/// Six digits.
+fn padded(line: &mut Vec<u8>, micros: u32) {
+    for power in [100_000, 10_000, 1000, 100, 10, 1] {
+        line.push(b'0' + u8::try_from(micros / power % 10).expect("a remainder of ten"));
+    }
+}
+
+fn ip(line: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    line.push(b'.');
+                }
+                digits(line, octet.into());
+            }
+        }
+        IpAddr::V6(address) => write!(line, "{address}").expect("memory takes all"),
+    }
+}
+
+fn socket(line: &mut Vec<u8>, address: SocketAddr) {
+    match address.ip() {
+        v4 @ IpAddr::V4(_) => ip(line, v4),
+        v6 @ IpAddr::V6(_) => {
+            line.push(b'[');
+            ip(line, v6);
+            line.push(b']');
+        }
+    }
+    line.push(b':');
+    digits(line, address.port().into());
+}

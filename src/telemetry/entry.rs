@@ -1,0 +1,268 @@
+//! What is known of one request so far. It is told once, however the request ends; where nobody wants to know anything, it
+//! is nothing.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::{REFERER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use hyper::body::Body as _;
+
+use super::exchange::{Decision, Exchange, LONGEST_FIELD, LONGEST_HOST, LONGEST_PATH, LONGEST_QUERY, Texts, put};
+use super::ids::LONGEST_ID;
+use super::redact;
+use super::sinks::Scope;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::head::Head;
+use crate::forward::{Body, End, Journey, Witness};
+use crate::refusal::{Cause, Refusal};
+use crate::scheme::Principal;
+
+/// The status of a request that nobody waits for any more; nobody is told of it but the log.
+const ABANDONED: u16 = 499;
+/// How many used exchanges a worker keeps for requests to come.
+const KEPT: usize = 64;
+
+/// What is known of a request so far.
+#[derive(Debug)]
+pub struct Entry {
+    /// Boxed, so that a request of which nothing is told does not carry its size.
+    known: Option<Box<Exchange>>,
+}
+
+impl Entry {
+    /// Begins it, if anybody wants to know.
+    pub fn begin(scope: &Rc<Scope>, id: &HeaderValue, connection: &Connection, parts: &Parts) -> Self {
+        if !scope.is_wanted() {
+            return Self { known: None };
+        }
+        let mut known = scope.sinks.idle.take(scope);
+        known.listener = connection.listener;
+        known.tls = connection.tls.is_some();
+        known.peer = connection.peer;
+        known.client_ip = connection.peer.ip();
+        known.method.clone_from(&parts.method);
+        known.version = parts.version;
+        if scope.wants_texts() {
+            put(&mut known.texts.id, id.to_str().unwrap_or_default(), LONGEST_ID);
+        }
+        Self { known: Some(known) }
+    }
+
+    /// The head could be read.
+    pub fn head(&mut self, head: &Head<'_>) {
+        let Some((known, scope)) = self.parts() else { return };
+        known.client_ip = head.client_ip();
+        if scope.wants_texts() {
+            put(&mut known.texts.host, head.host(), LONGEST_HOST);
+            redact::path(&mut known.texts.path, head.path(), LONGEST_PATH);
+            redact::query(&mut known.texts.query, head.query(), &scope.names.hidden, LONGEST_QUERY);
+            known.texts.fields(head.headers());
+        }
+    }
+
+    /// The head could not be read: it is told as it came, as far as nothing in it could be a secret.
+    pub fn unread(&mut self, parts: &Parts) {
+        let Some((known, scope)) = self.parts() else { return };
+        if scope.wants_texts() {
+            redact::path(&mut known.texts.path, parts.uri.path(), LONGEST_PATH);
+            redact::query(&mut known.texts.query, parts.uri.query(), &scope.names.hidden, LONGEST_QUERY);
+            known.texts.fields(&parts.headers);
+        }
+    }
+
+    /// A route was found, at this place of the World.
+    pub fn route(&mut self, place: usize) {
+        if let Some(known) = &mut self.known {
+            known.route = Some(place);
+        }
+    }
+
+    /// The caller was proven.
+    pub fn principal(&mut self, principal: &Principal) {
+        let Some((known, scope)) = self.parts() else { return };
+        known.scheme = principal.scheme();
+        if scope.wants_texts() {
+            known.texts.name(principal);
+        }
+    }
+
+    /// The request was let in; where it is noted how it fares from here on.
+    pub fn let_in(&mut self) -> Option<Rc<Journey>> {
+        let (known, scope) = self.parts()?;
+        known.decided = Some(scope.sinks.clock.now());
+        Some(Rc::clone(&known.journey))
+    }
+
+    /// It was let in, and this is the answer: told once all of that has ended.
+    pub fn answered(&mut self, answer: Response<Body>) -> Response<Body> {
+        let Some(mut known) = self.known.take() else { return answer };
+        known.decision = Decision::Allowed;
+        known.status = answer.status().as_u16();
+        let now = known.now();
+        known.answered = Some(now);
+        if answer.body().is_streamed() {
+            return answer.map(|body| body.witnessed(known));
+        }
+        known.whole(&answer);
+        finish(known, now);
+        answer
+    }
+
+    /// The house has answered without letting anybody in.
+    pub fn answered_by_house(&mut self, answer: &Response<Body>) {
+        let Some(mut known) = self.known.take() else { return };
+        known.decision = Decision::House;
+        known.status = answer.status().as_u16();
+        known.whole(answer);
+        let now = known.now();
+        finish(known, now);
+    }
+
+    /// The request was refused, or failed, and this is what the caller hears.
+    pub fn refused(&mut self, refusal: &Refusal, answer: &Response<Body>) {
+        let Some(mut known) = self.known.take() else { return };
+        known.whole(answer);
+        fail(known, (refusal.cause, refusal.detail), answer.status());
+    }
+
+    fn parts(&mut self) -> Option<(&mut Exchange, Rc<Scope>)> {
+        let known = self.known.as_deref_mut()?;
+        let scope = Rc::clone(known.scope.as_ref()?);
+        Some((known, scope))
+    }
+}
+
+/// A request that ends in any other way is told as well.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(mut known) = self.known.take() else { return };
+        if std::thread::panicking() {
+            return fail(known, (Cause::Internal, "a panic"), StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        known.decision = Decision::Abandoned;
+        known.status = ABANDONED;
+        let now = known.now();
+        finish(known, now);
+    }
+}
+
+fn fail(mut known: Box<Exchange>, cause: (Cause, &'static str), status: StatusCode) {
+    known.decision = Decision::of(cause.0);
+    known.cause = Some(cause);
+    known.status = status.as_u16();
+    let now = known.now();
+    finish(known, now);
+}
+
+/// The exchange has ended: all who want to know are told, and it is kept for another.
+fn finish(mut known: Box<Exchange>, ended: Instant) {
+    let Some(scope) = known.scope.take() else { return };
+    known.ended = ended;
+    scope.sinks.finished(&mut known, &scope);
+    scope.sinks.idle.put(known);
+}
+
+impl Exchange {
+    /// Knows nothing yet.
+    fn begin(scope: &Rc<Scope>, begun: Instant) -> Box<Self> {
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        Box::new(Self {
+            scope: Some(Rc::clone(scope)),
+            journey: Rc::default(),
+            listener: ListenerId(0),
+            tls: false,
+            peer: nowhere,
+            client_ip: nowhere.ip(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            route: None,
+            scheme: "",
+            decision: Decision::Abandoned,
+            cause: None,
+            status: 0,
+            begun,
+            decided: None,
+            answered: None,
+            ended: begun,
+            sent: 0,
+            end: End::Left,
+            texts: Texts::default(),
+        })
+    }
+
+    /// Knows nothing any more, but keeps the room for it.
+    fn forget(&mut self) {
+        match Rc::get_mut(&mut self.journey) {
+            Some(journey) => journey.reset(),
+            // An upload goes on that still notes what becomes of it.
+            None => self.journey = Rc::default(),
+        }
+        (self.scope, self.route, self.scheme, self.cause) = (None, None, "", None);
+        (self.decided, self.answered, self.sent, self.end) = (None, None, 0, End::Left);
+        self.texts.clear();
+    }
+
+    fn now(&self) -> Instant {
+        self.scope.as_ref().map_or(self.begun, |scope| scope.sinks.clock.now())
+    }
+
+    /// All of the answer is here.
+    fn whole(&mut self, answer: &Response<Body>) {
+        self.sent = answer.body().size_hint().lower();
+        self.end = End::Complete;
+    }
+}
+
+impl Witness for Exchange {
+    fn passed(&mut self, bytes: u64) {
+        self.sent = self.sent.saturating_add(bytes);
+    }
+
+    fn received(&mut self, bytes: u64) {
+        self.journey.take(bytes);
+    }
+
+    fn ended(mut self: Box<Self>, end: End) {
+        self.end = end;
+        let now = self.now();
+        finish(self, now);
+    }
+}
+
+impl Texts {
+    fn fields(&mut self, headers: &HeaderMap) {
+        let value = |name: &HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        put(&mut self.agent, &String::from_utf8_lossy(value(&USER_AGENT)), LONGEST_FIELD);
+        // What stands behind the address of a page is its own affair, and may be a token.
+        let referer = value(&REFERER);
+        let end = referer.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(referer.len());
+        redact::path(&mut self.referer, &String::from_utf8_lossy(&referer[..end]), LONGEST_FIELD);
+    }
+}
+
+/// Exchanges that were told, for requests to come.
+#[derive(Debug, Default)]
+pub(super) struct Idle(RefCell<Vec<Box<Exchange>>>);
+
+impl Idle {
+    /// One that knows nothing yet, and begins now.
+    fn take(&self, scope: &Rc<Scope>) -> Box<Exchange> {
+        let begun = scope.sinks.clock.now();
+        let Some(mut known) = self.0.borrow_mut().pop() else { return Exchange::begin(scope, begun) };
+        known.begun = begun;
+        known.scope = Some(Rc::clone(scope));
+        known
+    }
+
+    fn put(&self, mut known: Box<Exchange>) {
+        let mut idle = self.0.borrow_mut();
+        if idle.len() < KEPT {
+            known.forget();
+            idle.push(known);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! One exchange: a request and what came of it, in the words that are told. Nothing in it is a credential: what stood in
+//! the query under the name of one is hidden when it is put in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Method, Version};
+
+use super::redact;
+use super::sinks::Scope;
+use crate::edge::connection::ListenerId;
+use crate::forward::{End, Journey};
+use crate::refusal::{Cause, Reason};
+use crate::scheme::Principal;
+
+/// The most that is told of each part, in bytes; what is longer is cut, and ends in `…`.
+const LONGEST_METHOD: usize = 16;
+pub(super) const LONGEST_HOST: usize = 255;
+pub(super) const LONGEST_PATH: usize = 1024;
+pub(super) const LONGEST_QUERY: usize = 1024;
+pub(super) const LONGEST_FIELD: usize = 256;
+
+/// What became of a request, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// It was let in, and answered by an upstream or an endpoint of the house.
+    Allowed,
+    /// It was refused.
+    Refused,
+    /// It was let in, and the upstream or the house failed.
+    Failed,
+    /// It is about the house itself, or a browser asks what it may: it was answered without anybody being let in.
+    House,
+    /// The caller left before there was an answer.
+    Abandoned,
+}
+
+impl Decision {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [Self::Allowed, Self::Refused, Self::Failed, Self::House, Self::Abandoned];
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::House => "house",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What a request is called that ended for this cause.
+    pub(super) fn of(cause: Cause) -> Self {
+        match cause {
+            Cause::UpstreamUnreachable | Cause::UpstreamFailed | Cause::UpstreamTimeout | Cause::Internal => {
+                Self::Failed
+            }
+            Cause::MalformedRequest
+            | Cause::TargetTooLong
+            | Cause::HeadTooLarge
+            | Cause::ExpectationFailed
+            | Cause::Misdirected
+            | Cause::NotFound
+            | Cause::MethodNotAllowed
+            | Cause::MethodNotImplemented
+            | Cause::NotImplemented
+            | Cause::Credential(_)
+            | Cause::AddressRefused
+            | Cause::PermissionDenied
+            | Cause::OriginRefused
+            | Cause::OperationMissing
+            | Cause::OperationUnknown
+            | Cause::GrantRefused
+            | Cause::GrantUnsupported
+            | Cause::BodyTooLarge
+            | Cause::UnsupportedMediaType
+            | Cause::InvalidContent
+            | Cause::Conflict
+            | Cause::AllotmentReached
+            | Cause::RateExceeded
+            | Cause::QuotaExceeded
+            | Cause::ConcurrencyExceeded
+            | Cause::TooManyFailures
+            | Cause::MalformedBody
+            | Cause::BodyTimeout
+            | Cause::Overloaded => Self::Refused,
+        }
+    }
+}
+
+/// A request and what came of it. It is used again for another one, so that none has to make room for its texts.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What it is told by; `None`: it was told, and waits for another request.
+    pub(super) scope: Option<Rc<Scope>>,
+    pub(super) journey: Rc<Journey>,
+    pub(super) listener: ListenerId,
+    /// Whether the connection speaks TLS.
+    pub(super) tls: bool,
+    pub(super) peer: SocketAddr,
+    pub(super) client_ip: IpAddr,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    /// The place of its route in the World that it was served under.
+    pub(super) route: Option<usize>,
+    /// The kind of the scheme that proved its caller; empty: nobody was proven.
+    pub(super) scheme: &'static str,
+    pub(super) decision: Decision,
+    /// Why it was refused, or failed, with the precise reason.
+    pub(super) cause: Option<(Cause, &'static str)>,
+    pub(super) status: u16,
+    /// When its head was here; when it was decided that it may go on; when the head of its answer was here; and when all
+    /// of it had ended.
+    pub(super) begun: Instant,
+    pub(super) decided: Option<Instant>,
+    pub(super) answered: Option<Instant>,
+    pub(super) ended: Instant,
+    /// Bytes of the answer's body.
+    pub(super) sent: u64,
+    /// How its answer ended.
+    pub(super) end: End,
+    pub(super) texts: Texts,
+}
+
+/// What is told of it in the caller's words. All of it is empty where nobody wants texts.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) id: String,
+    pub(super) host: String,
+    pub(super) path: String,
+    /// With its question mark where there is a query.
+    pub(super) query: String,
+    pub(super) agent: String,
+    pub(super) referer: String,
+    pub(super) subject: String,
+    pub(super) account: String,
+    /// The ids of all credentials that proved the caller, with commas in between.
+    pub(super) credential: String,
+}
+
+impl Texts {
+    pub(super) fn clear(&mut self) {
+        let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
+        for text in [id, host, path, query, agent, referer, subject, account, credential] {
+            text.clear();
+        }
+    }
+
+    /// Notes who the caller is.
+    pub(super) fn name(&mut self, principal: &Principal) {
+        put(&mut self.subject, principal.subject(), LONGEST_FIELD);
+        put(&mut self.account, principal.account().map_or("", |account| &account.id.0), LONGEST_FIELD);
+        self.credential.clear();
+        for record in principal.credentials().iter() {
+            if !self.credential.is_empty() {
+                self.credential.push(',');
+            }
+            if self.credential.len() + record.id().len() > LONGEST_FIELD {
+                self.credential.push('…');
+                break;
+            }
+            self.credential.push_str(record.id());
+        }
+    }
+}
+
+impl Exchange {
+    /// Bytes of the request's body that were taken in.
+    pub(super) fn received(&self) -> u64 {
+        self.journey.received()
+    }
+
+    /// Its method, if it has the look of one: whatever stands in its place is the caller's word, and may be a secret.
+    pub(super) fn method_name(&self) -> &str {
+        let method = self.method.as_str();
+        let is_one = method.len() <= LONGEST_METHOD && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        if is_one { method } else { "***" }
+    }
+
+    /// Hides all that could be a secret where a credential was not believed: it may stand under any name.
+    pub(super) fn hide_more(&mut self) {
+        let Self { cause, route, texts, .. } = self;
+        if route.is_none() || matches!(cause, Some((Cause::Credential(reason), _)) if *reason != Reason::Missing) {
+            redact::all(&mut texts.query);
+        }
+    }
+}
+
+/// Puts `text` in the place of what was in `into`, cut to `most` bytes.
+pub(super) fn put(into: &mut String, text: &str, most: usize) {
+    into.clear();
+    if text.len() <= most {
+        into.push_str(text);
+        return;
+    }
+    into.push_str(&text[..text.floor_char_boundary(most)]);
+    into.push('…');
+}

@@ -1,0 +1,104 @@
+//! Who is told of requests: the access log and the record of refusals. A worker has its own, so that nothing is shared
+//! where requests end; what all workers share of it is handed over in batches.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::access::{self, Pen};
+use super::entry::Idle;
+use super::exchange::Exchange;
+use super::names::Names;
+use crate::clock::Clock;
+
+/// What is told of requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The line of each request; `None`: there are none.
+    pub access: Option<access::Settings>,
+}
+
+/// What the workers of a server share of those who tell.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Where lines go.
+    pub log: access::Log,
+}
+
+/// Who is told of the requests of one worker. They outlive every World.
+pub struct Sinks {
+    pub(super) clock: Clock,
+    /// Exchanges to be used again.
+    pub(super) idle: Idle,
+    /// One instant on both clocks.
+    anchor: Cell<(Instant, Duration)>,
+    pen: Pen,
+}
+
+impl Sinks {
+    /// Those of one worker.
+    pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
+        let anchor = Cell::new((clock.now(), clock.since_1970()));
+        Rc::new(Self { clock, idle: Idle::default(), anchor, pen: told.log.pen() })
+    }
+
+    /// Hands over what was gathered. Called a few times a second.
+    pub fn sweep(&self) {
+        self.anchor.set((self.clock.now(), self.clock.since_1970()));
+        self.pen.flush();
+    }
+
+    /// The time since 1970 at an instant.
+    pub(super) fn since_1970(&self, instant: Instant) -> Duration {
+        let (anchor, since_1970) = self.anchor.get();
+        match instant.checked_duration_since(anchor) {
+            Some(later) => since_1970 + later,
+            None => since_1970.saturating_sub(anchor - instant),
+        }
+    }
+
+    /// The one place where a request that has ended is seen by all who tell of it.
+    pub(super) fn finished(&self, exchange: &mut Exchange, scope: &Scope) {
+        exchange.hide_more();
+        if let Some(settings) = &scope.settings.access {
+            self.pen.write(exchange, scope, settings, self.since_1970(exchange.begun));
+        }
+    }
+}
+
+impl fmt::Debug for Sinks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sinks").finish_non_exhaustive()
+    }
+}
+
+/// What is told of the requests under one World, and to whom.
+#[derive(Debug)]
+pub struct Scope {
+    pub(super) sinks: Rc<Sinks>,
+    pub(super) names: Names,
+    pub(super) settings: Settings,
+}
+
+impl Scope {
+    /// For the requests of one worker under a World in which things have these names.
+    pub fn new(sinks: &Rc<Sinks>, names: Names, settings: Settings) -> Rc<Self> {
+        Rc::new(Self { sinks: Rc::clone(sinks), names, settings })
+    }
+
+    /// Who is told.
+    pub fn sinks(&self) -> &Rc<Sinks> {
+        &self.sinks
+    }
+
+    /// Whether anybody wants to know of requests.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wants_texts()
+    }
+
+    /// Whether anybody wants to know more of them than counts and times.
+    pub(super) fn wants_texts(&self) -> bool {
+        self.settings.access.is_some()
+    }
+}

@@ -1,0 +1,236 @@
+//! One line a request, whatever it is and however it ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc};
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::Value;
+
+use super::access::{Format, Log, Output, Running};
+use super::*;
+use crate::clock::{Clock, UnixTime};
+use crate::edge::client_ip::TrustedProxies;
+use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::head::Head;
+use crate::forward::Body;
+use crate::refusal::{Cause, Reason, Refusal};
+
+/// A worker's telling, and what came of it.
+struct Stage {
+    scope: Rc<Scope>,
+    clock: Clock,
+    running: Running,
+    lines: Arc<Mutex<Vec<u8>>>,
+    connection: Connection,
+}
+
+impl Stage {
+    fn new(format: Format) -> Self {
+        let lines = Arc::<Mutex<Vec<u8>>>::default();
+        let written = Arc::clone(&lines);
+        let (log, running) = Log::start(Output::to(move |text| {
+            written.lock().unwrap().extend_from_slice(text);
+            Ok(())
+        }))
+        .unwrap();
+        let clock = Clock::manual(UnixTime(1_800_000_000));
+        let sinks = Sinks::new(&Told { log }, clock.clone());
+        let names = Names {
+            listeners: vec![Some("public".into())],
+            routes: vec![RouteNames { name: "all".into() }],
+            hidden: ["token".into()].into(),
+            ..Names::default()
+        };
+        let settings = Settings { access: Some(access::Settings { format }) };
+        let address = "127.0.0.1:80".parse().unwrap();
+        let connection = Connection::new("[2001:db8::7]:4711".parse().unwrap(), address, ListenerId(0), None);
+        Self { scope: Scope::new(&sinks, names, settings), clock, running, lines, connection }
+    }
+
+    fn begin(&self, parts: &Parts) -> Entry {
+        Entry::begin(&self.scope, &HeaderValue::from_static("an-id"), &self.connection, parts)
+    }
+
+    fn seen(&self, parts: &Parts, entry: &mut Entry) {
+        let head = Head::new(parts, &self.connection, &TrustedProxies::default(), 8000);
+        entry.head(&head.unwrap());
+    }
+
+    /// All lines, once the worker has ended.
+    fn lines(self) -> Vec<String> {
+        let Self { scope, running, lines, .. } = self;
+        drop(scope);
+        running.end();
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        assert_eq!(running.written(), text.lines().count() as u64);
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn get(target: &str) -> Parts {
+    Request::get(target).header("host", "a.test").body(()).unwrap().into_parts().0
+}
+
+fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut answer = Response::new(Body::whole(text.into()));
+    *answer.status_mut() = status;
+    answer
+}
+
+#[test]
+fn every_request_has_one_line_however_it_ends() {
+    type End = fn(Entry);
+    let cases: [(End, &str); 5] = [
+        (|_entry| (), r#""decision":"abandoned","status":499,"duration_us":0,"bytes_in":0,"bytes_out":0,"end":"left""#),
+        (|_entry| panic!("a defect"), r#""decision":"failed","cause":"internal","detail":"a panic","status":500,"#),
+        (
+            |mut entry| drop(entry.answered(answer(StatusCode::OK, "four"))),
+            r#""decision":"allowed","status":200,"duration_us":0,"bytes_in":0,"bytes_out":4,"end":"complete""#,
+        ),
+        (
+            |mut entry| entry.answered_by_house(&answer(StatusCode::NO_CONTENT, "")),
+            r#""decision":"house","status":204,"#,
+        ),
+        (
+            |mut entry| {
+                entry.refused(&Refusal::new(Cause::NotFound, "nothing"), &answer(StatusCode::NOT_FOUND, "none"));
+            },
+            r#""decision":"refused","cause":"not_found","detail":"nothing","status":404,"#,
+        ),
+    ];
+    let stage = Stage::new(Format::Json);
+    for (end, _) in cases {
+        let entry = stage.begin(&get("/"));
+        let _ = catch_unwind(AssertUnwindSafe(|| end(entry)));
+    }
+    let lines = stage.lines();
+    assert_eq!(lines.len(), cases.len(), "{lines:#?}");
+    for (line, (_, expected)) in lines.iter().zip(cases) {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
+}
+
+#[test]
+fn a_line_says_what_is_known_and_nothing_of_the_request_before() {
+    let stage = Stage::new(Format::Json);
+    let mut parts = get("/a/b?token=hunter2&q=%0A");
+    parts.headers.insert("user-agent", HeaderValue::from_bytes(b"a \"b\" \\ \xff\tc").unwrap());
+    let mut entry = stage.begin(&parts);
+    stage.seen(&parts, &mut entry);
+    entry.route(0);
+    let journey = entry.let_in().unwrap();
+    journey.take(12);
+    stage.clock.advance(std::time::Duration::from_millis(1500));
+    drop(journey);
+    drop(entry.answered(answer(StatusCode::OK, "four")));
+    drop(stage.begin(&get("/")));
+    let lines = stage.lines();
+    assert_eq!(
+        lines[0],
+        r#"{"timestamp":"2027-01-15T08:00:00.000000Z","level":"INFO","target":"access","request_id":"an-id","#
+            .to_owned()
+            + r#""listener":"public","client_ip":"2001:db8::7","peer":"[2001:db8::7]:4711","method":"GET","#
+            + r#""version":"HTTP/1.1","host":"a.test","path":"/a/b","query":"token=***&q=%0A","#
+            + r#""user_agent":"a \"b\" \\ \ufffd\u0009c","route":"all","decision":"allowed","status":200,"#
+            + r#""decision_us":0,"upstream_us":1500000,"duration_us":1500000,"bytes_in":12,"bytes_out":4,"#
+            + r#""end":"complete"}"#
+    );
+    assert_eq!(
+        lines[1],
+        r#"{"timestamp":"2027-01-15T08:00:01.500000Z","level":"INFO","target":"access","request_id":"an-id","#
+            .to_owned()
+            + r#""listener":"public","client_ip":"2001:db8::7","peer":"[2001:db8::7]:4711","method":"GET","#
+            + r#""version":"HTTP/1.1","decision":"abandoned","status":499,"duration_us":0,"bytes_in":0,"#
+            + r#""bytes_out":0,"end":"left"}"#
+    );
+}
+
+#[test]
+fn a_line_in_the_combined_format_is_that_of_apache() {
+    let stage = Stage::new(Format::Combined);
+    let mut parts = get("/a?token=hunter2");
+    parts.headers.insert("user-agent", HeaderValue::from_bytes("a \"b\" é".as_bytes()).unwrap());
+    parts.headers.insert("referer", HeaderValue::from_static("https://shop.test/p?session=hunter2"));
+    let mut entry = stage.begin(&parts);
+    stage.seen(&parts, &mut entry);
+    drop(entry.answered(answer(StatusCode::OK, "four")));
+    assert_eq!(
+        stage.lines(),
+        [r#"2001:db8::7 - - [15/Jan/2027:08:00:00 +0000] "GET /a?token=***"#.to_owned()
+            + r#" HTTP/1.1" 200 4 "https://shop.test/p" "a \x22b\x22 \xc3\xa9""#]
+    );
+}
+
+#[test]
+fn where_a_credential_was_not_believed_or_no_route_is_known_no_value_is_told() {
+    for (cause, is_routed, told) in [
+        (Cause::Credential(Reason::Leaked), true, "a=***&***"),
+        (Cause::Credential(Reason::Unknown), true, "a=***&***"),
+        (Cause::Credential(Reason::Missing), true, "a=plain&***"),
+        (Cause::RateExceeded, true, "a=plain&***"),
+        (Cause::NotFound, false, "a=***&***"),
+    ] {
+        let stage = Stage::new(Format::Json);
+        let parts = get("/?a=plain&hunter2hunter2");
+        let mut entry = stage.begin(&parts);
+        stage.seen(&parts, &mut entry);
+        if is_routed {
+            entry.route(0);
+        }
+        entry.refused(&Refusal::new(cause, "for a reason"), &answer(StatusCode::FORBIDDEN, ""));
+        let lines = stage.lines();
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(line["query"], told, "{cause:?}");
+    }
+}
+
+#[test]
+fn nothing_a_caller_sends_makes_another_line_or_breaks_one() {
+    let stage = Stage::new(Format::Json);
+    let words = ["\u{7f}", "\u{1b}[31m", "\u{2028}", "\u{202e}", "\u{1f600}", "\u{85}", "\"},{\"", "\\", "é"];
+    let mut sent = Vec::new();
+    for word in words {
+        let mut parts = get("/");
+        // A field may hold neither DEL nor other controls; what it may hold is bytes.
+        let Ok(value) = HeaderValue::from_bytes(word.as_bytes()) else { continue };
+        parts.headers.insert("user-agent", value);
+        let mut entry = stage.begin(&parts);
+        entry.unread(&parts);
+        sent.push(word);
+    }
+    let lines = stage.lines();
+    assert_eq!(lines.len(), sent.len());
+    for (line, word) in lines.iter().zip(sent) {
+        assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["user_agent"], word);
+    }
+}
+
+#[test]
+fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() {
+    let (open, gate) = mpsc::sync_channel::<()>(0);
+    let gate = Mutex::new(gate);
+    let (log, running) = Log::start(Output::to(move |_| {
+        // Nothing is ever sent: it opens when the other end is dropped.
+        let _ = gate.lock().unwrap().recv();
+        Ok(())
+    }))
+    .unwrap();
+    let sinks = Sinks::new(&Told { log }, Clock::manual(UnixTime(0)));
+    let settings = Settings { access: Some(access::Settings { format: Format::Json }) };
+    let scope = Scope::new(&sinks, Names::default(), settings);
+    let address = "127.0.0.1:1".parse().unwrap();
+    let connection = Connection::new(address, address, ListenerId(0), None);
+    let parts = Request::builder().method(Method::GET).uri("/").body(()).unwrap().into_parts().0;
+    for _ in 0..1000 {
+        drop(Entry::begin(&scope, &HeaderValue::from_static("id"), &connection, &parts));
+        sinks.sweep();
+    }
+    assert!(running.dropped() > 700, "{}", running.dropped());
+    drop((open, sinks, scope));
+    running.end();
+    assert_eq!(running.dropped() + running.written(), 1000);
+}
