@@ -25,11 +25,39 @@ impl Pattern {
             let table = Table::new(vec![(pattern, ())]).ok()?;
             table.select(host, path, method).err().map(|refusal| refusal.cause)
         };
+        // Most have another path, whatever the host.
+        if select(Self { host: None, ..self.clone() }) == Some(Cause::NotFound) {
+            return Fit::OtherPath;
+        }
         match select(self.clone()) {
             None => Fit::Fits,
             Some(Cause::MethodNotAllowed) => Fit::OtherMethod,
-            Some(_) if select(Self { host: None, ..self.clone() }) == Some(Cause::NotFound) => Fit::OtherPath,
             Some(_) => Fit::OtherHost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Case;
+
+    #[test]
+    fn what_a_route_lacks_is_told() {
+        let pattern = Pattern {
+            host: Some("api.example".parse().unwrap()),
+            path: "/a/{*rest}".into(),
+            methods: vec![Method::GET],
+            case: Case::Minded,
+        };
+        for (host, path, method, expected) in [
+            ("api.example", "/a/b", Method::HEAD, Fit::Fits),
+            ("API.example.", "/a", Method::GET, Fit::Fits),
+            ("api.example", "/a/b", Method::POST, Fit::OtherMethod),
+            ("other.example", "/a/b", Method::POST, Fit::OtherHost),
+            ("other.example", "/b", Method::GET, Fit::OtherPath),
+        ] {
+            assert_eq!(pattern.fit(host, path, &method), expected, "{method} {host}{path}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod curl;
 mod drawn;
 mod flags;
+mod recorded;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
@@ -28,6 +29,9 @@ use crate::store::Purpose;
 /// The longest call of curl that is read from a file, in bytes.
 const LONGEST_CALL: u64 = 1 << 20;
 
+/// Who explains where a gateway runs.
+const LIVE: &str = "the gateway that runs, as it stands now";
+
 /// Which request.
 #[derive(Args, Debug)]
 pub(super) struct Explain {
@@ -49,6 +53,9 @@ pub(super) struct Explain {
     /// A file with a call of curl, - for standard input: so no secret stands on the command line
     #[arg(long, value_name = "FILE")]
     curl_file: Option<PathBuf>,
+    /// A request that was refused lately, by its id: what is on record of it, and what would become of it now
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["url", "curl", "curl_file", "offline"])]
+    id: Option<String>,
     /// The address at the other end of the socket; nobody's, if it is left out
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     peer: Option<IpAddr>,
@@ -105,6 +112,7 @@ impl Explain {
             data: None,
             curl: vec![line.to_owned()],
             curl_file: None,
+            id: None,
             peer: None,
             listener: None,
             client_cert: None,
@@ -119,15 +127,14 @@ impl Explain {
 impl Explain {
     /// Explains: 0 where the request would be let in, 1 where it would be refused, 2 where there is nothing to explain.
     pub(super) fn run(&self) -> ExitCode {
-        match self.explained() {
-            Ok((explanation, by)) => {
-                let text = if self.json {
-                    format!("{explanation}\n")
-                } else {
-                    drawn::drawn(&explanation, &by, io::stdout().is_terminal())
-                };
+        let told = match &self.id {
+            Some(id) => self.recorded(id),
+            None => self.explained().map(|(explanation, by)| self.told(explanation, &by)),
+        };
+        match told {
+            Ok((text, refused)) => {
                 print(&text);
-                if explanation["decision"] == "refused" { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+                if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             Err(Unclear::Request(what)) => {
                 complain(&format!("vidgate: {what}\n"));
@@ -140,6 +147,30 @@ impl Explain {
         }
     }
 
+    /// An explanation as it is wanted, and whether the request would be refused.
+    fn told(&self, explanation: Value, by: &str) -> (String, bool) {
+        let refused = explanation["decision"] == "refused";
+        let text = if self.json {
+            format!("{explanation}\n")
+        } else {
+            drawn::drawn(&explanation, by, io::stdout().is_terminal())
+        };
+        (text, refused)
+    }
+
+    /// The same of a request that is on record.
+    fn recorded(&self, id: &str) -> Result<(String, bool), Unclear> {
+        let gateway = running(&self.place).map_err(Unclear::Trouble)?;
+        let mut gateway = gateway.ok_or_else(|| "no gateway runs here that could have refused it".to_owned())?;
+        let (record, explanation) = recorded::again(&mut *gateway, id).map_err(Unclear::Trouble)?;
+        if self.json {
+            let refused = explanation["decision"] == "refused";
+            return Ok((format!("{}\n", recorded::both(record, explanation)), refused));
+        }
+        let (text, refused) = self.told(explanation, LIVE);
+        Ok((recorded::drawn(&record) + &text, refused))
+    }
+
     /// The explanation, and who gives it.
     fn explained(&self) -> Result<(Value, String), Unclear> {
         let asked = self.asked(&mut io::stdin().lock())?;
@@ -148,7 +179,7 @@ impl Explain {
         if let Some(mut gateway) = gateway {
             let document = serde_json::to_value(&asked).expect("a request is plain values");
             let explanation = gateway.call(Call::post(&["explanations"]).json(document)).map_err(Unclear::Trouble)?;
-            return Ok((explanation, "the gateway that runs, as it stands now".to_owned()));
+            return Ok((explanation, LIVE.to_owned()));
         }
         let explanation = at_rest(path, &asked)?;
         Ok((explanation, format!("{}, of which nothing has been counted yet", path.display())))
