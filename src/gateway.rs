@@ -3,6 +3,7 @@
 
 mod corridor;
 pub mod current;
+mod deciding;
 pub mod explain;
 mod manner;
 mod sending;
@@ -185,7 +186,8 @@ impl Gateway {
     fn apologize(&self, connection: &Connection, id: &HeaderValue) -> Response<Body> {
         tracing::error!(request_id = ?id, "a request met a defect of the gateway");
         let refusal = Refusal::new(Cause::Internal, "a panic").closing();
-        envelope::render(self.world.dialect(connection.listener), &refusal, id).map(Body::whole)
+        let answer = envelope::render(self.world.dialect(connection.listener), &refusal, id);
+        self.manner(connection).told(answer, &refusal)
     }
 }
 

@@ -6,6 +6,7 @@ mod drain;
 mod explain;
 mod face;
 mod lookout;
+mod metrics;
 mod reload;
 mod serve;
 mod systemd;
@@ -51,6 +52,7 @@ use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
+use crate::telemetry::metrics::Workers;
 use crate::telemetry::{Sinks, Told, access};
 use crate::world::World;
 
@@ -115,9 +117,12 @@ impl Server {
         let control = Builder::new_current_thread().enable_all().build()?;
         let (log, access) = access::Log::start(options.output.clone())?;
         let access = Arc::new(access);
-        let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
+        crew.access = Some(Arc::clone(&access));
         // The log ends when the workers have.
-        let Seated { seats, workers, vitals } = crew.seat(options, Told { log }, &alive, &draining)?;
+        let told = Told { log, counted: crew.counted.clone() };
+        let Seated { seats, workers, vitals } = crew.seat(options, told, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let ready = Arc::<AtomicBool>::default();
         let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
@@ -146,13 +151,13 @@ impl Server {
         let monitoring = lookout.listen(loaded.monitoring, around, &alive)?;
         lookout.opened([("admin", admin), ("monitoring", monitoring)]);
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
-        let stop = accepting.clone();
+        let (stop, ticks) = (accepting.clone(), clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // A crowd that comes in must not take the cores from those who are served.
             give_way();
             // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
-            control.block_on(doors::control(commanded, seats, memory, stop));
+            control.block_on(doors::control(commanded, seats, (memory, ticks), stop));
         })?;
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
@@ -177,6 +182,10 @@ struct Crew {
     fleet: Arc<Fleet>,
     endings: Arc<Endings>,
     memory: Arc<Memory>,
+    /// What workers count, where anybody can ask for it.
+    counted: Option<Arc<Workers>>,
+    /// What becomes of the lines of requests.
+    access: Option<Arc<access::Running>>,
 }
 
 /// The workers, once all of them are ready.
@@ -205,7 +214,7 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, world) = (Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory })
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted: None, access: None })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.

@@ -120,6 +120,7 @@ pub fn start(
         versions: HttpVersions::ONE,
         hsts: None,
         websocket: false,
+        decide: None,
     });
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {

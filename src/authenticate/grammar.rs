@@ -18,6 +18,8 @@ use crate::scheme::Examine;
 const DEEPEST: usize = 32;
 /// The most names.
 const MOST_NAMES: usize = 64;
+/// The most ways in that are looked through.
+const MOST_WAYS: usize = 256;
 
 /// An expression, as meant. No list in it is empty.
 #[derive(Debug)]
@@ -39,6 +41,23 @@ impl Tree {
             Self::Open => Vec::new(),
             Self::Leaf(leaf) => vec![leaf],
             Self::All(branches) | Self::Any(branches) => branches.iter().flat_map(Self::leaves).collect(),
+        }
+    }
+
+    /// Every way in: which leaves together are enough. `None` where there are more than anybody could look through.
+    pub(super) fn ways(&self) -> Option<Vec<Vec<&Leaf>>> {
+        match self {
+            Self::Open => Some(vec![Vec::new()]),
+            Self::Leaf(leaf) => Some(vec![vec![leaf]]),
+            Self::Any(branches) => {
+                let ways = branches.iter().map(Self::ways).collect::<Option<Vec<_>>>()?.concat();
+                (ways.len() <= MOST_WAYS).then_some(ways)
+            }
+            Self::All(branches) => branches.iter().try_fold(vec![Vec::new()], |ways, branch| {
+                let own = branch.ways()?;
+                let all = ways.iter().flat_map(|way| own.iter().map(|more| [&way[..], more].concat()));
+                (ways.len() * own.len() <= MOST_WAYS).then(|| all.collect())
+            }),
         }
     }
 

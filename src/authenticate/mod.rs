@@ -90,6 +90,13 @@ impl Expression {
         self.tree.leaves().into_iter().map(|leaf| &*leaf.name)
     }
 
+    /// Every way in: the names of schemes that together are enough; none for whatever is open. `None` where there are more
+    /// than anybody could look through.
+    pub fn ways(&self) -> Option<Vec<Vec<&str>>> {
+        let ways = self.tree.ways()?.into_iter();
+        Some(ways.map(|way| way.into_iter().map(|leaf| &*leaf.name).collect()).collect())
+    }
+
     /// Proves who is calling, or says why not. A guard of the scene is asked first, before anything is read, and told
     /// last; what it refuses is refused.
     pub fn identify(

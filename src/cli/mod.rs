@@ -3,13 +3,17 @@
 
 mod audit;
 mod check;
+mod completions;
 pub mod demo;
 mod explain;
 mod explain_ip;
 mod health;
 mod limits;
+mod lint;
+mod man;
 mod manage;
 mod multicam;
+mod openapi;
 mod operator;
 mod reload;
 mod schema;
@@ -48,6 +52,11 @@ enum Command {
         after_help = "Example: vidgate check --config /etc/vidgate/vidgate.toml\n\nExits with 1 if vidgate would not start with it; warnings alone exit with 0."
     )]
     Check(Configuration),
+    /// Say what is allowed in a configuration and unwise, why, and who still uses weak schemes.
+    #[command(
+        after_help = "Example: vidgate lint --config /etc/vidgate/vidgate.toml --deny medium\n\nExits with 1 where a finding is as severe as --deny says, and where vidgate would not start with the configuration. What is meant to be so is listed there: [lint] allow."
+    )]
+    Lint(lint::Lint),
     /// Run a gateway in front of made-up video APIs, to look around.
     #[command(after_help = "Example: vidgate demo")]
     Demo(demo::Args),
@@ -78,6 +87,19 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    /// Print what a shell needs to complete command lines of vidgate.
+    #[command(
+        after_help = "Example: vidgate completions bash > /etc/bash_completion.d/vidgate\n\nFor zsh, a file _vidgate in a folder of $fpath; for fish, ~/.config/fish/completions/vidgate.fish."
+    )]
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    #[command(
+        after_help = "Example: vidgate man /usr/local/share/man/man1\n\nWithout a folder it is printed: vidgate man | man -l -"
+    )]
+    Man(man::Pages),
+    /// Print the OpenAPI document of the admin API, for those who make clients of it.
+    #[command(after_help = "Example: vidgate openapi > vidgate.openapi.json")]
+    Openapi,
     #[command(flatten)]
     Managed(manage::Managed),
     /// Take in many entries from a file of JSON Lines.
@@ -152,12 +174,16 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(which) => serve::run(&which.config),
         Command::Check(which) => check::run(&which.config),
+        Command::Lint(lint) => lint.run(),
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Sign { what } => what.run(),
         Command::Explain(explain) => explain.run(),
         Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(pages) => pages.run(),
+        Command::Openapi => openapi::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),

@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod fuzz;
 mod nearest;
 mod report;
+mod rules;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 
 pub use self::check::{Fixed, Installed, Stop, Unmade};
 use self::check::{Use, Who};
-pub use self::report::Report;
+pub use self::report::{Finding, Report};
+pub use self::rules::{RULES, Rule, Severity, document as document_of_rules};
 use self::source::Source;
 pub use self::ways::{Entrance, Ways, ways};
 use crate::admin;

@@ -1,13 +1,19 @@
 //! What is wrong with a configuration, all at once: each problem with its place in the file, drawn as rustc draws them.
 //! Secrets that stand in the file are starred before any line of it is shown.
 
+mod found;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use self::found::Allowed;
+pub use self::found::Finding;
+use super::rules::{Rule, Severity};
 use crate::invalid::Invalid;
+use crate::record::Kind;
 
 /// Every problem of one file.
 #[derive(Clone, Default)]
@@ -15,11 +21,16 @@ pub struct Report {
     name: String,
     text: Vec<u8>,
     problems: Vec<Problem>,
+    allowed: Vec<Allowed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Problem {
-    severity: Severity,
+    weight: Weight,
+    /// What it breaks, where that has a rule.
+    rule: Option<&'static Rule>,
+    route: Option<String>,
+    kind: Option<Kind>,
     place: Option<Range<usize>>,
     message: String,
     hint: Option<String>,
@@ -28,7 +39,7 @@ struct Problem {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
+enum Weight {
     Error,
     Warning,
 }
@@ -36,11 +47,11 @@ enum Severity {
 impl Report {
     /// No problem yet in the file called `name` with this text.
     pub fn new(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.as_bytes().to_vec(), problems: Vec::new() }
+        Self { name: name.to_owned(), text: text.as_bytes().to_vec(), ..Self::default() }
     }
 
     /// What the file is called.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -51,12 +62,12 @@ impl Report {
 
     /// How many problems keep vidgate from starting.
     pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
+        self.count(Weight::Error)
     }
 
     /// How many problems do not.
     pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
+        self.count(Weight::Warning)
     }
 
     /// Every problem, in the order of the file, and a line that counts them. `colour` is for terminals.
@@ -64,23 +75,34 @@ impl Report {
         if self.is_empty() {
             return String::new();
         }
+        self.drawn(colour, false) + &self.summary() + "\n"
+    }
+
+    /// Every problem in the order of the file, with why each finding matters and how much.
+    pub fn explain(&self, colour: bool) -> String {
+        self.drawn(colour, true)
+    }
+
+    fn drawn(&self, colour: bool, explained: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let text = String::from_utf8_lossy(&self.text);
         let mut problems: Vec<&Problem> = self.problems.iter().collect();
         problems.sort_by(|one, other| one.order(other));
-        let drawn = problems.iter().map(|problem| renderer.render(&[problem.draw(&self.name, &text)]) + "\n\n");
-        drawn.chain([self.summary() + "\n"]).collect()
+        let draw = |problem: &&Problem| renderer.render(&[problem.draw(&self.name, &text, explained)]) + "\n\n";
+        problems.iter().map(draw).collect()
     }
 
     /// Every problem that keeps it from coming into force: where it is, `vidgate.toml:3:1`, and what it is.
     pub fn mistakes(&self) -> impl Iterator<Item = (String, String)> {
-        let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let errors = self.problems.iter().filter(|problem| problem.weight == Weight::Error);
         errors.map(|problem| (self.place(problem), problem.sentence()))
     }
 
-    /// Every problem in one line, for a log: `vidgate.toml:3:1: this secret stands in the configuration in clear`.
+    /// Every problem in one line, for a log: `vidgate.toml:3:1: this secret stands in the configuration in clear`. Findings
+    /// that matter little are for whoever looks at the file.
     pub fn sentences(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|problem| format!("{}: {}", self.place(problem), problem.sentence()))
+        let told = self.problems.iter().filter(|problem| problem.severity() > Severity::Low);
+        told.map(|problem| format!("{}: {}", self.place(problem), problem.sentence()))
     }
 
     fn place(&self, problem: &Problem) -> String {
@@ -97,10 +119,15 @@ impl Report {
     }
 
     fn line_and_column(&self, at: usize) -> String {
+        let (line, column) = self.position(at);
+        format!(":{line}:{column}")
+    }
+
+    fn position(&self, at: usize) -> (usize, usize) {
         let before = String::from_utf8_lossy(&self.text[..at.min(self.text.len())]);
         let line = before.matches('\n').count() + 1;
         let last = before.rsplit('\n').next().unwrap_or_default();
-        format!(":{line}:{}", last.chars().count() + 1)
+        (line, last.chars().count() + 1)
     }
 
     /// One line: `vidgate.toml: 2 errors, 1 warning`.
@@ -110,17 +137,17 @@ impl Report {
 
     /// Adds what keeps vidgate from starting. Without a place it is about the file as a whole.
     pub(super) fn error(&mut self, place: impl Into<Option<Range<usize>>>, invalid: Invalid) {
-        self.add(Severity::Error, place.into(), invalid, None);
+        self.add(Weight::Error, place.into(), invalid, None);
     }
 
-    /// Adds what is allowed and unwise.
+    /// Adds what is allowed and should be known, and has no rule.
     pub(super) fn warn(&mut self, place: impl Into<Option<Range<usize>>>, invalid: Invalid) {
-        self.add(Severity::Warning, place.into(), invalid, None);
+        self.add(Weight::Warning, place.into(), invalid, None);
     }
 
     /// Adds an error that two places make together.
     pub(super) fn conflict(&mut self, place: Range<usize>, invalid: Invalid, first: Range<usize>, label: &'static str) {
-        self.add(Severity::Error, Some(place), invalid, Some((first, label)));
+        self.add(Weight::Error, Some(place), invalid, Some((first, label)));
     }
 
     /// Stars a part of the file, so that no drawing shows it. Keeps every position as it is.
@@ -141,25 +168,36 @@ impl Report {
 
     fn add(
         &mut self,
-        severity: Severity,
+        weight: Weight,
         place: Option<Range<usize>>,
         invalid: Invalid,
         related: Option<(Range<usize>, &'static str)>,
     ) {
-        let (message, hint) = (invalid.message.into_owned(), invalid.hint.map(std::borrow::Cow::into_owned));
-        let problem = Problem { severity, place, message, hint, related };
+        self.keep(Problem { related, ..Problem::new(weight, place, invalid) });
+    }
+
+    fn keep(&mut self, problem: Problem) {
         // Two listeners that share a broken route find the same mistake twice.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
 
-    fn count(&self, severity: Severity) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == severity).count()
+    fn count(&self, weight: Weight) -> usize {
+        self.problems.iter().filter(|problem| problem.weight == weight).count()
     }
 }
 
 impl Problem {
+    fn new(weight: Weight, place: Option<Range<usize>>, invalid: Invalid) -> Self {
+        let (message, hint) = (invalid.message.into_owned(), invalid.hint.map(std::borrow::Cow::into_owned));
+        Self { weight, rule: None, route: None, kind: None, place, message, hint, related: None }
+    }
+
+    fn severity(&self) -> Severity {
+        self.rule.map_or(Severity::Medium, |rule| rule.severity)
+    }
+
     fn sentence(&self) -> String {
         let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
         format!("{}{hint}", self.message)
@@ -171,12 +209,15 @@ impl Problem {
         key(self).cmp(&key(other))
     }
 
-    fn draw<'a>(&'a self, name: &'a str, text: &'a str) -> Group<'a> {
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
+    fn draw<'a>(&'a self, name: &'a str, text: &'a str, explained: bool) -> Group<'a> {
+        let level = match self.weight {
+            Weight::Error => Level::ERROR,
+            Weight::Warning => Level::WARNING,
         };
-        let title = level.primary_title(&self.message);
+        let mut title = level.primary_title(&self.message);
+        if let Some(rule) = self.rule {
+            title = title.id(rule.id);
+        }
         let mut group = match &self.place {
             None => title.element(Origin::path(name)),
             Some(place) => {
@@ -188,6 +229,9 @@ impl Problem {
                 title.element(snippet)
             }
         };
+        if let Some(rule) = self.rule.filter(|_| explained) {
+            group = group.element(Level::NOTE.message(format!("{}: {}", rule.severity, rule.why)));
+        }
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.message(hint));
         }

@@ -130,7 +130,8 @@ fn no_drawing_shows_a_secret() {
     let loaded =
         read(&with("[[account]]\nid = \"x\"\nlicense_key = [{ id = \"y\", key = \"hunter2-hunter2\" }]")).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    assert_eq!(loaded.warnings.warnings(), 1);
+    let in_clear = |finding: Finding<'_>| finding.rule.is_some_and(|rule| rule.id == "secret-in-file");
+    assert_eq!(loaded.warnings.findings().filter(|finding| in_clear(finding.clone())).count(), 1);
 }
 
 #[test]
@@ -258,9 +259,11 @@ fn a_route_without_authenticate_keeps_vidgate_from_starting() {
 #[test]
 fn what_nobody_uses_is_warned_about() {
     let more = "[scheme.spare.lkey]\n[upstream.spare]\nendpoints = [\"http://10.0.0.9\"]";
-    let warnings: Vec<_> = read(&with(more)).unwrap().warnings.sentences().collect();
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("`spare`") && warnings[1].contains("`spare`"));
+    let warnings = read(&with(more)).unwrap().warnings;
+    let told: Vec<_> = warnings.findings().filter(|finding| finding.message.contains("`spare`")).collect();
+    assert_eq!(told.len(), 2, "{warnings}");
+    // They matter little: a log says nothing of them.
+    assert!(warnings.sentences().all(|sentence| !sentence.contains("`spare`")));
 }
 
 #[test]

@@ -136,6 +136,14 @@ fn nearest<'a>(fields: GetAll<'a, HeaderValue>, read: impl Fn(&'a str) -> Option
     from_the_right(fields).next().flatten().and_then(read)
 }
 
+/// The address that ends a list of hops, which whoever wrote it vouches for, and the list before it.
+pub fn last_hop(list: &HeaderValue) -> Option<(IpAddr, Option<HeaderValue>)> {
+    let text = list.to_str().ok()?;
+    let (before, last) = text.rsplit_once(',').map_or((None, text), |(before, last)| (Some(before), last));
+    let before = before.map(str::trim_ascii).filter(|before| !before.is_empty());
+    Some((node(last.trim_ascii())?, before.and_then(|before| HeaderValue::from_str(before).ok())))
+}
+
 /// The entries of all fields as one list, the last one first; `None` for one that is not visible ASCII. Quotes do not
 /// shield a comma: an entry cut in two is no entry, whereas a quote opened further left, by the caller, must not
 /// swallow what a proxy wrote behind it.

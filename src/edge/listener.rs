@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::connection::ListenerId;
+use crate::edge::decide::Decide;
 use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::units::Network;
 
@@ -39,6 +40,8 @@ pub struct Listener {
     pub hsts: Option<HeaderValue>,
     /// Whether a route of it lets WebSocket through, so that callers in HTTP/2 may ask for it.
     pub websocket: bool,
+    /// How it decides for other proxies, where it does that and nothing else.
+    pub decide: Option<Box<Decide>>,
 }
 
 impl Listener {

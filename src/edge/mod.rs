@@ -4,11 +4,13 @@ pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;
 mod control_frames;
+pub mod decide;
 mod distinguished_name;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod gather;
 pub mod guard;
+pub mod handshake;
 pub mod head;
 pub mod http_versions;
 pub mod listener;

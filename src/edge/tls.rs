@@ -3,6 +3,7 @@
 //! as HTTP instead of a broken handshake.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -212,6 +213,14 @@ impl Acceptor {
     /// Whom it asks for a certificate, and who judges that.
     pub(super) fn asking(&self) -> Option<&Arc<Asking>> {
         self.asking.as_ref()
+    }
+
+    /// Whether a request for `host` could come in here: where certificates are asked for, a listener answers to its own
+    /// names alone. An address may be its own, whatever it is.
+    pub fn answers_to(&self, host: &str) -> bool {
+        let local = IpAddr::from([0, 0, 0, 0]);
+        let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+        self.asking.as_ref().is_none_or(|asking| is_address || asking.names.hold(host, local))
     }
 
     /// Notes what a finished handshake settled, which is asked anew what `keeper` says by then.

@@ -233,7 +233,7 @@ fn is_about_origin(name: &str) -> bool {
     }
 }
 
-fn is_identity(name: &HeaderName) -> bool {
+pub(super) fn is_identity(name: &HeaderName) -> bool {
     reads_as(name, "x-vidgate", true)
 }
 

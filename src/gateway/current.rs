@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 use super::{Arrival, Gateway};
 use crate::deadline::SWEEP;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::handshake::Handshake;
 use crate::edge::listener::Listener;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
@@ -80,6 +81,21 @@ impl Current {
     }
 }
 
+impl Gateway {
+    /// What comes of a request, or an apology where that meets a defect.
+    fn unharmed<'a>(
+        &'a self,
+        mut serving: Pin<&'a mut impl Future<Output = Response<Body>>>,
+        connection: &'a Connection,
+        id: &'a HeaderValue,
+    ) -> impl Future<Output = Response<Body>> + 'a {
+        poll_fn(move |context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| Poll::Ready(self.apologize(connection, id)))
+        })
+    }
+}
+
 impl Answer for Current {
     type Body = Body;
     type Change = Change;
@@ -104,12 +120,14 @@ impl Answer for Current {
             Ok(load) => {
                 in_flight.bears(load);
                 let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
-                let mut serving = pin!(gateway.serve(parts, body, arrival));
-                poll_fn(|context| {
-                    let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context)));
-                    polled.unwrap_or_else(|_| Poll::Ready(gateway.apologize(&connection, &id)))
-                })
-                .await
+                if let Some(decide) = &gateway.world.listener(connection.listener).decide {
+                    // Boxed, so that a request that is served does not carry its size.
+                    let mut judging = Box::pin(gateway.judge(decide, parts, body, arrival));
+                    gateway.unharmed(judging.as_mut(), &connection, &id).await
+                } else {
+                    let serving = pin!(gateway.serve(parts, body, arrival));
+                    gateway.unharmed(serving, &connection, &id).await
+                }
             }
         };
         let mut answer = answer.map(|body| body.holding(in_flight, &connection));
@@ -146,6 +164,12 @@ impl Answer for Current {
         drop(taken);
     }
 
+    fn shaken(&self, listener: ListenerId, handshake: Handshake) {
+        if let Some(place) = self.gateway.borrow().told.sinks().place() {
+            place.shaken(listener, handshake);
+        }
+    }
+
     fn sweep(&self, lag: Duration) {
         let gateway = Rc::clone(&self.gateway.borrow());
         self.strain.swept(lag, &gateway.world.overload);
@@ -155,6 +179,10 @@ impl Answer for Current {
         gateway.guards.iter().for_each(Failures::sweep);
         gateway.told.sinks().sweep();
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
+        if let Some(place) = gateway.told.sinks().place() {
+            place.tell_streams(gateway.leases.len(), gateway.leases.tunnels());
+            place.tell_connections(gateway.forwarder.connections());
+        }
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }
 }

@@ -1,12 +1,14 @@
 //! What every answer to a request carries, be it a refusal or not.
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::Gateway;
 use crate::edge::connection::Connection;
+use crate::edge::decide::Convention;
 use crate::edge::head::Head;
-use crate::envelope::{self, Dialect};
+use crate::envelope::{self, Dialect, passed_on};
 use crate::forward::Body;
 use crate::record::App;
 use crate::refusal::Refusal;
@@ -22,6 +24,8 @@ pub(super) struct Manner {
     pub(super) grant: Option<Box<cors::Grant>>,
     /// Refusals have status 200.
     legacy_200: bool,
+    /// A proxy asks, in this way, and passes on what it is told.
+    asked: Option<Convention>,
 }
 
 impl Manner {
@@ -41,6 +45,16 @@ impl Manner {
         }
     }
 
+    /// Words a refusal's answer for whoever hears it.
+    pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
+        let answer = match self.asked {
+            None => answer,
+            Some(Convention::Original) => passed_on::by_nginx(answer),
+            Some(Convention::Forwarded | Convention::Envoy) => passed_on::as_it_is(answer, refusal),
+        };
+        answer.map(Body::whole)
+    }
+
     /// Says it in an answer.
     pub(super) fn finish(self, mut answer: Response<Body>) -> Response<Body> {
         if let Some(grant) = self.grant {
@@ -51,6 +65,12 @@ impl Manner {
 }
 
 impl Gateway {
+    /// What every answer on a connection carries, before anything is known of its request.
+    pub(super) fn manner(&self, connection: &Connection) -> Manner {
+        let decide = self.world.listener(connection.listener).decide.as_ref();
+        Manner { asked: decide.map(|decide| decide.reads), ..Manner::default() }
+    }
+
     /// Refuses a request that the worker cannot bear, before anything else is done with it.
     pub(super) fn shed(
         &self,
@@ -61,7 +81,8 @@ impl Gateway {
     ) -> Response<Body> {
         let mut entry = Entry::begin(&self.told, id, connection, parts);
         entry.unread(parts);
-        refuse(refusal, self.world.dialect(connection.listener), id, (entry, Manner::default()))
+        let dialect = envelope::unrouted(self.world.dialect(connection.listener), &parts.headers);
+        refuse(refusal, dialect, id, (entry, self.manner(connection)))
     }
 }
 
@@ -73,7 +94,10 @@ pub(super) fn refuse(
     (mut entry, manner): (Entry, Manner),
 ) -> Response<Body> {
     manner.bend(&mut refusal);
-    let answer = envelope::render(dialect, &refusal, id).map(Body::whole);
-    entry.refused(&refusal, &answer);
+    let answer = envelope::render(dialect, &refusal, id);
+    let status = answer.status();
+    let answer = manner.told(answer, &refusal);
+    // As it is meant: a proxy that asks may hear another one.
+    entry.refused(&refusal, status, &answer);
     manner.finish(answer)
 }

@@ -122,11 +122,11 @@ impl Entry {
         finish(known, now);
     }
 
-    /// The request was refused, or failed, and this is what the caller hears.
-    pub fn refused(&mut self, refusal: &Refusal, answer: &Response<Body>) {
+    /// The request was refused, or failed, with this status, and this is what the caller hears.
+    pub fn refused(&mut self, refusal: &Refusal, status: StatusCode, answer: &Response<Body>) {
         let Some(mut known) = self.known.take() else { return };
         known.whole(answer);
-        fail(known, (refusal.cause, refusal.detail), answer.status());
+        fail(known, (refusal.cause, refusal.detail), status);
     }
 
     fn parts(&mut self) -> Option<(&mut Exchange, Rc<Scope>)> {

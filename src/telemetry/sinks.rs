@@ -4,11 +4,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::access::{self, Pen};
 use super::entry::Idle;
 use super::exchange::Exchange;
+use super::metrics::{self, Tallies, Workers};
 use super::names::Names;
 use crate::clock::Clock;
 
@@ -24,6 +26,8 @@ pub struct Settings {
 pub struct Told {
     /// Where lines go.
     pub log: access::Log,
+    /// Where requests are counted, if anybody can ask for that.
+    pub counted: Option<Arc<Workers>>,
 }
 
 /// Who is told of the requests of one worker. They outlive every World.
@@ -34,19 +38,27 @@ pub struct Sinks {
     /// One instant on both clocks.
     anchor: Cell<(Instant, Duration)>,
     pen: Pen,
+    /// Where the worker counts requests, and tells what it has.
+    place: Option<Arc<metrics::Worker>>,
 }
 
 impl Sinks {
     /// Those of one worker.
     pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
         let anchor = Cell::new((clock.now(), clock.since_1970()));
-        Rc::new(Self { clock, idle: Idle::default(), anchor, pen: told.log.pen() })
+        let place = told.counted.as_ref().map(|counted| counted.seat());
+        Rc::new(Self { clock, idle: Idle::default(), anchor, pen: told.log.pen(), place })
     }
 
     /// Hands over what was gathered. Called a few times a second.
     pub fn sweep(&self) {
         self.anchor.set((self.clock.now(), self.clock.since_1970()));
         self.pen.flush();
+    }
+
+    /// Where the worker tells what it has, if anybody can ask for that.
+    pub fn place(&self) -> Option<&metrics::Worker> {
+        self.place.as_deref()
     }
 
     /// The time since 1970 at an instant.
@@ -60,6 +72,12 @@ impl Sinks {
 
     /// The one place where a request that has ended is seen by all who tell of it.
     pub(super) fn finished(&self, exchange: &mut Exchange, scope: &Scope) {
+        if let Some(tallies) = &scope.tallies {
+            tallies.of(exchange.route).add(&exchange.seen());
+        }
+        if !scope.wants_texts() {
+            return;
+        }
         exchange.hide_more();
         if let Some(settings) = &scope.settings.access {
             self.pen.write(exchange, scope, settings, self.since_1970(exchange.begun));
@@ -79,12 +97,16 @@ pub struct Scope {
     pub(super) sinks: Rc<Sinks>,
     pub(super) names: Names,
     pub(super) settings: Settings,
+    /// Where they are counted, by route.
+    tallies: Option<Tallies>,
 }
 
 impl Scope {
     /// For the requests of one worker under a World in which things have these names.
     pub fn new(sinks: &Rc<Sinks>, names: Names, settings: Settings) -> Rc<Self> {
-        Rc::new(Self { sinks: Rc::clone(sinks), names, settings })
+        let routes = names.routes.iter().map(|route| &*route.name);
+        let tallies = sinks.place().map(|place| place.open(routes));
+        Rc::new(Self { sinks: Rc::clone(sinks), names, settings, tallies })
     }
 
     /// Who is told.
@@ -94,7 +116,7 @@ impl Scope {
 
     /// Whether anybody wants to know of requests.
     pub(super) fn is_wanted(&self) -> bool {
-        self.wants_texts()
+        self.tallies.is_some() || self.wants_texts()
     }
 
     /// Whether anybody wants to know more of them than counts and times.

@@ -36,7 +36,7 @@ impl Stage {
         }))
         .unwrap();
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let sinks = Sinks::new(&Told { log }, clock.clone());
+        let sinks = Sinks::new(&Told { log, counted: None }, clock.clone());
         let names = Names {
             listeners: vec![Some("public".into())],
             routes: vec![RouteNames { name: "all".into() }],
@@ -95,7 +95,8 @@ fn every_request_has_one_line_however_it_ends() {
         ),
         (
             |mut entry| {
-                entry.refused(&Refusal::new(Cause::NotFound, "nothing"), &answer(StatusCode::NOT_FOUND, "none"));
+                let answer = answer(StatusCode::NOT_FOUND, "none");
+                entry.refused(&Refusal::new(Cause::NotFound, "nothing"), answer.status(), &answer);
             },
             r#""decision":"refused","cause":"not_found","detail":"nothing","status":404,"#,
         ),
@@ -179,7 +180,8 @@ fn where_a_credential_was_not_believed_or_no_route_is_known_no_value_is_told() {
         if is_routed {
             entry.route(0);
         }
-        entry.refused(&Refusal::new(cause, "for a reason"), &answer(StatusCode::FORBIDDEN, ""));
+        let status = StatusCode::FORBIDDEN;
+        entry.refused(&Refusal::new(cause, "for a reason"), status, &answer(status, ""));
         let lines = stage.lines();
         let line: Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(line["query"], told, "{cause:?}");
@@ -219,7 +221,7 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
-    let sinks = Sinks::new(&Told { log }, Clock::manual(UnixTime(0)));
+    let sinks = Sinks::new(&Told { log, counted: None }, Clock::manual(UnixTime(0)));
     let settings = Settings { access: Some(access::Settings { format: Format::Json }) };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();

@@ -98,8 +98,8 @@ impl Kitchen {
         run(pki.path(), &["store", "init", "--config", "vidgate.toml"], "");
         run(pki.path(), &["import", "--config", "vidgate.toml", "-"], &keys());
         let said = run(pki.path(), &["check", "--config", "vidgate.toml"], "");
-        // The recipe speaks of the one that it cannot do without.
-        assert!(!said.replace(UNDERSCORE, "").contains("warning: "), "{said}");
+        // What `lint` finds in a recipe as it is, it allows; edited, it may be less or more.
+        assert!(!said.contains("warning: "), "{said}");
         let gateway = TestGateway::start_at(now, &text, pki.path(), 2);
         Self { pki, upstream, gateway }
     }
@@ -172,7 +172,6 @@ fn run(folder: &Path, words: &[&str], input: &str) -> String {
 
 const OK: &str = "upstream-ok";
 const RANGE: &str = "content-range: bytes 0-10/44";
-const UNDERSCORE: &str = "warning: many servers drop header names with `_`";
 /// What a wall could show, in all five states (vendors 3.3, vector 12).
 const LISTING: &str = r#"{"assets":[{"state":"published"},{"state":"processed"},{"state":"approved"},{"state":"rejected"},{"state":"featured"}],"total_pages":1,"by":"upstream-ok"}"#;
 const WHO: &str = r#""errorType":"invalid_auth""#;
@@ -213,7 +212,8 @@ fn vxg_keys() -> String {
 fn every_recipe_is_walked_here() {
     let files = fs::read_dir("config/recipes").expect("the folder").map(|entry| entry.expect("an entry").file_name());
     let names: BTreeSet<_> = files.map(|name| name.into_string().expect("a plain name")).collect();
-    let walked = ["cameratag.toml", "multicam.toml", "securevideo.toml", "voximplant.toml", "vxg.toml"];
+    // What is in `decide` is walked behind real proxies, by `tests/proxies/run`.
+    let walked = ["cameratag.toml", "decide", "multicam.toml", "securevideo.toml", "voximplant.toml", "vxg.toml"];
     assert_eq!(names, walked.map(str::to_owned).into());
 }
 

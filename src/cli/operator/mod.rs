@@ -150,7 +150,7 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     Ok(Box::new(Local::open(path, &ways)?))
 }
 
-/// Finds the gateway that runs; `None` where nobody listens. It must have an admin listener.
+/// Finds the gateway that runs, and leaves the file alone; `None` where nobody listens. It must have an admin listener.
 pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
     let ways = config::ways(&place.configuration.config);
     let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;

@@ -9,6 +9,7 @@ use crate::admin::auth::Token;
 use crate::clock::Clock;
 use crate::config::file::{self, Admin, AdminTls, Named, Placed};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::tls::{Acceptor, Files, Keeper, Part};
 use crate::invalid::Invalid;
@@ -36,7 +37,7 @@ pub(super) fn admin(
     if elsewhere && table.tls.is_some() && authority.is_none() {
         let invalid = Invalid::new("only callers on this machine can come in: tokens are taken from there alone")
             .hint("add `client_ca` to `tls`, or bind 127.0.0.1");
-        report.warn(table.address.place.clone(), invalid);
+        report.find(&rules::UNREACHABLE_ADMIN, table.address.place.clone(), invalid);
     }
     let errors = report.errors();
     let tls = table.tls.as_ref().map(|tls| keeper(tls, !tokens.is_empty(), source, report));
@@ -104,7 +105,7 @@ fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Re
         return None;
     }
     if let Some(exposed) = source.exposure(&tls.key.value) {
-        report.warn(tls.key.place.clone(), exposed);
+        report.find(&rules::READABLE_SECRET, tls.key.place.clone(), exposed);
     }
     let files = Files {
         certificates: vec![(source.path(&tls.certificate.value), source.path(&tls.key.value))],

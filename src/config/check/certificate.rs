@@ -4,6 +4,7 @@
 use super::{route, tls};
 use crate::config::file::{File, Listener, Named};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::edge::listener as edge;
 use crate::invalid::Invalid;
 
@@ -33,7 +34,7 @@ pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], repor
         {
             let invalid = Invalid::new("`trust_ca` lets nobody in here: no listener of this route names an authority")
                 .hint("add `client_ca` to its `tls`");
-            report.warn(written.authenticate.place.clone(), invalid);
+            report.find(rules::NO_AUTHORITY.on(&written.name.value), written.authenticate.place.clone(), invalid);
         }
     }
     // A route that could not be read may be the one that looks.
@@ -63,7 +64,7 @@ pub(super) fn covered(
         if !meant.listeners.iter().any(is_shown) {
             let invalid = Invalid::new(format!("no certificate of this route's listeners is for `{}`", host.value))
                 .hint("add one to the `tls` of a listener: more = [{ certificate = \"…\", key = \"…\" }]");
-            report.warn(host.place.clone(), invalid);
+            report.find(rules::UNCOVERED_HOST.on(&meant.meant.name), host.place.clone(), invalid);
         }
     }
 }
@@ -75,7 +76,7 @@ fn idle(listener: &Named<Listener>, report: &mut Report) {
     if let (Some(place), true) = (asked, tls::asks(&tls.value)) {
         let invalid = Invalid::new("callers are asked for a certificate, but no route of this listener looks at it")
             .hint("name a scheme of the kind `mtls` in the `authenticate` of its routes");
-        report.warn(place.clone(), invalid);
+        report.find(&rules::UNUSED_CERTIFICATES, place.clone(), invalid);
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Map;
 use super::secret;
 use crate::config::file::{self, OwnCredential, Placed};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::forward::credential::{Claim, Kind, Minting, Own};
 use crate::invalid::Invalid;
@@ -84,7 +85,7 @@ fn header(written: &Placed<OwnCredential>, report: &mut Report) -> Option<Header
     }
     if name.as_str().contains('_') {
         let invalid = Invalid::new("many servers drop header names with `_`").hint("check that this one reads it");
-        report.warn(named.place.clone(), invalid);
+        report.find(&rules::DROPPED_FIELD, named.place.clone(), invalid);
     }
     Some(name)
 }

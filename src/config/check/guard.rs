@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::limit::count;
 use crate::config::file::{File, Limit, Named, Route};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::invalid::Invalid;
 use crate::limit::failures::{GuardId, Settings};
 
@@ -76,7 +77,7 @@ pub(super) fn unused(file: &File, used: impl Fn(GuardId) -> bool, report: &mut R
     for (at, named) in file.limits.iter().filter(|named| is_guard(named)).enumerate() {
         if !used(GuardId(at)) {
             let invalid = Invalid::new(format!("no route has the limit `{}`", named.name.value));
-            report.warn(named.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_LIMIT, named.name.place.clone(), invalid);
         }
     }
 }

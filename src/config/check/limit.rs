@@ -9,6 +9,7 @@ use crate::authenticate::Expression;
 use crate::config::file::{self, File, Limit, Named, Placed, Route};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::invalid::Invalid;
 use crate::limit::window::Period;
 use crate::limit::{Concurrency, MOST_OF_A_ROUTE, Measure, Per, Policy, PolicyId, Quota, Rate};
@@ -29,7 +30,7 @@ pub(super) fn policies(file: &File, report: &mut Report) -> Vec<Policy> {
         if let (Some(quota), None, false) = (&table.quota, &file.store, policy.log_only) {
             let invalid = Invalid::new("there is no store: with every start, this quota begins anew")
                 .hint("add [store] to keep it over restarts");
-            report.warn(quota.place.clone(), invalid);
+            report.find(&rules::QUOTA_WITHOUT_STORE, quota.place.clone(), invalid);
         }
         policies.push(policy);
     }
@@ -209,7 +210,7 @@ pub(super) fn unused(file: &File, used: impl Fn(PolicyId) -> bool, policies: &[P
         let at = policies.iter().position(|policy| *policy.name == *named.name.value);
         if at.is_some_and(|at| !used(PolicyId(at))) {
             let invalid = Invalid::new(format!("no route has the limit `{}`", named.name.value));
-            report.warn(named.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_LIMIT, named.name.place.clone(), invalid);
         }
     }
 }

@@ -6,9 +6,10 @@ use std::ops::Range;
 use http::HeaderValue;
 
 use super::networks::Networks;
-use super::{plain_name, tls};
+use super::{decide, plain_name, tls};
 use crate::config::file::{self, Named, Placed, Protocol};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::http_versions::{Http2, HttpVersions};
 use crate::edge::listener::{Limits, Listener};
@@ -31,12 +32,13 @@ pub(super) fn listeners(
         let limits = limits(table, report);
         let proxy_protocol = networks.proxies(&table.proxy_protocol, report);
         let (versions, hsts) = (versions(table, report), hsts(table, report));
+        let decide = table.decide.as_ref().map(|written| Box::new(decide::decide(&written.value, networks, report)));
         let label = format!("listener {}", named.name.value);
         let tls = table.tls.as_ref().map(|written| tls::keeper(&label, written, versions, source, report));
         if let (Some(address), Some(tls)) = (address, tls.map_or(Some(None), |loaded| loaded.map(Some))) {
             let name = named.name.value.as_str().into();
             let websocket = false;
-            meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts, websocket });
+            meant.push(Listener { name, address, tls, limits, proxy_protocol, versions, hsts, websocket, decide });
         }
     }
     meant
@@ -107,7 +109,7 @@ fn versions(table: &file::Listener, report: &mut Report) -> HttpVersions {
     if let (Some(http2), false) = (&table.http2, versions.two) {
         let invalid = Invalid::new("HTTP/2 is not spoken here, so that nothing of this holds")
             .hint("leave it out, or write protocols = [\"http/1.1\", \"h2\"]");
-        report.warn(http2.place.clone(), invalid);
+        report.find(&rules::IN_VAIN, http2.place.clone(), invalid);
     }
     versions
 }

@@ -10,11 +10,13 @@ mod binding;
 mod certificate;
 mod cors;
 mod credential;
+mod decide;
 mod declared;
 mod endpoint;
 mod fixed;
 mod guard;
 mod limit;
+mod lint;
 mod listener;
 mod login;
 mod monitoring;
@@ -40,6 +42,7 @@ use self::networks::Networks;
 use crate::config::file::{File, Named, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
@@ -127,6 +130,7 @@ impl Use<'_> {
 
 /// Turns what was written into what is meant. `None`: the report says why.
 pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut Report) -> Option<Meant> {
+    lint::allowances(file, report);
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
@@ -142,7 +146,6 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
     let (limits, guards) = (limit::policies(file, report), guard::guards(file, report));
-    operation::tables(file, report);
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
@@ -154,6 +157,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
     unused(file, &routes, &limits, &networks, report);
     certificate::covered(file, &routes, &listeners, report);
+    decide::unwise(file, &routes, &limits, report);
+    lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -224,6 +229,7 @@ fn together(file: &File, routes: &[Option<route::Checked>], report: &mut Report)
         report.error(admin.place.clone(), invalid);
     }
     empty(file, report);
+    operation::tables(file, report);
     route::exposed(file, routes, report);
     certificate::certificates(file, routes, report);
 }
@@ -255,13 +261,13 @@ fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], net
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {
             let invalid = Invalid::new(format!("no route forwards to the upstream `{}`", upstream.name.value));
-            report.warn(upstream.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_UPSTREAM, upstream.name.place.clone(), invalid);
         }
     }
     for scheme in &file.schemes {
         if !routes().any(|route| route.meant.authenticate.schemes().any(|used| used == scheme.name.value)) {
             let invalid = Invalid::new(format!("no route asks for the scheme `{}`", scheme.name.value));
-            report.warn(scheme.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_SCHEME, scheme.name.place.clone(), invalid);
         }
     }
     limit::unused(file, |id| routes().any(|route| route.meant.limits.contains(&id)), limits, report);
@@ -319,7 +325,7 @@ fn secret(written: &Placed<SecretSource>, source: &Source, report: &mut Report) 
     if let SecretSource::File(path) = &written.value
         && let Some(exposed) = source.exposure(path)
     {
-        report.warn(written.place.clone(), exposed);
+        report.find(&rules::READABLE_SECRET, written.place.clone(), exposed);
     }
     match source.secret(&written.value) {
         Ok(secret) => Some(secret),

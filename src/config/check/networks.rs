@@ -7,6 +7,7 @@ use super::plain_name;
 use crate::config::file::{Named, NetworkOrName, Placed};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::invalid::Invalid;
 use crate::units::Network;
 
@@ -69,6 +70,11 @@ impl<'f> Networks<'f> {
         networks
     }
 
+    /// What one entry stands for, once all entries are known to be right.
+    pub(super) fn of(&self, entry: &NetworkOrName) -> Vec<Network> {
+        self.meant(&entry.0).unwrap_or_default()
+    }
+
     /// The same for a list that stands in the settings of a scheme.
     pub(super) fn expand(&self, list: &mut toml::Value) -> Result<(), Invalid> {
         let toml::Value::Array(entries) = list else { return Ok(()) };
@@ -90,7 +96,7 @@ impl<'f> Networks<'f> {
         let used = self.used.borrow();
         for named in self.written.iter().filter(|named| !used.contains(named.name.value.as_str())) {
             let invalid = Invalid::new(format!("nothing uses the networks `{}`", named.name.value));
-            report.warn(named.name.place.clone(), invalid);
+            report.find(&rules::UNUSED_NETWORKS, named.name.place.clone(), invalid);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::authorize::role::{self, Rule, Table, Who, is_same_role};
 use crate::config::file::{self, Allowed, File, Known, Named, Placed, RoleWord, Roles};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::invalid::Invalid;
 use crate::route::Parameter;
 use crate::scheme::Places;
@@ -91,7 +92,7 @@ pub(super) fn tables(file: &File, report: &mut Report) {
         };
         if !file.routes.iter().filter_map(|entry| entry.table.as_ref()).any(used) {
             let invalid = Invalid::new(format!("no route asks for the roles `{}`", name.value));
-            report.warn(name.place.clone(), invalid);
+            report.find(&rules::UNUSED_ROLES, name.place.clone(), invalid);
         }
     }
 }
@@ -105,7 +106,7 @@ fn unlisted<'a>(
 ) {
     if let Some(near) = nearest::nearest(word, known) {
         let invalid = Invalid::new(format!("`{word}` is {what}")).hint(format!("did you mean `{near}`?"));
-        report.warn(place.clone(), invalid);
+        report.find(&rules::UNKNOWN_WORD, place.clone(), invalid);
     }
 }
 

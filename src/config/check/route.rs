@@ -12,6 +12,7 @@ use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::guard;
 use crate::endpoint::Entry;
@@ -30,9 +31,9 @@ pub(super) struct Checked {
     pub(super) forward: Option<String>,
     /// Positions in the list of listeners.
     pub(super) listeners: Vec<usize>,
-    host: Option<String>,
-    path: Placed<String>,
-    methods: Vec<Method>,
+    pub(super) host: Option<String>,
+    pub(super) path: Placed<String>,
+    pub(super) methods: Vec<Method>,
     case: Case,
 }
 
@@ -146,7 +147,7 @@ fn acting(route: &Route, authenticate: &Expression, file: &File, report: &mut Re
             "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` \
              hold only what any camera's token may do",
         );
-        report.warn(written.place.clone(), invalid);
+        report.find(rules::TRANSLATED_TOKEN.on(&route.name.value), written.place.clone(), invalid);
     }
 }
 
@@ -329,7 +330,7 @@ pub(super) fn tables(file: &File, routes: &[Option<Checked>], report: &mut Repor
 }
 
 impl Checked {
-    fn pattern(&self) -> Pattern {
+    pub(super) fn pattern(&self) -> Pattern {
         let host = self.host.as_ref().map(|host| host.parse().expect("it was parsed before"));
         Pattern { host, path: self.path.value.clone(), methods: self.methods.clone(), case: self.case }
     }
@@ -353,7 +354,7 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
         if asked && !local {
             let invalid = Invalid::new("credentials cross the network in clear on this listener")
                 .hint("add `tls`, or list the proxy that ends TLS in `trusted_proxies`");
-            report.warn(table.address.place.clone(), invalid);
+            report.find(&rules::CLEAR_CREDENTIALS, table.address.place.clone(), invalid);
         }
     }
 }

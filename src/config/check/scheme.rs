@@ -10,6 +10,7 @@ use super::networks::Networks;
 use super::plain_name;
 use crate::config::file::{self, Named};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
@@ -57,7 +58,7 @@ fn build(
     };
     let file = |path: &Path| source.file(path).map(|bytes| bytes.to_vec());
     let built = (table.kind.build)(settings, &Kit { name, resolve: &resolve, file: &file });
-    exposed.take().into_iter().for_each(|warning| report.warn(table.place.clone(), warning));
+    exposed.take().into_iter().for_each(|warning| report.find(&rules::READABLE_SECRET, table.place.clone(), warning));
     match built {
         Ok(scheme) => Some(scheme.into()),
         Err(invalid) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::config::file::{self, Elsewhere, Placed};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
 use crate::store::{Master, MasterKey, Purpose, Settings, Sound, Unopened};
@@ -106,7 +107,7 @@ fn master_key(written: &Placed<Elsewhere>, source: &Source, report: &mut Report)
     if let Elsewhere::File(path) = &written.value
         && let Some(exposed) = source.exposure(path)
     {
-        report.warn(written.place.clone(), exposed);
+        report.find(&rules::READABLE_SECRET, written.place.clone(), exposed);
     }
     key.map_err(|invalid| report.error(written.place.clone(), invalid)).ok()
 }

@@ -8,6 +8,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::file::{KeyPair, Placed, Tls, TlsFiles, TlsVersion};
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::edge::guard;
 use crate::edge::http_versions::HttpVersions;
@@ -57,7 +58,7 @@ pub(super) fn keeper(
     }
     for pair in &pairs {
         if let Some(exposed) = source.exposure(&pair.key.value) {
-            report.warn(pair.key.place.clone(), exposed);
+            report.find(&rules::READABLE_SECRET, pair.key.place.clone(), exposed);
         }
     }
     let path = |written: &Placed<PathBuf>| source.path(&written.value);
@@ -139,7 +140,7 @@ fn protocol(tls: &Tls, report: &mut Report) -> Protocol {
     } else if all_known && !speaks(Version::Tls13) {
         let invalid = Invalid::new("nobody speaks TLS 1.3 with these suites")
             .hint("add `TLS_AES_256_GCM_SHA384` and `TLS_AES_128_GCM_SHA256`");
-        report.warn(written.place.clone(), invalid);
+        report.find(&rules::NO_TLS13, written.place.clone(), invalid);
     }
     Protocol { least, suites, resume }
 }
@@ -163,6 +164,11 @@ fn suite(name: &str, least: Version) -> Result<Suite, Invalid> {
 pub(super) fn flaws(own: &OwnCertificate, written: &Placed<PathBuf>, now: UnixTime, report: &mut Report) {
     for flaw in own.flaws(now) {
         let renew = "renew it: a new one is read without a restart";
+        let rule = match flaw {
+            Flaw::Expired(_) => &rules::CERTIFICATE_EXPIRED,
+            Flaw::ExpiresSoon(_) => &rules::CERTIFICATE_EXPIRES,
+            Flaw::NotYetValid(_) | Flaw::Nameless | Flaw::OutOfOrder => &rules::CERTIFICATE_FLAW,
+        };
         let invalid = match flaw {
             Flaw::Expired(end) => {
                 Invalid::new(format!("this certificate, or one behind it, expired on {}", end.to_text())).hint(renew)
@@ -183,7 +189,7 @@ pub(super) fn flaws(own: &OwnCertificate, written: &Placed<PathBuf>, now: UnixTi
             Flaw::OutOfOrder => Invalid::new("the certificates in this file do not stand in order")
                 .hint("the server's own comes first, and after each one that of its issuer"),
         };
-        report.warn(written.place.clone(), invalid);
+        report.find(rule, written.place.clone(), invalid);
     }
 }
 
@@ -199,7 +205,7 @@ fn names(tls: &Tls, report: &mut Report) {
     if let (Some(name), false) = (tls.names.first(), asks(tls)) {
         let invalid = Invalid::new("these names are asked for only where callers are asked for a certificate")
             .hint("leave `names` out, or add `client_ca`");
-        report.warn(name.place.clone(), invalid);
+        report.find(&rules::IN_VAIN, name.place.clone(), invalid);
     }
 }
 
@@ -218,6 +224,6 @@ fn revocation(acceptor: &Acceptor, tls: &Tls, now: UnixTime, report: &mut Report
     for authority in acceptor.unlisted() {
         let invalid = Invalid::new(format!("no list here is of `{authority}`: every certificate of it is refused"))
             .hint("put the lists of all authorities, those in between included, into this one file");
-        report.warn(place.clone(), invalid);
+        report.find(&rules::UNLISTED_AUTHORITY, place.clone(), invalid);
     }
 }

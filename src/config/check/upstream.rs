@@ -9,6 +9,7 @@ use url::Url;
 use super::{balance, credential, plain_name};
 use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::config::source::Source;
 use crate::forward::names::System;
 use crate::forward::policy::MOST_ENDPOINTS;
@@ -94,7 +95,7 @@ fn files(table: &file::Upstream, source: &Source, report: &mut Report) -> tls::F
     let own = match (&table.client_certificate, &table.client_key) {
         (Some(certificate), Some(key)) => {
             if let Some(exposed) = source.exposure(&key.value) {
-                report.warn(key.place.clone(), exposed);
+                report.find(&rules::READABLE_SECRET, key.place.clone(), exposed);
             }
             Some((source.path(&certificate.value), source.path(&key.value)))
         }

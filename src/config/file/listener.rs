@@ -44,6 +44,38 @@ pub(in crate::config) struct Listener {
     /// Default: nothing is said.
     #[schemars(example = "365d")]
     pub(in crate::config) hsts: Option<Placed<Span>>,
+    /// Has the listener decide for other proxies and forward nothing: nginx (`auth_request`), Traefik (`forwardAuth`), Caddy
+    /// (`forward_auth`) and Envoy (`ext_authz`) ask here whether a request may pass. The answer is 200 with what its upstream
+    /// is to get, or the refusal.
+    pub(in crate::config) decide: Option<Placed<Decide>>,
+}
+
+/// Whom a listener decides for, and how they ask.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(in crate::config) struct Decide {
+    /// Networks of the proxies that ask, or their names. What they say of a request, its caller's address included, is
+    /// believed; anyone else is refused before anything is looked at.
+    pub(in crate::config) from: Placed<Vec<Placed<NetworkOrName>>>,
+    /// How they say what they ask about. Each of its parts must be said exactly once, by the proxy and not by its caller.
+    #[serde(rename = "as")]
+    pub(in crate::config) reads: Convention,
+    /// Whether the proxy sends the request to the target that the answer names (`X-Vidgate-Target`). Default: false, and a
+    /// path that is not written in its canonical form is refused, since the proxy would send it as it came.
+    pub(in crate::config) rewrites: Option<Placed<bool>>,
+}
+
+/// How a proxy says what it asks about. All say `X-Forwarded-For` and `X-Forwarded-Proto` as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Convention {
+    /// Traefik and Caddy: `X-Forwarded-Method`, `X-Forwarded-Host` and `X-Forwarded-Uri`.
+    Forwarded,
+    /// nginx: `X-Original-Method`, `X-Forwarded-Host` and `X-Original-URI`. Since it knows no other refusals than 401 and 403,
+    /// the status and the body that its caller should see stand in `X-Vidgate-Status` and `X-Vidgate-Body`.
+    Original,
+    /// Envoy: the check's own method, host and target.
+    Envoy,
 }
 
 /// A version of HTTP, by its name in TLS.

@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod limit;
+mod lint;
 mod listener;
 mod monitoring;
 mod overload;
@@ -29,7 +30,8 @@ pub(super) use self::account::{
 };
 pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
-pub(super) use self::listener::{Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::lint::Lint;
+pub(super) use self::listener::{Convention, Decide, Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
 pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
@@ -58,6 +60,7 @@ pub(super) struct File {
     pub(super) overload: Overload,
     pub(super) reload: Reload,
     pub(super) log: Log,
+    pub(super) lint: Lint,
     pub(super) tls: TlsFiles,
     pub(super) store: Option<Store>,
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
@@ -129,6 +132,8 @@ struct Document {
     reload: Option<Reload>,
     /// What is logged, and how.
     log: Option<Log>,
+    /// What `vidgate check` and `vidgate lint` find, and is meant to be so.
+    lint: Option<Lint>,
     /// What holds for all files of TLS.
     tls: Option<TlsFiles>,
     /// Where accounts and credentials are kept that are managed while vidgate runs. Default: there are only those of

@@ -53,6 +53,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         overload: one(root.remove("overload"), report).unwrap_or_default(),
         reload: one(root.remove("reload"), report).unwrap_or_default(),
         log: one(root.remove("log"), report).unwrap_or_default(),
+        lint: one(root.remove("lint"), report).unwrap_or_default(),
         tls: one(root.remove("tls"), report).unwrap_or_default(),
         store: one(root.remove("store"), report),
         admin: one(root.remove("admin"), report),

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::nearest;
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::invalid::Invalid;
 
 /// The shape of one kind of table.
@@ -195,10 +196,10 @@ fn secret(
         }
         DeValue::String(_) => {
             report.mask(place.clone());
-            report.warn(
+            report.find(
+                &rules::SECRET_IN_FILE,
                 key.clone(),
-                Invalid::new("this secret stands in the configuration in clear")
-                    .hint("use { file = \"path\" } or { env = \"NAME\" }"),
+                Invalid::new("this secret stands in the configuration in clear"),
             );
             true
         }

@@ -122,7 +122,11 @@ impl Story<'_> {
 fn is_about_the_route(cause: Cause) -> bool {
     matches!(
         cause,
-        Cause::OriginRefused | Cause::MethodNotImplemented | Cause::MethodNotAllowed | Cause::MalformedRequest
+        Cause::OriginRefused
+            | Cause::MethodNotImplemented
+            | Cause::NotImplemented
+            | Cause::MethodNotAllowed
+            | Cause::MalformedRequest
     )
 }
 

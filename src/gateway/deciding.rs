@@ -1,0 +1,139 @@
+//! A request that another proxy asks about: decided as any other, and then not sent but answered, with what its upstream
+//! is to get, or with the refusal that the proxy passes on.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response};
+
+use super::manner::{Manner, refuse};
+use super::sending::{Errand, is_empty, way};
+use super::{Arrival, Decision, Gateway, Seen};
+use crate::edge::decide::{Convention, Decide, Subject};
+use crate::edge::request_body::RequestBody;
+use crate::forward::{Body, Passage, Payload, permitted};
+use crate::limit::{self, Admission};
+use crate::refusal::{Cause, Refusal};
+use crate::reply;
+use crate::telemetry::Entry;
+use crate::world::{Destination, Route};
+
+/// Refuses what is not decided by the head alone, or is nothing that a proxy could send: bodies never come here, and
+/// answers do not come by on their way back.
+pub(super) fn decidable(route: &Route) -> Result<(), Refusal> {
+    let hindrance = match (undecidable(route), &route.destination) {
+        (Some(hindrance), _) => hindrance,
+        (None, Destination::Upstream { .. }) => return Ok(()),
+        (None, Destination::Endpoint(_)) => "a proxy asks about an endpoint of the house, which it has to send there",
+        (None, Destination::NotImplemented) => "the route is declared as not implemented",
+    };
+    Err(Refusal::new(Cause::NotImplemented, hindrance))
+}
+
+/// Why a route cannot be decided for another proxy.
+fn undecidable(route: &Route) -> Option<&'static str> {
+    if route.form.is_some() {
+        Some("a proxy asks about a route that looks into forms, and those do not come here")
+    } else if route.content.is_some() {
+        Some("a proxy asks about a route that looks at bodies, and those do not come here")
+    } else if route.wall.is_some() {
+        Some("a proxy asks about a listing that is filtered, and its answer does not come here")
+    } else if route.inner.is_some() {
+        Some("a proxy asks about a route that answers operations itself")
+    } else {
+        None
+    }
+}
+
+impl Gateway {
+    /// Answers a check: whether its subject may pass, and as whose request.
+    pub(super) async fn judge(
+        &self,
+        decide: &Decide,
+        check: Box<Parts>,
+        body: RequestBody,
+        arrival: Arrival<'_>,
+    ) -> Response<Body> {
+        let Arrival { connection, id, .. } = arrival;
+        let body = Payload::Streamed(body);
+        let subject = decide.admit(connection.peer.ip()).and_then(|()| {
+            if !is_empty(&body) {
+                return Err(Refusal::malformed("the check has a body"));
+            }
+            permitted::is_modest(&check.headers)?;
+            decide.subject(&check, connection)
+        });
+        let Subject { parts, connection: caller } = match subject {
+            Ok(subject) => subject,
+            Err(refusal) => {
+                let mut entry = Entry::begin(&self.told, id, connection, &check);
+                entry.unread(&check);
+                let dialect = self.world.dialect(connection.listener);
+                return refuse(refusal, dialect, id, (entry, self.manner(connection)));
+            }
+        };
+        self.settle(decide, parts, Arrival { connection: &caller, ..arrival }).await
+    }
+
+    /// Decides, as often as that has to wait for something.
+    async fn settle(&self, decide: &Decide, parts: Box<Parts>, arrival: Arrival<'_>) -> Response<Body> {
+        let Arrival { connection, id, .. } = arrival;
+        let mut entry = Entry::begin(&self.told, id, connection, &parts);
+        let mut manner = self.manner(connection);
+        let (body, mut patience, mut fetched) = (Payload::Whole(Bytes::new()), None, false);
+        let (refusal, dialect) = loop {
+            let seen = Seen { body: &body, form: None, waited: patience.is_some(), fetched };
+            match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
+                Ok(Decision::Send(errand, admission, passage)) => {
+                    return self.permitted(decide, (&parts, errand), &passage, admission, (entry, manner));
+                }
+                Ok(Decision::Fetch(keys, attempt)) => {
+                    fetched = true;
+                    self.fetched(keys, attempt).await;
+                }
+                Ok(Decision::Wait(route, waiting)) => {
+                    if !waiting.before(patience.get_or_insert_with(|| self.ledger_deadline())).await {
+                        break (limit::unwritten(), route.dialect);
+                    }
+                }
+                // Of a check without a body, for a route that looks into none, with a path.
+                Ok(Decision::Read(..) | Decision::Preflight(_) | Decision::Pong) => {
+                    let refusal = Refusal::new(Cause::Internal, "a check came to what only a request can come to");
+                    break (refusal, self.world.dialect(connection.listener));
+                }
+                Err(refused) => break refused,
+            }
+        };
+        refuse(refusal, dialect, id, (entry, manner))
+    }
+
+    /// Says that a request may pass, and what its upstream is to get.
+    fn permitted(
+        &self,
+        decide: &Decide,
+        (parts, Errand { route, .. }): (&Parts, Errand<'_>),
+        passage: &Passage<'_>,
+        admission: Admission,
+        (mut entry, manner): (Entry, Manner),
+    ) -> Response<Body> {
+        let Destination::Upstream { id, credential } = route.destination else {
+            let refusal = Refusal::new(Cause::Internal, "a check came to a route without an upstream");
+            return refuse(refusal, route.dialect, passage.id, (entry, manner));
+        };
+        let way = way(&self.world, route, id, credential);
+        let own = match self.forwarder.own(way, &admission) {
+            Ok(own) => own,
+            Err(refusal) => return refuse(admission.refused(refusal), route.dialect, passage.id, (entry, manner)),
+        };
+        let mut answer = Response::new(Body::whole(Bytes::new()));
+        permitted::write(answer.headers_mut(), (parts, way), (&admission, own));
+        let fields = answer.headers_mut();
+        if decide.rewrites {
+            permitted::write_target(fields, (parts, way), passage);
+        }
+        if decide.reads == Convention::Envoy {
+            permitted::write_removals(fields, way);
+        }
+        let answer = reply::tidy(answer, HeaderValue::clone(passage.id));
+        manner.finish(entry.answered(self.lend(answer, admission, passage.in_flight)))
+    }
+}
