@@ -17,6 +17,7 @@ mod operation;
 mod preconditions;
 mod problem;
 mod query;
+mod refusals;
 mod reload;
 mod resources;
 mod schema;
@@ -35,7 +36,7 @@ use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
@@ -48,6 +49,7 @@ use crate::limit::failures::Guards;
 use crate::limit::ledger::Unreadable;
 use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
+use crate::telemetry::Refusals;
 
 /// What operations work on.
 #[derive(Clone)]
@@ -68,6 +70,8 @@ pub struct Counters {
     pub reload: Option<Reload>,
     /// How that gateway is doing.
     pub overview: Option<status::Running>,
+    /// The last requests that it refused.
+    pub refusals: Option<Arc<Refusals>>,
 }
 
 impl Counters {
@@ -77,8 +81,14 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None, refusals: None })
     }
+}
+
+/// The OpenAPI document (3.1), the same as `GET /openapi.json` gives.
+#[must_use]
+pub fn openapi() -> Value {
+    openapi::document()
 }
 
 /// The admin API of a store. Whoever lets a request in puts the [`Actor`] into its extensions; without one, it is refused.

@@ -3,13 +3,16 @@
 
 mod audit;
 mod check;
+mod completions;
 pub mod demo;
 mod explain_ip;
 mod health;
 mod limits;
 mod lint;
+mod man;
 mod manage;
 mod multicam;
+mod openapi;
 mod operator;
 mod reload;
 mod schema;
@@ -20,6 +23,7 @@ mod sign;
 mod status;
 mod store;
 mod transfer;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +82,19 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    /// Print what a shell needs to complete command lines of vidgate.
+    #[command(
+        after_help = "Example: vidgate completions bash > /etc/bash_completion.d/vidgate\n\nFor zsh, a file _vidgate in a folder of $fpath; for fish, ~/.config/fish/completions/vidgate.fish."
+    )]
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    #[command(
+        after_help = "Example: vidgate man /usr/local/share/man/man1\n\nWithout a folder it is printed: vidgate man | man -l -"
+    )]
+    Man(man::Pages),
+    /// Print the OpenAPI document of the admin API, for those who make clients of it.
+    #[command(after_help = "Example: vidgate openapi > vidgate.openapi.json")]
+    Openapi,
     #[command(flatten)]
     Managed(manage::Managed),
     /// Take in many entries from a file of JSON Lines.
@@ -104,6 +121,11 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Say why a request was refused.
+    #[command(
+        after_help = "Example: vidgate why 860c699195513722-00000000000000eb\n\nThe id is the X-Request-Id of the answer. The last refusals are kept in the memory of the gateway that runs, as many as `refusals` of [log] says. Exits with 1 where none has this id."
+    )]
+    Why(why::Why),
     /// Ask the gateway that runs whether it lives, or whether requests should be sent to it.
     #[command(
         after_help = "Example: vidgate health --config /etc/vidgate/vidgate.toml --ready\n\nExits with 0 if so, and else with 1: for the health check of a container, and for scripts. It asks the listener of [monitoring], or that of [admin]; neither asks for a credential here."
@@ -158,12 +180,16 @@ pub fn main() -> ExitCode {
         Command::Sign { what } => what.run(),
         Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(pages) => pages.run(),
+        Command::Openapi => openapi::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Why(why) => why.run(),
         Command::Health(health) => health.run(),
         Command::Status(status) => status.run(),
         Command::Reload(reload) => reload.run(),
