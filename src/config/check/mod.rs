@@ -134,8 +134,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
-    let overload = overload::overload(&file.overload, report);
-    let look = tls::look(&file.tls, report);
+    let (overload, look) = (overload::overload(&file.overload, report), tls::look(&file.tls, report));
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let monitoring = monitoring::monitoring(file, report);
