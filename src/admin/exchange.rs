@@ -50,6 +50,10 @@ pub(super) enum Gives {
     Failures,
     /// How many of those are forgotten.
     Cleared,
+    /// The last requests that were refused.
+    Refusals,
+    /// Why one was.
+    Refusal,
     /// What is unwise in a configuration that came into force.
     Reloaded,
     /// How the gateway is doing.
@@ -122,6 +126,8 @@ impl Gives {
             | Self::Usage
             | Self::Failures
             | Self::Cleared
+            | Self::Refusals
+            | Self::Refusal
             | Self::Reloaded
             | Self::Status
             | Self::Health

@@ -17,6 +17,7 @@ mod operation;
 mod preconditions;
 mod problem;
 mod query;
+mod refusals;
 mod reload;
 mod resources;
 mod schema;
@@ -48,6 +49,7 @@ use crate::limit::failures::Guards;
 use crate::limit::ledger::Unreadable;
 use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
+use crate::telemetry::Refusals;
 
 /// What operations work on.
 #[derive(Clone)]
@@ -68,6 +70,8 @@ pub struct Counters {
     pub reload: Option<Reload>,
     /// How that gateway is doing.
     pub overview: Option<status::Running>,
+    /// The last requests that it refused.
+    pub refusals: Option<Arc<Refusals>>,
 }
 
 impl Counters {
@@ -77,7 +81,7 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None })
+        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None, refusals: None })
     }
 }
 
