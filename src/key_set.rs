@@ -54,6 +54,18 @@ pub struct KeySet {
     wish: Mutex<Wish>,
     /// Sets of configurations before this one with the same source, for as long as somebody has one: they hold the same.
     former: Mutex<Vec<Weak<Self>>>,
+    told: Mutex<Told>,
+}
+
+/// What came of fetching, for whoever looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// How often keys came.
+    pub succeeded: u64,
+    /// How often none did.
+    pub failed: u64,
+    /// When they came last.
+    pub last_success: Option<UnixTime>,
 }
 
 #[derive(Default)]
@@ -103,7 +115,34 @@ impl KeySet {
             attempts: AtomicU64::new(0),
             wish: Mutex::default(),
             former: Mutex::default(),
+            told: Mutex::default(),
         }
+    }
+
+    /// What came of fetching them so far, of sets with the same source before this one included.
+    pub fn told(&self) -> Told {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what came of an attempt.
+    pub fn tell(&self, succeeded: bool, now: UnixTime) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if succeeded {
+            told.succeeded += 1;
+            told.last_success = Some(now);
+        } else {
+            told.failed += 1;
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.load().as_ref().map_or(0, |keys| keys.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Where they are fetched, if they are.
@@ -206,6 +245,7 @@ impl KeySet {
         former.append(&mut before.former.lock().unwrap_or_else(PoisonError::into_inner));
         former.push(Arc::downgrade(before));
         self.keys.store(before.keys.load_full());
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = before.told();
     }
 
     /// Holds no key any more but those that one of `next` has as well, word for word.

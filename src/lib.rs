@@ -25,6 +25,7 @@ pub mod telemetry;
 // The ground.
 pub mod background;
 pub mod clock;
+pub mod counted;
 pub mod deadline;
 pub mod heartbeat;
 pub mod invalid;

@@ -188,6 +188,60 @@ impl Refusal {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 45] = [
+        Self::MalformedRequest,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
+        Self::ExpectationFailed,
+        Self::Misdirected,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::MethodNotImplemented,
+        Self::NotImplemented,
+        Self::Credential(Reason::Missing),
+        Self::Credential(Reason::Malformed),
+        Self::Credential(Reason::Ambiguous),
+        Self::Credential(Reason::Insecure),
+        Self::Credential(Reason::Leaked),
+        Self::Credential(Reason::Unknown),
+        Self::Credential(Reason::Unsettled),
+        Self::Credential(Reason::Mismatch),
+        Self::Credential(Reason::Expired),
+        Self::Credential(Reason::NotYetValid),
+        Self::Credential(Reason::LivesTooLong),
+        Self::Credential(Reason::Disabled),
+        Self::Credential(Reason::Contradicted),
+        Self::AddressRefused,
+        Self::PermissionDenied,
+        Self::OriginRefused,
+        Self::OperationMissing,
+        Self::OperationUnknown,
+        Self::GrantRefused,
+        Self::GrantUnsupported,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidContent,
+        Self::Conflict,
+        Self::AllotmentReached,
+        Self::RateExceeded,
+        Self::QuotaExceeded,
+        Self::ConcurrencyExceeded,
+        Self::TooManyFailures,
+        Self::MalformedBody,
+        Self::BodyTimeout,
+        Self::Overloaded,
+        Self::UpstreamUnreachable,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
+        Self::Internal,
+    ];
+
+    /// The position in [`Cause::ALL`].
+    pub fn place(self) -> usize {
+        Self::ALL.iter().position(|own| *own == self).expect("every cause is in the list")
+    }
+
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ mod doors;
 mod drain;
 mod face;
 mod lookout;
+mod metrics;
 mod reload;
 mod serve;
 mod systemd;
@@ -49,6 +50,7 @@ use crate::limit::failures::{Guards, Opened};
 use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
+use crate::telemetry::metrics::Workers;
 use crate::telemetry::{Refusals, Sinks, Told, access};
 use crate::world::World;
 
@@ -114,7 +116,9 @@ impl Server {
         let output = reload::output(&world, &options.output)?;
         let (log, access) = access::Log::start(output)?;
         let access = Arc::new(access);
-        let crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
+        crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
+        crew.access = Some(Arc::clone(&access));
         // The log ends when the workers have.
         let Seated { seats, workers, vitals } = crew.seat(options, log, &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
@@ -146,13 +150,13 @@ impl Server {
         let monitoring = lookout.listen(loaded.monitoring, around, &alive)?;
         lookout.opened([("admin", admin), ("monitoring", monitoring)]);
         let (watched, watch, memory) = (Arc::clone(&world), clock.clone(), Arc::clone(&crew.memory));
-        let stop = accepting.clone();
+        let (stop, ticks) = (accepting.clone(), clock.clone());
         spawn("vidgate-control".to_owned(), alive, move || {
             // A crowd that comes in must not take the cores from those who are served.
             give_way();
             // It ends with the runtime.
             control.spawn(certificates::watch(move || watched.load_full(), watch));
-            control.block_on(doors::control(commanded, seats, memory, stop));
+            control.block_on(doors::control(commanded, seats, (memory, ticks), stop));
         })?;
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
@@ -177,6 +181,10 @@ struct Crew {
     fleet: Arc<Fleet>,
     endings: Arc<Endings>,
     memory: Arc<Memory>,
+    /// What workers count, where anybody can ask for it.
+    counted: Option<Arc<Workers>>,
+    /// What becomes of the lines of requests.
+    access: Option<Arc<access::Running>>,
     refusals: Arc<Refusals>,
 }
 
@@ -206,7 +214,8 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, refusals })
+        let (counted, access) = (None, None);
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, refusals })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
@@ -237,7 +246,8 @@ impl Crew {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
         let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
-        let told = Told { log, refusals: Arc::clone(&self.refusals), workers: options.workers };
+        let (refusals, counted) = (Arc::clone(&self.refusals), self.counted.clone());
+        let told = Told { log, refusals, workers: options.workers, counted };
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             let seat_of = Seat::new(arrivals);

@@ -60,6 +60,8 @@ pub(super) enum Gives {
     Status,
     /// Whether all is well with it.
     Health,
+    /// What is measured.
+    Metrics,
     /// The number of a pepper.
     Pepper,
     /// A copy of the store.
@@ -129,6 +131,7 @@ impl Gives {
             | Self::Reloaded
             | Self::Status
             | Self::Health
+            | Self::Metrics
             | Self::Backup
             | Self::Lines
             | Self::Document => StatusCode::OK,

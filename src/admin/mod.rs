@@ -32,11 +32,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
@@ -85,6 +85,12 @@ impl Counters {
     }
 }
 
+/// The OpenAPI document (3.1), the same as `GET /openapi.json` gives.
+#[must_use]
+pub fn openapi() -> Value {
+    openapi::document()
+}
+
 /// The admin API of a store. Whoever lets a request in puts the [`Actor`] into its extensions; without one, it is refused.
 /// The runtime must have its timer on.
 pub fn router(store: Store, counters: Counters, clock: Clock) -> Router {
@@ -131,12 +137,19 @@ async fn dispatch(own: &[Mounted], house: House, request: Request) -> Result<Res
     }
     let idempotency = conditions.idempotency(&operation.method, parts.uri.path(), &bytes);
     drop(bytes);
-    let call = Call { house, actor, id, query, revision: conditions.revision, idempotency, document };
+    let accept = accept(&parts.headers);
+    let call = Call { house, actor, id, query, revision: conditions.revision, idempotency, document, accept };
     match (operation.serve, mounted.resource) {
         (Serve::Resource(serve), Some(resource)) => serve(call, resource).await,
         (Serve::House(serve), _) => serve(call).await,
         (Serve::Resource(_), None) => unreachable!("an operation on a resource has one in its path"),
     }
+}
+
+/// What media types are accepted, in however many fields that is said (RFC 9110 §5.3).
+fn accept(headers: &HeaderMap) -> Option<String> {
+    let fields: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!fields.is_empty()).then(|| fields.join(","))
 }
 
 /// The bytes of the body, where the operation takes one.

@@ -15,9 +15,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+use super::accept;
 use super::listener::{self, Held};
 use super::problem::Problem;
-use super::status::{Health, Overview};
+use super::status::{self, Overview};
 use crate::background::give_way;
 use crate::clock::Clock;
 use crate::edge::connection::{Connection, ListenerId};
@@ -78,16 +79,17 @@ struct Desk {
 
 impl Desk {
     fn page(&self, parts: &Parts) -> Response {
-        let page: fn(&dyn Overview) -> Health = match parts.uri.path() {
-            "/live" => |overview| overview.live(),
-            "/ready" => |overview| overview.ready(),
+        let page: fn(&dyn Overview, Option<&str>) -> Response = match parts.uri.path() {
+            "/live" => |overview, _| overview.live().answer(),
+            "/ready" => |overview, _| overview.ready().answer(),
+            "/metrics" => status::measured,
             _ => return Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address").into_response(),
         };
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this can be asked with GET, HEAD only");
             return problem.with(ALLOW, HeaderValue::from_static("GET, HEAD")).into_response();
         }
-        page(&*self.overview).answer()
+        page(&*self.overview, accept(&parts.headers).as_deref())
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::operation::{Gives, Mounted, Takes, mounted};
+use super::operation::{Gives, Mounted, Operation, Takes, mounted};
+use super::preconditions::Condition;
 use super::problem::Problem;
+use super::query::Parameter;
 use super::schema::{self, component, reference};
 use super::{answer, schema::word, status};
 use crate::store::Resource;
@@ -125,16 +127,58 @@ fn responses(mounted: &Mounted) -> Value {
     if gives == Gives::Made {
         good["headers"]["Location"] = header("Where it is found");
     }
-    let problem = json!({
-        "description": "Why it was not done",
-        "content": { "application/problem+json": { "schema": reference("Problem") } },
-    });
-    let mut all = json!({ gives.status().as_str(): good, "default": problem });
-    if gives == Gives::Health {
-        all["503"] = json!({ "description": "Something is not", "content": all["200"]["content"] });
+    let problem = |about: &str| {
+        let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
+        json!({ "description": about, "content": content })
+    };
+    let mut written = Map::from_iter([(gives.status().as_str().to_owned(), good)]);
+    for (status, about) in refusals(mounted) {
+        written.insert(status.as_str().to_owned(), problem(about));
     }
-    all
+    if gives == Gives::Health {
+        let not_so = json!({ "description": "Something is not", "content": written["200"]["content"] });
+        written.insert("503".to_owned(), not_so);
+    }
+    written.insert("default".to_owned(), problem("Why it was not done"));
+    written.into()
 }
+
+/// The refusals that can be foreseen, with the last part of their `type` where they have one.
+fn refusals(mounted: &Mounted) -> Vec<(StatusCode, &'static str)> {
+    let Operation { conditions, takes, gives, method, .. } = mounted.operation;
+    let changes = *takes != Takes::Nothing || *method == Method::DELETE;
+    let one = mounted.path.contains('{') || mounted.query().contains(&Parameter::Whose) || *takes == Takes::Bulk;
+    let asked_who = *gives != Gives::Health;
+    let stands = mounted.resource.is_some() && changes || *takes == Takes::Bulk;
+    let pepper = mounted.path.contains("{number}");
+    let makes = matches!(takes, Takes::New | Takes::Bulk);
+    let written = !matches!(takes, Takes::Nothing | Takes::Empty);
+    let repeats = conditions.contains(&Condition::Repetition);
+    let revised = conditions.contains(&Condition::Revision) || *takes == Takes::Bulk;
+    [
+        (true, StatusCode::BAD_REQUEST, "A part of the request cannot be read, or is not known"),
+        (asked_who, StatusCode::UNAUTHORIZED, "Nobody is let in with this request"),
+        (asked_who && !makes, StatusCode::FORBIDDEN, "A page asks it, on behalf of whoever looks at it"),
+        (makes, StatusCode::FORBIDDEN, "A page asks it; `allotment-reached`: the account has all that it may have"),
+        (one, StatusCode::NOT_FOUND, "`missing`: there is no such thing"),
+        (written, StatusCode::REQUEST_TIMEOUT, "The body did not arrive within 30 s"),
+        (stands, StatusCode::CONFLICT, "`conflict`: another one has it; `in-use`: others still need it"),
+        (pepper, StatusCode::CONFLICT, "`conflict`: there is no such pepper, or keys lie under it"),
+        (*gives == Gives::Reloaded, StatusCode::CONFLICT, RELOADED),
+        (revised, StatusCode::PRECONDITION_FAILED, "`stale`: it was changed since"),
+        (written, StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+        (written, StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another type"),
+        (written && !repeats, StatusCode::UNPROCESSABLE_ENTITY, "`invalid`: fields that cannot be so"),
+        (repeats, StatusCode::UNPROCESSABLE_ENTITY, REPEATED),
+        (changes, StatusCode::SERVICE_UNAVAILABLE, "`unavailable`: the store cannot be written now"),
+    ]
+    .into_iter()
+    .filter_map(|(whether, status, about)| whether.then_some((status, about)))
+    .collect()
+}
+
+const RELOADED: &str = "`configuration`: something is wrong with it, and everything stays as it is";
+const REPEATED: &str = "`invalid`: fields that cannot be so; `reused`: the idempotency key is that of another request";
 
 fn description(gives: Gives) -> &'static str {
     match gives {
@@ -154,6 +198,7 @@ fn description(gives: Gives) -> &'static str {
         Gives::Reloaded => "It is in force",
         Gives::Status => "How it is doing",
         Gives::Health => "All is well",
+        Gives::Metrics => "Every metric, with its labels",
         Gives::Pepper => "It was added",
         Gives::Backup => "The copy; a body that breaks off is none",
         Gives::Lines => "The entries; a body that breaks off is not all of them",
@@ -189,6 +234,7 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Reloaded => Some((json, reference("Reloaded"))),
         Gives::Status => Some((json, reference("Gateway"))),
         Gives::Health => Some((json, reference("Health"))),
+        Gives::Metrics => Some(("text/plain", json!({ "type": "string" }))),
         Gives::Pepper => Some((json, reference("Pepper"))),
         Gives::Backup => Some(("application/octet-stream", json!({}))),
         Gives::Lines => Some(("application/x-ndjson", json!({}))),

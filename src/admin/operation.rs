@@ -59,6 +59,8 @@ pub(super) struct Call {
     pub(super) revision: Option<u64>,
     pub(super) idempotency: Option<Idempotency>,
     pub(super) document: Map<String, Value>,
+    /// What the answer may be, where it can be several things.
+    pub(super) accept: Option<String>,
 }
 
 /// An operation where it is mounted.
@@ -300,6 +302,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
         about: "Says whether requests should be sent here; it is told without a credential",
         gives: Gives::Health,
         serve: Serve::House(|call| Box::pin(std::future::ready(status::ready(&call)))),
+        ..READS
+    },
+    Operation {
+        path: "/metrics",
+        name: "metrics",
+        about: "Says what is measured, for Prometheus: in OpenMetrics where that is accepted, else in its text format",
+        gives: Gives::Metrics,
+        serve: Serve::House(|call| Box::pin(status::metrics(call))),
         ..READS
     },
     Operation {

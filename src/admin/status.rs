@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub trait Overview: Send + Sync {
 
     /// All of it. It may take a while.
     fn status(&self) -> Status;
+
+    /// What is measured, for whoever accepts this (RFC 9110 §12.5.1): a media type, and the page. It may take a while.
+    fn metrics(&self, accept: Option<&str>) -> (&'static str, String);
 }
 
 /// The [`Overview`] of a gateway that runs.
@@ -267,6 +271,18 @@ pub(super) async fn status(call: Call) -> Result<Response, Problem> {
     let overview = Arc::clone(running(&call)?);
     let status = aside(move || Ok(overview.status())).await?;
     Ok(answer(StatusCode::OK, &json!(status)))
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(call: Call) -> Result<Response, Problem> {
+    let overview = Arc::clone(running(&call)?);
+    aside(move || Ok(measured(&*overview, call.accept.as_deref()))).await
+}
+
+/// What is measured, as it is answered.
+pub(super) fn measured(overview: &dyn Overview, accept: Option<&str>) -> Response {
+    let (kind, page) = overview.metrics(accept);
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (VARY, "Accept")], page).into_response()
 }
 
 fn running(call: &Call) -> Result<&Arc<dyn Overview>, Problem> {

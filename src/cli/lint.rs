@@ -90,7 +90,7 @@ impl Lint {
         let index = &loaded.world.directory;
         let mut users: Vec<(Kind, Users)> =
             kinds.into_iter().map(|kind| (kind, Users::declared(kind, index))).collect();
-        if loaded.store.is_none() {
+        if loaded.store.is_none() && loaded.admin.is_some() {
             let asked = users::ask(&self.place, &mut users);
             if let Err(trouble) = asked {
                 trouble.tell();

@@ -3,13 +3,16 @@
 
 mod audit;
 mod check;
+mod completions;
 pub mod demo;
 mod explain_ip;
 mod health;
 mod limits;
 mod lint;
+mod man;
 mod manage;
 mod multicam;
+mod openapi;
 mod operator;
 mod reload;
 mod schema;
@@ -79,6 +82,19 @@ enum Command {
         after_help = "Example: vidgate schema > vidgate.schema.json\n\nThen begin vidgate.toml with the line: #:schema ./vidgate.schema.json"
     )]
     Schema,
+    /// Print what a shell needs to complete command lines of vidgate.
+    #[command(
+        after_help = "Example: vidgate completions bash > /etc/bash_completion.d/vidgate\n\nFor zsh, a file _vidgate in a folder of $fpath; for fish, ~/.config/fish/completions/vidgate.fish."
+    )]
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    #[command(
+        after_help = "Example: vidgate man /usr/local/share/man/man1\n\nWithout a folder it is printed: vidgate man | man -l -"
+    )]
+    Man(man::Pages),
+    /// Print the OpenAPI document of the admin API, for those who make clients of it.
+    #[command(after_help = "Example: vidgate openapi > vidgate.openapi.json")]
+    Openapi,
     #[command(flatten)]
     Managed(manage::Managed),
     /// Take in many entries from a file of JSON Lines.
@@ -164,6 +180,9 @@ pub fn main() -> ExitCode {
         Command::Sign { what } => what.run(),
         Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(pages) => pages.run(),
+        Command::Openapi => openapi::run(),
         Command::Managed(managed) => manage::run(managed),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),

@@ -180,6 +180,8 @@ pub struct RevocationList {
     pub(super) issuer_der: Vec<u8>,
     /// Whose it is, to read.
     pub issuer: String,
+    /// When it was made.
+    pub this_update: i64,
     /// When it is over, that second included.
     pub next_update: i64,
     /// The serial numbers on it, as DER has them.
@@ -346,6 +348,7 @@ fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {
         issuer_der: list.issuer().as_raw().to_vec(),
         issuer: distinguished_name::written(list.issuer()).unwrap_or_else(|| list.issuer().to_string()),
         // RFC 5280 §5.1.2.5: it is always there.
+        this_update: list.last_update().timestamp(),
         next_update: list.next_update().map_or(i64::MIN, |end| end.timestamp()),
         revoked: list.iter_revoked_certificates().map(|entry| entry.raw_serial().into()).collect(),
     })

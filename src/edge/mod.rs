@@ -10,6 +10,7 @@ mod distinguished_name;
 pub(crate) mod fuzz;
 pub mod gather;
 pub mod guard;
+pub mod handshake;
 pub mod head;
 pub mod http_versions;
 pub mod listener;

@@ -17,6 +17,15 @@ pub enum Shedding {
 }
 
 impl Shedding {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Slow => "slow",
+            Self::Crowded => "crowded",
+        }
+    }
+
     /// In a sentence without a full stop.
     pub fn sentence(self) -> &'static str {
         match self {

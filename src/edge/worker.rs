@@ -37,6 +37,7 @@ use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
 use crate::edge::guard;
+use crate::edge::handshake::Handshake;
 use crate::edge::http_versions::HttpVersions;
 use crate::edge::listener::{Accepted, Listener};
 use crate::edge::prior_knowledge;
@@ -76,6 +77,9 @@ pub trait Answer: 'static {
 
     /// Changes it, for every request that comes from now on.
     fn change(&self, change: Self::Change);
+
+    /// A TLS handshake on this listener has ended.
+    fn shaken(&self, _: ListenerId, _: Handshake) {}
 
     /// Called a few times a second, for what has to be tidied up; `lag` is how much later than wanted.
     fn sweep(&self, lag: Duration);
@@ -184,7 +188,7 @@ async fn drive<A: Answer>(accepted: Accepted, worker: Rc<Worker<A>>) {
             // A copy of its own, so that answers of different workers share nothing that is written.
             let hsts = listener.hsts.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
             let settled = |tls| Connection { hsts, ..Connection::new(peer, local, id, Some(tls)) };
-            Box::pin(serve_tls(stream, (keeper, listener.versions), settled, stage, &worker)).await;
+            Box::pin(serve_tls(stream, (id, keeper, listener.versions), settled, stage, &worker)).await;
         }
     }
 }
@@ -208,7 +212,7 @@ async fn introduced(
 
 async fn serve_tls<A: Answer>(
     stream: TcpStream,
-    (keeper, versions): (&Arc<Keeper>, HttpVersions),
+    (id, keeper, versions): (ListenerId, &Arc<Keeper>, HttpVersions),
     settled: impl FnOnce(Tls) -> Connection,
     stage: Rc<Stage>,
     worker: &Rc<Worker<A>>,
@@ -217,11 +221,15 @@ async fn serve_tls<A: Answer>(
     let acceptor = Arc::clone(&keeper.present());
     let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => handshake.as_mut().poll(context).map(Result::ok),
+        Poll::Ready(()) => Poll::Ready(Err(Handshake::Late)),
+        Poll::Pending => handshake.as_mut().poll(context).map(|result| result.map_err(|_| Handshake::Failed)),
     });
-    let Some(stream) = finished.await else { return };
+    let stream = match finished.await {
+        Ok(stream) => stream,
+        Err(ended) => return worker.answer.shaken(id, ended),
+    };
     let (_, session) = stream.get_ref();
+    worker.answer.shaken(id, Handshake::done(session.protocol_version()));
     let multiplexed = session.alpn_protocol() == Some(b"h2");
     let connection = Rc::new(settled(acceptor.settle(session, keeper, worker.clock.unix())));
     drop(acceptor);

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::refusal::{Cause, Reason, Refusal};
 
@@ -63,7 +63,19 @@ pub const DIALECTS: &[Dialect] = &[
 /// A refusal may turn into an acceptance at any moment, and 404, 405, 414 and 501 are cacheable unless they say no.
 static NO_STORE: [(HeaderName, HeaderValue); 1] = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
+/// The media type of gRPC, but for what its messages are.
+const GRPC: &[u8] = b"application/grpc";
+
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The wording before a route is known: that of the listener, but for a client of gRPC, who reads none but its own (gRPC
+/// over HTTP/2, "Requests": the type is `application/grpc`, or more behind a `+` or a `;`).
+pub fn unrouted(listener: &'static Dialect, headers: &HeaderMap) -> &'static Dialect {
+    let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let (own, rest) = media_type.split_at(media_type.len().min(GRPC.len()));
+    let is_grpc = own.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '));
+    if is_grpc { &grpc::DIALECT } else { listener }
+}
 
 /// The whole answer to a refused request. hyper adds its length and date.
 pub fn render(dialect: &Dialect, refusal: &Refusal, request_id: &HeaderValue) -> Response<Bytes> {
@@ -272,6 +284,11 @@ pub(crate) mod tests {
         std::iter::successors(Some(Cause::MalformedRequest), |cause| after(*cause))
     }
 
+    #[test]
+    fn the_list_of_causes_is_whole() {
+        assert!(causes().eq(Cause::ALL));
+    }
+
     /// Every cause in a dialect's words: name, status and body, line breaks made visible.
     pub(crate) fn every_cause(dialect: &Dialect) -> String {
         let line = |cause: Cause| {
@@ -356,6 +373,23 @@ pub(crate) mod tests {
             let response = render(&vxg::DIALECT, &refusal, &HeaderValue::from_static("r-1"));
             assert_eq!(response.headers()[RETRY_AFTER], expected);
         }
+    }
+
+    #[test]
+    fn a_client_of_grpc_is_told_in_grpc_before_a_route_is_known() {
+        for (media_type, expected) in [
+            ("application/grpc", "grpc"),
+            ("Application/gRPC+proto", "grpc"),
+            ("application/grpc; charset=utf-8", "grpc"),
+            ("application/grpc-web", "vxg"),
+            ("application/grpcx", "vxg"),
+            ("application/json", "vxg"),
+            ("", "vxg"),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+            assert_eq!(unrouted(&DIALECTS[1], &headers).name, expected, "{media_type}");
+        }
+        assert_eq!(unrouted(&DIALECTS[1], &HeaderMap::new()).name, "vxg");
     }
 
     #[test]

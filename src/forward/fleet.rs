@@ -2,7 +2,7 @@
 //! It outlives every configuration: an endpoint of the same upstream goes on where it was.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     in_flight: AtomicU32,
+    /// How many requests were sent once more.
+    pub(super) retries: AtomicU64,
     pub(super) line: Line,
 }
 
@@ -60,6 +62,11 @@ pub(super) struct Member {
     troubled: AtomicBool,
     trouble: Mutex<Trouble>,
     in_flight: AtomicU32,
+    /// How often it was left alone for a while.
+    pub(super) ejections: AtomicU64,
+    /// How many health checks it has passed and failed.
+    pub(super) passed: AtomicU64,
+    pub(super) failed: AtomicU64,
 }
 
 impl Fleet {
@@ -131,6 +138,7 @@ impl Group {
                 member.trouble().eject(ejection, now)
             }
         };
+        member.ejections.fetch_add(1, Ordering::Relaxed);
         let (upstream, endpoint, rest_seconds) = (&*self.upstream, &*member.url, rest.as_secs_f64());
         tracing::warn!(upstream, endpoint, rest_seconds, unreachable, "an endpoint is left alone for a while");
     }
@@ -170,6 +178,9 @@ impl Member {
             troubled: AtomicBool::new(false),
             trouble: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            ejections: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }
     }
 
@@ -238,6 +249,11 @@ impl Member {
 }
 
 impl Load {
+    /// How many requests are under way, where they are counted.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Counts one more, unless that is more than `most`.
     pub(super) fn take(&self, most: u32) -> bool {
         take(&self.in_flight, most)

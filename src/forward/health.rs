@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,6 +94,8 @@ async fn watch(patient: Patient, group: Arc<Group>, clock: Clock) {
             Ok(answer) => answer,
             Err(_) => Err("no answer in time".into()),
         };
+        let counter = if answer.is_ok() { &member.passed } else { &member.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
         let (upstream, endpoint) = (&*group.upstream, &*member.url);
         if let Some(well) = tally.count(answer.is_ok(), health) {
             member.set_well(well);

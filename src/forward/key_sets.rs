@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use crate::clock::Clock;
 use crate::forward::body::BodyError;
 use crate::forward::tls;
 use crate::forward::upstream::Protocol;
@@ -29,8 +30,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest JWK Set, in bytes.
 const MOST: usize = 1 << 20;
 
-/// Keeps a set fresh for ever.
-pub async fn keep(keys: Arc<KeySet>) {
+/// Keeps a set fresh for ever. When keys came is told by this clock.
+pub async fn keep(keys: Arc<KeySet>, clock: Clock) {
     let Some(source) = keys.source() else { return };
     loop {
         keys.begin();
@@ -46,6 +47,7 @@ pub async fn keep(keys: Arc<KeySet>) {
                 Err(error.to_string())
             }
         };
+        keys.tell(told.is_ok(), clock.unix());
         // An answer that holds no keys is a failure as well: many a server says so with status 200.
         let pause = if told.is_ok() { source.refresh } else { source.cool_down };
         if let Err(error) = told {
@@ -142,12 +144,15 @@ mod tests {
         });
         let (refresh, cool_down) = (Duration::from_hours(1), Duration::from_millis(1));
         let keys = Arc::new(KeySet::at(Source { url, authorities: None, refresh, cool_down }));
+        let keeper = Arc::clone(&keys);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(keep(keys));
+            runtime.block_on(keep(keeper, Clock::system()));
         });
         for time in ["first", "second"] {
             assert!(said.recv_timeout(Duration::from_secs(20)).is_ok(), "the {time} attempt");
         }
+        let told = keys.told();
+        assert!(told.failed >= 1 && (told.succeeded, told.last_success) == (0, None), "{told:?}");
     }
 }

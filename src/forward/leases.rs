@@ -49,6 +49,8 @@ impl Endings {
 /// The open streams of one worker.
 pub struct Leases {
     all: RefCell<Slab<Leased>>,
+    /// How many of them are tunnels.
+    tunnels: Cell<usize>,
     /// Those that nobody has looked at: their callers were proven when the request came, which may be a while ago.
     fresh: RefCell<Vec<usize>>,
     /// Those that were told to end.
@@ -82,6 +84,7 @@ impl Leases {
     pub fn new(endings: Arc<Endings>) -> Rc<Self> {
         Rc::new(Self {
             all: RefCell::default(),
+            tunnels: Cell::new(0),
             fresh: RefCell::default(),
             ending: RefCell::default(),
             changes: Cell::new(0),
@@ -108,6 +111,11 @@ impl Leases {
     /// How many are open.
     pub fn len(&self) -> usize {
         self.all.borrow().len()
+    }
+
+    /// How many of them are tunnels.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.get()
     }
 
     /// Whether none is.
@@ -215,7 +223,9 @@ pub struct Lease {
 impl Lease {
     /// Gives it a moment to say why it ends.
     pub fn patient(self) -> Self {
-        self.home.all.borrow_mut()[self.key].patient = true;
+        if !mem::replace(&mut self.home.all.borrow_mut()[self.key].patient, true) {
+            self.home.tunnels.set(self.home.tunnels.get() + 1);
+        }
         self
     }
 
@@ -235,6 +245,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.home.all.borrow_mut().remove(self.key);
+        let leased = self.home.all.borrow_mut().remove(self.key);
+        self.home.tunnels.set(self.home.tunnels.get() - usize::from(leased.patient));
     }
 }

@@ -32,6 +32,11 @@ impl Line {
         self.waiting.load(Ordering::SeqCst) == 0
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// The last position, unless `most` wait already.
     pub(super) fn join(&self, most: usize) -> Option<Ticket<'_>> {
         let mut tickets = self.lock();

@@ -16,6 +16,8 @@ use crate::forward::names::Name;
 pub(super) struct Pool {
     deadlines: Rc<Deadlines>,
     idle: RefCell<Vec<Idle>>,
+    /// Held once more by each connection that is on loan, so that these are counted.
+    lent: Rc<()>,
     keep: Duration,
     most: usize,
     /// Whose addresses they go to, where the endpoint has a name.
@@ -32,7 +34,7 @@ struct Idle {
 impl Pool {
     /// Keeps at most `most` connections, each for `keep` at most.
     pub(super) fn new(deadlines: Rc<Deadlines>, keep: Duration, most: usize, name: Option<Arc<Name>>) -> Rc<Self> {
-        Rc::new(Self { deadlines, idle: RefCell::default(), keep, most, name })
+        Rc::new(Self { deadlines, idle: RefCell::default(), lent: Rc::default(), keep, most, name })
     }
 
     /// Whether it keeps connections as one with these settings would.
@@ -67,6 +69,11 @@ impl Pool {
         });
     }
 
+    /// How many connections are on loan, and how many are idle.
+    pub(super) fn connections(&self) -> (usize, usize) {
+        (Rc::strong_count(&self.lent) - 1, self.idle.borrow().len())
+    }
+
     fn give_back(&self, connection: Rc<RefCell<Connection>>, address: Option<IpAddr>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most {
@@ -82,6 +89,8 @@ pub(super) struct Lent {
     connection: Rc<RefCell<Connection>>,
     address: Option<IpAddr>,
     pool: Rc<Pool>,
+    #[expect(dead_code, reason = "counted as long as this is held")]
+    counted: Rc<()>,
     #[expect(dead_code, reason = "the request's place at the endpoint, held as long as this")]
     turn: Option<Turn>,
 }
@@ -89,7 +98,7 @@ pub(super) struct Lent {
 impl Lent {
     /// `address`: where it goes, if its pool is that of a name.
     pub(super) fn new(connection: Rc<RefCell<Connection>>, address: Option<IpAddr>, pool: &Rc<Pool>) -> Self {
-        Self { connection, address, pool: Rc::clone(pool), turn: None }
+        Self { connection, address, pool: Rc::clone(pool), counted: Rc::clone(&pool.lent), turn: None }
     }
 
     /// The same with the request's place at the endpoint, which is given back together with it.

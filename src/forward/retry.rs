@@ -2,6 +2,7 @@
 //! ones, what is kept of them, and how many there may be.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method};
 
@@ -66,6 +67,9 @@ impl Spare {
     pub(super) fn may_go(&mut self, sign: Sign, door: &Door) -> bool {
         let goes = self.left > 0 && door.policy.retry.is_some_and(|retry| retry.on.has(sign)) && door.budget.spend();
         self.left -= u32::from(goes);
+        if goes {
+            door.group.load.retries.fetch_add(1, Ordering::Relaxed);
+        }
         goes
     }
 

@@ -24,6 +24,9 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// The words for all of them.
+    pub const NAMES: [&'static str; 5] = ["in", "unwell", "resting", "on_trial", "returning"];
+
     /// In a word.
     pub fn name(self) -> &'static str {
         match self {

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::edge::guard;
 use crate::edge::head::Head;
 use crate::edge::preface::{Announced, Preface};
-use crate::envelope::Dialect;
+use crate::envelope::{self, Dialect};
 use crate::forward::leases::Leases;
 use crate::forward::{Passage, Payload, websocket};
 use crate::limit::failures::Failures;
@@ -51,9 +51,9 @@ impl<'a> Corridor<'a> {
         trace: &mut T,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = self.world;
-        let before = world.dialect(connection.listener);
+        let before = || envelope::unrouted(world.dialect(connection.listener), &parts.headers);
         if guard::is_server_ping(parts) {
-            guard::inspect(parts, connection).map_err(|refusal| (refusal, before))?;
+            guard::inspect(parts, connection).map_err(|refusal| (refusal, before()))?;
             return Ok(Decision::Pong);
         }
         let listener = world.listener(connection.listener);
@@ -61,14 +61,14 @@ impl<'a> Corridor<'a> {
         let head = Head::before(parts, connection, &world.trusted_proxies, listener.limits.target_bytes, trace);
         let head = head.map_err(|refusal| {
             trace.unread(parts);
-            (refusal, before)
+            (refusal, before())
         })?;
         trace.head(&head);
         // To a proxy that asks, every answer but a refusal says that the request may pass.
         if !decides && let Some(answer) = self.preflight(&head, manner, trace) {
             return answer;
         }
-        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before))?;
+        let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before()))?;
         let route = &world.routes[id_of_route.0];
         trace.route(id_of_route, route);
         if decides {

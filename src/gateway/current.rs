@@ -21,6 +21,7 @@ use http::{HeaderValue, Response, StatusCode};
 use super::{Arrival, Gateway};
 use crate::deadline::SWEEP;
 use crate::edge::connection::{Connection, ListenerId};
+use crate::edge::handshake::Handshake;
 use crate::edge::listener::Listener;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
@@ -163,6 +164,12 @@ impl Answer for Current {
         drop(taken);
     }
 
+    fn shaken(&self, listener: ListenerId, handshake: Handshake) {
+        if let Some(place) = self.gateway.borrow().told.sinks().place() {
+            place.shaken(listener, handshake);
+        }
+    }
+
     fn sweep(&self, lag: Duration) {
         let gateway = Rc::clone(&self.gateway.borrow());
         self.strain.swept(lag, &gateway.world.overload);
@@ -172,6 +179,10 @@ impl Answer for Current {
         gateway.guards.iter().for_each(Failures::sweep);
         gateway.told.sinks().sweep();
         gateway.leases.sweep(&*gateway.world.directory, gateway.clock.unix(), now);
+        if let Some(place) = gateway.told.sinks().place() {
+            place.tell_streams(gateway.leases.len(), gateway.leases.tunnels());
+            place.tell_connections(gateway.forwarder.connections());
+        }
         self.former.borrow_mut().retain(|(_, until, _)| now < *until);
     }
 }

@@ -74,7 +74,8 @@ impl Gateway {
     ) -> Response<Body> {
         let mut entry = Entry::begin(&self.told, id, connection, parts);
         entry.unread(parts);
-        refuse(refusal, self.world.dialect(connection.listener), id, (entry, self.manner(connection)))
+        let dialect = envelope::unrouted(self.world.dialect(connection.listener), &parts.headers);
+        refuse(refusal, dialect, id, (entry, self.manner(connection)))
     }
 }
 

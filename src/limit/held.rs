@@ -115,6 +115,19 @@ impl<'g> Held<'g> {
         }
     }
 
+    /// Notes for whoever looks what came of the request: whether it was taken, and whether this limit had no room for it.
+    pub(super) fn note(&mut self, taken: bool, full: bool) {
+        let told = match &mut self.counter {
+            Locked::Rate(_, counters) => &mut counters.told,
+            Locked::Quota(.., counters) => &mut counters.told,
+            Locked::Concurrency(.., counters) => &mut counters.told,
+        };
+        told.admitted += u64::from(taken);
+        told.refused += u64::from(full && !self.limit.policy.log_only);
+        told.would_refuse += u64::from(full && self.limit.policy.log_only);
+        told.shared += u64::from((taken || full) && self.key == Key::CROWD);
+    }
+
     /// Resolves when the ledger has answered one who waits in this shard. Made while the lock is held, it misses no answer.
     pub(super) fn written(&self) -> Option<tokio::sync::futures::OwnedNotified> {
         match &self.counter {

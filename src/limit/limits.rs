@@ -36,7 +36,7 @@ pub struct Limits {
     ledger: Option<Arc<dyn Ledger>>,
     /// What the ledger held at the start and no limit has asked for yet.
     loaded: Mutex<Vec<LedgerEntry>>,
-    open: Mutex<Vec<Limit>>,
+    pub(super) open: Mutex<Vec<Limit>>,
 }
 
 /// A limit with its counters.

@@ -38,13 +38,25 @@ struct Shard<T> {
 pub(super) struct Counters<T> {
     by_key: HashMap<Key, T, BuildHasherDefault<Uniform>>,
     searched: Option<u64>,
+    /// What came of those who were counted here.
+    pub(super) told: Told,
+}
+
+/// What came of requests that were counted in one shard: noted under the lock that is held anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) admitted: u64,
+    pub(super) refused: u64,
+    pub(super) would_refuse: u64,
+    /// How many of all were counted as one of the crowd.
+    pub(super) shared: u64,
 }
 
 impl<T> Table<T> {
     /// Room for `most` counters.
     pub(super) fn new(most: usize) -> Self {
         let shard = || Shard {
-            counters: Mutex::new(Counters { by_key: HashMap::default(), searched: None }),
+            counters: Mutex::new(Counters { by_key: HashMap::default(), searched: None, told: Told::default() }),
             written: Arc::default(),
         };
         Self { shards: (0..SHARDS).map(|_| shard()).collect(), most: (most / SHARDS).max(1) }
@@ -69,6 +81,21 @@ impl<T> Table<T> {
     /// Who waits in this shard for the ledger.
     pub(super) fn written(&self, shard: usize) -> &Arc<Notify> {
         &self.shards[shard].written
+    }
+
+    /// How many counters there are, and what came of all who were counted. Each shard is locked for a moment.
+    pub(super) fn standing(&self) -> (usize, Told) {
+        let (mut callers, mut all) = (0, Told::default());
+        for shard in 0..SHARDS {
+            let counters = self.lock(shard);
+            callers += counters.by_key.len();
+            let Told { admitted, refused, would_refuse, shared } = counters.told;
+            all.admitted += admitted;
+            all.refused += refused;
+            all.would_refuse += would_refuse;
+            all.shared += shared;
+        }
+        (callers, all)
     }
 
     /// Forgets what does not matter any more in one shard.

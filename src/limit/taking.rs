@@ -55,6 +55,7 @@ pub(super) fn take<W: Witness>(
     for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
         let taken = looked.is_free() && !looked.is_full(place);
         let (standing, ask) = held.conclude(taken, &mut lease, now);
+        held.note(taken, looked.is_full(place));
         standings[place] = Some((held.limit, standing));
         asks.extend(ask);
     }

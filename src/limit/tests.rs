@@ -484,3 +484,25 @@ fn a_clock_that_was_ahead_before_a_restart_forgives_nothing_of_the_present_windo
     let scene = Scene::new(&[quota("hourly", 10, Per::Account)], Some(book));
     assert_eq!(refused(scene.ask(&caller(&register, "a"))).cause, Cause::QuotaExceeded);
 }
+
+#[test]
+fn what_came_of_requests_is_told_by_limit() {
+    let register = register();
+    let watched = Policy { log_only: true, ..rate("c", 1, Per::Account) };
+    let policies = [rate("a", 2, Per::Account), rate("b", 3, Per::Credential), watched];
+    let scene = Scene::new(&policies, None);
+    for key in ["a", "a", "a", "b"] {
+        let _ = scene.ask(&caller(&register, key));
+    }
+    let told = scene
+        .limits
+        .standings()
+        .into_iter()
+        .map(|own| (own.limit.to_string(), own.callers, [own.admitted, own.refused, own.would_refuse, own.shared]));
+    let expected = [("a", 2, [3, 1, 0, 0]), ("b", 2, [3, 0, 0, 0]), ("c", 2, [2, 0, 2, 0])];
+    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(name, callers, told)| (name.to_owned(), callers, told)));
+    // Another configuration forgets nothing that goes on.
+    drop(scene.limits.open(&policies[..1]));
+    let after = scene.limits.standings();
+    assert_eq!((after.len(), after[0].admitted), (1, 3));
+}

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lookout::Seen;
 use super::systemd::Inherited;
+use crate::clock::Clock;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Listener, Seat};
 use crate::edge::strain::Memory;
@@ -166,7 +167,7 @@ fn bind(listener: &Listener) -> io::Result<TcpListener> {
 pub(super) async fn control(
     mut commands: UnboundedReceiver<Command>,
     seats: Vec<Seat>,
-    memory: Arc<Memory>,
+    (memory, clock): (Arc<Memory>, Clock),
     stop: CancellationToken,
 ) {
     let mut looks = interval(LOOK);
@@ -204,7 +205,7 @@ pub(super) async fn control(
                 // Whoever waits for an attempt that was under way does not wait on.
                 tended.1.iter().for_each(|keys| keys.end(None).unwrap_or_default());
                 for keys in &key_sets {
-                    tended.0.spawn(key_sets::keep(Arc::clone(keys)));
+                    tended.0.spawn(key_sets::keep(Arc::clone(keys), clock.clone()));
                 }
                 tended.1 = key_sets;
             }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,12 @@ use crate::clock::{Clock, UnixTime};
 use crate::edge::strain;
 use crate::edge::vitals::Vitals;
 use crate::forward::Fleet;
+use crate::forward::leases::Endings;
 use crate::limit::failures::{Guards, Which};
-use crate::limit::{Measure, Policy};
+use crate::limit::{Limits, Measure, Policy};
 use crate::store::Store;
+use crate::telemetry::access;
+use crate::telemetry::metrics::{self, Workers};
 use crate::world::World;
 
 /// A worker sweeps ten times a second. One that has not for so long hangs; a machine that is merely busy does not keep a
@@ -40,22 +43,30 @@ pub(super) type Watched = (Arc<Vitals>, Arc<AtomicUsize>);
 
 /// What a look rests on.
 pub(super) struct Lookout {
-    clock: Clock,
-    started: UnixTime,
+    pub(super) clock: Clock,
+    pub(super) started: UnixTime,
     since: Instant,
     /// Whether requests should be sent here, as far as whoever runs it has a say.
     ready: Arc<AtomicBool>,
-    workers: Vec<Watched>,
+    pub(super) workers: Vec<Watched>,
     /// What is in force.
-    world: Arc<ArcSwap<World>>,
-    fleet: Arc<Fleet>,
-    guards: Arc<Guards>,
-    store: Option<Store>,
-    memory: Arc<strain::Memory>,
+    pub(super) world: Arc<ArcSwap<World>>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) guards: Arc<Guards>,
+    pub(super) store: Option<Store>,
+    pub(super) memory: Arc<strain::Memory>,
     /// The file, where it was started with one.
     path: Option<String>,
-    facts: ArcSwap<Facts>,
-    last_reload: ArcSwapOption<LastReload>,
+    pub(super) facts: ArcSwap<Facts>,
+    pub(super) last_reload: ArcSwapOption<LastReload>,
+    /// How many reloads came into force, and how many changed nothing.
+    pub(super) reloads: [AtomicU64; 2],
+    pub(super) limits: Arc<Limits>,
+    pub(super) endings: Arc<Endings>,
+    /// What workers count.
+    pub(super) counted: Option<Arc<Workers>>,
+    /// What becomes of the lines of requests.
+    pub(super) access: Option<Arc<access::Running>>,
     /// The listeners of the house, by name.
     own: ArcSwap<Vec<(&'static str, SocketAddr)>>,
 }
@@ -76,6 +87,15 @@ pub(super) struct Seen {
     pub(super) up: Arc<AtomicBool>,
     pub(super) cap: Arc<Semaphore>,
     pub(super) most: usize,
+}
+
+impl Seen {
+    /// How many connections it has. The acceptor holds a place as well, for the one that it waits for.
+    pub(super) fn connections(&self) -> usize {
+        let free = self.cap.available_permits();
+        let waits = self.up.load(Ordering::Relaxed) && free > 0;
+        self.most.saturating_sub(free + usize::from(waits))
+    }
 }
 
 impl Lookout {
@@ -103,6 +123,11 @@ impl Lookout {
             path: path.map(|path| path.display().to_string()),
             facts: ArcSwap::from_pointee(facts),
             last_reload: ArcSwapOption::empty(),
+            reloads: Default::default(),
+            limits: Arc::clone(&crew.limits),
+            endings: Arc::clone(&crew.endings),
+            counted: crew.counted.clone(),
+            access: crew.access.clone(),
             own: ArcSwap::default(),
         })
     }
@@ -139,6 +164,7 @@ impl Lookout {
     /// A reload was asked for; `unchanged`: nothing came of it, and why.
     pub(super) fn reloaded(&self, unchanged: Option<String>) {
         let ok = unchanged.is_none();
+        self.reloads[usize::from(!ok)].fetch_add(1, Ordering::Relaxed);
         let summary = unchanged.unwrap_or_else(|| "it is in force".to_owned());
         let last = LastReload { at: self.clock.unix(), ok, summary };
         self.last_reload.store(Some(Arc::new(last)));
@@ -177,6 +203,10 @@ impl Overview for Lookout {
             ("overload", sheds.map(|_| "requests are refused at present")),
             ("stop", unless(self.ready.load(Ordering::Relaxed), "it is about to end")),
         ])
+    }
+
+    fn metrics(&self, accept: Option<&str>) -> (&'static str, String) {
+        metrics::page(self.sheet(), accept)
     }
 
     fn status(&self) -> Status {
@@ -218,9 +248,9 @@ impl Lookout {
             name: door.name.to_string(),
             address: door.address.clone(),
             up: door.up.load(Ordering::Relaxed),
-            connections: Some(door.most.saturating_sub(door.cap.available_permits())),
+            connections: Some(door.connections()),
             max_connections: Some(door.most),
-            certificates: certificates(&door.name),
+            certificates: certificates(&format!("listener {}", door.name)),
         };
         let own = |(name, address): &(&'static str, SocketAddr)| Listener {
             name: (*name).to_owned(),

@@ -38,16 +38,17 @@ const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'"').add(b',');
 pub struct Settings {
     /// The issuer (`iss`), to the letter.
     name: String,
-    /// Its keys: in this file, a JWK Set,
+    /// The file of its keys, a JWK Set; or `url`.
+    #[schemars(example = "issuer.jwks")]
     file: Option<PathBuf>,
-    /// Or there: https, or http on this machine.
+    /// Where its keys are fetched, a JWK Set: https, or http on this machine; or `file`.
     url: Option<String>,
     /// The authorities by which the certificate of `url` is judged, PEM. Default: those of this host.
     ca: Option<PathBuf>,
-    /// How often they are fetched.
+    /// How often the keys of `url` are fetched. Default: 5 min.
     #[serde(default = "refresh")]
     refresh: Span,
-    /// How often at most for a key that is not there.
+    /// How often at most they are fetched for the sake of a key that is not there. Default: 30 s.
     #[serde(default = "cool_down")]
     cool_down: Span,
     /// Whom tokens may be for (`aud`): one of these.
@@ -58,11 +59,11 @@ pub struct Settings {
     /// The claim that names the caller.
     #[serde(default = "subject")]
     subject: String,
-    /// The account for which all of them speak.
+    /// The account for which all of them speak; or `account_claim`.
     account: Option<String>,
-    /// Or the claim that names it.
+    /// The claim that names the account that a token speaks for; or `account`.
     account_claim: Option<String>,
-    /// The claim that lists what a caller may do, as words in a text or as a list; left out, nobody is limited.
+    /// The claim that lists what a caller may do, as words in a text or as a list. Default: nobody is limited.
     scopes: Option<String>,
     /// Claims that are told to the upstream: the name of a field, which begins with `X-Vidgate-`, and that of a claim.
     #[serde(default)]

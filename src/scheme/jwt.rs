@@ -31,10 +31,11 @@ const MOST_LEEWAY: u64 = 300;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The longest time from `iat` to `exp`.
+    /// The longest time from `iat` to `exp`. Default: 1 h.
     #[serde(default = "max_lifetime")]
     max_lifetime: Span,
-    /// How far the signer's clock may be ahead of ours. A token's end is never put off by it.
+    /// How far the signer's clock may be ahead of ours. A token's end is never put off by it. Default:
+    /// 30 s.
     #[serde(default = "leeway")]
     leeway: Span,
     /// A foreign issuer, whose tokens are believed in the place of those of service accounts.

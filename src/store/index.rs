@@ -2,6 +2,7 @@
 //! a disk, and a credential that is replaced or moved to another digest is never missed in between.
 
 mod cameras;
+mod census;
 mod leaks;
 mod moves;
 
@@ -16,6 +17,7 @@ use dashmap::mapref::entry::Entry;
 use subtle::{Choice, ConditionallySelectable as _};
 
 pub use self::cameras::{Camera, Cameras};
+use self::census::Census;
 use self::leaks::Leaks;
 use self::moves::Moves;
 use super::by_key::{ByKey, Uniform};
@@ -38,6 +40,7 @@ pub struct Index {
     leaks: Leaks,
     cameras: Cameras,
     moves: Moves,
+    census: Census,
     /// One more with every change that is done.
     changes: AtomicU64,
     sightings: Option<SyncSender<Sighting>>,
@@ -94,6 +97,7 @@ impl Index {
             leaks: Leaks::new(SHARDS),
             cameras: Cameras::new(SHARDS),
             moves: Moves::default(),
+            census: Census::default(),
             changes: AtomicU64::new(0),
             sightings: None,
         }
@@ -163,6 +167,7 @@ impl Index {
             }
             Entry::Vacant(place) => {
                 place.insert(());
+                self.census.add(record.kind());
                 self.leaks.add(&record);
                 Ok(record)
             }
@@ -184,6 +189,7 @@ impl Index {
             }
             Entry::Vacant(place) => {
                 place.insert(());
+                self.census.add(record.kind());
             }
         }
         self.changed();
@@ -199,6 +205,7 @@ impl Index {
     /// Takes a credential away: nobody finds it from now on.
     pub fn remove(&self, kind: Kind, digest: &Digest) -> Option<Arc<Record>> {
         let (record, ()) = self.records.remove(&Key { kind, digest: *digest })?;
+        self.census.take(kind);
         self.leaks.forget(&record.0);
         self.changed();
         Some(record.0)
@@ -210,16 +217,6 @@ impl Index {
         let Some(record) = self.known_by(from.kind, &from.digest) else { return };
         self.moves.note(&record, to);
         self.remove(from.kind, &from.digest);
-    }
-
-    /// How many credentials there are.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
     }
 
     /// Visits every credential. `visit` must not change the index: it holds a part of it still.

@@ -9,6 +9,7 @@ use redb::ReadableTableMetadata;
 use super::Store;
 use super::shelf::Shelf;
 use crate::clock::UnixTime;
+use crate::counted::{Histogram, Times};
 use crate::heartbeat::Heartbeat;
 
 /// Longer than anything that the writer does in one go, a slow disk included.
@@ -21,6 +22,8 @@ pub(super) struct Workings {
     waiting: AtomicUsize,
     /// In seconds since the epoch; 0: nothing yet.
     committed: AtomicU64,
+    /// How long transactions took, until they were on disk.
+    commits: Times,
 }
 
 /// How a store stands, at a glance.
@@ -51,8 +54,9 @@ impl Workings {
         self.waiting.fetch_sub(jobs, Ordering::Relaxed);
     }
 
-    /// Something is on disk.
-    pub(super) fn committed(&self, now: UnixTime) {
+    /// Something is on disk, after so long.
+    pub(super) fn committed(&self, now: UnixTime, took: Duration) {
+        self.commits.add(took);
         self.committed.store(now.0, Ordering::Relaxed);
     }
 }
@@ -68,6 +72,18 @@ impl Store {
         } else {
             None
         }
+    }
+
+    /// How long transactions took so far, until they were on disk.
+    pub fn commits(&self) -> Histogram {
+        let mut commits = Histogram::default();
+        commits.add(&self.inner.workings.commits);
+        commits
+    }
+
+    /// For how long its thread has not come round.
+    pub fn silence(&self) -> Duration {
+        self.inner.workings.heart.silence()
     }
 
     /// How it stands. Looks at the file, but for a moment only.

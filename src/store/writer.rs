@@ -158,6 +158,7 @@ impl Writer {
         let at = Circumstances { now: self.clock.unix(), declared: &declared, index: &self.index };
         let mut waiting = batch.into_iter();
         let mut done: Vec<Done> = Vec::with_capacity(waiting.len());
+        let begun = self.clock.now();
         let written = self.engine.write(|transaction| {
             let mut desk = Desk::open(transaction, &keys)?;
             reservations.iter().try_for_each(|reservation| ledger::write(&mut desk, &reservation.entries))?;
@@ -179,7 +180,7 @@ impl Writer {
             if desk.mark() == 0 { Err(Abort::Nothing) } else { Ok(()) }
         });
         if let Ok(Ok(())) = &written {
-            self.workings.committed(at.now);
+            self.workings.committed(at.now, self.clock.now().saturating_duration_since(begun));
         }
         let failed = match written {
             Ok(Ok(()) | Err(Abort::Nothing)) => None,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use http::{Method, Version};
 
+use super::metrics::tally::Seen;
 use super::redact;
 use super::sinks::Scope;
 use crate::edge::connection::ListenerId;
@@ -208,6 +209,22 @@ impl Exchange {
         let method = self.method.as_str();
         let is_one = method.len() <= LONGEST_METHOD && method.bytes().all(|byte| byte.is_ascii_uppercase());
         if is_one { method } else { "***" }
+    }
+
+    /// What is counted of it.
+    pub(super) fn seen(&self) -> Seen {
+        let between = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
+        Seen {
+            scheme: self.scheme,
+            decision: self.decision,
+            status: self.status,
+            cause: self.cause.map(|(cause, _)| cause),
+            total: self.ended.saturating_duration_since(self.begun),
+            // An endpoint of the house is no upstream.
+            upstream: self.journey.endpoint().and_then(|_| between(self.decided, self.answered)),
+            received: self.received(),
+            sent: self.sent,
+        }
     }
 
     /// Hides all that could be a secret where a credential was not believed: it may stand under any name.

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -12,6 +12,9 @@ const LINES: usize = 64_000;
 
 /// Sets what is said, once the log was started.
 static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+/// Counts the lines that were dropped, once the log was started.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// How much is said, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ impl Level {
 pub fn start(settings: &Settings) -> WorkerGuard {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(std::io::stderr());
+    // A second start in one process (a test) keeps the first.
+    let _ = DROPPED.set(writer.error_counter());
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter(settings.level)).with_writer(BoxMakeWriter::new(writer));
@@ -83,6 +88,11 @@ pub fn start(settings: &Settings) -> WorkerGuard {
         }
     };
     guard
+}
+
+/// How many lines were dropped because they could not be written fast enough.
+pub fn dropped() -> u64 {
+    DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
 
 /// Says from now on what is this important. Before the log was started, nothing comes of it.

@@ -6,6 +6,7 @@ mod entry;
 mod exchange;
 mod ids;
 pub mod log;
+pub mod metrics;
 mod names;
 mod redact;
 mod refusals;

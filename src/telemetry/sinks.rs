@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::access::{self, Pen};
 use super::entry::Idle;
 use super::exchange::{Decision, Exchange};
+use super::metrics::{self, Tallies, Workers};
 use super::names::Names;
 use super::refusals::{Refusals, Ring};
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub struct Told {
     pub refusals: Arc<Refusals>,
     /// How many workers there are.
     pub workers: usize,
+    /// Where requests are counted, if anybody can ask for that.
+    pub counted: Option<Arc<Workers>>,
 }
 
 /// Who is told of the requests of one worker. They outlive every World.
@@ -46,6 +49,8 @@ pub struct Sinks {
     passed_over: Cell<u32>,
     ring: Ring,
     workers: usize,
+    /// Where the worker counts requests, and tells what it has.
+    place: Option<Arc<metrics::Worker>>,
 }
 
 impl Sinks {
@@ -53,13 +58,20 @@ impl Sinks {
     pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
         let anchor = Cell::new((clock.now(), clock.since_1970()));
         let (pen, ring, workers) = (told.log.pen(), told.refusals.ring(), told.workers.max(1));
-        Rc::new(Self { clock, idle: Idle::default(), anchor, pen, passed_over: Cell::new(0), ring, workers })
+        let place = told.counted.as_ref().map(|counted| counted.seat());
+        let (idle, passed_over) = (Idle::default(), Cell::new(0));
+        Rc::new(Self { clock, idle, anchor, pen, passed_over, ring, workers, place })
     }
 
     /// Hands over what was gathered. Called a few times a second.
     pub fn sweep(&self) {
         self.anchor.set((self.clock.now(), self.clock.since_1970()));
         self.pen.flush();
+    }
+
+    /// Where the worker tells what it has, if anybody can ask for that.
+    pub fn place(&self) -> Option<&metrics::Worker> {
+        self.place.as_deref()
     }
 
     /// The time since 1970 at an instant.
@@ -73,6 +85,12 @@ impl Sinks {
 
     /// The one place where a request that has ended is seen by all who tell of it.
     pub(super) fn finished(&self, exchange: &mut Exchange, scope: &Scope) {
+        if let Some(tallies) = &scope.tallies {
+            tallies.of(exchange.route).add(&exchange.seen());
+        }
+        if !scope.wants_texts() {
+            return;
+        }
         exchange.hide_more();
         let begun = self.since_1970(exchange.begun);
         if let Some(settings) = &scope.settings.access
@@ -108,13 +126,17 @@ pub struct Scope {
     pub(super) sinks: Rc<Sinks>,
     pub(super) names: Names,
     pub(super) settings: Settings,
+    /// Where they are counted, by route.
+    tallies: Option<Tallies>,
 }
 
 impl Scope {
     /// For the requests of one worker under a World in which things have these names.
     pub fn new(sinks: &Rc<Sinks>, names: Names, settings: Settings) -> Rc<Self> {
         sinks.ring.hold(settings.refusals.div_ceil(sinks.workers));
-        Rc::new(Self { sinks: Rc::clone(sinks), names, settings })
+        let routes = names.routes.iter().map(|route| &*route.name);
+        let tallies = sinks.place().map(|place| place.open(routes));
+        Rc::new(Self { sinks: Rc::clone(sinks), names, settings, tallies })
     }
 
     /// Who is told.
@@ -124,7 +146,7 @@ impl Scope {
 
     /// Whether anybody wants to know of requests.
     pub(super) fn is_wanted(&self) -> bool {
-        self.wants_texts()
+        self.tallies.is_some() || self.wants_texts()
     }
 
     /// Whether anybody wants to know more of them than counts and times.

@@ -39,7 +39,7 @@ impl Stage {
         }))
         .unwrap();
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1 }, clock.clone());
+        let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1, counted: None }, clock.clone());
         let names = Names {
             listeners: vec![Some("public".into())],
             routes: vec![RouteNames { name: "all".into() }],
@@ -260,7 +260,8 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
-    let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1 }, Clock::manual(UnixTime(0)));
+    let sinks =
+        Sinks::new(&Told { log, refusals: Arc::default(), workers: 1, counted: None }, Clock::manual(UnixTime(0)));
     let settings = Settings { access: Some(access::Settings::default()), refusals: 0 };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();

@@ -131,4 +131,7 @@ fn refusals_are_said_in_grpc() {
     let awaited = streams.send(call("v3.X9tKpuXq0btatj").body(Pieces::none()).expect("a request"));
     upstream.next().refuse(h2::Reason::INTERNAL_ERROR);
     assert_eq!(told(awaited).0, "14");
+    // Before a route is known, too: no route takes this method.
+    let unrouted = call("v3.X9tKpuXq0btatj").method("PUT").body(Pieces::none()).expect("a request");
+    assert_eq!(told(streams.send(unrouted)).0, "12");
 }

@@ -43,6 +43,7 @@ mod lines;
 mod lint;
 mod log;
 mod media;
+mod metrics;
 mod minted;
 mod mtls;
 mod multiplexed;

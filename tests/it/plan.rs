@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 const CORRIDOR: [&str; 9] =
     ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
 /// Anyone may stand on these, and they stand on nothing else.
-const GROUND: [&str; 12] = [
+const GROUND: [&str; 13] = [
     "background",
     "clock",
+    "counted",
     "deadline",
     "heartbeat",
     "invalid",

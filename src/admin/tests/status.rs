@@ -9,6 +9,10 @@ use crate::admin::status::{Configuration, Health, Memory, Overview, Running, Sta
 struct Played;
 
 impl Overview for Played {
+    fn metrics(&self, accept: Option<&str>) -> (&'static str, String) {
+        ("text/plain", format!("accepted {} 1\n", accept.unwrap_or("nothing")))
+    }
+
     fn live(&self) -> Health {
         Health::of([("workers", None)])
     }
@@ -75,7 +79,7 @@ fn where_no_gateway_runs_there_is_nothing_to_look_at() {
     let counters = crate::admin::Counters::at_rest(&house.store, &house.clock, &[]).unwrap();
     let router = crate::admin::router(house.store.clone(), counters, house.clock.clone());
     let house = House { router, ..house };
-    for path in ["/live", "/ready", "/v1/status"] {
+    for path in ["/live", "/ready", "/v1/status", "/metrics"] {
         house.get(path).is_problem(409, None);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
-use crate::cli::operator::{Call, Operator, Trouble, Where, running};
+use crate::cli::operator::{Call, Operator, Trouble, Where, reach};
 use crate::clock::UnixTime;
 use crate::record::Kind;
 use crate::store::{Index, Resource};
@@ -103,7 +103,7 @@ impl Users {
 
 /// Asks the gateway that has the store open for what is in it. Where none answers, what is declared is all that is known.
 pub(super) fn ask(place: &Where, users: &mut [(Kind, Users)]) -> Result<(), Trouble> {
-    let Some(mut gateway) = running(place)? else { return Ok(()) };
+    let Some(mut gateway) = reach(place)? else { return Ok(()) };
     for (kind, users) in users {
         if let Some((resource, field)) = resource(*kind) {
             take(&mut *gateway, resource, field, users)?;

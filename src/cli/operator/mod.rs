@@ -150,21 +150,13 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     Ok(Box::new(Local::open(path, &ways)?))
 }
 
-/// Finds the gateway that runs; `None` where nobody listens. It must have an admin listener.
+/// Finds the gateway that runs, and leaves the file alone; `None` where nobody listens. It must have an admin listener.
 pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
     let ways = config::ways(&place.configuration.config);
     let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
     let Some(entrance) = &ways.admin else {
         return Err(Trouble::plain("the configuration has no [admin]: nobody there could be asked"));
     };
-    Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
-}
-
-/// The gateway, if it runs and can be managed: for who only wants to look, and leaves the file alone.
-pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
-    let ways =
-        config::ways(&place.configuration.config).map_err(|report| Trouble::Configuration(report.render(true)))?;
-    let Some(entrance) = &ways.admin else { return Ok(None) };
     Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
 }
 

@@ -156,7 +156,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         return None;
     }
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
-    unused(file, &routes, (&limits, &networks), report);
+    unused(file, &routes, &limits, &networks, report);
     certificate::covered(file, &routes, &listeners, report);
     decide::unwise(file, &routes, &limits, report);
     lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
@@ -257,12 +257,7 @@ fn empty(file: &File, report: &mut Report) {
 }
 
 /// Asked when nothing is wrong: a route that could not be read may be the one that uses it.
-fn unused(
-    file: &File,
-    routes: &[Option<route::Checked>],
-    (limits, networks): (&[Policy], &Networks<'_>),
-    report: &mut Report,
-) {
+fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], networks: &Networks, report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {
         if !routes().any(|route| route.forward.as_ref() == Some(&upstream.name.value)) {

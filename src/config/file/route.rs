@@ -160,7 +160,8 @@ pub(in crate::config) enum Bound {
 pub(in crate::config) struct App {
     /// The name of a part of the path, `app` for `{app}`: it holds the id of an app, or its public key.
     pub(in crate::config) path: Option<Placed<String>>,
-    /// This one, whatever the path.
+    /// The id of the app, whatever the path.
+    #[schemars(example = "63f9c870-72c4-0130-04c5-123139045d73")]
     pub(in crate::config) id: Option<Placed<String>>,
 }
 

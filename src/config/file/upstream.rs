@@ -136,6 +136,7 @@ pub(in crate::config) enum HostWord {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct HostName {
     /// A name, with a port where it has one.
+    #[schemars(example = "api.internal")]
     pub(in crate::config) name: String,
 }
 
@@ -212,7 +213,7 @@ pub(in crate::config) struct Retry {
 #[serde(deny_unknown_fields, expecting = "a table")]
 #[schemars(rename = "UpstreamCredential")]
 pub(in crate::config) struct OwnCredential {
-    /// The header field. Default, but with `value`: `Authorization`.
+    /// The header field. Default: `Authorization`; with `value` it must be said.
     pub(in crate::config) header: Option<Placed<String>>,
     /// The whole value of the field, such as `LKey v3.…`, whoever asks.
     pub(in crate::config) value: Option<Placed<SecretSource>>,

@@ -67,6 +67,13 @@ impl Sessions {
         self.open.borrow_mut().retain(|session| !session.is_over() && !aged(session));
     }
 
+    /// How many connections carry requests, and how many carry none.
+    pub(in crate::forward) fn connections(&self) -> (usize, usize) {
+        let open = self.open.borrow();
+        let busy = open.iter().filter(|session| session.streams() > 0).count();
+        (busy, open.len() - busy)
+    }
+
     /// Who waits for room on its connections.
     pub(super) fn queue(&self) -> &Rc<Queue> {
         &self.queue

@@ -22,6 +22,7 @@ mod door;
 mod glance;
 mod held;
 mod registry;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use self::counters::{Counter, Counters, Fate, Millis};
@@ -38,6 +39,7 @@ pub use self::door::Door;
 pub use self::glance::Glance;
 pub use self::held::{Held, Which};
 pub use self::registry::{GuardId, Guards, Opened};
+pub use self::standing::{Counted, Standing};
 use crate::clock::Clock;
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::scheme::{Guard, Identifier, Mark};
@@ -77,6 +79,8 @@ struct Seen {
     addresses: Counters<Address>,
     identifiers: Counters<Pair>,
     swept: AtomicUsize,
+    /// How many requests were refused.
+    refused: AtomicU64,
 }
 
 /// When how many are too many, in milliseconds.
@@ -150,6 +154,7 @@ impl Failures {
             addresses: Counters::new(),
             identifiers: Counters::new(),
             swept: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
         };
         Self::over(settings, Arc::new(seen))
     }
@@ -259,6 +264,7 @@ impl Watch<'_> {
         if self.failures.log_only {
             return Ok(());
         }
+        self.failures.seen.refused.fetch_add(1, Ordering::Relaxed);
         Err(Refusal::new(Cause::TooManyFailures, detail).retry_after(Duration::from_millis(left)))
     }
 

@@ -62,7 +62,7 @@ impl Guards {
         self.now().iter().map(|guard| guard.clear(which)).sum()
     }
 
-    fn now(&self) -> Opened {
+    pub(super) fn now(&self) -> Opened {
         Arc::clone(&self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -342,3 +342,19 @@ fn a_right_secret_beside_too_many_wrong_ones_is_not_told() {
     assert!(door.ask(john).is_ok() && door.tell(john, true).is_ok());
     assert_eq!(door.tell(john, false).map_err(|refusal| refusal.cause), Ok(()));
 }
+
+#[test]
+fn how_a_guard_stands_is_told() {
+    let clock = Clock::manual(UnixTime(1_700_000_000));
+    let guards = Guards::new(clock.clone());
+    let house = House { guard: Failures::clone(&guards.open(&[settings()])[0]), clock };
+    house.guesses("203.0.113.1", "john");
+    for _ in 0..4 {
+        house.guesses(OFFICE, "jane");
+    }
+    let [standing] = &guards.standings()[..] else { panic!("there is one") };
+    assert_eq!((standing.addresses, standing.identifiers), (Counted { all: 2, held: 1 }, Counted { all: 2, held: 1 }));
+    assert_eq!((&*standing.limit, standing.refused), ("guard", 1));
+    house.wait(1000);
+    assert_eq!(guards.standings()[0].addresses, Counted { all: 2, held: 0 });
+}

@@ -1,0 +1,84 @@
+"""The image, as far as it can be told without an engine that builds it."""
+
+import os
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+from made import ROOT, VIDGATE, run
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+# What gcr.io/distroless/cc-debian12 has of libraries that are asked for here: packages libc6 and libgcc-s1.
+LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1"}
+
+
+def hadolint_has_nothing_to_say(_):
+    hadolint = pathlib.Path(sys.executable).with_name("hadolint")
+    assert run(hadolint, ROOT / "Dockerfile") == ""
+
+
+def it_is_built_from_what_its_context_has(folder):
+    """Every source of a COPY comes through .dockerignore, nothing else does, and cargo takes what is there for a package."""
+    ignore = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert ignore[0] == "*" and all(line.startswith("!") for line in ignore[1:]), ignore
+    allowed = {line.removeprefix("!") for line in ignore[1:]}
+    copied = set()
+    for line in re.findall(r"^COPY (?!--)(.*)$", DOCKERFILE, re.MULTILINE):
+        *sources, _ = line.split()
+        copied.update(sources)
+    assert copied == allowed, (copied, allowed)
+    for source in copied:
+        target = folder / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, target)
+    run("cargo", "fetch", "--offline", "--locked", cwd=folder)
+    # What the program includes, its tests aside, lies there too.
+    files = {file: file.read_text() for file in (folder / "src").rglob("*.rs")}
+    tests = {name for text in files.values() for name in re.findall(r"#\[cfg\(test\)\]\s+(?:pub\S* )?mod (\w+);", text)}
+    for file, text in files.items():
+        program, *_ = text.split("#[cfg(test)]\nmod tests {")
+        for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', program):
+            here = file.relative_to(folder).with_suffix("").parts
+            assert tests & set(here) or (file.parent / included).exists(), f"{file}: {included}"
+
+
+def the_program_runs_with_what_the_image_has_and_as_its_user(folder):
+    needed = set(re.findall(r"^\s+(lib\S+) =>", run("ldd", VIDGATE), re.MULTILINE))
+    assert needed <= LIBRARIES, needed
+    if os.geteuid() != 0:
+        return "only root can change into another root"
+    libraries = re.findall(r"(/\S+) \(0x", run("ldd", VIDGATE))
+    for path in libraries:
+        target = folder / path.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for path in (folder / "usr/local/bin", folder / "etc/vidgate"):
+        path.mkdir(parents=True)
+    shutil.copy(VIDGATE, folder / "usr/local/bin/vidgate")
+    shutil.copy(ROOT / "config/minimal.toml", folder / "etc/vidgate/vidgate.toml")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0))
+    (user,) = re.findall(r"^USER (\d+):\d+$", DOCKERFILE, re.MULTILINE)
+    (program,) = re.findall(r'^ENTRYPOINT \["(.*)"\]$', DOCKERFILE, re.MULTILINE)
+    command = [shutil.which("chroot"), f"--userspec={user}:{user}", str(folder), program, "check", "--config", "/etc/vidgate/vidgate.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={})
+    assert done.returncode == 0, done.stderr
+    return None
+
+
+def everything_is_locked_and_nobody_is_root(_):
+    assert "--locked" in DOCKERFILE and "STOPSIGNAL SIGTERM" in DOCKERFILE
+    assert not re.search(r"^(ARG|ENV).*(SECRET|TOKEN|PASSWORD|KEY)", DOCKERFILE, re.MULTILINE)
+    final = DOCKERFILE.rsplit("\nFROM ", 1)[1]
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", final, re.MULTILINE), "a number, so that it can be seen not to be root"
+
+
+TESTS = [
+    hadolint_has_nothing_to_say,
+    it_is_built_from_what_its_context_has,
+    the_program_runs_with_what_the_image_has_and_as_its_user,
+    everything_is_locked_and_nobody_is_root,
+]
