@@ -53,7 +53,7 @@ use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
 use crate::telemetry::metrics::Workers;
-use crate::telemetry::{Sinks, Told, access};
+use crate::telemetry::{Refusals, Sinks, Told, access, trace};
 use crate::world::World;
 
 /// The number of the configuration that it starts with.
@@ -82,7 +82,8 @@ pub struct Server {
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
-    access: Arc<access::Running>,
+    /// Who writes the lines of requests, and who sends their spans.
+    told: (Arc<access::Running>, trace::Running),
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -115,14 +116,16 @@ impl Server {
         // Only now: a start that the system refuses leaves the store's file as it was.
         let store = loaded.store.map(|sound| sound.start(clock.clone())).transpose().map_err(io::Error::other)?;
         let control = Builder::new_current_thread().enable_all().build()?;
-        let (log, access) = access::Log::start(options.output.clone())?;
+        let output = reload::output(&world, &options.output)?;
+        let (log, access) = access::Log::start(output)?;
         let access = Arc::new(access);
+        let (traces, spans) = trace::Queue::start(loaded.traces.as_ref())?;
         let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         crew.access = Some(Arc::clone(&access));
+        let told = (Arc::clone(&access), spans);
         // The log ends when the workers have.
-        let told = Told { log, counted: crew.counted.clone() };
-        let Seated { seats, workers, vitals } = crew.seat(options, told, &alive, &draining)?;
+        let Seated { seats, workers, vitals } = crew.seat(options, (log, traces), &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let ready = Arc::<AtomicBool>::default();
         let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
@@ -142,6 +145,7 @@ impl Server {
             stop: loaded.stop,
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
+            access: (Arc::clone(&access), options.output.clone()),
             draining: false,
             generation: FIRST,
             lookout: Arc::clone(&lookout),
@@ -162,7 +166,7 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, access, clock, ended })
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, told, clock, ended })
     }
 }
 
@@ -186,6 +190,7 @@ struct Crew {
     counted: Option<Arc<Workers>>,
     /// What becomes of the lines of requests.
     access: Option<Arc<access::Running>>,
+    refusals: Arc<Refusals>,
 }
 
 /// The workers, once all of them are ready.
@@ -213,8 +218,9 @@ impl Crew {
         let memory = Arc::<Memory>::default();
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
-        let (endings, world) = (Arc::default(), Arc::new(world));
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted: None, access: None })
+        let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
+        let (counted, access) = (None, None);
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, refusals, counted, access })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
@@ -229,16 +235,25 @@ impl Crew {
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
         let explain = Some(Explaining::of(&reloader.running(), clock).for_operators());
         let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
-        let counters = Counters { limits, guards, reload: Some(reloader.for_operators()), explain, overview };
+        let (reload, refusals) = (Some(reloader.for_operators()), Some(Arc::clone(&self.refusals)));
+        let counters = Counters { limits, guards, reload, explain, overview, refusals };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }
 
     /// Starts the workers, and returns when each of them is ready.
-    fn seat(&self, options: &Options, told: Told, alive: &Sender<()>, drain: &CancellationToken) -> io::Result<Seated> {
+    fn seat(
+        &self,
+        options: &Options,
+        (log, traces): (access::Log, trace::Queue),
+        alive: &Sender<()>,
+        drain: &CancellationToken,
+    ) -> io::Result<Seated> {
         let (opened, groups) = (self.guards.open(&self.world.guards), self.fleet.open(&self.world.upstreams));
         let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
+        let (refusals, counted) = (Arc::clone(&self.refusals), self.counted.clone());
+        let told = Told { log, counted, refusals, traces, workers: options.workers };
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             let seat_of = Seat::new(arrivals);

@@ -80,6 +80,8 @@ pub struct RouteId(pub usize);
 pub struct Route {
     /// Its name in logs.
     pub name: Box<str>,
+    /// Its path, as it is written.
+    pub pattern: Box<str>,
     /// Who may use it.
     pub authenticate: Expression,
     /// What they may do there.
@@ -210,7 +212,7 @@ impl World {
     /// What things are called, for those who tell of requests.
     pub fn names(&self) -> Names {
         let listener = |position: &Option<usize>| position.map(|at| self.listeners[at].name.clone());
-        let route = |route: &Route| RouteNames { name: route.name.clone() };
+        let route = |route: &Route| RouteNames { name: route.name.clone(), pattern: route.pattern.clone() };
         let upstream = |upstream: &Upstream| UpstreamNames {
             name: upstream.name.clone(),
             endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url().into()).collect(),

@@ -52,6 +52,10 @@ pub(super) enum Gives {
     Failures,
     /// How many of those are forgotten.
     Cleared,
+    /// The last requests that were refused.
+    Refusals,
+    /// Why one was.
+    Refusal,
     /// What is unwise in a configuration that came into force.
     Reloaded,
     /// What would become of a request.
@@ -128,6 +132,8 @@ impl Gives {
             | Self::Usage
             | Self::Failures
             | Self::Cleared
+            | Self::Refusals
+            | Self::Refusal
             | Self::Reloaded
             | Self::Explained
             | Self::Status

@@ -18,6 +18,7 @@ mod operation;
 mod preconditions;
 mod problem;
 mod query;
+mod refusals;
 mod reload;
 mod resources;
 mod schema;
@@ -50,6 +51,7 @@ use crate::limit::failures::Guards;
 use crate::limit::ledger::Unreadable;
 use crate::limit::{Limits, Policy};
 use crate::store::{Actor, Store};
+use crate::telemetry::Refusals;
 
 /// What operations work on.
 #[derive(Clone)]
@@ -72,6 +74,8 @@ pub struct Counters {
     pub explain: Option<Explain>,
     /// How that gateway is doing.
     pub overview: Option<status::Running>,
+    /// The last requests that it refused.
+    pub refusals: Option<Arc<Refusals>>,
 }
 
 impl Counters {
@@ -81,7 +85,8 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, explain: None, overview: None })
+        let guards = Guards::new(clock.clone());
+        Ok(Self { limits, guards, reload: None, explain: None, overview: None, refusals: None })
     }
 }
 

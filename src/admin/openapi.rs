@@ -194,6 +194,8 @@ fn description(gives: Gives) -> &'static str {
         Gives::Usage => "Each quota of the account, in its present window",
         Gives::Failures => "What was counted",
         Gives::Cleared => "How many counters were taken away",
+        Gives::Refusals => "The latest first",
+        Gives::Refusal => "Why it was refused",
         Gives::Reloaded => "It is in force",
         Gives::Explained => "The way of the request",
         Gives::Status => "How it is doing",
@@ -226,6 +228,11 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         Gives::Usage => Some((json, reference("Usage"))),
         Gives::Failures => Some((json, reference("Failures"))),
         Gives::Cleared => Some((json, reference("Cleared"))),
+        Gives::Refusals => {
+            let items = json!({ "type": "array", "items": reference("Refusal") });
+            Some((json, json!({ "type": "object", "properties": { "items": items }, "required": ["items"] })))
+        }
+        Gives::Refusal => Some((json, reference("Refusal"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
         Gives::Explained => Some((json, reference("Explanation"))),
         Gives::Status => Some((json, reference("Gateway"))),

@@ -12,7 +12,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, explanations, keep, limits, openapi, reload, resources, status};
+use super::{House, audit, bulk, explanations, keep, limits, openapi, refusals, reload, resources, status};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -251,6 +251,23 @@ pub(super) static OPERATIONS: &[Operation] = &[
         query: &[Parameter::Address, Parameter::Identifier],
         gives: Gives::Cleared,
         serve: Serve::House(|call| Box::pin(limits::clear(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/refusals",
+        name: "refusals",
+        about: "Lists the last requests that were refused, the latest first, each with the reason",
+        query: &[Parameter::Limit],
+        gives: Gives::Refusals,
+        serve: Serve::House(|call| Box::pin(refusals::list(call))),
+        ..READS
+    },
+    Operation {
+        path: "/v1/refusals/{id}",
+        name: "refusal",
+        about: "Says why the request with this id was refused",
+        gives: Gives::Refusal,
+        serve: Serve::House(|call| Box::pin(refusals::show(call))),
         ..READS
     },
     Operation {

@@ -24,6 +24,7 @@ mod sign;
 mod status;
 mod store;
 mod transfer;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +127,11 @@ enum Command {
         #[command(subcommand)]
         what: limits::Failures,
     },
+    /// Say why a request was refused.
+    #[command(
+        after_help = "Example: vidgate why 860c699195513722-00000000000000eb\n\nThe id is the X-Request-Id of the answer. The last refusals are kept in the memory of the gateway that runs, as many as `refusals` of [log] says. Exits with 1 where none has this id."
+    )]
+    Why(why::Why),
     /// Ask the gateway that runs whether it lives, or whether requests should be sent to it.
     #[command(
         after_help = "Example: vidgate health --config /etc/vidgate/vidgate.toml --ready\n\nExits with 0 if so, and else with 1: for the health check of a container, and for scripts. It asks the listener of [monitoring], or that of [admin]; neither asks for a credential here."
@@ -190,6 +196,7 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Usage(usage) => usage.run(),
         Command::Failures { what } => what.run(),
+        Command::Why(why) => why.run(),
         Command::Health(health) => health.run(),
         Command::Status(status) => status.run(),
         Command::Reload(reload) => reload.run(),

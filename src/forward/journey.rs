@@ -35,7 +35,8 @@ impl Journey {
         self.received.set(0);
     }
 
-    pub(super) fn goes_to(&self, upstream: UpstreamId, endpoint: usize) {
+    /// It is sent to this endpoint.
+    pub fn goes_to(&self, upstream: UpstreamId, endpoint: usize) {
         self.endpoint.set(Some((upstream, endpoint)));
     }
 }

@@ -72,7 +72,7 @@ impl Server {
 
     /// What becomes of the lines of requests.
     pub fn access(&self) -> &Arc<access::Running> {
-        &self.access
+        &self.told.0
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.

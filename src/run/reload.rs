@@ -24,7 +24,7 @@ use crate::key_set;
 use crate::limit::Limits;
 use crate::limit::failures::Guards;
 use crate::store::{Index, Store};
-use crate::telemetry::log;
+use crate::telemetry::{access, log};
 use crate::world::World;
 
 /// What a running gateway is made of, as far as another configuration changes it. Clones share it.
@@ -53,6 +53,8 @@ pub(super) struct Running {
     /// What the process takes, for all workers to see.
     pub(super) memory: Arc<Memory>,
     pub(super) watch: bool,
+    /// The log of requests, and where its lines go unless a file is named.
+    pub(super) access: (Arc<access::Running>, access::Output),
     /// It is about to end.
     pub(super) draining: bool,
     /// Which configuration it is, counted from the start.
@@ -76,6 +78,16 @@ impl Reloader {
         let mut running = self.running();
         running.draining = true;
         running.stop
+    }
+
+    /// Opens the access log anew as it is, since it may have been moved away. Where it cannot be opened, lines go on to
+    /// the one that was.
+    fn reopen(&self) {
+        let running = self.running();
+        match output(&running.world.load(), &running.access.1) {
+            Ok(output) => running.access.0.go_on_with(output),
+            Err(error) => tracing::error!(%error, "the access log was not opened anew"),
+        }
     }
 
     pub(super) fn running(&self) -> MutexGuard<'_, Running> {
@@ -138,6 +150,8 @@ impl Running {
         let report = declared.warnings().clone();
         // What may be refused.
         let plan = self.doors.plan(&mut world, &mut Inherited::default()).map_err(Failure::Start)?;
+        // Opened anew also where it is the same file: it may have been moved away.
+        let output = output(&world, &self.access.1).map_err(Failure::Start)?;
         let kit = self.kit.under(Arc::clone(&world.token_outfit), world.login.clone()).map_err(Failure::Start)?;
         self.declared = Arc::new(self.declare(declared)?);
         // What is not refused any more.
@@ -151,6 +165,7 @@ impl Running {
         self.memory.limit(world.overload.memory);
         self.watch = watch;
         log::set_level(log.level);
+        self.access.0.go_on_with(output);
         // Closed first, so that nothing comes in by them under a World that does not have them; and opened last, when every
         // worker has one that does.
         self.doors.close(&world);
@@ -212,6 +227,15 @@ impl Failure {
     }
 }
 
+/// Where the lines of requests go under this World.
+pub(super) fn output(world: &World, unless: &access::Output) -> io::Result<access::Output> {
+    let Some(file) = world.telemetry.access.as_ref().and_then(|access| access.file.as_ref()) else {
+        return Ok(unless.clone());
+    };
+    access::Output::file(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("the access log {}: {error}", file.display())))
+}
+
 /// Reads the configuration anew and tells the log what came of it.
 pub(super) fn reload_and_tell(reloader: &Reloader, why: &str) {
     systemd::reloading();
@@ -224,6 +248,7 @@ pub(super) fn reload_and_tell(reloader: &Reloader, why: &str) {
             tracing::info!(why, "the configuration was read anew");
         }
         Err(failure) => {
+            reloader.reopen();
             if let Failure::Configuration(report) = &failure {
                 report.sentences().for_each(|sentence| tracing::error!("{sentence}"));
             }

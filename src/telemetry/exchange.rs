@@ -10,6 +10,7 @@ use http::{Method, Version};
 use super::metrics::tally::Seen;
 use super::redact;
 use super::sinks::Scope;
+use super::trace::Span;
 use crate::edge::connection::ListenerId;
 use crate::forward::{End, Journey};
 use crate::refusal::{Cause, Reason};
@@ -123,6 +124,8 @@ pub struct Exchange {
     /// How its answer ended.
     pub(super) end: End,
     pub(super) texts: Texts,
+    /// Its place in a trace.
+    pub(super) span: Span,
 }
 
 /// What is told of it in the caller's words. All of it is empty where nobody wants texts.
@@ -139,6 +142,28 @@ pub(super) struct Texts {
     pub(super) account: String,
     /// The ids of all credentials that proved the caller, with commas in between.
     pub(super) credential: String,
+}
+
+/// Into the room that is there.
+impl Clone for Texts {
+    fn clone(&self) -> Self {
+        let mut texts = Self::default();
+        texts.clone_from(self);
+        texts
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
+        id.clone_from(&other.id);
+        host.clone_from(&other.host);
+        path.clone_from(&other.path);
+        query.clone_from(&other.query);
+        agent.clone_from(&other.agent);
+        referer.clone_from(&other.referer);
+        subject.clone_from(&other.subject);
+        account.clone_from(&other.account);
+        credential.clone_from(&other.credential);
+    }
 }
 
 impl Texts {
@@ -171,6 +196,15 @@ impl Exchange {
     /// Bytes of the request's body that were taken in.
     pub(super) fn received(&self) -> u64 {
         self.journey.received()
+    }
+
+    /// The upstream that it was sent to and the endpoint there; empty where it was not.
+    pub(super) fn upstream<'s>(&self, scope: &'s Scope) -> (&'s str, &'s str) {
+        let named = self.journey.endpoint().and_then(|(upstream, endpoint)| {
+            let upstream = scope.names.upstreams.get(upstream.0)?;
+            Some((&*upstream.name, upstream.endpoints.get(endpoint).map_or("", |endpoint| endpoint)))
+        });
+        named.unwrap_or_default()
     }
 
     /// Its method, if it has the look of one: whatever stands in its place is the caller's word, and may be a secret.

@@ -9,7 +9,10 @@ pub mod log;
 pub mod metrics;
 mod names;
 mod redact;
+mod refusals;
 mod sinks;
+pub mod trace;
+mod words;
 #[cfg(test)]
 mod tests;
 
@@ -18,4 +21,6 @@ pub use self::exchange::{Decision, Exchange};
 pub use self::ids::RequestIds;
 pub use self::names::{Names, RouteNames, UpstreamNames};
 pub use self::redact::{ALWAYS as ALWAYS_HIDDEN, shown_path};
+pub use self::refusals::{Recorded, Refusals};
 pub use self::sinks::{Scope, Settings, Sinks, Told};
+pub use self::words::{explanation, hint};

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::access::{self, Pen};
 use super::entry::Idle;
-use super::exchange::Exchange;
+use super::exchange::{Decision, Exchange};
 use super::metrics::{self, Tallies, Workers};
 use super::names::Names;
+use super::refusals::{Refusals, Ring};
+use super::trace::{self, Tracer};
 use crate::clock::Clock;
 
 /// What is told of requests.
@@ -19,6 +21,10 @@ use crate::clock::Clock;
 pub struct Settings {
     /// The line of each request; `None`: there are none.
     pub access: Option<access::Settings>,
+    /// How many of the last requests that were refused are kept; all workers together.
+    pub refusals: usize,
+    /// Which requests have spans; `None`: none, and headers of traces go on as they came.
+    pub traces: Option<trace::Sampling>,
 }
 
 /// What the workers of a server share of those who tell.
@@ -28,6 +34,12 @@ pub struct Told {
     pub log: access::Log,
     /// Where requests are counted, if anybody can ask for that.
     pub counted: Option<Arc<Workers>>,
+    /// Where refusals are found.
+    pub refusals: Arc<Refusals>,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Where spans go.
+    pub traces: trace::Queue,
 }
 
 /// Who is told of the requests of one worker. They outlive every World.
@@ -40,6 +52,11 @@ pub struct Sinks {
     pen: Pen,
     /// Where the worker counts requests, and tells what it has.
     place: Option<Arc<metrics::Worker>>,
+    /// Requests that were let in, and had no line.
+    passed_over: Cell<u32>,
+    ring: Ring,
+    workers: usize,
+    pub(super) tracer: Tracer,
 }
 
 impl Sinks {
@@ -47,13 +64,16 @@ impl Sinks {
     pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
         let anchor = Cell::new((clock.now(), clock.since_1970()));
         let place = told.counted.as_ref().map(|counted| counted.seat());
-        Rc::new(Self { clock, idle: Idle::default(), anchor, pen: told.log.pen(), place })
+        let (pen, ring, workers) = (told.log.pen(), told.refusals.ring(), told.workers.max(1));
+        let (tracer, passed_over) = (Tracer::new(told.traces.clone()), Cell::new(0));
+        Rc::new(Self { clock, idle: Idle::default(), anchor, pen, place, passed_over, ring, tracer, workers })
     }
 
     /// Hands over what was gathered. Called a few times a second.
     pub fn sweep(&self) {
         self.anchor.set((self.clock.now(), self.clock.since_1970()));
         self.pen.flush();
+        self.tracer.flush();
     }
 
     /// Where the worker tells what it has, if anybody can ask for that.
@@ -79,9 +99,28 @@ impl Sinks {
             return;
         }
         exchange.hide_more();
-        if let Some(settings) = &scope.settings.access {
-            self.pen.write(exchange, scope, settings, self.since_1970(exchange.begun));
+        let begun = self.since_1970(exchange.begun);
+        if scope.settings.traces.is_some() {
+            self.tracer.finished(exchange, scope, begun);
         }
+        if let Some(settings) = &scope.settings.access
+            && !self.passes_over(exchange, settings.sample)
+        {
+            self.pen.write(exchange, scope, settings, begun);
+        }
+        if scope.settings.refusals > 0 && exchange.cause.is_some() {
+            self.ring.keep(exchange, scope, begun);
+        }
+    }
+
+    /// Whether this one leaves no line, because another speaks for it.
+    fn passes_over(&self, exchange: &Exchange, sample: u32) -> bool {
+        if sample <= 1 || exchange.decision != Decision::Allowed {
+            return false;
+        }
+        let before = self.passed_over.get();
+        self.passed_over.set((before + 1) % sample);
+        before > 0
     }
 }
 
@@ -104,6 +143,7 @@ pub struct Scope {
 impl Scope {
     /// For the requests of one worker under a World in which things have these names.
     pub fn new(sinks: &Rc<Sinks>, names: Names, settings: Settings) -> Rc<Self> {
+        sinks.ring.hold(settings.refusals.div_ceil(sinks.workers));
         let routes = names.routes.iter().map(|route| &*route.name);
         let tallies = sinks.place().map(|place| place.open(routes));
         Rc::new(Self { sinks: Rc::clone(sinks), names, settings, tallies })
@@ -121,6 +161,6 @@ impl Scope {
 
     /// Whether anybody wants to know more of them than counts and times.
     pub(super) fn wants_texts(&self) -> bool {
-        self.settings.access.is_some()
+        self.settings.access.is_some() || self.settings.refusals > 0 || self.settings.traces.is_some()
     }
 }

@@ -1,5 +1,6 @@
 //! One line a request, whatever it is and however it ends.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
@@ -15,6 +16,8 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
 use crate::forward::Body;
+use crate::forward::upstream::UpstreamId;
+use crate::record::{Directory as _, Kind};
 use crate::refusal::{Cause, Reason, Refusal};
 
 /// A worker's telling, and what came of it.
@@ -36,14 +39,17 @@ impl Stage {
         }))
         .unwrap();
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let sinks = Sinks::new(&Told { log, counted: None }, clock.clone());
+        let told = Told { log, counted: None, refusals: Arc::default(), traces: trace::Queue::default(), workers: 1 };
+        let sinks = Sinks::new(&told, clock.clone());
         let names = Names {
             listeners: vec![Some("public".into())],
-            routes: vec![RouteNames { name: "all".into() }],
+            routes: vec![RouteNames { name: "all".into(), pattern: "/{*rest}".into() }],
+            upstreams: vec![UpstreamNames { name: "api".into(), endpoints: vec!["http://10.0.0.5:80".into()] }],
             hidden: ["token".into()].into(),
             ..Names::default()
         };
-        let settings = Settings { access: Some(access::Settings { format }) };
+        let settings =
+            Settings { access: Some(access::Settings { format, ..Default::default() }), refusals: 0, traces: None };
         let address = "127.0.0.1:80".parse().unwrap();
         let connection = Connection::new("[2001:db8::7]:4711".parse().unwrap(), address, ListenerId(0), None);
         Self { scope: Scope::new(&sinks, names, settings), clock, running, lines, connection }
@@ -149,6 +155,41 @@ fn a_line_says_what_is_known_and_nothing_of_the_request_before() {
 }
 
 #[test]
+fn the_fields_of_a_line_are_those_that_are_documented() {
+    let stage = Stage::new(Format::Json);
+    let mut parts = get("/a?b=1");
+    parts.headers.insert("user-agent", HeaderValue::from_static("tests"));
+    let mut entry = stage.begin(&parts);
+    stage.seen(&parts, &mut entry);
+    entry.route(0);
+    let register = crate::scheme::stage::Register::new();
+    register.account("acme", None);
+    register.enrol(Kind::LicenseKey, "main", "acme", "a-key", |_| {});
+    let record = register.look_up(Kind::LicenseKey, b"a-key").unwrap();
+    entry.principal(&crate::scheme::stage::principal(record));
+    let journey = entry.let_in().unwrap();
+    journey.goes_to(UpstreamId(0), 0);
+    drop(entry.answered(answer(StatusCode::OK, "")));
+    let mut entry = stage.begin(&parts);
+    let none = answer(StatusCode::NOT_FOUND, "");
+    entry.refused(&Refusal::new(Cause::NotFound, "nothing"), none.status(), &none);
+    let lines = stage.lines();
+    let mut fields = BTreeSet::new();
+    for line in &lines {
+        let line: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        fields.extend(line.keys().cloned());
+    }
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!((&line["subject"], &line["account"]), (&"license_key:main".into(), &"acme".into()));
+    assert_eq!((&line["upstream"], &line["endpoint"]), (&"api".into(), &"http://10.0.0.5:80".into()));
+    let page = include_str!("../../docs/access-log.md");
+    let table = page.split("## What a JSON line says").nth(1).and_then(|rest| rest.split("## ").next()).unwrap();
+    let documented: BTreeSet<_> =
+        table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned())).collect();
+    assert_eq!(fields, documented);
+}
+
+#[test]
 fn a_line_in_the_combined_format_is_that_of_apache() {
     let stage = Stage::new(Format::Combined);
     let mut parts = get("/a?token=hunter2");
@@ -221,8 +262,9 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
-    let sinks = Sinks::new(&Told { log, counted: None }, Clock::manual(UnixTime(0)));
-    let settings = Settings { access: Some(access::Settings { format: Format::Json }) };
+    let told = Told { log, counted: None, refusals: Arc::default(), traces: trace::Queue::default(), workers: 1 };
+    let sinks = Sinks::new(&told, Clock::manual(UnixTime(0)));
+    let settings = Settings { access: Some(access::Settings::default()), refusals: 0, traces: None };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();
     let connection = Connection::new(address, address, ListenerId(0), None);

@@ -34,7 +34,7 @@ fn allowed(room: &str) -> BTreeSet<&'static str> {
         // What quotas want written down is said where they are counted.
         "store" => allowed.extend(["scheme", "limit"]),
         // A listener of its own over the store; the corridor knows nothing of it.
-        "admin" => allowed.extend(["edge", "limit", "store"]),
+        "admin" => allowed.extend(["edge", "limit", "store", "telemetry"]),
         // Beside `forward`, over the store: who is served there was proven, permitted and admitted before.
         "endpoint" => allowed.extend(CORRIDOR.into_iter().take(7).chain(["store"])),
         // What is known of a request is told from every room; nothing is decided there.

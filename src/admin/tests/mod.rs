@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use crate::clock::{Clock, UnixTime};
 use crate::store::{Actor, Filter, Master, MasterKey, Purpose, Resource, Settings, Store, Trail};
+use crate::telemetry::Refusals;
 
 /// 2025-01-01.
 const NOW: UnixTime = UnixTime(1_735_689_600);
@@ -67,6 +68,7 @@ impl House {
             reload: Some(super::Reload::new(|| Ok(Vec::new()))),
             explain: Some(explain),
             overview: Some(status::played()),
+            refusals: Some(Refusals::of("x").into()),
             ..at_rest
         };
         let router = super::router(store.clone(), counters.clone(), clock.clone());

@@ -6,6 +6,7 @@ mod admin;
 mod limit;
 mod lint;
 mod listener;
+mod log;
 mod monitoring;
 mod overload;
 mod networks;
@@ -16,6 +17,7 @@ mod route;
 mod scheme;
 mod shape;
 mod store;
+mod traces;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ pub(super) use self::admin::{Admin, AdminTls};
 pub(super) use self::limit::Limit;
 pub(super) use self::lint::Lint;
 pub(super) use self::listener::{Convention, Decide, Http2, KeyPair, Listener, Protocol, Tls, Version as TlsVersion};
+pub(super) use self::log::{Access, Lines, Log};
 pub(super) use self::monitoring::Monitoring;
 pub(super) use self::networks::NetworkOrName;
 pub(super) use self::overload::Overload;
@@ -41,12 +44,12 @@ pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, Websocket};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
+pub(super) use self::traces::Traces;
 pub(super) use self::upstream::{
     Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
     Protocol as UpstreamProtocol, Retry, Signing, Upstream,
 };
 use crate::endpoint;
-use crate::telemetry::log::{Format, Level};
 use crate::units::{Network, Span};
 
 /// Everything that was written and could be read.
@@ -66,6 +69,7 @@ pub(super) struct File {
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
     pub(super) monitoring: Option<Placed<Monitoring>>,
+    pub(super) traces: Option<Placed<Traces>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -73,20 +77,6 @@ pub(super) struct File {
     pub(super) roles: Vec<Named<Roles>>,
     pub(super) accounts: Vec<Entry<Account>>,
     pub(super) routes: Vec<Entry<Route>>,
-}
-
-/// `[log]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct Log {
-    /// The least important messages that are written. Default: `info`.
-    #[serde(default)]
-    pub(super) level: Level,
-    /// How a line looks. Default: `json`.
-    #[serde(default)]
-    pub(super) format: Format,
-    /// Whether each request leaves a line. Default: true.
-    pub(super) access: Option<bool>,
 }
 
 /// `[reload]`.
@@ -143,6 +133,8 @@ struct Document {
     admin: Option<Admin>,
     /// Where machines ask whether vidgate lives and is ready. Default: at the admin listener alone.
     monitoring: Option<Monitoring>,
+    /// Where spans of requests are sent. Default: nowhere, and headers of traces pass as any other.
+    traces: Option<Traces>,
     /// What endpoints of the house need to be told, by their names.
     endpoint: Option<endpoint::Settings>,
     /// Where requests come in, by name.

@@ -75,12 +75,9 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
         text(line, "detail", detail);
     }
     number(line, "status", exchange.status.into());
-    if let Some((upstream, endpoint)) = exchange.journey.endpoint() {
-        let upstream = scope.names.upstreams.get(upstream.0);
-        text(line, "upstream", upstream.map_or("", |upstream| &upstream.name));
-        let endpoint = upstream.and_then(|upstream| upstream.endpoints.get(endpoint));
-        text(line, "endpoint", endpoint.map_or("", |endpoint| endpoint));
-    }
+    let (upstream, endpoint) = exchange.upstream(scope);
+    text(line, "upstream", upstream);
+    text(line, "endpoint", endpoint);
     if let Some(decided) = exchange.decided {
         number(line, "decision_us", micros(exchange.begun, decided));
         if let Some(answered) = exchange.answered {

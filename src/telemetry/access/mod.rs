@@ -5,6 +5,8 @@ mod line;
 mod pen;
 mod writer;
 
+use std::path::PathBuf;
+
 pub use self::pen::Pen;
 pub use self::writer::{Log, Output, Running};
 
@@ -13,11 +15,22 @@ pub use self::writer::{Log, Output, Running};
 pub struct Settings {
     /// The form of a line.
     pub format: Format,
+    /// The file that lines are added to; `None` is wherever the server was told, standard error as a rule.
+    pub file: Option<PathBuf>,
+    /// Of the requests that were let in, one in so many has a line; others always do.
+    pub sample: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { format: Format::Json, file: None, sample: 1 }
+    }
 }
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AccessFormat")]
 pub enum Format {
     /// A JSON object with all that is known.
     #[default]
