@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Forwarder;
 use super::fleet::{Fleet, Member};
 
 /// What was counted of one upstream.
@@ -47,6 +48,18 @@ impl Fleet {
             endpoints: group.members.iter().map(|member| member.figures()).collect(),
         });
         figures.collect()
+    }
+}
+
+impl Forwarder {
+    /// How many connections are busy and how many are idle: of each endpoint of each upstream, in the order of the
+    /// configuration.
+    pub fn connections(&self) -> impl Iterator<Item = (usize, usize)> {
+        let pools = self.doors.iter().flat_map(|door| door.pools.iter().zip(&door.sessions));
+        pools.map(|(pool, sessions)| {
+            let ((busy, idle), (carrying, empty)) = (pool.connections(), sessions.connections());
+            (busy + carrying, idle + empty)
+        })
     }
 }
 

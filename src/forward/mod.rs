@@ -144,16 +144,6 @@ impl Forwarder {
         self.doors.iter().flat_map(|door| &door.sessions).for_each(|sessions| sessions.sweep());
     }
 
-    /// How many connections are busy and how many are idle: of each endpoint of each upstream, in the order of the
-    /// configuration.
-    pub fn connections(&self) -> impl Iterator<Item = (usize, usize)> {
-        let pools = self.doors.iter().flat_map(|door| door.pools.iter().zip(&door.sessions));
-        pools.map(|(pool, sessions)| {
-            let ((busy, idle), (carrying, empty)) = (pool.connections(), sessions.connections());
-            (busy + carrying, idle + empty)
-        })
-    }
-
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
     /// of the request's body.
     pub async fn send(
