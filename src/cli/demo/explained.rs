@@ -208,8 +208,8 @@ fn limited(text: &str) -> String {
     let mut table: toml::Table = text.parse().unwrap();
     let more: toml::Table = "
         [limit.hourly]\nquota = \"30/hour\"
-        [limit.burst]\nrate = \"1/10s\"\nburst = 3\nper = \"address\"
-        [limit.few]\nconcurrency = 3
+        [limit.burst]\nrate = \"1/3s\"\nburst = 3\nper = \"address\"
+        [limit.few]\nconcurrency = 1
         [limit.watching]\nrate = \"1/1s\"\nlog_only = true
         [limit.guessing]\nfailures = 6\nfirst = \"1s\"\nlongest = \"10s\"
     "
