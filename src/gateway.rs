@@ -4,6 +4,7 @@
 mod corridor;
 pub mod current;
 mod deciding;
+pub mod explain;
 mod manner;
 mod sending;
 mod trace;

@@ -3,6 +3,7 @@
 mod certificates;
 mod doors;
 mod drain;
+mod explain;
 mod face;
 mod lookout;
 mod metrics;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
+use self::explain::Explaining;
 use self::lookout::{Lookout, Watched};
 pub use self::reload::Reloader;
 use self::reload::Running;
@@ -231,9 +233,10 @@ impl Crew {
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
+        let explain = Some(Explaining::of(&reloader.running(), clock).for_operators());
         let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
         let (reload, refusals) = (Some(reloader.for_operators()), Some(Arc::clone(&self.refusals)));
-        let counters = Counters { limits, guards, reload, overview, refusals };
+        let counters = Counters { limits, guards, reload, explain, overview, refusals };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }

@@ -206,8 +206,7 @@ impl World {
 
     /// The same by its place.
     pub fn select_id(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<RouteId, Refusal> {
-        let table = &self.tables[self.position(head.connection().listener)];
-        table.select(head.host(), head.path(), method)
+        self.table(head.connection().listener).select(head.host(), head.path(), method)
     }
 
     /// What things are called, for those who tell of requests.
@@ -229,6 +228,11 @@ impl World {
             upstreams: self.upstreams.iter().map(upstream).collect(),
             hidden: hidden.into(),
         }
+    }
+
+    /// What leads to the routes of this listener.
+    pub fn table(&self, listener: ListenerId) -> &Table<RouteId> {
+        &self.tables[self.position(listener)]
     }
 
     /// The wording of refusals before a route is known.

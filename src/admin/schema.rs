@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
-use super::{bulk, status};
+use super::{bulk, explanations, status};
 use crate::clock::UnixTime;
 use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
@@ -214,6 +214,9 @@ fn house() -> Map<String, Value> {
         ("Failures", failures()),
         ("Cleared", object(&json!({ "cleared": number }), &["cleared"])),
         ("Reloaded", object(&json!({ "warnings": { "type": "array", "items": { "type": "string" } } }), &["warnings"])),
+        ("Asked", explanations::asked()),
+        ("Explanation", explanations::explanation()),
+        ("ExplanationStep", explanations::step()),
         ("State", json!({ "type": "object" })),
         ("Results", object(&json!({ "results": results }), &["results"])),
         ("Bulk", bulk_of(&name)),

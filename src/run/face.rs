@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::explain::Explaining;
 use super::{Reloader, Server};
 use crate::forward::leases::Endings;
+use crate::gateway::explain::Scenery;
 use crate::kept::Outcome;
 use crate::limit::Limits;
 use crate::store::Store;
@@ -51,6 +53,11 @@ impl Server {
     /// Waits for the disk.
     pub fn reload_certificates(&self) -> Vec<Outcome> {
         self.world.load().renew(&self.clock, true)
+    }
+
+    /// What a request is explained by that would come now.
+    pub fn scenery(&self) -> Scenery {
+        Explaining::of(&self.reloader.running(), &self.clock).scenery()
     }
 
     /// Where the quotas of accounts stand.

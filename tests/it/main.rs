@@ -19,6 +19,7 @@ mod drain;
 mod endpoints;
 mod evasion;
 mod exhaustion;
+mod explain;
 mod failures;
 mod faults;
 mod floods;
