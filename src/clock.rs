@@ -82,6 +82,12 @@ impl Clock {
         Self { manual: Some(Arc::new(Manual { start, start_unix: unix.0, moved_millis: AtomicU64::new(0) })) }
     }
 
+    /// A clock that stands still: on the wall at `unix`, and for what is counted at this moment.
+    pub fn set_to(&self, unix: UnixTime) -> Self {
+        let manual = Manual { start: self.now(), start_unix: unix.0, moved_millis: AtomicU64::new(0) };
+        Self { manual: Some(Arc::new(manual)) }
+    }
+
     /// Moves a manual clock ahead; the system's clock is left alone.
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.manual {

@@ -4,6 +4,7 @@
 mod corridor;
 pub mod current;
 mod deciding;
+pub mod explain;
 mod manner;
 mod sending;
 mod trace;
@@ -107,7 +108,7 @@ impl Gateway {
     }
 
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
-    async fn serve(&self, parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
+    async fn serve(&self, mut parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = Manner::default();
@@ -155,6 +156,7 @@ impl Gateway {
             Some(form) if !route.destination.keeps_credentials() => form.without(&places.form).map(Payload::Whole),
             Some(_) | None => Ok(body),
         };
+        entry.propagate(&mut parts.headers);
         let answer = match sent {
             Ok(body) => self.send(errand, (forward::emptied(parts, &body), body), &passage, &admission).await,
             Err(refusal) => Err(refusal),

@@ -3,6 +3,7 @@
 mod certificates;
 mod doors;
 mod drain;
+mod explain;
 mod face;
 mod lookout;
 mod metrics;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use self::doors::Doors;
+use self::explain::Explaining;
 use self::lookout::{Lookout, Watched};
 pub use self::reload::Reloader;
 use self::reload::Running;
@@ -51,7 +53,7 @@ use crate::limit::ledger::Ledger;
 use crate::limit::{Gate, Limits};
 use crate::store::Store;
 use crate::telemetry::metrics::Workers;
-use crate::telemetry::{Refusals, Sinks, Told, access};
+use crate::telemetry::{Refusals, Sinks, Told, access, trace};
 use crate::world::World;
 
 /// The number of the configuration that it starts with.
@@ -80,7 +82,8 @@ pub struct Server {
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     endings: Arc<Endings>,
-    access: Arc<access::Running>,
+    /// Who writes the lines of requests, and who sends their spans.
+    told: (Arc<access::Running>, trace::Running),
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -116,11 +119,13 @@ impl Server {
         let output = reload::output(&world, &options.output)?;
         let (log, access) = access::Log::start(output)?;
         let access = Arc::new(access);
+        let (traces, spans) = trace::Queue::start(loaded.traces.as_ref())?;
         let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         crew.access = Some(Arc::clone(&access));
+        let told = (Arc::clone(&access), spans);
         // The log ends when the workers have.
-        let Seated { seats, workers, vitals } = crew.seat(options, log, &alive, &draining)?;
+        let Seated { seats, workers, vitals } = crew.seat(options, (log, traces), &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
         let ready = Arc::<AtomicBool>::default();
         let lookout = Lookout::of(&crew, vitals, (&clock, &ready), &world, loaded.path.as_deref());
@@ -161,7 +166,7 @@ impl Server {
         reloader.running().begin(plan, &crew.world, loaded.warnings.sentences().collect());
         ready.store(true, Ordering::Relaxed);
         let Crew { store, limits, endings, .. } = crew;
-        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, access, clock, ended })
+        Ok(Self { reloader, ready, lookout, accepting, draining, store, world, limits, endings, told, clock, ended })
     }
 }
 
@@ -215,7 +220,7 @@ impl Crew {
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
         let (counted, access) = (None, None);
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, refusals })
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, refusals, counted, access })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.
@@ -228,9 +233,10 @@ impl Crew {
     ) -> io::Result<Option<SocketAddr>> {
         let (Some(settings), Some(store)) = (settings, &self.store) else { return Ok(None) };
         let (limits, guards) = (Arc::clone(&self.limits), Arc::clone(&self.guards));
+        let explain = Some(Explaining::of(&reloader.running(), clock).for_operators());
         let overview = Some(Seen(Arc::clone(lookout) as Arc<_>));
         let (reload, refusals) = (Some(reloader.for_operators()), Some(Arc::clone(&self.refusals)));
-        let counters = Counters { limits, guards, reload, overview, refusals };
+        let counters = Counters { limits, guards, reload, explain, overview, refusals };
         let store = (store.clone(), counters);
         admin::listener::start(settings, store, clock.clone(), stop.clone(), alive.clone()).map(Some)
     }
@@ -239,7 +245,7 @@ impl Crew {
     fn seat(
         &self,
         options: &Options,
-        log: access::Log,
+        (log, traces): (access::Log, trace::Queue),
         alive: &Sender<()>,
         drain: &CancellationToken,
     ) -> io::Result<Seated> {
@@ -247,7 +253,7 @@ impl Crew {
         let (mut seats, mut workers, mut all_vitals) = (Vec::new(), Vec::new(), Vec::new());
         let (ready, readiness) = channel();
         let (refusals, counted) = (Arc::clone(&self.refusals), self.counted.clone());
-        let told = Told { log, refusals, workers: options.workers, counted };
+        let told = Told { log, counted, refusals, traces, workers: options.workers };
         for number in 0..options.workers.max(1) {
             let (arrivals, waiting) = unbounded_channel();
             let seat_of = Seat::new(arrivals);

@@ -80,6 +80,8 @@ pub struct RouteId(pub usize);
 pub struct Route {
     /// Its name in logs.
     pub name: Box<str>,
+    /// Its path, as it is written.
+    pub pattern: Box<str>,
     /// Who may use it.
     pub authenticate: Expression,
     /// What they may do there.
@@ -204,14 +206,13 @@ impl World {
 
     /// The same by its place.
     pub fn select_id(&self, head: &crate::edge::head::Head<'_>, method: &Method) -> Result<RouteId, Refusal> {
-        let table = &self.tables[self.position(head.connection().listener)];
-        table.select(head.host(), head.path(), method)
+        self.table(head.connection().listener).select(head.host(), head.path(), method)
     }
 
     /// What things are called, for those who tell of requests.
     pub fn names(&self) -> Names {
         let listener = |position: &Option<usize>| position.map(|at| self.listeners[at].name.clone());
-        let route = |route: &Route| RouteNames { name: route.name.clone() };
+        let route = |route: &Route| RouteNames { name: route.name.clone(), pattern: route.pattern.clone() };
         let upstream = |upstream: &Upstream| UpstreamNames {
             name: upstream.name.clone(),
             endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url().into()).collect(),
@@ -227,6 +228,11 @@ impl World {
             upstreams: self.upstreams.iter().map(upstream).collect(),
             hidden: hidden.into(),
         }
+    }
+
+    /// What leads to the routes of this listener.
+    pub fn table(&self, listener: ListenerId) -> &Table<RouteId> {
+        &self.tables[self.position(listener)]
     }
 
     /// The wording of refusals before a route is known.

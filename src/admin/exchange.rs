@@ -21,6 +21,8 @@ pub(super) enum Takes {
     KeyFile,
     /// The passphrase of an export; may be left out.
     Passphrase,
+    /// A request that is to be explained.
+    Asked,
 }
 
 /// What goes out.
@@ -56,6 +58,8 @@ pub(super) enum Gives {
     Refusal,
     /// What is unwise in a configuration that came into force.
     Reloaded,
+    /// What would become of a request.
+    Explained,
     /// How the gateway is doing.
     Status,
     /// Whether all is well with it.
@@ -83,7 +87,8 @@ impl Takes {
             | Self::Patch
             | Self::Rotation
             | Self::KeyFile
-            | Self::Passphrase => 1 << 20,
+            | Self::Passphrase
+            | Self::Asked => 1 << 20,
         }
     }
 
@@ -97,7 +102,8 @@ impl Takes {
             | Self::Rotation
             | Self::Bulk
             | Self::KeyFile
-            | Self::Passphrase => &["application/json"],
+            | Self::Passphrase
+            | Self::Asked => &["application/json"],
         }
     }
 
@@ -105,7 +111,7 @@ impl Takes {
     pub(super) fn optional(self) -> bool {
         match self {
             Self::Nothing | Self::Empty | Self::Rotation | Self::KeyFile | Self::Passphrase => true,
-            Self::New | Self::Patch | Self::Bulk => false,
+            Self::New | Self::Patch | Self::Bulk | Self::Asked => false,
         }
     }
 }
@@ -129,6 +135,7 @@ impl Gives {
             | Self::Refusals
             | Self::Refusal
             | Self::Reloaded
+            | Self::Explained
             | Self::Status
             | Self::Health
             | Self::Metrics

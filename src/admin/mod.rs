@@ -8,6 +8,7 @@ pub mod auth;
 mod body;
 mod bulk;
 mod exchange;
+mod explanations;
 mod keep;
 mod limits;
 pub mod listener;
@@ -38,6 +39,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+pub use self::explanations::Explain;
 pub use self::listener::{Identity, Settings};
 use self::operation::{Call, Mounted, Serve, Takes};
 use self::preconditions::Conditions;
@@ -68,6 +70,8 @@ pub struct Counters {
     pub guards: Arc<Guards>,
     /// How the configuration is read anew, where a gateway runs.
     pub reload: Option<Reload>,
+    /// How a request is explained, where a gateway runs.
+    pub explain: Option<Explain>,
     /// How that gateway is doing.
     pub overview: Option<status::Running>,
     /// The last requests that it refused.
@@ -81,7 +85,8 @@ impl Counters {
         let limits = Limits::new(Some(Arc::new(store.clone())), clock)?;
         // Opened, they read what the store has of them.
         drop(limits.open(policies));
-        Ok(Self { limits, guards: Guards::new(clock.clone()), reload: None, overview: None, refusals: None })
+        let guards = Guards::new(clock.clone());
+        Ok(Self { limits, guards, reload: None, explain: None, overview: None, refusals: None })
     }
 }
 

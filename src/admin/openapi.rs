@@ -107,6 +107,7 @@ fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {
         Takes::Patch => of("Patch"),
         Takes::Rotation => of("Rotation"),
         Takes::Bulk => Some(reference("Bulk")),
+        Takes::Asked => Some(reference("Asked")),
         Takes::KeyFile => {
             Some(only("key_file", "The file of the new master key, where the old one does not come from a file"))
         }
@@ -196,6 +197,7 @@ fn description(gives: Gives) -> &'static str {
         Gives::Refusals => "The latest first",
         Gives::Refusal => "Why it was refused",
         Gives::Reloaded => "It is in force",
+        Gives::Explained => "The way of the request",
         Gives::Status => "How it is doing",
         Gives::Health => "All is well",
         Gives::Metrics => "Every metric, with its labels",
@@ -232,6 +234,7 @@ fn content(gives: Gives, resource: Option<Resource>) -> Option<(&'static str, Va
         }
         Gives::Refusal => Some((json, reference("Refusal"))),
         Gives::Reloaded => Some((json, reference("Reloaded"))),
+        Gives::Explained => Some((json, reference("Explanation"))),
         Gives::Status => Some((json, reference("Gateway"))),
         Gives::Health => Some((json, reference("Health"))),
         Gives::Metrics => Some(("text/plain", json!({ "type": "string" }))),

@@ -12,7 +12,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::{Parameter, Query};
 use super::schema::rotates;
-use super::{House, audit, bulk, keep, limits, openapi, refusals, reload, resources, status};
+use super::{House, audit, bulk, explanations, keep, limits, openapi, refusals, reload, resources, status};
 use crate::store::{Actor, Idempotency, Resource};
 
 /// One thing that can be asked for. With `{resource}` in its path, it is one for each resource.
@@ -278,6 +278,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
         takes: Takes::Empty,
         gives: Gives::Reloaded,
         serve: Serve::House(|call| Box::pin(reload::reload(call))),
+        ..READS
+    },
+    Operation {
+        method: Method::POST,
+        path: "/v1/explanations",
+        name: "explain",
+        about: "Says step by step what would become of a request, and why; nothing is sent, counted or kept",
+        takes: Takes::Asked,
+        gives: Gives::Explained,
+        serve: Serve::House(|call| Box::pin(explanations::explain(call))),
         ..READS
     },
     Operation {

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
-use super::{bulk, status};
+use super::{bulk, explanations, status};
 use crate::clock::UnixTime;
 use crate::limit::window::Period;
 use crate::store::{Common, Resource, Status};
@@ -30,7 +30,7 @@ pub(super) fn component(resource: Resource, suffix: &str) -> String {
 
 /// Whether it has something that can be rotated.
 pub(super) fn rotates(resource: Resource) -> bool {
-    resource.secret().is_some() || resource == Resource::ServiceAccount
+    resource.secret().is_some_and(|rule| rule.make.is_some()) || resource == Resource::ServiceAccount
 }
 
 /// Every component.
@@ -94,6 +94,9 @@ fn point_to_components(value: &mut Value) {
     }
 }
 
+/// What is said of a secret that is set like any other field.
+const SET: &str = "A secret; never shown again";
+
 /// The fields of a resource.
 struct Fields {
     resource: Resource,
@@ -114,6 +117,11 @@ impl Fields {
         json!({ "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Its id, the same for good" })
     }
 
+    /// Whether its secret is set and taken away like any other field.
+    fn is_set(&self) -> bool {
+        self.resource.secret().is_some_and(|rule| rule.make.is_none())
+    }
+
     fn secret(&self, about: &str) -> Option<(String, Value)> {
         let rule = self.resource.secret()?;
         Some((rule.field.to_owned(), json!({ "type": "string", "description": about })))
@@ -123,7 +131,9 @@ impl Fields {
         let instant = |about: &str| json!({ "$ref": "#/components/schemas/Instant", "description": about });
         let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
         properties.extend(self.written.clone());
-        properties.extend(self.secret("Itself: in the answer to its creation or rotation only"));
+        if !self.is_set() {
+            properties.extend(self.secret("Itself: in the answer to its creation or rotation only"));
+        }
         properties.insert("status".into(), reference("Status"));
         properties.insert("revision".into(), json!({ "type": "integer", "description": "One more with every change" }));
         properties.insert("created".into(), instant("When it was made"));
@@ -140,14 +150,17 @@ impl Fields {
     fn to_make(&self) -> Value {
         let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
         properties.extend(self.written.clone());
-        properties.extend(self.secret("Itself, where it is not to be made here"));
+        let none = if self.is_set() { SET } else { "Itself, where it is not to be made here" };
+        properties.extend(self.secret(none));
         json!({ "type": "object", "properties": properties, "required": self.required, "additionalProperties": false })
     }
 
     fn to_patch(&self) -> Value {
         let nullable =
             |(name, schema): (&String, &Value)| (name.clone(), json!({ "anyOf": [schema, { "type": "null" }] }));
-        let properties: Map<String, Value> = self.written.iter().map(nullable).collect();
+        let secret = self.secret(SET).filter(|_| self.is_set());
+        let own = self.written.iter().chain(secret.as_ref().map(|(name, schema)| (name, schema)));
+        let properties: Map<String, Value> = own.map(nullable).collect();
         json!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
 
@@ -201,6 +214,9 @@ fn house() -> Map<String, Value> {
         ("Failures", failures()),
         ("Cleared", object(&json!({ "cleared": number }), &["cleared"])),
         ("Reloaded", object(&json!({ "warnings": { "type": "array", "items": { "type": "string" } } }), &["warnings"])),
+        ("Asked", explanations::asked()),
+        ("Explanation", explanations::explanation()),
+        ("ExplanationStep", explanations::step()),
         ("State", json!({ "type": "object" })),
         ("Results", object(&json!({ "results": results }), &["results"])),
         ("Bulk", bulk_of(&name)),

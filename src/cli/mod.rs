@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod completions;
 pub mod demo;
+mod explain;
 mod explain_ip;
 mod health;
 mod limits;
@@ -71,6 +72,11 @@ enum Command {
         #[command(subcommand)]
         what: sign::Command,
     },
+    /// Show step by step what would become of a request, and why: nothing is sent, and nothing counted.
+    #[command(
+        after_help = "Example: vidgate explain --peer 192.0.2.7 -- curl -H 'Authorization: LKey v3.…' https://api.example.com/api/v2/cameras/\n\nExits with 0 if it would be let in, with 1 if it would be refused, and with 2 if there is nothing to explain. No credential is shown."
+    )]
+    Explain(explain::Explain),
     /// Show step by step where a caller is taken to be, whatever proxies say.
     #[command(
         name = "explain-ip",
@@ -178,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Schemes => schemes::run(),
         Command::Sign { what } => what.run(),
+        Command::Explain(explain) => explain.run(),
         Command::ExplainIp(arguments) => arguments.run(),
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions.run(),

@@ -26,7 +26,7 @@ pub use self::ways::{Entrance, Ways, ways};
 use crate::admin;
 use crate::invalid::Invalid;
 use crate::store::{Index, Purpose, Resource, Sound, Unopened};
-use crate::telemetry::log;
+use crate::telemetry::{log, trace};
 use crate::world::World;
 
 /// A configuration, ready to run.
@@ -48,6 +48,8 @@ pub struct Loaded {
     pub admin: Option<admin::Settings>,
     /// Where anybody may ask whether it lives and is ready.
     pub monitoring: Option<admin::monitoring::Settings>,
+    /// Where spans of requests are sent.
+    pub traces: Option<trace::Settings>,
     /// Who is declared.
     pub declared: Installed,
     /// What stays as it is for as long as it runs.
@@ -130,6 +132,7 @@ pub fn load_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Resul
         stop: meant.stop,
         admin: meant.admin,
         monitoring: meant.monitoring,
+        traces: meant.traces,
         declared,
         fixed: meant.fixed,
         watch: meant.watch,

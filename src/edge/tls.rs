@@ -226,8 +226,37 @@ impl Acceptor {
     /// Notes what a finished handshake settled, which is asked anew what `keeper` says by then.
     pub fn settle(&self, session: &rustls::ServerConnection, keeper: &Arc<Keeper>, now: crate::clock::UnixTime) -> Tls {
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        self.settled(server_name, session.peer_certificates().unwrap_or_default(), keeper, now)
+    }
+
+    /// What would be settled with a client that asks for this name, in lower case, and presents the certificates in `pem`,
+    /// if there are any.
+    ///
+    /// # Errors
+    ///
+    /// The text holds something that is no certificate.
+    pub fn presume(
+        &self,
+        server_name: Option<Box<str>>,
+        pem: &[u8],
+        (keeper, now): (&Arc<Keeper>, crate::clock::UnixTime),
+    ) -> Result<Tls, Invalid> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let chain = chain.map_err(|error| Invalid::new(format!("the client's certificate is none: {error}")))?;
+        if chain.is_empty() && !pem.is_empty() {
+            return Err(Invalid::new("the client's certificate is not PEM"));
+        }
+        Ok(self.settled(server_name, &chain, keeper, now))
+    }
+
+    fn settled(
+        &self,
+        server_name: Option<Box<str>>,
+        chain: &[CertificateDer<'_>],
+        keeper: &Arc<Keeper>,
+        now: crate::clock::UnixTime,
+    ) -> Tls {
         let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
-        let chain = session.peer_certificates().unwrap_or_default();
         let client_certificate = chain
             .split_first()
             .map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain));

@@ -13,7 +13,10 @@ use quick_cache::unsync::Cache;
 use serde_json::{Map, Value, json};
 
 use crate::clock::UnixTime;
+use crate::forward::request::Way;
+use crate::forward::upstream::CredentialPolicy;
 use crate::invalid::Invalid;
+use crate::limit::Admission;
 use crate::record::Scopes;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Principal;
@@ -174,6 +177,21 @@ impl Minted {
         self.0.borrow_mut().insert(key, (value.clone(), now));
         Ok(value)
     }
+}
+
+/// What the upstream sees in the place of the caller's credential, where that is translated.
+pub(super) fn own<'a>(
+    minted: &Minted,
+    way: Way<'a>,
+    admission: &Admission,
+    now: impl FnOnce() -> UnixTime,
+) -> Result<Option<Field<'a>>, Refusal> {
+    if way.credential != CredentialPolicy::Translate {
+        return Ok(None);
+    }
+    // The configuration has been found to have one.
+    let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
+    minted.field(way.own.ok_or_else(none)?, admission.principal(), now).map(Some)
 }
 
 fn of_account(words: &str, principal: &Principal) -> Result<HeaderValue, Refusal> {

@@ -29,6 +29,7 @@ mod pace;
 pub mod permitted;
 pub mod policy;
 mod pool;
+pub mod preview;
 mod request;
 mod retry;
 pub mod standing;
@@ -73,7 +74,7 @@ use self::retry::Spare;
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
-use self::upstream::{CredentialPolicy, Protocol, Upstream, UpstreamId};
+use self::upstream::{Protocol, Upstream, UpstreamId};
 use self::websocket::Asked;
 pub use self::whole::Gatherer;
 use crate::deadline::Deadlines;
@@ -257,13 +258,7 @@ impl Forwarder {
         way: Way<'a>,
         admission: &Admission,
     ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
-        if way.credential != CredentialPolicy::Translate {
-            return Ok(None);
-        }
-        // The configuration has been found to have one.
-        let none = || Refusal::new(Cause::Internal, "no credential to put in the place of the caller's").closing();
-        let own = way.own.ok_or_else(none)?;
-        self.minted.field(own, admission.principal(), || self.deadlines.unix()).map(Some)
+        credential::own(&self.minted, way, admission, || self.deadlines.unix())
     }
 
     /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.

@@ -76,6 +76,11 @@ impl Outgoing {
         Self { source, whole, left: most.unwrap_or(u64::MAX), upload: Rc::clone(upload), journey }
     }
 
+    /// The same as if it were passed on as it comes, and said to be as long as the caller says.
+    pub(super) fn as_it_comes(self) -> Self {
+        Self { whole: None, ..self }
+    }
+
     /// The same body once more, if all of it is here and no larger than `most` bytes.
     pub(super) fn again(&self, most: usize) -> Option<Self> {
         let Source::Whole(bytes) = &self.source else { return None };

@@ -186,6 +186,19 @@ impl<'a> Errand<'a> {
         Ok(request)
     }
 
+    /// Its path, and whether its query is another than the one that came.
+    pub(super) fn shown(&self) -> (String, bool) {
+        (self.target().0.to_owned(), self.query.is_some())
+    }
+
+    /// Every field that it has for this endpoint, the host included.
+    pub(super) fn all_fields(&self, endpoint: &Endpoint) -> HeaderMap {
+        let (received, mut fields) = (self.received_host(), HeaderMap::new());
+        fields.field(&HOST, self.host(received.as_ref(), endpoint));
+        self.put_fields(received.as_ref(), &mut fields);
+        fields
+    }
+
     /// The host that the caller names.
     fn received_host(&self) -> Option<HeaderValue> {
         let Parts { uri, version, headers, .. } = &*self.parts;

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 
 use super::manner::{Manner, refuse};
-use super::sending::{Errand, is_empty};
+use super::sending::{Errand, is_empty, way};
 use super::{Arrival, Decision, Gateway, Seen};
 use crate::edge::decide::{Convention, Decide, Subject};
 use crate::edge::request_body::RequestBody;
@@ -119,7 +119,7 @@ impl Gateway {
             let refusal = Refusal::new(Cause::Internal, "a check came to a route without an upstream");
             return refuse(refusal, route.dialect, passage.id, (entry, manner));
         };
-        let way = self.way(route, id, credential);
+        let way = way(&self.world, route, id, credential);
         let own = match self.forwarder.own(way, &admission) {
             Ok(own) => own,
             Err(refusal) => return refuse(admission.refused(refusal), route.dialect, passage.id, (entry, manner)),

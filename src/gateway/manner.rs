@@ -38,6 +38,13 @@ impl Manner {
         self.grant = route.cors.as_ref().and_then(|cors| cors.grant(head, app)).map(Box::new);
     }
 
+    /// Gives a refusal the status that its callers know.
+    pub(super) fn bend(&self, refusal: &mut Refusal) {
+        if self.legacy_200 {
+            refusal.status = Some(StatusCode::OK);
+        }
+    }
+
     /// Words a refusal's answer for whoever hears it.
     pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
         let answer = match self.asked {
@@ -86,9 +93,7 @@ pub(super) fn refuse(
     id: &HeaderValue,
     (mut entry, manner): (Entry, Manner),
 ) -> Response<Body> {
-    if manner.legacy_200 {
-        refusal.status = Some(StatusCode::OK);
-    }
+    manner.bend(&mut refusal);
     let answer = envelope::render(dialect, &refusal, id);
     let status = answer.status();
     let answer = manner.told(answer, &refusal);

@@ -15,7 +15,7 @@ use super::{Arrival, Gateway};
 use crate::authorize::content;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::InFlight;
-use crate::endpoint::Visit;
+use crate::endpoint::{Entry, Visit};
 use crate::envelope;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::forward::websocket::{self, Asked};
@@ -25,7 +25,7 @@ use crate::limit::Admission;
 use crate::record::Wall;
 use crate::refusal::{Cause, Refusal};
 use crate::reply::{Hidden, mask, wall};
-use crate::world::{Destination, Route};
+use crate::world::{Destination, Route, World};
 
 /// How long an upstream may take for the whole of a listing that is looked through.
 const LISTING: Duration = Duration::from_secs(30);
@@ -95,27 +95,15 @@ impl Gateway {
         let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
         let patience = self.deadlines.register();
         let own = match route.destination {
-            Destination::Upstream { id, credential } => self.forwarder.own(self.way(route, id, credential), admission),
+            Destination::Upstream { id, credential } => {
+                self.forwarder.own(way(&self.world, route, id, credential), admission)
+            }
             Destination::Endpoint(_) | Destination::NotImplemented => Ok(None),
         };
         let own = own.ok().flatten().map(|(_, value)| value);
         // Boxed: rare, and large; an answer that passes does not carry its size.
         let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own.as_deref()), &patience)).await;
         envelope::render(route.dialect, &instead, id).map(Body::whole)
-    }
-
-    /// How a route sends to this upstream.
-    pub(super) fn way<'a>(&'a self, route: &'a Route, id: UpstreamId, credential: CredentialPolicy) -> Way<'a> {
-        let upstream = &self.world.upstreams[id.0];
-        Way {
-            upstream,
-            credential,
-            own: route.upstream_credential.as_ref().or(upstream.credential.as_ref()),
-            places: &route.places,
-            underscored: &route.underscored,
-            max_body: route.max_body,
-            websocket: None,
-        }
     }
 
     /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
@@ -162,11 +150,9 @@ impl Gateway {
     ) -> Result<Response<Body>, Refusal> {
         let piece = self.world.listener(passage.connection.listener).limits.body;
         let gatherer = self.room(admission.principal().is_identified());
-        let inner =
-            route.inner.filter(|entry| operation.as_deref().is_some_and(|name| entry.operations.contains(&name)));
-        let (id, credential) = match (inner, &route.destination) {
-            (None, &Destination::Upstream { id, credential }) => (id, credential),
-            (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => {
+        let (id, credential) = match goal(route, operation.as_deref())? {
+            Goal::Upstream(id, credential) => (id, credential),
+            Goal::Endpoint(entry) => {
                 let visit = Visit {
                     gatherer,
                     places: &route.places,
@@ -179,17 +165,14 @@ impl Gateway {
                 // Boxed: rare, and large; a request that goes upstream does not carry its size.
                 return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
             }
-            (_, Destination::NotImplemented) => {
-                return Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"));
-            }
         };
         let way = Way {
             websocket: websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
-            ..self.way(route, id, credential)
+            ..way(&self.world, route, id, credential)
         };
         let payload = match body {
             Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
-                let most = route.max_body.unwrap_or(CHECKED_BODY);
+                let most = checked_body(route);
                 // Boxed: a request that is not looked into does not carry its size.
                 let whole = Box::pin(gatherer.collect(body, most, piece, passage.in_flight)).await?;
                 // Chunks without a byte in them are no body either.
@@ -211,6 +194,45 @@ impl Gateway {
         // Boxed: rare, and large.
         Box::pin(wall.filter(answer, (&method, shown), (&self.listings, &patience))).await
     }
+}
+
+/// Where a request goes that was let in.
+pub(super) enum Goal {
+    /// To this upstream, which so sees the caller's credential.
+    Upstream(UpstreamId, CredentialPolicy),
+    /// To this endpoint of the house.
+    Endpoint(&'static Entry),
+}
+
+/// Where a request for this operation goes that was let in on this route.
+pub(super) fn goal(route: &Route, operation: Option<&str>) -> Result<Goal, Refusal> {
+    let inner = route.inner.filter(|entry| operation.is_some_and(|name| entry.operations.contains(&name)));
+    match (inner, &route.destination) {
+        (None, &Destination::Upstream { id, credential }) => Ok(Goal::Upstream(id, credential)),
+        (Some(entry), &Destination::Upstream { .. }) | (_, &Destination::Endpoint(entry)) => Ok(Goal::Endpoint(entry)),
+        (_, Destination::NotImplemented) => {
+            Err(Refusal::new(Cause::NotImplemented, "the route is declared as not implemented"))
+        }
+    }
+}
+
+/// How a route sends to this upstream.
+pub(super) fn way<'a>(world: &'a World, route: &'a Route, id: UpstreamId, credential: CredentialPolicy) -> Way<'a> {
+    let upstream = &world.upstreams[id.0];
+    Way {
+        upstream,
+        credential,
+        own: route.upstream_credential.as_ref().or(upstream.credential.as_ref()),
+        places: &route.places,
+        underscored: &route.underscored,
+        max_body: route.max_body,
+        websocket: None,
+    }
+}
+
+/// The largest body that a route looks into, in bytes.
+pub(super) fn checked_body(route: &Route) -> u64 {
+    route.max_body.unwrap_or(CHECKED_BODY)
 }
 
 /// Whether there is no body, or one without a byte in it. HTTP/2 may say either.

@@ -80,3 +80,13 @@ impl<'a> Trace<'a> for Entry {
         self.let_in()
     }
 }
+
+/// Nobody hears it.
+#[cfg(test)]
+impl<'a> Trace<'a> for () {
+    type Watch<'f> = Watch<'f>;
+
+    fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
+        failures.watch(address)
+    }
+}

@@ -77,6 +77,11 @@ impl Spending {
         }
     }
 
+    /// Takes for granted that the ledger writes down what is spent.
+    pub(super) fn presume_written(&mut self) {
+        self.kept = false;
+    }
+
     /// Counts one more; `check` came before.
     pub(super) fn take(&mut self) {
         self.spent += 1;

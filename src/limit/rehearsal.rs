@@ -9,6 +9,7 @@ use super::fields;
 use super::key::{Caller, Key};
 use super::limits::{Gate, Limit, Tallies};
 use super::policy::{Measure, Policy};
+use super::quota::Spending;
 use super::rate::Bucket;
 use super::table::Table;
 use super::tally::Moment;
@@ -59,7 +60,9 @@ impl Tallies {
                 Self::Rate(*rate, Arc::new(one(table, key, now, idle)))
             }
             Self::Quota(quota, table) => {
-                Self::Quota(*quota, Arc::new(one(table, key, now, |spending| spending.is_over(now.unix))))
+                let copy = one(table, key, now, |spending| spending.is_over(now.unix));
+                copy.lock(key.shard()).all_mut().for_each(Spending::presume_written);
+                Self::Quota(*quota, Arc::new(copy))
             }
             Self::Concurrency(own, table) => {
                 Self::Concurrency(*own, Arc::new(one(table, key, now, |under_way| under_way.is_idle())))

@@ -157,6 +157,11 @@ impl<T> Counters<T> {
         }
     }
 
+    /// Every counter, to be changed.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.by_key.values_mut()
+    }
+
     /// Every counter.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         self.by_key.values()

@@ -36,11 +36,14 @@ pub struct Table<T> {
     /// Whether some route ignores case: then all paths are looked for in one spelling, so that a host whose route minds
     /// case does not leave another spelling of its path to the routes of the next host.
     folded: bool,
+    /// What it was made from.
+    entries: Vec<(Pattern, T)>,
 }
 
 impl<T: Copy> Table<T> {
     /// Builds the table, or names every entry that cannot be part of it.
     pub fn new(entries: Vec<(Pattern, T)>) -> Result<Self, Vec<(usize, Invalid)>> {
+        let made_from = entries.clone();
         let folded = entries.iter().any(|(pattern, _)| pattern.case == Case::Ignored);
         let mut mistakes = Vec::new();
         let mut hosts: Vec<(Option<HostPattern>, Builder<T>)> = Vec::new();
@@ -53,7 +56,7 @@ impl<T: Copy> Table<T> {
                 mistakes.push((index, invalid));
             }
         }
-        let mut table = Self { exact: Vec::new(), wildcards: Vec::new(), any: None, folded };
+        let mut table = Self { exact: Vec::new(), wildcards: Vec::new(), any: None, folded, entries: made_from };
         for (host, builder) in hosts {
             match (host, builder.finish()) {
                 (None, Ok(tree)) => table.any = Some(tree),
@@ -69,6 +72,11 @@ impl<T: Copy> Table<T> {
         table.exact.sort_by(|(one, _), (other, _)| one.compare(&other.to_string()));
         table.wildcards.sort_by_key(|(host, _)| std::cmp::Reverse(host.weight()));
         Ok(table)
+    }
+
+    /// What it was made from, in that order.
+    pub fn entries(&self) -> &[(Pattern, T)] {
+        &self.entries
     }
 
     /// The entry for a request: its host without the port, its canonical path, its method.

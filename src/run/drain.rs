@@ -42,7 +42,8 @@ impl Server {
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody spends any more: what was only reserved is given back.
                     self.limits.settle(self.clock.unix());
-                    self.access.end();
+                    self.told.0.end();
+                    self.told.1.end();
                     return true;
                 }
             }

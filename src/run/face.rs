@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::explain::Explaining;
 use super::{Reloader, Server};
 use crate::forward::leases::Endings;
+use crate::gateway::explain::Scenery;
 use crate::kept::Outcome;
 use crate::limit::Limits;
 use crate::store::Store;
@@ -53,6 +55,11 @@ impl Server {
         self.world.load().renew(&self.clock, true)
     }
 
+    /// What a request is explained by that would come now.
+    pub fn scenery(&self) -> Scenery {
+        Explaining::of(&self.reloader.running(), &self.clock).scenery()
+    }
+
     /// Where the quotas of accounts stand.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
@@ -65,7 +72,7 @@ impl Server {
 
     /// What becomes of the lines of requests.
     pub fn access(&self) -> &Arc<access::Running> {
-        &self.access
+        &self.told.0
     }
 
     /// Where accounts and credentials are changed while all this runs, if the configuration has a store.

@@ -224,6 +224,21 @@ pub(super) fn take_secret(
     }
 }
 
+/// Takes out of a patch a secret that is set by a change: `Some(None)` takes it away.
+#[expect(clippy::option_option, reason = "`None`: nothing is said of it")]
+pub(super) fn take_settable(
+    resource: Resource,
+    patch: &mut Map<String, Value>,
+) -> Result<Option<Option<Secret>>, Refused> {
+    let Some(rule) = resource.secret().filter(|rule| rule.make.is_none()) else { return Ok(None) };
+    if !patch.contains_key(rule.field) {
+        return Ok(None);
+    }
+    let mut faults = Vec::new();
+    let secret = take_secret(resource, patch, &mut faults);
+    if faults.is_empty() { Ok(Some(secret)) } else { Err(Refused::Invalid(faults)) }
+}
+
 /// What can be written of an entry: its document without what only the house can say.
 pub(super) fn writable(entry: &Entry) -> Map<String, Value> {
     let mut document = Map::from_iter([("id".to_owned(), json!(entry.id))]);
@@ -260,7 +275,7 @@ pub(super) fn shown(entry: &Entry, last_used: Option<UnixTime>, now: UnixTime) -
     document.insert("revision".into(), json!(entry.revision));
     document.insert("created".into(), json!(entry.created));
     document.insert("changed".into(), json!(entry.changed));
-    if entry.resource().secret().is_some() {
+    if entry.resource().secret().is_some_and(|rule| rule.make.is_some() || !versions.is_empty()) {
         document.insert("versions".into(), json!(versions));
     }
     if let Some(last_used) = last_used {

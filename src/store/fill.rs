@@ -77,7 +77,7 @@ impl Reader<'_> {
                 continue;
             }
             if let Some(accounts) = accounts.take() {
-                introduce(&self.publisher, &accounts).map_err(corrupt)?;
+                introduce(&self.publisher, self.keys, &accounts).map_err(corrupt)?;
             }
             let latest = uses.of(key)?;
             if matches!(resource, Resource::Camera | Resource::CameraGroup | Resource::User) {
@@ -96,7 +96,7 @@ impl Reader<'_> {
         if self.hand.send(batch).is_err() {
             return Ok(());
         }
-        introduce(&self.publisher, &accounts.unwrap_or_default()).map_err(corrupt)
+        introduce(&self.publisher, self.keys, &accounts.unwrap_or_default()).map_err(corrupt)
     }
 }
 
@@ -174,11 +174,11 @@ fn entry(keys: &Keys, key: &[u8], row: &[u8]) -> Result<Entry, Damaged> {
 }
 
 /// Makes accounts known: all of them first, then how they stand, since a parent may come later than its child.
-fn introduce(publisher: &Publisher, accounts: &[Entry]) -> Result<(), Damaged> {
-    accounts.iter().try_for_each(|entry| publisher.account(entry, None))?;
+fn introduce(publisher: &Publisher, keys: &Keys, accounts: &[Entry]) -> Result<(), Damaged> {
+    accounts.iter().try_for_each(|entry| publisher.account(keys, entry, None))?;
     accounts.iter().try_for_each(|entry| {
         let Body::Account(account) = &entry.body else { return Err(Damaged("an account is none")) };
-        publisher.account(entry, account.parent.as_deref())
+        publisher.account(keys, entry, account.parent.as_deref())
     })
 }
 

@@ -114,7 +114,7 @@ impl Publisher {
     /// on, not even as it was before.
     fn put(&self, keys: &Keys, entry: &Entry, above: &Above) -> Result<Vec<Key>, Damaged> {
         if let Body::Account(account) = &entry.body {
-            self.account(entry, account.parent.as_deref()).inspect_err(|_| self.distrust(entry))?;
+            self.account(keys, entry, account.parent.as_deref()).inspect_err(|_| self.distrust(entry))?;
         }
         self.camera(entry)?;
         let records = self.details(keys, entry, above)?.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
@@ -150,13 +150,17 @@ impl Publisher {
     }
 
     /// Makes an account known, or says how it stands now.
-    pub(super) fn account(&self, entry: &Entry, parent: Option<&str>) -> Result<(), Damaged> {
+    pub(super) fn account(&self, keys: &Keys, entry: &Entry, parent: Option<&str>) -> Result<(), Damaged> {
         let parent = match parent {
             None => None,
             Some(id) => Some(self.index.account(id).ok_or(Damaged("the parent of an account is missing"))?),
         };
         let terms = terms(&entry.body)?;
-        let standing = Standing { parent, disabled: entry.common.disabled, terms, ..Standing::default() };
+        let upstream_credential = match entry.versions.first() {
+            None => None,
+            Some(version) => keys.open(entry, version)?.map(Arc::new),
+        };
+        let standing = Standing { parent, disabled: entry.common.disabled, terms, upstream_credential };
         if let Some(known) = self.index.account(&entry.id) {
             known.stand(standing);
             return Ok(());

@@ -36,7 +36,7 @@ pub(super) fn rotate(
     if before.resource() == Resource::ServiceAccount {
         return succeed(desk, before, document, overlap, faults, at);
     }
-    let Some(rule) = before.resource().secret() else {
+    let Some(rule) = before.resource().secret().filter(|rule| rule.make.is_some()) else {
         let message = format!("a {} has no secret to rotate", before.resource().words());
         return Err(Refused::invalid("", message).into());
     };

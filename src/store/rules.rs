@@ -64,7 +64,7 @@ pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstan
         Operation::Create { resource, document, versions } => create(desk, resource, document, versions, at),
         Operation::Change { resource, id, patch, revision } => {
             let before = find(desk, resource, &id, revision)?;
-            change(desk, before, &patch, at)
+            change(desk, before, patch, at)
         }
         Operation::Rotate { resource, id, document, revision } => {
             let before = find(desk, resource, &id, revision)?;
@@ -157,7 +157,7 @@ pub(super) fn new_version(
     at: &Circumstances<'_>,
 ) -> Result<Option<(Version, Option<Secret>)>, Stop> {
     let Some(rule) = entry.resource().secret() else { return Ok(None) };
-    let made = given.is_none().then(rule.make);
+    let made = if given.is_none() { rule.make.map(|make| make()) } else { None };
     let Some(secret) = given.or(made.as_ref()) else { return Ok(None) };
     let keys = desk.keys();
     let inner = (rule.check)(secret).map_err(|message| Refused::invalid(rule.field, message))?;
@@ -192,14 +192,25 @@ pub(super) fn lay_down(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
 fn change(
     desk: &mut Desk<'_>,
     before: Entry,
-    patch: &Map<String, Value>,
+    mut patch: Map<String, Value>,
     at: &Circumstances<'_>,
 ) -> Result<Worked, Stop> {
-    let (common, body) = document::read_patched(&before, patch)?;
     let fields = patch.keys().cloned().collect();
+    let given = document::take_settable(before.resource(), &mut patch)?;
+    let (common, body) = document::read_patched(&before, &patch)?;
+    let versions = match given {
+        None => before.versions.clone(),
+        Some(None) => Vec::new(),
+        Some(Some(secret)) => {
+            let number = before.versions.first().map_or(1, |newest| newest.number + 1);
+            // The one before is of no use to anybody.
+            new_version(desk, &before, Some(&secret), number, at)?.map(|(version, _)| version).into_iter().collect()
+        }
+    };
     replace(desk, before, at, Act::Change, fields, |after| {
         after.common = common;
         after.body = body;
+        after.versions = versions;
     })
 }
 

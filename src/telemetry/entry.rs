@@ -15,6 +15,7 @@ use super::exchange::{Decision, Exchange, LONGEST_FIELD, LONGEST_HOST, LONGEST_P
 use super::ids::LONGEST_ID;
 use super::redact;
 use super::sinks::Scope;
+use super::trace::Span;
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
 use crate::forward::{Body, End, Journey, Witness};
@@ -49,7 +50,17 @@ impl Entry {
         if scope.wants_texts() {
             put(&mut known.texts.id, id.to_str().unwrap_or_default(), LONGEST_ID);
         }
+        if let Some(sampling) = &scope.settings.traces {
+            known.span = scope.sinks.tracer.begin(sampling, &parts.headers, connection.peer.ip());
+        }
         Self { known: Some(known) }
+    }
+
+    /// The head of the request is about to go to an upstream: it says which trace it is part of.
+    pub fn propagate(&self, headers: &mut HeaderMap) {
+        if let Some(known) = &self.known {
+            known.span.propagate(headers);
+        }
     }
 
     /// The head could be read.
@@ -191,6 +202,7 @@ impl Exchange {
             sent: 0,
             end: End::Left,
             texts: Texts::default(),
+            span: Span::default(),
         })
     }
 
@@ -204,6 +216,7 @@ impl Exchange {
         (self.scope, self.route, self.scheme, self.cause) = (None, None, "", None);
         (self.decided, self.answered, self.sent, self.end) = (None, None, 0, End::Left);
         self.texts.clear();
+        self.span = Span::default();
     }
 
     fn now(&self) -> Instant {

@@ -10,6 +10,7 @@ use http::{Method, Version};
 use super::metrics::tally::Seen;
 use super::redact;
 use super::sinks::Scope;
+use super::trace::Span;
 use crate::edge::connection::ListenerId;
 use crate::forward::{End, Journey};
 use crate::refusal::{Cause, Reason};
@@ -123,6 +124,8 @@ pub struct Exchange {
     /// How its answer ended.
     pub(super) end: End,
     pub(super) texts: Texts,
+    /// Its place in a trace.
+    pub(super) span: Span,
 }
 
 /// What is told of it in the caller's words. All of it is empty where nobody wants texts.

@@ -11,6 +11,7 @@ mod names;
 mod redact;
 mod refusals;
 mod sinks;
+pub mod trace;
 mod words;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ pub use self::entry::Entry;
 pub use self::exchange::{Decision, Exchange};
 pub use self::ids::RequestIds;
 pub use self::names::{Names, RouteNames, UpstreamNames};
-pub use self::redact::ALWAYS as ALWAYS_HIDDEN;
+pub use self::redact::{ALWAYS as ALWAYS_HIDDEN, shown_path};
 pub use self::refusals::{Recorded, Refusals};
 pub use self::sinks::{Scope, Settings, Sinks, Told};
 pub use self::words::{explanation, hint};

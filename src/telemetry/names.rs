@@ -23,6 +23,8 @@ pub struct Names {
 pub struct RouteNames {
     /// Its name.
     pub name: Box<str>,
+    /// Its path, as it is written.
+    pub pattern: Box<str>,
 }
 
 /// What is told of an upstream.
@@ -38,6 +40,12 @@ impl Names {
     /// The name of a listener.
     pub fn listener(&self, id: ListenerId) -> &str {
         self.listeners.get(id.0).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// The path of a route, as it is written; empty where there was none.
+    #[cfg(feature = "otlp")]
+    pub(super) fn pattern(&self, place: Option<usize>) -> &str {
+        place.and_then(|place| self.routes.get(place)).map_or("", |route| &route.pattern)
     }
 
     /// The name of a route; empty where there was none.

@@ -47,6 +47,13 @@ pub const ALWAYS: [&str; 22] = [
     "token",
 ];
 
+/// A path as it may be shown: without what has the look of a token.
+pub fn shown_path(written: &str) -> String {
+    let mut shown = String::new();
+    path(&mut shown, written, usize::MAX);
+    shown
+}
+
 /// Puts a path in the place of what was in `into`, without tokens, cut to `most` bytes.
 pub(super) fn path(into: &mut String, path: &str, most: usize) {
     if !path.split('/').any(hides) {

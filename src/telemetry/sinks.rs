@@ -13,6 +13,7 @@ use super::exchange::{Decision, Exchange};
 use super::metrics::{self, Tallies, Workers};
 use super::names::Names;
 use super::refusals::{Refusals, Ring};
+use super::trace::{self, Tracer};
 use crate::clock::Clock;
 
 /// What is told of requests.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub access: Option<access::Settings>,
     /// How many of the last requests that were refused are kept; all workers together.
     pub refusals: usize,
+    /// Which requests have spans; `None`: none, and headers of traces go on as they came.
+    pub traces: Option<trace::Sampling>,
 }
 
 /// What the workers of a server share of those who tell.
@@ -29,12 +32,14 @@ pub struct Settings {
 pub struct Told {
     /// Where lines go.
     pub log: access::Log,
+    /// Where requests are counted, if anybody can ask for that.
+    pub counted: Option<Arc<Workers>>,
     /// Where refusals are found.
     pub refusals: Arc<Refusals>,
     /// How many workers there are.
     pub workers: usize,
-    /// Where requests are counted, if anybody can ask for that.
-    pub counted: Option<Arc<Workers>>,
+    /// Where spans go.
+    pub traces: trace::Queue,
 }
 
 /// Who is told of the requests of one worker. They outlive every World.
@@ -45,28 +50,30 @@ pub struct Sinks {
     /// One instant on both clocks.
     anchor: Cell<(Instant, Duration)>,
     pen: Pen,
+    /// Where the worker counts requests, and tells what it has.
+    place: Option<Arc<metrics::Worker>>,
     /// Requests that were let in, and had no line.
     passed_over: Cell<u32>,
     ring: Ring,
     workers: usize,
-    /// Where the worker counts requests, and tells what it has.
-    place: Option<Arc<metrics::Worker>>,
+    pub(super) tracer: Tracer,
 }
 
 impl Sinks {
     /// Those of one worker.
     pub fn new(told: &Told, clock: Clock) -> Rc<Self> {
         let anchor = Cell::new((clock.now(), clock.since_1970()));
-        let (pen, ring, workers) = (told.log.pen(), told.refusals.ring(), told.workers.max(1));
         let place = told.counted.as_ref().map(|counted| counted.seat());
-        let (idle, passed_over) = (Idle::default(), Cell::new(0));
-        Rc::new(Self { clock, idle, anchor, pen, passed_over, ring, workers, place })
+        let (pen, ring, workers) = (told.log.pen(), told.refusals.ring(), told.workers.max(1));
+        let (tracer, passed_over) = (Tracer::new(told.traces.clone()), Cell::new(0));
+        Rc::new(Self { clock, idle: Idle::default(), anchor, pen, place, passed_over, ring, tracer, workers })
     }
 
     /// Hands over what was gathered. Called a few times a second.
     pub fn sweep(&self) {
         self.anchor.set((self.clock.now(), self.clock.since_1970()));
         self.pen.flush();
+        self.tracer.flush();
     }
 
     /// Where the worker tells what it has, if anybody can ask for that.
@@ -93,6 +100,9 @@ impl Sinks {
         }
         exchange.hide_more();
         let begun = self.since_1970(exchange.begun);
+        if scope.settings.traces.is_some() {
+            self.tracer.finished(exchange, scope, begun);
+        }
         if let Some(settings) = &scope.settings.access
             && !self.passes_over(exchange, settings.sample)
         {
@@ -151,6 +161,6 @@ impl Scope {
 
     /// Whether anybody wants to know more of them than counts and times.
     pub(super) fn wants_texts(&self) -> bool {
-        self.settings.access.is_some() || self.settings.refusals > 0
+        self.settings.access.is_some() || self.settings.refusals > 0 || self.settings.traces.is_some()
     }
 }

@@ -39,15 +39,17 @@ impl Stage {
         }))
         .unwrap();
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let sinks = Sinks::new(&Told { log, refusals: Arc::default(), workers: 1, counted: None }, clock.clone());
+        let told = Told { log, counted: None, refusals: Arc::default(), traces: trace::Queue::default(), workers: 1 };
+        let sinks = Sinks::new(&told, clock.clone());
         let names = Names {
             listeners: vec![Some("public".into())],
-            routes: vec![RouteNames { name: "all".into() }],
+            routes: vec![RouteNames { name: "all".into(), pattern: "/{*rest}".into() }],
             upstreams: vec![UpstreamNames { name: "api".into(), endpoints: vec!["http://10.0.0.5:80".into()] }],
             hidden: ["token".into()].into(),
             ..Names::default()
         };
-        let settings = Settings { access: Some(access::Settings { format, ..Default::default() }), refusals: 0 };
+        let settings =
+            Settings { access: Some(access::Settings { format, ..Default::default() }), refusals: 0, traces: None };
         let address = "127.0.0.1:80".parse().unwrap();
         let connection = Connection::new("[2001:db8::7]:4711".parse().unwrap(), address, ListenerId(0), None);
         Self { scope: Scope::new(&sinks, names, settings), clock, running, lines, connection }
@@ -260,9 +262,9 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
-    let sinks =
-        Sinks::new(&Told { log, refusals: Arc::default(), workers: 1, counted: None }, Clock::manual(UnixTime(0)));
-    let settings = Settings { access: Some(access::Settings::default()), refusals: 0 };
+    let told = Told { log, counted: None, refusals: Arc::default(), traces: trace::Queue::default(), workers: 1 };
+    let sinks = Sinks::new(&told, Clock::manual(UnixTime(0)));
+    let settings = Settings { access: Some(access::Settings::default()), refusals: 0, traces: None };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();
     let connection = Connection::new(address, address, ListenerId(0), None);

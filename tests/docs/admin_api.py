@@ -121,6 +121,9 @@ EXAMPLES = {
     "usage": 'admin "$admin/v1/usage?account=studio"',
     "failures": 'admin "$admin/v1/failures?address=192.0.2.7"',
     "clear_failures": 'admin -X DELETE "$admin/v1/failures?address=192.0.2.7"',
+    "refusal": r"""id=$(curl -sS -o /dev/null -D - http://127.0.0.1:8080/ | tr -d '\r' | awk 'tolower($1) == "x-request-id:" { print $2 }')
+sleep 1; admin "$admin/v1/refusals/$id" """.rstrip(),
+    "explain": """admin "$admin/v1/explanations" -d '{"url":"http://127.0.0.1:8080/cameras"}'""",
     "backup": 'admin "$admin/v1/store/backup" -o vidgate.backup',
     "retire_pepper": """# Refused while keys lie under it.
 admin -X DELETE "$admin/v1/store/peppers/1" || true""",

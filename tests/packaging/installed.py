@@ -25,6 +25,14 @@ echo 'nonsense = 1' >>/etc/vidgate/vidgate.toml
 systemctl reload vidgate 2>/dev/null || echo "a mistake is told: $(journalctl -u vidgate -o cat | grep -c 'unknown key `nonsense`'), and $(ask 8080)"
 sed -i '$d' /etc/vidgate/vidgate.toml
 
+# Its logs are turned over as its user, and it is told.
+runuser -u vidgate -- sh -c 'echo line >/var/log/vidgate/access.log'
+reloads() { journalctl -u vidgate -o cat | grep -c 'the configuration was read anew'; }
+before=$(reloads)
+logrotate --force /etc/logrotate.d/vidgate
+for _ in $(seq 100); do [ "$(reloads)" -gt "$before" ] && break; sleep 0.1; done
+echo "turned over: $(stat -c '%U %a %n' /var/log/vidgate/* | tr '\n' ' '), $(($(reloads) - before)) reload"
+
 # The store, as the comments of the configuration say.
 sed -i 's/^# \(\[store\]\|path = "\/var\|master_key = \)/\1/' /etc/vidgate/vidgate.toml
 sed -n 's/^#   \(install .*\|runuser .*\)/\1/p' /etc/vidgate/vidgate.toml >/tmp/store.sh
@@ -80,6 +88,7 @@ active, enabled: enabled, serving, 501
 vidgate: CapEff: 0000000000000400 NoNewPrivs: 1 Seccomp: 2 
 reloaded
 a mistake is told: 1, and 501
+turned over: vidgate 640 /var/log/vidgate/access.log vidgate 644 /var/log/vidgate/access.log.1 , 1 reload
 with a store: active, vidgate 600
 with the key from systemd: active
 the first caller starts it: 501, active

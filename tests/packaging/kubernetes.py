@@ -130,6 +130,8 @@ def what_they_hold_makes_a_store_and_serves(folder):
             asked = POD["containers"][0][probe]["httpGet"]
             assert asked["port"] == "monitoring"
             assert get(ports["9180"], asked["path"]) == 200, f"{probe}: {(folder / 'log').read_text()}"
+        (end,) = DOCUMENTS["ServiceMonitor", "vidgate"]["spec"]["endpoints"]
+        assert get(ports["9180"], end["path"]) == 200
 
 
 def made_secrets(folder):

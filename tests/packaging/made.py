@@ -15,7 +15,7 @@ PATIENCE = 30
 
 def run(*command, **options):
     """What a command prints; it ends well, or the test fails with what it says."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, check=False, **options)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, check=False, **options)
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 

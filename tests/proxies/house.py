@@ -14,7 +14,7 @@ from street import ask
 
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "config/recipes/decide"
 KEY = "LKey v3.a-key-of-acme"
-# What the tests need beside the recipe: a limit that is soon reached, and a route for callers from one network.
+# What the tests need beside the recipe: a limit that is soon reached, a route for callers from one network, and one of a host.
 MORE = """
 [limit.few]
 rate = "1/1m"
@@ -34,6 +34,13 @@ networks = ["198.51.100.0/24"]
 name = "office"
 path = "/office/{*rest}"
 authenticate = "office"
+forward = "api"
+
+[[route]]
+name = "inside"
+host = "inside.example"
+path = "/inside/{*rest}"
+authenticate = "open"
 forward = "api"
 """
 # By its name: its files, the first of which it is started with, and the command.

@@ -73,7 +73,7 @@ def a_limit_says_when_to_come_back(proxy):
     assert [ask(proxy.port, "GET /few/a", WITH_KEY).status for _ in range(2)] == [200, 200]
     answer = ask(proxy.port, "GET /few/a", WITH_KEY)
     worded(answer, 429, "Too many requests. Please slow down.")
-    assert 1 <= int(answer.field("retry-after")) <= 60, answer
+    assert 1 <= int(answer.field("retry-after")) <= 60 and answer.field("ratelimit") and answer.field("ratelimit-policy"), answer
     assert len(proxy.upstream.take()) == 2
 
 
@@ -121,6 +121,17 @@ def a_host_cannot_hide_a_path(proxy):
         for target in ("/api/a", "/office/a"):
             answer = try_to_ask(proxy, f"GET {target}", host=host)
             assert proxy.upstream.take() == [], f"{host} {target}: {answer}"
+
+
+def the_host_that_was_decided_is_what_is_sent(proxy):
+    assert ask(proxy.port, "GET /inside/a", host="inside.example").status == 200
+    ((_, _, fields),) = proxy.upstream.take()
+    assert dict(fields)["host"] == "inside.example", fields
+    unreached(proxy, ask(proxy.port, "GET /inside/a"))
+    for line, host in (("GET http://inside.example/inside/a", "api.example"), ("GET http://api.example/inside/a", "inside.example")):
+        answer = try_to_ask(proxy, line, "X-Forwarded-Host: inside.example", host=host)
+        for _, _, fields in proxy.upstream.take():
+            assert dict(fields)["host"] == "inside.example", f"{line} {host}: {answer}"
 
 
 def the_way_to_the_decision_is_the_proxys_alone(proxy):
@@ -223,6 +234,7 @@ TESTS = [
     nobody_can_speak_for_the_proxy,
     what_was_decided_is_what_is_sent,
     a_host_cannot_hide_a_path,
+    the_host_that_was_decided_is_what_is_sent,
     the_way_to_the_decision_is_the_proxys_alone,
     methods_are_told_apart,
     a_body_goes_by_untouched,

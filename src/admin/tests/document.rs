@@ -123,6 +123,7 @@ fn body_for(path: &str, operation: &Value) -> Option<Value> {
     let resource = path.split('/').nth(2).expect("a resource");
     Some(match operation["operationId"].as_str().expect("a name") {
         "bulk" => json!({ "operations": [{ "op": "create", "resource": "account", "document": {} }] }),
+        "explain" => json!({ "url": "https://api.example.com/" }),
         "rotate_service_account" => json!({ "public_key": PUBLIC_KEY }),
         name if name.starts_with("create_") => {
             let mut body = sample(resource);

@@ -60,8 +60,13 @@ impl House {
         let clock = Clock::manual(NOW);
         let store = Store::open(&settings, master(), clock.clone(), Purpose::Serve).expect("it opens");
         let at_rest = super::Counters::at_rest(&store, &clock, &[]).unwrap();
+        let explain = super::Explain::new(|document| match document.get("url") {
+            Some(Value::String(_)) => Ok(json!({ "decision": "refused", "steps": [] })),
+            _ => Err("`url` is missing".to_owned()),
+        });
         let counters = super::Counters {
             reload: Some(super::Reload::new(|| Ok(Vec::new()))),
+            explain: Some(explain),
             overview: Some(status::played()),
             refusals: Some(Refusals::of("x").into()),
             ..at_rest

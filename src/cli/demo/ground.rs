@@ -95,6 +95,22 @@ impl Ground {
         Ok((Self { server, _upstreams: upstreams, _folder: folder }, facts))
     }
 
+    /// What its requests are explained by.
+    #[cfg(test)]
+    pub(super) fn scenery(&self) -> crate::gateway::explain::Scenery {
+        self.server.scenery()
+    }
+
+    /// Goes on with another configuration.
+    #[cfg(test)]
+    pub(super) fn reload(&self, text: &str, path: &std::path::Path) {
+        let folder = path.parent().expect("it lies in a folder");
+        let reloaded = self.server.reloader().reload_text("demo", text, folder);
+        if let Err(crate::run::Failure::Configuration(report)) = reloaded {
+            panic!("{}", report.render(false));
+        }
+    }
+
     /// Lets what is under way end, then stops everything and removes the folder.
     pub(super) fn stop(self) {
         self.server.drain();

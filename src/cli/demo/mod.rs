@@ -5,6 +5,8 @@ mod cases;
 mod config;
 mod credentials;
 mod curl;
+#[cfg(test)]
+mod explained;
 mod folder;
 mod ground;
 mod json;

@@ -55,8 +55,14 @@ pub(super) fn describe(resource: Resource, new: bool, command: Command) -> Comma
 /// Adds the flag that says where the secret is.
 pub(super) fn with_secret(resource: Resource, command: Command) -> Command {
     let Some(rule) = resource.secret() else { return command };
-    let help = format!("The {} to take over, from a file or - for standard input; made up if left out", rule.field);
-    let flag = Arg::new("secret-file").long("secret-file").value_name("FILE").help(help);
+    let (long, help) = if rule.make.is_some() {
+        let help = format!("The {} to take over, from a file or - for standard input; made up if left out", rule.field);
+        ("secret-file", help)
+    } else {
+        let help = "What upstreams see of its callers, from a file or - for standard input; never shown again";
+        ("upstream-credential-file", help.to_owned())
+    };
+    let flag = Arg::new("secret-file").long(long).value_name("FILE").help(help);
     command.arg(flag.value_parser(value_parser!(PathBuf)))
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Choice {
 impl Verb {
     /// All that a resource knows.
     pub(super) fn of(resource: Resource) -> impl Iterator<Item = Self> {
-        let rotates = resource.secret().is_some() || resource == Resource::ServiceAccount;
+        let rotates = makes_secret(resource) || resource == Resource::ServiceAccount;
         [Self::Create, Self::List, Self::Show, Self::Change, Self::Rotate, Self::Enable, Self::Disable, Self::Delete]
             .into_iter()
             .filter(move |verb| *verb != Self::Rotate || rotates)
@@ -86,7 +86,7 @@ impl Verb {
     pub(super) fn about(self, resource: Resource) -> String {
         let what = resource.words();
         match self {
-            Self::Create if resource.secret().is_some() => format!("Make a {what}, and show its secret once."),
+            Self::Create if makes_secret(resource) => format!("Make a {what}, and show its secret once."),
             Self::Create => format!("Make a {what}."),
             Self::List => format!("List every {what}, or those chosen, in the order of their ids."),
             Self::Show => format!("Show one {what}; never its secret."),
@@ -126,7 +126,12 @@ impl Verb {
             Self::Change => {
                 let unset = Arg::new("unset").long("unset").value_name("FIELD").action(ArgAction::Append);
                 let unset = unset.help("A field to be left empty, dots leading deeper: expires, metadata.note");
-                draft::describe(resource, false, command.arg(id())).arg(unset).arg(revision())
+                let mut command = draft::describe(resource, false, command.arg(id()));
+                // One that is not made is changed like any other field.
+                if !makes_secret(resource) {
+                    command = draft::with_secret(resource, command);
+                }
+                command.arg(unset).arg(revision())
             }
             Self::Rotate => rotate_args(resource, command.arg(id())).arg(revision()),
             Self::Enable | Self::Disable => command.arg(id()).arg(revision()),
@@ -136,6 +141,10 @@ impl Verb {
             }
         }
     }
+}
+
+fn makes_secret(resource: Resource) -> bool {
+    resource.secret().is_some_and(|rule| rule.make.is_some())
 }
 
 fn list_args(resource: Resource, command: Command) -> Command {

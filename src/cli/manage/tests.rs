@@ -220,13 +220,20 @@ fn done(line: &str, operator: &mut dyn Operator) -> Result<String, Vec<String>> 
 
 #[test]
 fn a_licence_key_goes_through_its_life_in_a_store() {
-    let (_folder, mut local) = crate::cli::operator::local_tests::local();
+    let (folder, mut local) = crate::cli::operator::local_tests::local();
     let mut document = |line: &str| -> Value { serde_json::from_str(&done(line, &mut local).unwrap()).unwrap() };
     document("account create --id alice --quota-hour 5 --meta note=x --json");
     let made = document("license create --account alice --id l1 --name first --json");
     let key = made["key"].as_str().unwrap().to_owned();
     assert!(key.starts_with("vgl_"));
     assert_eq!(document("license show first --json")["id"], "l1");
+    let secret = folder.path().join("upstream.txt");
+    std::fs::write(&secret, "Bearer of-alice\n").unwrap();
+    let given = format!("account change alice --upstream-credential-file {} --json", secret.display());
+    let changed = document(&given);
+    assert!(changed["versions"][0]["number"] == 1 && !changed.to_string().contains("of-alice"), "{changed}");
+    assert_eq!(document("account change alice --unset upstream_credential --json")["versions"], Value::Null);
+
     let changed = document("license change l1 --expires 2999-01-01T00:00:00Z --revision 1 --json");
     assert_eq!((&changed["revision"], &changed["expires"]), (&json!(2), &json!("2999-01-01T00:00:00Z")));
     let rotated = document("license rotate l1 --overlap 24h --json");

@@ -160,6 +160,13 @@ pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble>
     Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
 }
 
+/// The gateway that runs, where the configuration has an admin listener and it is there.
+pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+    let ways = config::ways(&place.configuration.config);
+    let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
+    if ways.admin.is_some() { reach(place) } else { Ok(None) }
+}
+
 /// Does what a command asks of the store, and says what went wrong.
 pub(super) fn operate(place: &Where, command: impl FnOnce(&mut dyn Operator) -> Result<(), Trouble>) -> ExitCode {
     match connect(place).and_then(|mut operator| command(&mut *operator)) {

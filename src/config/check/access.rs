@@ -4,7 +4,7 @@ use crate::config::file::{Access, Lines, Log};
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::invalid::Invalid;
-use crate::telemetry::{Settings, access};
+use crate::telemetry::{Settings, access, trace};
 
 /// How many refusals are kept where the file does not say.
 const REFUSALS: usize = 1024;
@@ -12,7 +12,12 @@ const REFUSALS: usize = 1024;
 const MOST_REFUSALS: usize = 100_000;
 
 /// What is told of requests.
-pub(super) fn telemetry(written: &Log, source: &Source, report: &mut Report) -> Settings {
+pub(super) fn telemetry(
+    written: &Log,
+    traces: Option<&trace::Settings>,
+    source: &Source,
+    report: &mut Report,
+) -> Settings {
     if let Some(refusals) = written.refusals.as_ref().filter(|refusals| refusals.value > MOST_REFUSALS) {
         let invalid = Invalid::new(format!("at most {MOST_REFUSALS} refusals are kept"));
         report.error(
@@ -21,7 +26,8 @@ pub(super) fn telemetry(written: &Log, source: &Source, report: &mut Report) -> 
         );
     }
     let refusals = written.refusals.as_ref().map_or(REFUSALS, |refusals| refusals.value);
-    Settings { access: lines(written, source, report), refusals }
+    let traces = traces.map(|traces| traces.sampling.clone());
+    Settings { access: lines(written, source, report), refusals, traces }
 }
 
 fn lines(written: &Log, source: &Source, report: &mut Report) -> Option<access::Settings> {

@@ -9,6 +9,7 @@ use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::store;
 use crate::telemetry::log::Format;
+use crate::telemetry::trace;
 
 /// The settings that stay as they are from the start to the end.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Fixed {
     store: Option<store::Settings>,
     admin: Option<admin::Identity>,
     monitoring: Option<monitoring::Settings>,
+    collector: Option<trace::Collector>,
 }
 
 impl Fixed {
@@ -25,8 +27,8 @@ impl Fixed {
     pub(super) fn of(
         file: &File,
         store: Option<&Checked>,
-        admin: Option<&admin::Settings>,
-        monitoring: Option<monitoring::Settings>,
+        (admin, monitoring): (Option<&admin::Settings>, Option<monitoring::Settings>),
+        traces: Option<&trace::Settings>,
     ) -> Self {
         Self {
             workers: file.workers.as_ref().map(|workers| workers.value.get()),
@@ -34,6 +36,7 @@ impl Fixed {
             store: store.map(|checked| checked.settings().clone()),
             admin: admin.map(admin::Settings::identity),
             monitoring,
+            collector: traces.map(|traces| traces.collector.clone()),
         }
     }
 
@@ -54,5 +57,7 @@ impl Fixed {
         differs(self.admin != before.admin, "`[admin]`", place);
         let place = file.monitoring.as_ref().map(|monitoring| monitoring.place.clone());
         differs(self.monitoring != before.monitoring, "`[monitoring]`", place);
+        let place = file.traces.as_ref().map(|traces| traces.place.clone());
+        differs(self.collector != before.collector, "the collector of `[traces]`", place);
     }
 }

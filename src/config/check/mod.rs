@@ -29,6 +29,7 @@ mod store;
 mod terms;
 mod tls;
 mod token;
+mod traces;
 mod upstream;
 mod websocket;
 
@@ -50,7 +51,7 @@ use crate::invalid::Invalid;
 use crate::limit::Policy;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
-use crate::telemetry::log;
+use crate::telemetry::{log, trace};
 use crate::units::Span;
 use crate::world::World;
 
@@ -68,6 +69,7 @@ pub(super) struct Meant {
     pub(super) stop: Stop,
     pub(super) admin: Option<crate::admin::Settings>,
     pub(super) monitoring: Option<crate::admin::monitoring::Settings>,
+    pub(super) traces: Option<trace::Settings>,
     pub(super) fixed: Fixed,
     pub(super) declared: Who,
     pub(super) watch: bool,
@@ -134,9 +136,10 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
-    let overload = overload::overload(&file.overload, report);
-    let look = tls::look(&file.tls, report);
-    let (telemetry, redact) = (access::telemetry(&file.log, source, report), access::redacted(&file.log, report));
+    let traces = traces::traces(file, (&networks, &trusted_proxies), report);
+    let (overload, look) = (overload::overload(&file.overload, report), tls::look(&file.tls, report));
+    let telemetry = access::telemetry(&file.log, traces.as_ref(), source, report);
+    let redact = access::redacted(&file.log, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let monitoring = monitoring::monitoring(file, report);
@@ -150,7 +153,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), admin.as_ref(), monitoring);
+    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring), traces.as_ref());
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;
@@ -188,6 +191,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         stop: Stop::of(file),
         admin,
         monitoring,
+        traces,
         fixed,
         declared,
         watch: file.reload.watch,

@@ -106,6 +106,7 @@ fn checked(
     Some(Checked {
         meant: world::Route {
             name: route.name.value.as_str().into(),
+            pattern: route.path.value.as_str().into(),
             authenticate,
             rules: Rules { origin, operation, holders, ..rules(route, camera) },
             destination: destination?,

@@ -17,6 +17,7 @@ mod route;
 mod scheme;
 mod shape;
 mod store;
+mod traces;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, Websocket};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
+pub(super) use self::traces::Traces;
 pub(super) use self::upstream::{
     Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
     Protocol as UpstreamProtocol, Retry, Signing, Upstream,
@@ -67,6 +69,7 @@ pub(super) struct File {
     pub(super) endpoint: Option<Placed<endpoint::Settings>>,
     pub(super) admin: Option<Placed<Admin>>,
     pub(super) monitoring: Option<Placed<Monitoring>>,
+    pub(super) traces: Option<Placed<Traces>>,
     pub(super) listeners: Vec<Named<Listener>>,
     pub(super) upstreams: Vec<Named<Upstream>>,
     pub(super) schemes: Vec<Named<Scheme>>,
@@ -130,6 +133,8 @@ struct Document {
     admin: Option<Admin>,
     /// Where machines ask whether vidgate lives and is ready. Default: at the admin listener alone.
     monitoring: Option<Monitoring>,
+    /// Where spans of requests are sent. Default: nowhere, and headers of traces pass as any other.
+    traces: Option<Traces>,
     /// What endpoints of the house need to be told, by their names.
     endpoint: Option<endpoint::Settings>,
     /// Where requests come in, by name.

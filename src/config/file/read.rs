@@ -58,6 +58,7 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         store: one(root.remove("store"), report),
         admin: one(root.remove("admin"), report),
         monitoring: one(root.remove("monitoring"), report),
+        traces: one(root.remove("traces"), report),
         endpoint: one(root.remove("endpoint"), report),
         listeners: named(root.remove("listener"), report, table),
         upstreams: named(root.remove("upstream"), report, table),

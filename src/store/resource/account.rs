@@ -1,10 +1,12 @@
 //! Accounts: who owns credentials.
 
+use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attributes, Owner, Reference, Resource};
+use super::{Attributes, Owner, Reference, Resource, SecretRule};
 use crate::record::Terms;
+use crate::secret::Secret;
 use crate::store::refused::Fault;
 use crate::units::Network;
 
@@ -48,6 +50,14 @@ impl Attributes for Account {
     const ABOUT: &'static str = "Who owns credentials";
     const FIELDS: &'static [&'static str] = &["parent", "limits", "quota", "addresses", "denied_addresses"];
     const OWNER: Owner = Owner::Nobody;
+    // What upstreams see of its callers.
+    const SECRET: Option<SecretRule> = Some(SecretRule {
+        field: "upstream_credential",
+        sealed: true,
+        found_as: None,
+        check: upstream_credential,
+        make: None,
+    });
 
     fn faults(&self) -> Vec<Fault> {
         let allowed = list_faults("addresses", &self.addresses, str::parse);
@@ -61,6 +71,17 @@ impl Attributes for Account {
         let parent = |id| Reference { resource: Resource::Account, id, field: "parent", follows: false };
         self.parent.as_deref().map(parent).into_iter().collect()
     }
+}
+
+/// The longest credential that an account has for upstreams, in bytes.
+const LONGEST: usize = 4096;
+
+fn upstream_credential(secret: &Secret) -> Result<Option<Secret>, &'static str> {
+    let text = secret.expose();
+    if (1..=LONGEST).contains(&text.len()) && HeaderValue::from_bytes(text).is_ok() {
+        return Ok(None);
+    }
+    Err("it stands in a header field: 1 to 4096 bytes without control characters")
 }
 
 fn list_faults(field: &str, list: &[String], read: impl Fn(&str) -> Result<Network, String>) -> Vec<Fault> {

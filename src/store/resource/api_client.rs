@@ -29,7 +29,7 @@ impl Attributes for ApiClient {
         sealed: false,
         found_as: None,
         check,
-        make: || key_text::make(Prefix::API_SECRET),
+        make: Some(|| key_text::make(Prefix::API_SECRET)),
     });
 
     fn faults(&self) -> Vec<Fault> {

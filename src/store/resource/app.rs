@@ -62,7 +62,7 @@ impl Attributes for App {
         sealed: true,
         found_as: None,
         check,
-        make: || key_text::make(Prefix::APP_SECRET),
+        make: Some(|| key_text::make(Prefix::APP_SECRET)),
     });
 
     fn faults(&self) -> Vec<Fault> {

@@ -25,7 +25,7 @@ impl Attributes for BearerToken {
         sealed: false,
         found_as: Some(Kind::BearerToken),
         check,
-        make: || key_text::make(Prefix::BEARER_TOKEN),
+        make: Some(|| key_text::make(Prefix::BEARER_TOKEN)),
     });
     const OWNER: Owner = Owner::Inherited;
 

@@ -23,7 +23,7 @@ impl Attributes for LicenseKey {
         sealed: true,
         found_as: Some(Kind::LicenseKey),
         check,
-        make: || key_text::make(Prefix::LICENSE_KEY),
+        make: Some(|| key_text::make(Prefix::LICENSE_KEY)),
     });
 }
 

@@ -90,8 +90,9 @@ pub struct SecretRule {
     pub found_as: Option<Kind>,
     /// What is wrong with one that was given; the text by which it is known, where that is only a part of it.
     pub check: fn(&Secret) -> Result<Option<Secret>, &'static str>,
-    /// Makes one, where none is given.
-    pub make: fn() -> Secret,
+    /// Makes one, where none is given. `None`: then there is none, and it is set and taken away by a change instead of being
+    /// rotated, since nobody presents it.
+    pub make: Option<fn() -> Secret>,
 }
 
 /// Something that must exist for an entry to make sense.

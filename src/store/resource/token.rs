@@ -50,7 +50,7 @@ impl Attributes for Token {
         // A token for a group is found as another kind: `Token::kind` has the last word.
         found_as: Some(Kind::CameraToken),
         check,
-        make,
+        make: Some(make),
     });
     const OWNER: Owner = Owner::Inherited;
 

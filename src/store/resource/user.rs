@@ -31,7 +31,7 @@ impl Attributes for User {
         sealed: false,
         found_as: Some(Kind::UserKey),
         check,
-        make: || key_text::make(Prefix::USER_KEY),
+        make: Some(|| key_text::make(Prefix::USER_KEY)),
     });
 
     fn faults(&self) -> Vec<Fault> {

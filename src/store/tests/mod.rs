@@ -1,5 +1,6 @@
 //! The store as a whole, from requests to what the corridor finds.
 
+mod accounts;
 mod aliases;
 mod apps;
 mod cameras;

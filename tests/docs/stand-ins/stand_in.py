@@ -55,7 +55,8 @@ def apt_get(words):
         etc = SYSTEM / "etc/vidgate"
         etc.mkdir(parents=True, exist_ok=True)
         (SYSTEM / "var/lib/vidgate").mkdir(parents=True, exist_ok=True)
-        shutil.copy(packaging / "debian/vidgate.toml", etc / "vidgate.toml")
+        installed = (packaging / "debian/vidgate.toml").read_text()
+        (etc / "vidgate.toml").write_text(re.sub(r"(?<![\w./])/(etc|var/lib)/vidgate", rf"{SYSTEM}/\1/vidgate", installed))
         units = SYSTEM / "usr/lib/systemd/system"
         units.mkdir(parents=True, exist_ok=True)
         for unit in (packaging / "systemd").iterdir():

@@ -1,0 +1,239 @@
+//! `vidgate explain`: what would become of a request, told step by step by the very rooms that decide it. Nothing is sent,
+//! counted, noted or remembered, and no credential is shown.
+
+mod account;
+mod ahead;
+mod asked;
+mod others;
+#[cfg(test)]
+pub(crate) mod service;
+mod story;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+
+pub use self::account::{Answer, Decision as Verdict, Explanation, Outcome, Telling};
+use self::ahead::Received;
+pub use self::asked::{Asked, NOBODY};
+use self::story::Story;
+use super::corridor::Corridor;
+use super::manner::Manner;
+use super::{Arrival, Decision, Seen};
+use crate::clock::Clock;
+use crate::deadline::Deadlines;
+use crate::edge::connection::Connection;
+use crate::edge::preface::{Announced, Preface};
+use crate::edge::stage::{InFlight, Stage};
+use crate::envelope::{self, Dialect};
+use crate::forward::Payload;
+use crate::forward::leases::Leases;
+use crate::limit::Limits;
+use crate::limit::failures::{Failures, Guards, Opened};
+use crate::refusal::{Cause, Refusal};
+use crate::scheme::jwt::Verified;
+use crate::world::{Route, World};
+
+/// What a request is explained by: what is in force, as it stands at this moment.
+#[derive(Debug)]
+pub struct Scenery {
+    /// The configuration.
+    pub world: Arc<World>,
+    /// The counters of its limits.
+    pub limits: Arc<Limits>,
+    /// Who counts wrong credentials.
+    pub guards: Opened,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Scenery {
+    /// That of a gateway.
+    pub fn of(world: Arc<World>, limits: &Arc<Limits>, guards: &Guards, clock: &Clock) -> Self {
+        let guards = guards.look(&world.guards);
+        Self { world, limits: Arc::clone(limits), guards, clock: clock.clone() }
+    }
+
+    /// That of a gateway that does not run and has counted nothing.
+    pub fn at_rest(world: Arc<World>, clock: Clock) -> Self {
+        let limits = Limits::new(None, &clock).expect("without a ledger there is nothing to be read");
+        let guards = Guards::new(clock.clone());
+        Self::of(world, &limits, &guards, &clock)
+    }
+
+    /// What would become of this request.
+    ///
+    /// # Errors
+    ///
+    /// It is none that a client could send, or it is not clear where it comes in: what is wrong, in words.
+    pub fn explain(&self, asked: &Asked) -> Result<Explanation, String> {
+        // Another time than now is another wall clock; limits go on by theirs.
+        let clock = asked.time.map_or_else(|| self.clock.clone(), |time| self.clock.set_to(time));
+        let arriving = asked.arriving(&self.world, clock.unix())?;
+        let rehearsal = Rehearsal::new(self, &clock);
+        Ok(rehearsal.walk(arriving.parts, arriving.body, &arriving.connection))
+    }
+}
+
+/// What one explanation needs besides: all of it is gone afterwards.
+struct Rehearsal<'s> {
+    scenery: &'s Scenery,
+    clock: &'s Clock,
+    gate: crate::limit::Gate,
+    verified: Verified,
+    leases: Rc<Leases>,
+    in_flight: InFlight,
+    id: HeaderValue,
+}
+
+impl<'s> Rehearsal<'s> {
+    fn new(scenery: &'s Scenery, clock: &'s Clock) -> Self {
+        let limits = scenery.world.listeners.first().map(|listener| listener.limits);
+        let limits = limits.expect("a World has a listener");
+        Self {
+            scenery,
+            clock,
+            gate: scenery.limits.look(&scenery.world.limits),
+            verified: Verified::new(1),
+            leases: Leases::new(Arc::default()),
+            in_flight: Stage::new(&Deadlines::new(clock.clone()), limits, false).begin(),
+            id: HeaderValue::from_static("explained"),
+        }
+    }
+
+    fn corridor(&self) -> Corridor<'_> {
+        let Scenery { world, guards, .. } = self.scenery;
+        Corridor { world, verified: &self.verified, gate: &self.gate, guards, clock: self.clock, leases: &self.leases }
+    }
+
+    /// Has the request decided, as often as a gateway would, and then tells what would be done.
+    fn walk(&self, parts: Parts, body: Bytes, connection: &Connection) -> Explanation {
+        let arrival = Arrival { connection, in_flight: &self.in_flight, id: &self.id };
+        let payload = Payload::Whole(body.clone());
+        let (mut form, mut fetched, mut notes) = (None, false, Vec::new());
+        loop {
+            let (mut story, mut manner) = (Story::default(), Manner::default());
+            let seen = Seen { body: &payload, form: form.as_ref(), waited: true, fetched };
+            let decided = self.corridor().decide(&parts, seen, arrival, &mut manner, &mut story);
+            match decided {
+                Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &body) {
+                    Ok(read) => {
+                        notes.push(Telling::new(
+                            "form",
+                            Outcome::Note,
+                            "its body is read as a form, and it is decided anew",
+                        ));
+                        form = Some(read);
+                    }
+                    Err(refusal) => return self.refused(story, notes, refusal, (route.dialect, &manner)),
+                },
+                Ok(Decision::Fetch(..)) => {
+                    let says =
+                        "the keys of the issuer would be fetched, and it would be decided anew: this is without them";
+                    notes.push(Telling::new("keys", Outcome::Note, says));
+                    fetched = true;
+                }
+                Ok(Decision::Send(errand, admission, passage)) => {
+                    let received = Received { parts, body, form };
+                    let route = errand.route;
+                    let ahead =
+                        ahead::ahead(&self.scenery.world, received, &errand, (&admission, &passage), self.clock);
+                    return match ahead {
+                        Ok(told) => {
+                            story.rooms.push(told);
+                            self.ended(story, notes, (Verdict::Admitted, None, None))
+                        }
+                        Err(refusal) => {
+                            let refusal = admission.refused(refusal);
+                            story.room("forward");
+                            self.refused(story, notes, refusal, (route.dialect, &manner))
+                        }
+                    };
+                }
+                Ok(Decision::Preflight(answer)) => {
+                    let says = "a browser asks what a page may do: the gateway answers that itself";
+                    story.rooms.push(Telling::new("reply", Outcome::Passed, says));
+                    let answer = shown(&answer.map(|_| Bytes::new()), None);
+                    return self.ended(story, notes, (Verdict::Answered, None, Some(answer)));
+                }
+                Ok(Decision::Pong) => {
+                    story.rooms.push(Telling::new("reply", Outcome::Passed, "it asks after the gateway itself"));
+                    let mut answer = Response::new(Bytes::new());
+                    *answer.status_mut() = StatusCode::NO_CONTENT;
+                    return self.ended(story, notes, (Verdict::Answered, None, Some(shown(&answer, None))));
+                }
+                // Not where everything that is to be written counts as written.
+                Ok(Decision::Wait(route, _)) => {
+                    let refusal = crate::limit::unwritten();
+                    return self.refused(story, notes, refusal, (route.dialect, &manner));
+                }
+                Err((refusal, dialect)) => return self.refused(story, notes, refusal, (dialect, &manner)),
+            }
+        }
+    }
+
+    fn refused(
+        &self,
+        mut story: Story<'_>,
+        notes: Vec<Telling>,
+        mut refusal: Refusal,
+        (dialect, manner): (&'static Dialect, &Manner),
+    ) -> Explanation {
+        manner.bend(&mut refusal);
+        story.refused(&refusal);
+        let answer = envelope::render(dialect, &refusal, &self.id);
+        let told = format!("it is refused with {} in the dialect `{}`", answer.status().as_u16(), dialect.name);
+        story.rooms.push(Telling::new("envelope", Outcome::Note, told));
+        let answer = shown(&answer, Some(dialect));
+        self.ended(story, notes, (Verdict::Refused, Some((refusal.cause, refusal.detail)), Some(answer)))
+    }
+
+    /// Puts it together.
+    fn ended(
+        &self,
+        mut story: Story<'_>,
+        mut notes: Vec<Telling>,
+        (decision, why, answer): (Verdict, Option<(Cause, &'static str)>, Option<Answer>),
+    ) -> Explanation {
+        if let Some(seen) = story.seen.take() {
+            let others = others::others(&self.scenery.world, &seen, story.route);
+            story.room("route").steps.extend(others);
+            let guard = story.route.and_then(|route| route.guard).map(|id| &self.scenery.guards[id.0]);
+            if let Some(guard) = guard {
+                story.room("authenticate").steps.insert(0, watched(guard, seen.address));
+            }
+        }
+        story.entitle();
+        notes.extend(story.rooms);
+        let route = story.route.map(|route| (*route.name).to_owned());
+        let (cause, detail) = why.map(|(cause, detail)| (cause.name(), detail)).unzip();
+        Explanation { decision, route, cause, detail, answer, steps: notes }
+    }
+}
+
+fn watched(guard: &Failures, address: std::net::IpAddr) -> Telling {
+    let counted = guard.of_address(address);
+    let says = format!("`{}` has counted {counted} wrong credentials from {address}", guard.name());
+    Telling::new("guard", Outcome::Note, says).with("name", guard.name()).with("failures", counted)
+}
+
+/// The form of a request, as the gateway reads it once it has all of it.
+fn read(route: &Route, announced: Announced, body: &Bytes) -> Result<Preface, Refusal> {
+    if body.len() as u64 > route.form.unwrap_or(0) {
+        return Err(Refusal::new(Cause::BodyTooLarge, "the form is larger than the route allows").closing());
+    }
+    Preface::read(announced, body.clone())
+}
+
+fn shown(answer: &Response<Bytes>, dialect: Option<&Dialect>) -> Answer {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Answer {
+        status: answer.status().as_u16(),
+        dialect: dialect.map(|dialect| dialect.name),
+        headers: answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: String::from_utf8_lossy(answer.body()).into_owned(),
+    }
+}
