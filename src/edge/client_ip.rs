@@ -137,8 +137,8 @@ fn nearest<'a>(fields: GetAll<'a, HeaderValue>, read: impl Fn(&'a str) -> Option
 }
 
 /// The address that ends a list of hops, which whoever wrote it vouches for, and the list before it.
-pub fn last_hop(list: &HeaderValue) -> Option<(IpAddr, Option<HeaderValue>)> {
-    let text = list.to_str().ok()?;
+pub fn last_hop(hops: &HeaderValue) -> Option<(IpAddr, Option<HeaderValue>)> {
+    let text = hops.to_str().ok()?;
     let (before, last) = text.rsplit_once(',').map_or((None, text), |(before, last)| (Some(before), last));
     let before = before.map(str::trim_ascii).filter(|before| !before.is_empty());
     Some((node(last.trim_ascii())?, before.and_then(|before| HeaderValue::from_str(before).ok())))

@@ -222,7 +222,9 @@ mod tests {
 
     fn totals(shelves: &[Shelf]) -> BTreeMap<Box<str>, Total> {
         let mut all = BTreeMap::new();
-        shelves.iter().for_each(|shelf| shelf.add_to(&mut all));
+        for shelf in shelves {
+            shelf.add_to(&mut all);
+        }
         all
     }
 
