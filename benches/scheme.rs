@@ -230,7 +230,7 @@ fn believe(loaded: &Loaded, name: &str, times: u64) {
         now: UnixTime(1_700_000_000),
     };
     for _ in 0..times {
-        let principal = route.authenticate.identify(black_box(&head), &Preface::EMPTY, &scene);
+        let principal = route.authenticate.identify(black_box(&head), &Preface::EMPTY, &scene, &mut ());
         black_box(principal).expect("it is believed");
     }
 }

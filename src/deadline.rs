@@ -258,7 +258,7 @@ mod tests {
         let clock = Clock::manual(UnixTime(0));
         let (deadlines, count) = (Deadlines::new(clock.clone()), Arc::new(Count(AtomicUsize::new(0))));
         let (waker, woken) = (Waker::from(Arc::clone(&count)), || count.0.load(Ordering::Relaxed));
-        let crowd: Vec<_> = (0..2 * AT_ONCE + 1).map(|_| deadlines.register()).collect();
+        let crowd: Vec<_> = (0..=2 * AT_ONCE).map(|_| deadlines.register()).collect();
         for deadline in &crowd {
             deadline.arm(Duration::from_secs(1));
             assert!(deadline.poll(&mut Context::from_waker(&waker)).is_pending());

@@ -14,7 +14,10 @@ use super::problem::Problem;
 
 /// Explains a request; `Err` says what is wrong with the description of it.
 #[derive(Clone)]
-pub struct Explain(Arc<dyn Fn(Map<String, Value>) -> Result<Value, String> + Send + Sync>);
+pub struct Explain(Arc<Explaining>);
+
+/// What it is told of a request that is described so, or why that is none.
+type Explaining = dyn Fn(Map<String, Value>) -> Result<Value, String> + Send + Sync;
 
 impl Explain {
     /// By calling this, which neither waits for anything nor changes it.

@@ -77,7 +77,7 @@ impl Outgoing {
     }
 
     /// The same as if it were passed on as it comes, and said to be as long as the caller says.
-    pub(super) fn as_it_comes(self) -> Self {
+    pub(super) fn unchanged(self) -> Self {
         Self { whole: None, ..self }
     }
 

@@ -41,7 +41,7 @@ pub fn preview(
     let (deadlines, minted) = (Deadlines::new(clock.clone()), Minted::default());
     let upload = Upload::new(deadlines.register(), way.upstream.timeouts.response);
     let body = Outgoing::new(payload, way.max_body, &upload, &deadlines, Duration::ZERO, passage);
-    let body = if as_it_comes { body.as_it_comes() } else { body };
+    let body = if as_it_comes { body.unchanged() } else { body };
     let own = credential::own(&minted, way, admission, || clock.unix())?;
     let errand = Errand::new(parts, way, passage, (admission, own), &body)?;
     let endpoints = way.upstream.endpoints.iter();

@@ -83,7 +83,7 @@ impl<'a> Trace<'a> for Entry {
 
 /// Nobody hears it.
 #[cfg(test)]
-impl<'a> Trace<'a> for () {
+impl Trace<'_> for () {
     type Watch<'f> = Watch<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {

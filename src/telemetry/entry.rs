@@ -257,9 +257,12 @@ impl Texts {
     }
 }
 
+/// Goes from hand to hand as it is, and is never copied.
+type Whole = Box<Exchange>;
+
 /// Exchanges that were told, for requests to come.
 #[derive(Debug, Default)]
-pub(super) struct Idle(RefCell<Vec<Box<Exchange>>>);
+pub(super) struct Idle(RefCell<Vec<Whole>>);
 
 impl Idle {
     /// One that knows nothing yet, and begins now.

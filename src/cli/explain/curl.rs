@@ -86,6 +86,23 @@ pub(super) fn sent(words: &[String]) -> Result<Sent, String> {
     call.sent()
 }
 
+/// A flag without a value of its own that changes what is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    /// The body is JSON.
+    Json,
+    /// The body goes into the query.
+    Get,
+    /// The head of the answer alone is asked for.
+    Head,
+    /// The body is a file.
+    Upload,
+    /// Compressed answers are taken.
+    Compressed,
+    /// Nothing goes along that was not written.
+    Bare,
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Call {
@@ -95,18 +112,17 @@ struct Call {
     /// Fields of curl's own that are not to be sent.
     without: Vec<String>,
     data: Option<Vec<u8>>,
-    json: bool,
     parts: Vec<u8>,
-    get: bool,
-    head: bool,
-    upload: bool,
-    compressed: bool,
-    bare: bool,
+    said: Vec<Flag>,
     authorization: Option<String>,
     certificate: Option<PathBuf>,
 }
 
 impl Call {
+    fn has(&self, flag: Flag) -> bool {
+        self.said.contains(&flag)
+    }
+
     /// Several short flags in one word; what stands behind one with a value is that.
     fn cluster<'w>(&mut self, cluster: &'w str, rest: &mut dyn Iterator<Item = &'w str>) -> Result<(), String> {
         for (at, letter) in cluster.char_indices() {
@@ -132,11 +148,11 @@ impl Call {
             return if BESIDE.contains(&name) { Ok(()) } else { self.valued(name, value) };
         }
         match name {
-            "get" => self.get = true,
-            "head" => self.head = true,
-            "compressed" => self.compressed = true,
+            "get" => self.said.push(Flag::Get),
+            "head" => self.said.push(Flag::Head),
+            "compressed" => self.said.push(Flag::Compressed),
             // Ours: what curl adds by itself is left out.
-            "bare" => self.bare = true,
+            "bare" => self.said.push(Flag::Bare),
             _ if PLAIN.contains(&name) => {}
             _ => return Err(format!("`--{name}` of curl is not known here")),
         }
@@ -155,7 +171,7 @@ impl Call {
             "data-binary" => self.add(&content(value)?),
             "data-urlencode" => self.add(&encoded(value)?),
             "json" => {
-                self.json = true;
+                self.said.push(Flag::Json);
                 let more = content(value)?;
                 self.data.get_or_insert_default().extend(more);
             }
@@ -171,7 +187,7 @@ impl Call {
             // Behind a colon stands its password.
             "cert" => self.certificate = Some(value.split(':').next().unwrap_or(value).into()),
             "upload-file" => {
-                self.upload = true;
+                self.said.push(Flag::Upload);
                 self.data = Some(content(&format!("@{value}"))?);
             }
             _ => self.address(value)?,
@@ -249,7 +265,7 @@ impl Call {
     fn sent(mut self) -> Result<Sent, String> {
         let mut url = self.url.take().ok_or("the call of curl has no address")?;
         let mut own = vec![("User-Agent", "curl/8.0".to_owned()), ("Accept", "*/*".to_owned())];
-        if self.bare {
+        if self.has(Flag::Bare) {
             own.clear();
         }
         let mut body = None;
@@ -259,26 +275,26 @@ impl Call {
             own.push(("Content-Type", format!("multipart/form-data; boundary={BOUNDARY}")));
             body = Some(parts);
         } else if let Some(data) = self.data.take() {
-            if self.get {
+            if self.has(Flag::Get) {
                 let query = String::from_utf8(data).map_err(|_| "what goes into the query with -G is not text")?;
                 let (address, fragment) = url.split_once('#').map_or((&*url, ""), |(address, rest)| (address, rest));
                 let sign = if address.contains('?') { '&' } else { '?' };
                 url = format!("{address}{sign}{query}{}", if fragment.is_empty() { "" } else { "#" });
             } else {
-                if self.json {
+                if self.has(Flag::Json) {
                     own.retain(|(name, _)| *name != "Accept");
                     own.extend([("Content-Type", "application/json"), ("Accept", "application/json")].map(text_of));
-                } else if !self.upload {
+                } else if !self.has(Flag::Upload) {
                     own.push(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
                 }
                 body = Some(data);
             }
         }
-        if self.compressed {
+        if self.has(Flag::Compressed) {
             own.push(("Accept-Encoding", "deflate, gzip, br, zstd".to_owned()));
         }
         own.extend(self.authorization.take().map(|value| ("Authorization", value)));
-        let usual = match (self.head, self.upload, &body) {
+        let usual = match (self.has(Flag::Head), self.has(Flag::Upload), &body) {
             (true, ..) => "HEAD",
             (_, true, _) => "PUT",
             (_, _, Some(_)) => "POST",
@@ -352,7 +368,7 @@ mod tests {
         let Sent { method, url, headers, body, .. } = read(line).unwrap_or_else(|what| panic!("{line}: {what}"));
         let own = [("User-Agent", "curl/8.0"), ("Accept", "*/*")];
         let told = headers.iter().filter(|(name, value)| !own.contains(&(name, value)));
-        let fields = told.map(|(name, value)| format!(" {name}: {value};")).collect::<String>();
+        let fields = told.flat_map(|(name, value)| [" ", name, ": ", value, ";"]).collect::<String>();
         format!("{method} {url}{fields} {}", String::from_utf8_lossy(&body.unwrap_or_default()))
     }
 

@@ -45,7 +45,9 @@ fn line(text: &mut String, step: &Value, depth: usize, signs: bool) {
     } else {
         writeln!(text, "{indent}{style}{mark}{style:#} {FAINT}{name}:{FAINT:#} {says}")
     };
-    steps(step).iter().for_each(|within| line(text, within, depth + 1, signs));
+    for within in steps(step) {
+        line(text, within, depth + 1, signs);
+    }
 }
 
 fn verdict(text: &mut String, explanation: &Value) {

@@ -35,7 +35,7 @@ const LIVE: &str = "the gateway that runs, as it stands now";
 /// Which request.
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// The whole address: https://api.example.com/path?query
+    /// The whole address, as `https://api.example.com/path?query`
     #[arg(value_name = "URL", conflicts_with_all = ["curl", "curl_file"])]
     url: Option<String>,
     /// The method
@@ -129,7 +129,7 @@ impl Explain {
     pub(super) fn run(&self) -> ExitCode {
         let told = match &self.id {
             Some(id) => self.recorded(id),
-            None => self.explained().map(|(explanation, by)| self.told(explanation, &by)),
+            None => self.explained().map(|(explanation, by)| self.told(&explanation, &by)),
         };
         match told {
             Ok((text, refused)) => {
@@ -148,12 +148,12 @@ impl Explain {
     }
 
     /// An explanation as it is wanted, and whether the request would be refused.
-    fn told(&self, explanation: Value, by: &str) -> (String, bool) {
+    fn told(&self, explanation: &Value, by: &str) -> (String, bool) {
         let refused = explanation["decision"] == "refused";
         let text = if self.json {
             format!("{explanation}\n")
         } else {
-            drawn::drawn(&explanation, by, io::stdout().is_terminal())
+            drawn::drawn(explanation, by, io::stdout().is_terminal())
         };
         (text, refused)
     }
@@ -165,9 +165,9 @@ impl Explain {
         let (record, explanation) = recorded::again(&mut *gateway, id).map_err(Unclear::Trouble)?;
         if self.json {
             let refused = explanation["decision"] == "refused";
-            return Ok((format!("{}\n", recorded::both(record, explanation)), refused));
+            return Ok((format!("{}\n", recorded::both(&record, &explanation)), refused));
         }
-        let (text, refused) = self.told(explanation, LIVE);
+        let (text, refused) = self.told(&explanation, LIVE);
         Ok((recorded::drawn(&record) + &text, refused))
     }
 
@@ -264,7 +264,7 @@ fn text(file: &Path) -> Result<String, String> {
 fn at_rest(path: &Path, asked: &Asked) -> Result<Value, Unclear> {
     let loaded = config::load(path, Purpose::Look);
     let loaded = loaded.map_err(|report| Unclear::Trouble(Trouble::Configuration(report.render(true))))?;
-    let scenery = Scenery::at_rest(Arc::new(loaded.world), Clock::system());
+    let scenery = Scenery::at_rest(Arc::new(loaded.world), &Clock::system());
     let explanation = scenery.explain(asked)?;
     Ok(serde_json::to_value(explanation).expect("an explanation is plain values"))
 }

@@ -67,7 +67,7 @@ pub(super) fn drawn(record: &Value) -> String {
 }
 
 /// Both for scripts.
-pub(super) fn both(record: Value, explanation: Value) -> Value {
+pub(super) fn both(record: &Value, explanation: &Value) -> Value {
     json!({ "recorded": record, "explanation": explanation })
 }
 

@@ -11,13 +11,13 @@ const REFUSALS: usize = 1024;
 /// And at most: one takes up to 4 KiB.
 const MOST_REFUSALS: usize = 100_000;
 
-/// What is told of requests.
+/// What is told of requests, and the names in a query whose values are told nowhere.
 pub(super) fn telemetry(
     written: &Log,
     traces: Option<&trace::Settings>,
     source: &Source,
     report: &mut Report,
-) -> Settings {
+) -> (Settings, Vec<Box<str>>) {
     if let Some(refusals) = written.refusals.as_ref().filter(|refusals| refusals.value > MOST_REFUSALS) {
         let invalid = Invalid::new(format!("at most {MOST_REFUSALS} refusals are kept"));
         report.error(
@@ -27,7 +27,8 @@ pub(super) fn telemetry(
     }
     let refusals = written.refusals.as_ref().map_or(REFUSALS, |refusals| refusals.value);
     let traces = traces.map(|traces| traces.sampling.clone());
-    Settings { access: lines(written, source, report), refusals, traces }
+    let redact = redacted(written, report);
+    (Settings { access: lines(written, source, report), refusals, traces }, redact)
 }
 
 fn lines(written: &Log, source: &Source, report: &mut Report) -> Option<access::Settings> {
@@ -48,7 +49,7 @@ fn lines(written: &Log, source: &Source, report: &mut Report) -> Option<access::
 }
 
 /// The names in a query whose values are told nowhere.
-pub(super) fn redacted(written: &Log, report: &mut Report) -> Vec<Box<str>> {
+fn redacted(written: &Log, report: &mut Report) -> Vec<Box<str>> {
     for name in &written.redact {
         if name.value.is_empty() || name.value.contains(['=', '&', ';', '?', '%']) {
             let invalid = Invalid::new("this is not a name that a query could hold");

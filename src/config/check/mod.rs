@@ -49,11 +49,12 @@ use crate::edge::client_ip::TrustedProxies;
 use crate::edge::listener::Listener;
 use crate::invalid::Invalid;
 use crate::limit::Policy;
+use crate::route::Table;
 use crate::secret::{Secret, SecretSource};
 use crate::store::{Index, Purpose, Sound};
 use crate::telemetry::{log, trace};
 use crate::units::Span;
-use crate::world::World;
+use crate::world::{RouteId, World};
 
 pub use self::declared::Installed;
 pub use self::fixed::Fixed;
@@ -138,8 +139,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     workers(file.workers.as_ref(), report);
     let traces = traces::traces(file, (&networks, &trusted_proxies), report);
     let (overload, look) = (overload::overload(&file.overload, report), tls::look(&file.tls, report));
-    let telemetry = access::telemetry(&file.log, traces.as_ref(), source, report);
-    let redact = access::redacted(&file.log, report);
+    let (telemetry, redact) = access::telemetry(&file.log, traces.as_ref(), source, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
     let admin = file.admin.as_ref().and_then(|own| admin::admin(own, &file.listeners, source, report));
     let monitoring = monitoring::monitoring(file, report);
@@ -159,10 +159,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         return None;
     }
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
-    unused(file, &routes, &limits, &networks, report);
-    certificate::covered(file, &routes, &listeners, report);
-    decide::unwise(file, &routes, &limits, report);
-    lint::look(&lint::Scene::new(file, &routes, (&listeners, &tables), (&schemes, &networks)), report);
+    unwise((file, &routes, &limits), (&listeners, &tables), (&schemes, &networks), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -260,7 +257,19 @@ fn empty(file: &File, report: &mut Report) {
     }
 }
 
-/// Asked when nothing is wrong: a route that could not be read may be the one that uses it.
+/// What is allowed and unwise. Asked when nothing is wrong: a route that could not be read may be the one that uses it.
+fn unwise(
+    (file, routes, limits): (&File, &[Option<route::Checked>], &[Policy]),
+    (listeners, tables): (&[Listener], &[Table<RouteId>]),
+    (schemes, networks): (&[lint::Built], &Networks),
+    report: &mut Report,
+) {
+    unused(file, routes, limits, networks, report);
+    certificate::covered(file, routes, listeners, report);
+    decide::unwise(file, routes, limits, report);
+    lint::look(&lint::Scene::new(file, routes, (listeners, tables), (schemes, networks)), report);
+}
+
 fn unused(file: &File, routes: &[Option<route::Checked>], limits: &[Policy], networks: &Networks, report: &mut Report) {
     let routes = || routes.iter().flatten();
     for upstream in &file.upstreams {

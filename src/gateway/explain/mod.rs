@@ -58,10 +58,10 @@ impl Scenery {
     }
 
     /// That of a gateway that does not run and has counted nothing.
-    pub fn at_rest(world: Arc<World>, clock: Clock) -> Self {
-        let limits = Limits::new(None, &clock).expect("without a ledger there is nothing to be read");
+    pub fn at_rest(world: Arc<World>, clock: &Clock) -> Self {
+        let limits = Limits::new(None, clock).expect("without a ledger there is nothing to be read");
         let guards = Guards::new(clock.clone());
-        Self::of(world, &limits, &guards, &clock)
+        Self::of(world, &limits, &guards, clock)
     }
 
     /// What would become of this request.
@@ -121,11 +121,8 @@ impl<'s> Rehearsal<'s> {
             match decided {
                 Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &body) {
                     Ok(read) => {
-                        notes.push(Telling::new(
-                            "form",
-                            Outcome::Note,
-                            "its body is read as a form, and it is decided anew",
-                        ));
+                        let says = "its body is read as a form, and it is decided anew";
+                        notes.push(Telling::new("form", Outcome::Note, says));
                         form = Some(read);
                     }
                     Err(refusal) => return self.refused(story, notes, refusal, (route.dialect, &manner)),

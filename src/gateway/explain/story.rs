@@ -112,8 +112,8 @@ impl Story<'_> {
     fn held(&self, places: &Places) -> Vec<String> {
         let Some(seen) = &self.seen else { return Vec::new() };
         let fields = places.headers.iter().filter(|name| seen.fields.contains(name)).map(|name| format!("{name}: …"));
-        let queried = |name: &&Box<str>| pairs::holds(seen.query.as_deref(), std::slice::from_ref(*name));
-        let query = places.query.iter().filter(queried).map(|name| format!("?{name}=…"));
+        let queried = |at: usize| pairs::holds(seen.query.as_deref(), &places.query[at..=at]);
+        let query = (0..places.query.len()).filter(|at| queried(*at)).map(|at| format!("?{}=…", places.query[at]));
         fields.chain(query).collect()
     }
 }
@@ -269,12 +269,12 @@ impl limit::Witness for Story<'_> {
     fn limit(&mut self, look: Look<'_>) {
         let Look { policy, party, full, quota, remaining, reset } = look;
         let again = reset.map(|seconds| format!(", all of them again in {seconds} s")).unwrap_or_default();
-        let mut says = format!("`{}` for {party}: ", policy.name);
-        says.push_str(&match (full, policy.log_only) {
+        let stands = match (full, policy.log_only) {
             (false, _) => format!("{remaining} of {quota} left with this one counted{again}"),
             (true, false) => format!("no room, {remaining} of {quota} left{again}"),
             (true, true) => format!("no room, {remaining} of {quota} left{again}; the log would say so, and no more"),
-        });
+        };
+        let says = format!("`{}` for {party}: {stands}", policy.name);
         let outcome = if full && !policy.log_only { Outcome::Failed } else { Outcome::Passed };
         let told = Telling::new("limit", outcome, says).with("name", &*policy.name).with("party", party.to_string());
         let told = told.with("quota", quota).with("remaining", remaining).with("full", full);

@@ -37,9 +37,12 @@ pub(super) struct Counts {
     pub(super) written: AtomicU64,
 }
 
+/// Takes lines.
+type Taker = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
+
 /// Where lines go.
 #[derive(Clone, Default)]
-pub struct Output(Option<Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>>);
+pub struct Output(Option<Arc<Taker>>);
 
 impl Output {
     /// To standard error.

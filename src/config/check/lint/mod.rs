@@ -40,7 +40,7 @@ pub(super) struct Scene<'a> {
 }
 
 /// A scheme with its name.
-type Built = (String, Arc<dyn Examine>);
+pub(super) type Built = (String, Arc<dyn Examine>);
 
 /// Networks whose word is taken, and where that is said.
 struct Proxies {
