@@ -27,8 +27,11 @@ fn scrape(address: SocketAddr, fields: &str) -> Answer {
     Wire::connect(address).ask(format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-/// A page, by metric with its suffix, and by its labels.
-struct Page(BTreeMap<String, Vec<(BTreeMap<String, String>, f64)>>);
+/// Labels by their names, and a value.
+type Sample = (BTreeMap<String, String>, f64);
+
+/// A page, by metric with its suffix.
+struct Page(BTreeMap<String, Vec<Sample>>);
 
 impl Page {
     fn of(gateway: &TestGateway) -> Self {
