@@ -220,7 +220,7 @@ impl Crew {
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
         let (counted, access) = (None, None);
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, refusals, counted, access })
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, refusals })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.

@@ -46,7 +46,6 @@ impl Stage {
             routes: vec![RouteNames { name: "all".into(), pattern: "/{*rest}".into() }],
             upstreams: vec![UpstreamNames { name: "api".into(), endpoints: vec!["http://10.0.0.5:80".into()] }],
             hidden: ["token".into()].into(),
-            ..Names::default()
         };
         let settings =
             Settings { access: Some(access::Settings { format, ..Default::default() }), refusals: 0, traces: None };

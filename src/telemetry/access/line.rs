@@ -110,9 +110,9 @@ pub(super) fn combined(line: &mut Vec<u8>, exchange: &Exchange, stamp: &Stamp) {
     digits(line, exchange.status.into());
     line.push(b' ');
     if exchange.sent == 0 {
-        line.push(b'-')
+        line.push(b'-');
     } else {
-        digits(line, exchange.sent)
+        digits(line, exchange.sent);
     }
     for field in [&texts.referer, &texts.agent] {
         line.extend_from_slice(b" \"");

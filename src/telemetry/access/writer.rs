@@ -37,9 +37,12 @@ pub(super) struct Counts {
     pub(super) written: AtomicU64,
 }
 
+/// What takes lines.
+type Take = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
+
 /// Where lines go.
 #[derive(Clone, Default)]
-pub struct Output(Option<Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>>);
+pub struct Output(Option<Arc<Take>>);
 
 impl Output {
     /// To standard error.
