@@ -18,6 +18,7 @@ pub mod names;
 pub mod own_certificate;
 pub mod pairs;
 pub mod path;
+mod possession;
 pub mod preface;
 mod prior_knowledge;
 pub mod protocol;

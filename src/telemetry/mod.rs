@@ -1,5 +1,5 @@
 //! What the house says of itself: its log, and of each request what came of it. A request has one [`Entry`], which gathers
-//! on the way what is known of it; at its end all who tell of requests see it at one place ([`Sinks::finished`]).
+//! on the way what is known of it; at its end all who tell of requests see it at one place (`Sinks::finished`).
 
 pub mod access;
 mod entry;

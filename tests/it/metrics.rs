@@ -424,7 +424,7 @@ fn credentials_are_counted_by_kind_as_they_come_and_go() {
 /// Every PromQL expression of a file of rules or of a dashboard.
 fn expressions(path: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("it is there");
-    if path.ends_with(".json") {
+    if Path::new(path).extension().is_some_and(|kind| kind == "json") {
         let mut found = Vec::new();
         let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         gather(&dashboard, &mut found);
@@ -482,7 +482,8 @@ fn mistakes(expression: &str) -> Vec<String> {
             };
             match families::all().find(is) {
                 Some(family) => {
-                    labels.extend(family.labels.iter().copied().chain((family.kind == Kind::Histogram).then_some("le")))
+                    let own = (family.kind == Kind::Histogram).then_some("le");
+                    labels.extend(family.labels.iter().copied().chain(own));
                 }
                 None => wrong.push(format!("there is no metric {word}")),
             }
