@@ -34,6 +34,8 @@ mod sent {
     use std::thread;
     use std::time::Duration;
 
+    use data_encoding::HEXLOWER;
+
     use super::*;
     use crate::house::open;
     use crate::peer::Played;
@@ -146,10 +148,11 @@ mod sent {
     impl Span {
         fn read(span: &[u8]) -> Self {
             let parts = fields(span);
-            let hex =
-                |field: u64| parts.get(&field).map(|own| own[0].iter().map(|byte| format!("{byte:02x}")).collect());
-            let text =
-                |field: u64| parts.get(&field).map_or("".into(), |own| String::from_utf8(own[0].clone()).unwrap());
+            let hex = |field: u64| parts.get(&field).map(|own| HEXLOWER.encode(&own[0]));
+            let text = |field: u64| {
+                let own = parts.get(&field).map(|own| String::from_utf8(own[0].clone()).expect("text"));
+                own.unwrap_or_default()
+            };
             let time = |field: u64| u64::from_le_bytes(parts[&field][0][..].try_into().expect("8 bytes"));
             Self {
                 trace: hex(1).expect("a trace"),

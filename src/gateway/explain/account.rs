@@ -47,9 +47,11 @@ impl Telling {
         self
     }
 
-    /// Whether this step or one within it failed.
+    /// Whether this step or one within it failed. A list of conditions speaks for itself: of those of which one is enough,
+    /// others may fail.
     pub fn has_failed(&self) -> bool {
-        self.outcome == Outcome::Failed || self.steps.iter().any(Self::has_failed)
+        let is_list = matches!(self.step, "any" | "all");
+        self.outcome == Outcome::Failed || !is_list && self.steps.iter().any(Self::has_failed)
     }
 }
 
@@ -98,4 +100,25 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_failed_where_it_says_so_and_not_because_one_within_it_did() {
+        let room = |list: Outcome| {
+            let mut any = Telling::new("any", list, "one of these");
+            any.steps.push(Telling::new("scheme", Outcome::Failed, "the caller is at none of its addresses"));
+            let mut room = Telling::new("authenticate", Outcome::Passed, "");
+            room.steps.push(any);
+            room
+        };
+        assert!(!room(Outcome::Passed).has_failed());
+        assert!(room(Outcome::Failed).has_failed());
+        let mut plain = Telling::new("authenticate", Outcome::Passed, "");
+        plain.steps.push(Telling::new("scheme", Outcome::Failed, "nobody was given this key"));
+        assert!(plain.has_failed());
+    }
 }
