@@ -20,6 +20,7 @@ TARGETS = [
     ("vidgate-playback", "nginx", 1.15),
     ("vidgate-opaque", "nginx", 1.15),
     ("vidgate-role", "nginx", 1.15),
+    ("vidgate-told", "vidgate-lkey", 1.05),
 ]
 # Of handshakes: CPU of a full one, at most so many times that of nginx.
 HANDSHAKE_TARGET = 1.0
@@ -81,6 +82,19 @@ def columns():
                 "scheme": "vidgate-role.toml",
                 "path": "/platform_api/{method}",
                 "rule": 'operation = { path = "method", roles = "vox" }',
+            },
+            modes=("relay",),
+        ),
+        Peer(
+            "vidgate-told",
+            "licence key; access log, metrics and refusals on record",
+            "vidgate",
+            "license_key",
+            options={
+                "authenticate": "license",
+                "scheme": "vidgate-lkey.toml",
+                "tells": 'access = { file = "access.log" }\nrefusals = 1024',
+                "counts": "vidgate-counts.toml",
             },
             modes=("relay",),
         ),
@@ -212,11 +226,12 @@ class Bench:
 
     def _vidgate(self, peer, path, port):
         config, options, known = self.folder / f"{peer.name}.toml", peer.options, self.credentials.known()
-        parts = [options.get("scheme"), options.get("limits"), "vidgate-store.toml" if "store" in options else None]
+        parts = [options.get("scheme"), options.get("limits"), "vidgate-store.toml" if "store" in options else None, options.get("counts")]
         values = {
             "authenticate": options["authenticate"],
             "path": options.get("path", "/{*rest}"),
             "rule": options.get("rule", ""),
+            "tells": options.get("tells", "access = false\nrefusals = 0"),
             "tls": self._tls(peer, "vidgate-tls.toml"),
             "parts": "\n".join(template(part, name=peer.name, **known) for part in parts if part),
         }

@@ -138,7 +138,8 @@ def _measured(rounds, columns):
 def _ratios(rounds, columns, field, targets):
     limits = {(ours, theirs): limit for ours, theirs, limit in targets}
     measured = _measured(rounds, columns)
-    peers = [peer for peer in measured if not peer.ours()]
+    bases = {theirs for _, theirs, _ in targets}
+    peers = [peer for peer in measured if not peer.ours() or peer.name in bases]
     ours = [peer for peer in measured if peer.ours()]
     if not ours or not peers:
         return
@@ -146,7 +147,7 @@ def _ratios(rounds, columns, field, targets):
     for peer in peers:
         row = [peer.name]
         for mine in ours:
-            value = ratio(rounds, mine.name, peer.name, field)
+            value = None if mine is peer else ratio(rounds, mine.name, peer.name, field)
             limit = limits.get((mine.name, peer.name))
             row.append("-" if value is None else f"{value:.2f}" + (_verdict(value, limit) if limit else ""))
         rows.append(row)
