@@ -19,6 +19,8 @@ const KEY: &str = "v3.X9tKpuXq0btatj";
 /// Rounds of each kind; what is told are medians.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(4);
+/// Over how long the crowd comes: as long as a head may take, so that it goes and comes again as steadily.
+const SPREAD: Duration = Duration::from_secs(10);
 /// How far the crowd gives way: on a machine of few cores it would else be measured, and it belongs to others.
 const ASIDE: i32 = 15;
 /// What is to be held.
@@ -53,7 +55,7 @@ pub fn run(count: u32, kinds: u32) {
     let quiet: Vec<Run> = (0..ROUNDS).map(|_| house.relay(ROUND, key)).collect();
     let (live, target) = (Arc::new(AtomicUsize::new(0)), house.public);
     for number in 0..count {
-        crowd.spawn(mean_harm(target, number % kinds, Arc::clone(&live)));
+        crowd.spawn(mean_harm((target, SPREAD * number / count), number % kinds, Arc::clone(&live)));
     }
     while live.load(Ordering::Relaxed) < count as usize * 9 / 10 {
         thread::sleep(Duration::from_millis(100));
@@ -91,7 +93,8 @@ fn more(upstream: SocketAddr, count: u32) -> String {
 }
 
 /// One of the crowd, for ever.
-async fn mean_harm(target: SocketAddr, kind: u32, live: Arc<AtomicUsize>) {
+async fn mean_harm((target, begin): (SocketAddr, Duration), kind: u32, live: Arc<AtomicUsize>) {
+    sleep(begin).await;
     loop {
         if let Some(stream) = connect(target).await {
             live.fetch_add(1, Ordering::Relaxed);
