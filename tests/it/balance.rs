@@ -7,7 +7,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use vidgate::clock::Clock;
@@ -78,6 +78,7 @@ struct Mortal {
     dead: Arc<AtomicBool>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
     served: Arc<AtomicUsize>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Mortal {
@@ -86,27 +87,31 @@ impl Mortal {
         let address = socket.local_addr().expect("a bound socket has an address");
         let (dead, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let served = Arc::new(AtomicUsize::new(0));
-        let mortal = Self { address, dead, connections, served };
-        let (dead, connections, served) =
-            (Arc::clone(&mortal.dead), Arc::clone(&mortal.connections), Arc::clone(&mortal.served));
-        thread::spawn(move || {
-            for stream in socket.incoming() {
-                if dead.load(Ordering::SeqCst) {
-                    return;
+        let accepting = {
+            let (dead, connections, served) = (Arc::clone(&dead), Arc::clone(&connections), Arc::clone(&served));
+            thread::spawn(move || {
+                for stream in socket.incoming() {
+                    if dead.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let Ok(stream) = stream else { return };
+                    let shared = stream.try_clone().expect("a socket can be shared");
+                    connections.lock().expect("nobody panics").push(shared);
+                    let served = Arc::clone(&served);
+                    thread::spawn(move || answer_all(stream, &served));
                 }
-                let Ok(stream) = stream else { return };
-                connections.lock().expect("nobody panics").push(stream.try_clone().expect("a socket can be shared"));
-                let served = Arc::clone(&served);
-                thread::spawn(move || answer_all(stream, &served));
-            }
-        });
-        mortal
+            })
+        };
+        Self { address, dead, connections, served, accepting: Mutex::new(Some(accepting)) }
     }
 
     fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
-        // The listening socket is closed by the thread that has it.
+        // The thread that has the listening socket closes it: until then the kernel would take in connections.
         let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.lock().expect("nobody panics").take() {
+            accepting.join().expect("nobody panics");
+        }
         for stream in self.connections.lock().expect("nobody panics").drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
