@@ -6,6 +6,7 @@ mod balance;
 mod body;
 mod connect;
 pub mod credential;
+mod dispatch;
 mod door;
 mod fields;
 pub mod figures;
@@ -58,19 +59,18 @@ use hyper::upgrade::OnUpgrade;
 use self::body::Relayed;
 pub use self::body::{Body, BodyError};
 use self::credential::Minted;
-use self::door::{Door, Nowhere, Tried, Turn, all_out};
+use self::dispatch::{Course, Dispatch};
+use self::door::{Door, Nowhere, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
 use self::http1::{Connection, Failure, Head, Sending};
 use self::http2::Sessions;
 pub use self::journey::{End, Journey, Witness};
-use self::outgoing::Outgoing;
 pub use self::outgoing::Payload;
 use self::policy::Sign;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
-use self::retry::Spare;
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
@@ -87,24 +87,6 @@ pub struct Forwarder {
     deadlines: Rc<Deadlines>,
     doors: Vec<Rc<Door>>,
     minted: Minted,
-}
-
-/// Where a request is on its way.
-struct Course {
-    turn: Turn,
-    key: Option<u64>,
-    tried: Tried,
-    upstream: UpstreamId,
-    journey: Option<Rc<Journey>>,
-}
-
-impl Course {
-    /// Notes where it goes.
-    fn note(&self) {
-        if let Some(journey) = &self.journey {
-            journey.goes_to(self.upstream, self.turn.at());
-        }
-    }
 }
 
 impl Forwarder {
@@ -145,51 +127,35 @@ impl Forwarder {
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
-    /// of the request's body.
+    /// of the request's body. What it is told stays with its caller, so that it is not copied into what waits.
     pub async fn send(
         &self,
-        (mut parts, body): (Box<Parts>, Payload),
-        (id, way): (UpstreamId, Way<'_>),
-        passage: &Passage<'_>,
-        admission: &Admission,
+        request: (Box<Parts>, Payload),
+        to: &(UpstreamId, Way<'_>),
+        receipts: (&Passage<'_>, &Admission),
         piece: Duration,
     ) -> Result<Response<Body>, Refusal> {
-        let timeouts = &way.upstream.timeouts;
+        let (id, way) = to;
+        let (door, timeouts) = (&self.doors[id.0], &way.upstream.timeouts);
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
-        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage);
-        // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
-        let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
-        let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
-        let door = &self.doors[id.0];
-        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
-        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
-        let key = door.key(admission, passage.address);
-        let turn = match door.take(key, self.deadlines.now()) {
-            Ok(turn) => turn,
-            Err(Nowhere::Out | Nowhere::Tried) => return Err(all_out().closing_if(&upload)),
-            Err(Nowhere::Full) => {
-                let waited = Box::pin(door.wait(key, &upload.deadline, &self.deadlines)).await;
-                waited.map_err(|refusal| refusal.closing_if(&upload))?
-            }
-        };
-        let mut course = Course { turn, key, tried: Tried::default(), upstream: id, journey: passage.journey.clone() };
-        // The refusal says why, so that nothing is cut.
-        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
-            if way.websocket.is_some() {
-                // The configuration was found to have no such route: an answer would be taken for a tunnel.
-                return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
-            }
             // Boxed: a request in HTTP/1.1 does not carry its size.
-            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, (door, course))).await;
+            return Box::pin(self.send_as_frames(request, to, receipts, piece, upload)).await;
         }
-        let mut spare = Spare::of(door, &mut errand, &body);
-        let mut sending = Sending::new(body, &upload).watched(large);
+        let mut dispatch = self.dispatch(request, way, receipts, piece, (door, &upload))?;
+        let mut course = match Course::begin(door, *id, receipts, self.deadlines.now()) {
+            Ok(course) => course,
+            Err(Nowhere::Full) => Box::pin(self.wait(door, *id, receipts, &upload)).await?,
+            Err(Nowhere::Out | Nowhere::Tried) => return Err(all_out().closing_if(&upload)),
+        };
         loop {
-            let outcome = self.attempt((door, way.upstream), &mut course, &mut errand, &mut sending, &upload).await?;
+            let Dispatch { errand, sending, .. } = &mut dispatch;
+            let outcome = self.attempt((door, way.upstream), &mut course, errand, sending, &upload).await?;
+            let Dispatch { errand, sending, spare, .. } = &mut dispatch;
             let sign = self.learn(&mut course.turn, &outcome, &upload);
             let again = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
             let Some(spare) = spare.as_mut().filter(|_| again) else {
+                let Dispatch { sending, stream, .. } = dispatch;
                 return match outcome {
                     Ok((lent, head)) if way.websocket.is_some() => {
                         self.switched(head, lent.with(course.turn), sending, (upload, stream), way)
@@ -207,7 +173,7 @@ impl Forwarder {
             course.tried = course.tried.and(course.turn.at());
             // Where there is no other one, the same one may do better.
             course.turn.move_on(course.key, course.tried, self.deadlines.now()).unwrap_or_default();
-            sending = Sending::new(spare.restore(&mut errand), &upload);
+            *sending = Sending::new(spare.restore(errand), &upload);
         }
     }
 
@@ -218,7 +184,7 @@ impl Forwarder {
         lent: Lent,
         sending: Sending,
         (upload, stream): (Rc<Upload>, Option<OnUpgrade>),
-        way: Way<'_>,
+        way: &Way<'_>,
     ) -> Result<Response<Body>, Refusal> {
         let Some((asked, terms)) = way.websocket.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS) else {
             // In HTTP/2 that would be a tunnel.
@@ -245,10 +211,10 @@ impl Forwarder {
     /// What the upstream sees in the place of the caller's credential, where that is translated.
     pub fn own<'a>(
         &self,
-        way: Way<'a>,
+        way: &Way<'a>,
         admission: &Admission,
     ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
-        credential::own(&self.minted, way, admission, || self.deadlines.unix())
+        credential::own(&self.minted, *way, admission, || self.deadlines.unix())
     }
 
     /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.

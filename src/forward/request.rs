@@ -88,7 +88,7 @@ pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &
 #[derive(Debug)]
 pub(super) struct Errand<'a> {
     parts: Box<Parts>,
-    way: Way<'a>,
+    way: &'a Way<'a>,
     passage: &'a Passage<'a>,
     admission: &'a Admission,
     /// The upstream's own credential, where it stands in the place of the caller's.
@@ -115,7 +115,7 @@ impl<'a> Errand<'a> {
     /// Settles what is the same for every endpoint.
     pub(super) fn new(
         parts: Box<Parts>,
-        way: Way<'a>,
+        way: &'a Way<'a>,
         passage: &'a Passage<'a>,
         (admission, own): (&'a Admission, Option<Field<'a>>),
         body: &Outgoing,

@@ -9,6 +9,7 @@ use std::task::Poll;
 use http::Response;
 
 use crate::forward::body::{Body, BodyError};
+use crate::forward::dispatch::Course;
 use crate::forward::http1::Failure;
 use crate::forward::http2::answer::relay;
 use crate::forward::http2::exchange::{Sending, attempt};
@@ -20,7 +21,7 @@ use crate::forward::policy::Sign;
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::forward::upstream::Upstream;
-use crate::forward::{Course, Door, Forwarder, connect};
+use crate::forward::{Door, Forwarder, connect};
 use crate::refusal::{Cause, Refusal};
 
 impl Forwarder {

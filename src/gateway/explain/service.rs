@@ -10,7 +10,7 @@ use crate::envelope;
 use crate::forward::Payload;
 use crate::gateway::corridor::Corridor;
 use crate::gateway::manner::Manner;
-use crate::gateway::{Arrival, Decision, Seen};
+use crate::gateway::{Arrival, Decision, Lack, Seen};
 use crate::limit::{Admission, Gate};
 use crate::refusal::Refusal;
 use crate::scheme::jwt::Verified;
@@ -67,12 +67,14 @@ impl<'s> Service<'s> {
                     return Ok((Decided::Sent((*errand.route.name).to_owned()), Some(admission)));
                 }
                 Ok(Decision::Preflight(_) | Decision::Pong) => return Ok((Decided::Answered, None)),
-                Ok(Decision::Fetch(..)) => fetched = true,
-                Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &arriving.body) {
-                    Ok(read) => form = Some(read),
-                    Err(refusal) => return refused(refusal, &manner, route.dialect),
-                },
-                Ok(Decision::Wait(..)) => return Err("there is no ledger here".to_owned()),
+                Ok(Decision::Lacks(Lack::Keys(..))) => fetched = true,
+                Ok(Decision::Lacks(Lack::Form(route, (announced, _)))) => {
+                    match read(route, announced, &arriving.body) {
+                        Ok(read) => form = Some(read),
+                        Err(refusal) => return refused(refusal, &manner, route.dialect),
+                    }
+                }
+                Ok(Decision::Lacks(Lack::Ledger(..))) => return Err("there is no ledger here".to_owned()),
                 Err((refusal, dialect)) => return refused(refusal, &manner, dialect),
             }
         }
