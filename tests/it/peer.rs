@@ -5,10 +5,8 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::patience::PATIENCE;
 use crate::upstream::{Received, Upstream, read_request};
-
-/// How long a test waits for the gateway before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An upstream whose connections are handed to the test.
 pub struct Played {

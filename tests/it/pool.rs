@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::house::{TestGateway, open};
 use crate::peer::{Peer, Played};
+use crate::ports::Reserved;
 use crate::time::{Added, SLACK, timed};
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -176,8 +177,8 @@ fn a_request_that_was_sent_is_not_sent_again() {
 
 #[test]
 fn a_stale_connection_to_an_upstream_that_is_down_is_an_answer_of_502() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let endpoint = format!("http://{}", listener.local_addr().expect("it has an address"));
+    let port = Reserved::new();
+    let (listener, endpoint) = (port.listen(), format!("http://{}", port.address()));
     let gateway = crate::time::timed_at(&endpoint, std::path::Path::new("."), Added::default());
     let mut wire = gateway.connect();
     wire.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -264,8 +265,8 @@ fn many_callers_at_once_get_their_own_answers() {
 #[test]
 fn an_endpoint_that_is_down_costs_no_request() {
     let upstream = Upstream::start();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound");
-    let toml = open(&upstream, "").replace("endpoints = [", &format!("endpoints = [\"http://{gone}\", "));
+    let gone = Reserved::new();
+    let toml = open(&upstream, "").replace("endpoints = [", &format!("endpoints = [\"http://{}\", ", gone.address()));
     let gateway = TestGateway::start(&toml);
     for _ in 0..4 {
         // A body is sent to the second endpoint whole: the first has not seen a byte of it.

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
+use crate::patience::PATIENCE;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 
@@ -67,7 +67,7 @@ fn a_restart_refuses_no_connection_and_a_reload_is_told() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("bound");
     let notices = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
-    notices.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    notices.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     // Nothing could be bound there: what is handed over goes by its name.
     let config = |more: &str| {
         let upstream = upstream.address();
