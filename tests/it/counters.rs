@@ -2,7 +2,7 @@
 //! that asks there.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
 use crate::ports::Reserved;
+use crate::processes;
 use crate::store_kill::Caller;
 use crate::upstream::Upstream;
 
@@ -95,8 +96,7 @@ limits = ["guard", "hourly"]
     /// What the real binary prints, and whether it ended well.
     fn run(&self, line: &str) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
-        command.args(line.split(' ')).current_dir(self.folder.path()).stdin(Stdio::null());
-        let output = command.output().expect("the program runs");
+        let output = processes::run(command.args(line.split(' ')).current_dir(self.folder.path()));
         let text = if output.status.success() { output.stdout } else { output.stderr };
         (output.status.success(), String::from_utf8(text).expect("it is text"))
     }
@@ -170,7 +170,7 @@ fn the_commands_ask_the_gateway_that_runs() {
     assert!(gateway.drain());
     drop(admin);
     let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
-    let output = command.args(["usage", "acme", "--json"]).current_dir(folder.path()).output().expect("it runs");
+    let output = processes::run(command.args(["usage", "acme", "--json"]).current_dir(folder.path()));
     let usage: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(usage["quotas"][0]["spent"], 0, "of the hour that it is now");
 }

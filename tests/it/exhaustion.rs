@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::house::open;
 use crate::patience::until;
 use crate::ports::Reserved;
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 
@@ -37,7 +38,7 @@ impl Process {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{limits} exec \"$0\" serve"), env!("CARGO_BIN_EXE_vidgate")]);
         shell.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Self { child: shell.spawn().expect("it starts"), address, _port: port, _folder: folder };
+        let process = Self { child: processes::start(&mut shell), address, _port: port, _folder: folder };
         until("a gateway that is up", || TcpStream::connect(address).is_ok());
         process
     }

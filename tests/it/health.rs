@@ -16,6 +16,7 @@ use crate::house::{TestGateway, open};
 use crate::patience::until;
 use crate::peer::Played;
 use crate::ports::Reserved;
+use crate::processes;
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
@@ -256,7 +257,7 @@ fn an_endpoint_that_is_left_alone_is_told_with_why() {
 
 /// Runs the real binary with a configuration that leads to this gateway.
 fn run(folder: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vidgate")).args(words).current_dir(folder).output().expect("the program runs")
+    processes::run(Command::new(env!("CARGO_BIN_EXE_vidgate")).args(words).current_dir(folder))
 }
 
 #[test]

@@ -16,6 +16,7 @@ use vidgate::store::{Index, Purpose, Store};
 
 use crate::log;
 use crate::patience::PATIENCE;
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 
@@ -44,6 +45,7 @@ impl TestGateway {
 
     /// The same at another time.
     pub fn start_at(now: UnixTime, toml: &str, base: &Path, workers: usize) -> Self {
+        processes::settle();
         let loaded = match config::load_text("test.toml", toml, base, Purpose::Serve) {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
@@ -56,6 +58,7 @@ impl TestGateway {
 
     /// Starts a gateway with the configuration in this file, which it can read anew.
     pub fn start_file(path: &Path) -> Self {
+        processes::settle();
         let loaded = config::load(path, Purpose::Serve).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let (clock, directory) = (Clock::manual(START), Arc::clone(&loaded.world.directory));
         let server = Server::start(loaded, &Options { workers: 2, clock: clock.clone(), output: log::access() })

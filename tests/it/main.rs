@@ -59,6 +59,7 @@ mod placement;
 mod plan;
 mod pool;
 mod ports;
+mod processes;
 mod proxied;
 mod quotas;
 mod recipes;

@@ -76,11 +76,13 @@ fn connections_of_a_listener_that_is_no_more_end_with_what_is_in_flight_on_them(
 #[test]
 fn a_connection_of_a_listener_that_is_no_more_is_cut_when_its_time_is_over() {
     let (before, after) = (Played::start(), Upstream::start());
-    let gateway = TestGateway::start(&world(&before.upstream, &["public", "other"]));
+    let gateway = TestGateway::alone(&world(&before.upstream, &["public", "other"]));
     let mut busy = gateway.connect();
     busy.send(GET);
     let (_peer, _) = before.next_head();
     gateway.reload(&format!("drain = \"20s\"\n{}", world(&after, &["other"]))).expect("it is right");
+    // The connection has heard of it by then.
+    gateway.settle("other");
     assert!(busy.is_quiet());
     gateway.advance(Duration::from_secs(21));
     assert!(busy.is_closed());

@@ -1,6 +1,7 @@
 //! Certificates, authorities and revocation lists that are read anew while connections stand.
 
 use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::house::TestGateway;
 use crate::log::Log;
 use crate::patience::until;
 use crate::pki::{Pki, Secure, ask, dial, provider};
+use crate::processes;
 use crate::time::{Added, timed_at};
 use crate::tls::secure_upstream_with;
 use crate::upstream::Upstream;
@@ -167,14 +169,10 @@ fn the_authority_of_an_upstream_is_read_anew() {
 fn nothing_is_said_anew_on_a_connection_that_was_made_before() {
     // RFC 5746: renegotiation is refused, and the connection is as good as before.
     let (pki, gateway) = house(&Upstream::start());
-    let mut openssl = std::process::Command::new("openssl")
-        .args(["s_client", "-tls1_2", "-CAfile", "ca.pem", "-connect", &gateway.address("public").to_string()])
-        .current_dir(pki.path())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("openssl is there");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-tls1_2", "-CAfile", "ca.pem", "-connect", &gateway.address("public").to_string()]);
+    openssl.current_dir(pki.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut openssl = processes::start(&mut openssl);
     // Open until it has ended: at the end of its input it would leave before it hears the answer.
     let mut input = openssl.stdin.take().expect("it is piped");
     input.write_all(b"R\n").expect("it is taken");

@@ -14,6 +14,7 @@ use vidgate::store::{
 use crate::house::{START, TestGateway, open};
 use crate::peer::Played;
 use crate::ports::Reserved;
+use crate::processes;
 use crate::upstream::Upstream;
 
 /// A gateway with a store, in a folder of its own.
@@ -56,6 +57,7 @@ license_key = [{ id = "declared", key = "declared-key" }]
     }
 
     fn open(&self) -> Result<Store, Unopened> {
+        processes::settle();
         let master = Master { key: self.key.clone(), file: None };
         Store::open(&self.settings(), master, Clock::manual(START), Purpose::Serve)
     }

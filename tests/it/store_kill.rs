@@ -17,6 +17,7 @@ use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::patience::{PATIENCE, until};
 use crate::ports::Reserved;
+use crate::processes;
 use crate::upstream::Upstream;
 
 const KILLS: u64 = 50;
@@ -94,12 +95,12 @@ forward = "api"
 
     /// A gateway that takes requests and changes.
     pub fn start(&self) -> Gateway {
-        Gateway::of(self.command("serve --config vidgate.toml").spawn().expect("it starts"), self)
+        Gateway::of(processes::start(&mut self.command("serve --config vidgate.toml")), self)
     }
 
     /// What a start that is refused says.
     fn refusal(&self, line: &str) -> String {
-        let mut child = self.command(line).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = processes::start(self.command(line).stderr(Stdio::piped()));
         let refused = panic::catch_unwind(AssertUnwindSafe(|| {
             until("a refusal", || child.try_wait().expect("it can be asked").is_some());
         }));
@@ -393,7 +394,7 @@ fn a_gateway_whose_file_may_not_grow_refuses_changes_and_serves() {
     let mut shell = Command::new("sh");
     shell.args(["-c", &line, env!("CARGO_BIN_EXE_vidgate")]).current_dir(house.folder.path());
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let gateway = Gateway::of(shell.spawn().expect("it starts"), &house);
+    let gateway = Gateway::of(processes::start(&mut shell), &house);
     let mut admin = house.admin();
     let mut create = |path: &str, document: &Value| admin.ask("POST", path, Some(document)).expect("it answers");
     assert_eq!(create("/v1/accounts", &json!({"id": "acme"})).0, 201);
