@@ -21,6 +21,7 @@ use crate::log::Log;
 use crate::patience::{PATIENCE, until};
 use crate::peer::{Peer, Played};
 use crate::ports::Reserved;
+use crate::processes;
 use crate::time::SLACK;
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
@@ -109,6 +110,7 @@ impl Mortal {
         let _ = TcpStream::connect(self.port.address());
         if let Some(accepting) = self.accepting.lock().expect("nobody panics").take() {
             accepting.join().expect("nobody panics");
+            processes::settle();
         }
         for stream in self.connections.lock().expect("nobody panics").drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -382,7 +384,7 @@ fn those_who_wait_for_a_place_are_served_in_order_and_no_more_of_them_than_may()
     assert_eq!(peer.head().target, "/4");
     ask(&mut wires[2], "/5");
     gateway.settle("public");
-    drop(wires.remove(2));
+    wires.remove(2).leave();
     let mut late = gateway.connect();
     ask(&mut late, "/6");
     gateway.settle("public");

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::patience::PATIENCE;
+use crate::processes;
 use crate::upstream::{Received, Upstream, read_request};
 
 /// An upstream whose connections are handed to the test.
@@ -84,6 +85,12 @@ impl Peer {
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.reader.get_mut().write_all(bytes.as_ref());
         self
+    }
+
+    /// Closes our end. The gateway can know of it by the time this returns.
+    pub fn leave(self) {
+        drop(self);
+        processes::settle();
     }
 
     /// Closes our end for writing: what was said is all there is.

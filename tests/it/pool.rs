@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::house::{TestGateway, open};
 use crate::peer::{Peer, Played};
 use crate::ports::Reserved;
+use crate::processes;
 use crate::time::{Added, SLACK, timed};
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -116,7 +117,7 @@ fn a_request_on_a_connection_that_went_stale_is_sent_on_a_new_one() {
     // Many times, because the gateway may learn of the end at any point of its way to using the connection again.
     for (request, body) in [("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", ""), (post, "hello")].repeat(50) {
         // Closed just before it would be used again: nothing was sent on it.
-        drop(peer);
+        peer.leave();
         wire.send(request);
         peer = played.next();
         let received = peer.request();
@@ -185,9 +186,10 @@ fn a_stale_connection_to_an_upstream_that_is_down_is_an_answer_of_502() {
     let mut peer = Peer::new(listener.accept().expect("the gateway connects").0);
     assert_eq!(peer.head().target, "/1");
     drop(listener);
+    processes::settle();
     peer.say(named("/1"));
     assert_eq!(wire.answer().text(), "/1");
-    drop(peer);
+    peer.leave();
     assert_eq!(wire.ask("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").status, 502);
 }
 

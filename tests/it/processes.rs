@@ -1,5 +1,6 @@
 //! Programs that tests run. A process that was just forked has open what this one has open, until its program runs: a
-//! store that is closed here is not free before that. So one begins at a time, and whoever opens what was closed waits for it.
+//! store that is closed here is not free before that, and the other end of a socket does not hear that it is closed. So
+//! one begins at a time, and whoever counts on an end waits for it.
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::patience::PATIENCE;
+use crate::processes;
 
 /// A raw connection.
 pub struct Wire {
@@ -161,6 +162,12 @@ impl Wire {
         let quiet = matches!(self.stream.peek(&mut space), Err(error) if error.kind() == ErrorKind::WouldBlock);
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         self.unread.is_empty() && quiet
+    }
+
+    /// Closes our end. The gateway can know of it by the time this returns.
+    pub fn leave(self) {
+        drop(self);
+        processes::settle();
     }
 
     /// Closes our end for writing.
