@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
@@ -17,6 +16,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::patience::PATIENCE;
 
 /// An authority, with a folder for what it issues.
 pub struct Pki {
@@ -170,7 +171,7 @@ pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// Connects and shakes hands.
 pub fn dial(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> io::Result<Secure> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let mut session = ClientConnection::new(Arc::clone(config), name).expect("a session can begin");
     while session.is_handshaking() {

@@ -38,6 +38,7 @@ mod sent {
 
     use super::*;
     use crate::house::open;
+    use crate::patience::PATIENCE;
     use crate::peer::Played;
     use crate::upstream::read_request;
 
@@ -73,7 +74,7 @@ mod sent {
 
         /// The spans of the next request.
         fn spans(&self) -> Vec<Span> {
-            let (line, body) = self.requests.recv_timeout(Duration::from_secs(20)).expect("it comes");
+            let (line, body) = self.requests.recv_timeout(PATIENCE).expect("it comes");
             assert_eq!(line, "POST /v1/traces");
             let resource_spans = fields(&body).remove(&1).expect("spans of a service").remove(0);
             let mut parts = fields(&resource_spans);
