@@ -123,6 +123,7 @@ impl Server {
         let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         crew.access = Some(Arc::clone(&access));
+        crew.spans = spans.counts();
         let told = (Arc::clone(&access), spans);
         // The log ends when the workers have.
         let Seated { seats, workers, vitals } = crew.seat(options, (log, traces), &alive, &draining)?;
@@ -190,6 +191,8 @@ struct Crew {
     counted: Option<Arc<Workers>>,
     /// What becomes of the lines of requests.
     access: Option<Arc<access::Running>>,
+    /// What becomes of spans.
+    spans: Arc<trace::Counts>,
     refusals: Arc<Refusals>,
 }
 
@@ -219,8 +222,8 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
-        let (counted, access) = (None, None);
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, refusals })
+        let (counted, access, spans) = (None, None, Arc::default());
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, spans, refusals })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.

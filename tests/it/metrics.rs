@@ -85,7 +85,7 @@ fn read_labels(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Asks until it is so: workers tell of what they have ten times a second.
-fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
+pub fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
     for _ in 0..200 {
         if Page::of(gateway).get(name, labels) == Some(expected) {
             return;

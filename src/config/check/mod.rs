@@ -137,7 +137,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
-    let traces = traces::traces(file, (&networks, &trusted_proxies), report);
+    let traces = traces::traces(file, (&networks, &trusted_proxies), source, report);
     let (overload, look) = (overload::overload(&file.overload, report), tls::look(&file.tls, report));
     let (telemetry, redact) = access::telemetry(&file.log, traces.as_ref(), source, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{Sampling, Settings};
+use super::{Counts, Sampling, Settings};
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
 
@@ -38,6 +39,11 @@ impl Queue {
 }
 
 impl Running {
+    /// There are no spans.
+    pub fn counts(self) -> Arc<Counts> {
+        Arc::default()
+    }
+
     /// There is nothing to wait for.
     pub fn end(self) {}
 }
