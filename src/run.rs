@@ -83,7 +83,7 @@ pub struct Server {
     limits: Arc<Limits>,
     endings: Arc<Endings>,
     /// Who writes the lines of requests, and who sends their spans.
-    told: (Arc<access::Running>, trace::Running),
+    told: (Arc<access::Running>, Arc<trace::Running>),
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -124,7 +124,8 @@ impl Server {
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         crew.access = Some(Arc::clone(&access));
         crew.spans = spans.counts();
-        let told = (Arc::clone(&access), spans);
+        let spans = Arc::new(spans);
+        let told = (Arc::clone(&access), Arc::clone(&spans));
         // The log ends when the workers have.
         let Seated { seats, workers, vitals } = crew.seat(options, (log, traces), &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
@@ -147,6 +148,7 @@ impl Server {
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
             access: (Arc::clone(&access), options.output.clone()),
+            spans,
             draining: false,
             generation: FIRST,
             lookout: Arc::clone(&lookout),

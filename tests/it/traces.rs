@@ -163,7 +163,8 @@ mod sent {
                 let head = [&[0][..], &u32::try_from(says.body.len()).unwrap().to_be_bytes()].concat();
                 let body = if grpc { [head, says.body].concat() } else { says.body };
                 let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static(says.grpc));
-                let trailers = grpc.then(|| Ok::<_, Infallible>(HeaderMap::from_iter([status])));
+                let trailers =
+                    (grpc && !says.grpc.is_empty()).then(|| Ok::<_, Infallible>(HeaderMap::from_iter([status])));
                 let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
                 let answer = Response::builder().status(says.status).header("content-type", kind);
                 answer.body(Full::new(Bytes::from(body)).with_trailers(std::future::ready(trailers)))
@@ -389,7 +390,7 @@ mod sent {
             Some(ExportTracePartialSuccess { rejected_spans: 1, error_message: "come <again>".into() });
         let part = ExportTraceServiceResponse { partial_success }.encode_to_vec();
         let nonsense = b"<html>".to_vec();
-        for (what, says, grpc, [sent, failed]) in [
+        let houses = [
             ("all", TAKEN, false, [2.0, 0.0]),
             ("a refusal", Says { status: 401, ..TAKEN }, false, [0.0, 2.0]),
             ("a redirect", Says { status: 307, ..TAKEN }, false, [0.0, 2.0]),
@@ -402,19 +403,50 @@ mod sent {
             ("a refusal by gRPC", Says { grpc: "16", ..TAKEN }, true, [0.0, 2.0]),
             ("nonsense, by gRPC", Says { body: nonsense, ..TAKEN }, true, [0.0, 2.0]),
             ("too much, by gRPC", Says { body: vec![0; 1 << 20], ..TAKEN }, true, [0.0, 2.0]),
-            ("a failure below gRPC", Says { status: 503, ..TAKEN }, true, [0.0, 2.0]),
-        ] {
+            ("a failure below gRPC", Says { status: 503, grpc: "", ..TAKEN }, true, [0.0, 2.0]),
+        ]
+        .map(|(what, says, grpc, outcome)| {
             let collector = Collector::of(says, grpc, None);
             let protocol = if grpc { "grpc" } else { "http/protobuf" };
             let endpoint = format!("endpoint = \"http://{}\"\nprotocol = \"{protocol}\"", collector.address);
             let gateway = tracing(&upstream, &pki, &endpoint);
             assert_eq!(gateway.connect().ask(get("")).status, 200);
+            (what, collector, gateway, outcome)
+        });
+        // All of them at once: each gathers for a moment.
+        for (what, collector, gateway, [sent, failed]) in houses {
             assert_eq!(spans(&collector.call().body).len(), 2, "{what}");
             for (outcome, count) in [("sent", sent), ("failed", failed), ("dropped", 0.0)] {
                 await_value(&gateway, "vidgate_trace_spans_total", &[("outcome", outcome)], count);
             }
         }
         assert!(!log.text().contains("<again>"), "what a collector says goes no further");
+    }
+
+    #[test]
+    fn a_reload_takes_in_another_collector_and_reads_its_secret_anew() {
+        let (pki, upstream) = (Pki::new(), Upstream::start());
+        let (first, second) = (Collector::start(), Collector::start());
+        let write = |secret: &str| std::fs::write(pki.path().join("token"), secret).expect("written");
+        let settings = |collector: &Collector| {
+            format!("endpoint = \"http://{}\"\nheaders = {{ X-Token = {{ file = \"token\" }} }}", collector.address)
+        };
+        let whole = |traces: &str| open(&upstream, &format!("{MONITORING}[traces]\nsample = 1.0\n{traces}\n"));
+        let proven = |collector: &Collector| {
+            let call = collector.call();
+            assert_eq!(spans(&call.body).len(), 2);
+            call.header("x-token").map(str::to_owned)
+        };
+        write("one");
+        let gateway = TestGateway::start_in(&whole(&settings(&first)), pki.path(), 1);
+        for (collector, secret) in [(&first, "one"), (&first, "two"), (&second, "three")] {
+            write(secret);
+            gateway.adopt_in(&whole(&settings(collector)), pki.path());
+            assert_eq!(gateway.connect().ask(get("")).status, 200);
+            assert_eq!(proven(collector).as_deref(), Some(secret));
+        }
+        let refused = gateway.reload(&open(&upstream, MONITORING)).expect_err("the thread is there");
+        assert!(refused.iter().any(|mistake| mistake.contains("`[traces]` needs a restart")), "{refused:?}");
     }
 
     #[test]

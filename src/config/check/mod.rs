@@ -153,7 +153,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring), traces.as_ref());
+    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring));
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;

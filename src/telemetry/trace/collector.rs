@@ -46,6 +46,10 @@ type Connections = Client<HttpsConnector<HttpConnector>, Body>;
 
 /// A collector, to be called.
 pub(super) struct Line {
+    /// Its address, for the log.
+    pub(super) name: String,
+    /// How many spans it gets at a time, at most.
+    pub(super) most: usize,
     way: Way,
     headers: HeaderMap,
     timeout: Duration,
@@ -74,7 +78,8 @@ impl Line {
         };
         let mut headers = collector.headers.clone();
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("vidgate/", env!("CARGO_PKG_VERSION"))));
-        Ok(Self { way, headers, timeout: collector.timeout, resource: resource(&collector.attributes) })
+        let (name, most, timeout) = (collector.endpoint.to_string(), collector.batch, collector.timeout);
+        Ok(Self { name, most, way, headers, timeout, resource: resource(&collector.attributes) })
     }
 
     /// Sends these spans, and says how many of them were not taken.

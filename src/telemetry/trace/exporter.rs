@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -40,9 +41,14 @@ pub struct Queue {
 /// The thread, for the one who looks after it.
 pub struct Running {
     counts: Arc<Counts>,
+    /// Where it sends spans; `None`: there is no thread.
+    line: Option<Arc<ArcSwap<Line>>>,
     /// Gives nothing; it closes when the thread has ended.
     ended: Mutex<Ended<()>>,
 }
+
+/// The way to a collector, for [`Running::go_on_with`].
+pub struct Prepared(Option<Line>);
 
 impl Queue {
     /// Starts the thread, where there is a collector.
@@ -53,21 +59,18 @@ impl Queue {
     pub fn start(settings: Option<&Settings>) -> io::Result<(Self, Running)> {
         let counts = Arc::<Counts>::default();
         let (alive, ended) = sync_channel::<()>(0);
-        let running = Running { counts: Arc::clone(&counts), ended: Mutex::new(ended) };
-        let Some(Settings { collector, .. }) = settings else { return Ok((Self { batches: None, counts }, running)) };
-        let (batches, mut waiting) = channel(WAITING);
-        let line = Line::new(collector).map_err(|invalid| io::Error::other(invalid.message))?;
-        let mut exporter = Exporter {
-            collector: collector.endpoint.to_string(),
-            most: collector.batch,
-            counts: Arc::clone(&counts),
-            clock: Clock::system(),
-            told: None,
+        let mut running = Running { counts: Arc::clone(&counts), line: None, ended: Mutex::new(ended) };
+        let Prepared(Some(line)) = Prepared::new(settings)? else {
+            return Ok((Self { batches: None, counts }, running));
         };
+        let (batches, mut waiting) = channel(WAITING);
+        let line = Arc::new(ArcSwap::from_pointee(line));
+        running.line = Some(Arc::clone(&line));
+        let mut exporter = Exporter { line, counts: Arc::clone(&counts), clock: Clock::system(), told: None };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("vidgate-traces".to_owned()).spawn(move || {
             give_way();
-            runtime.block_on(exporter.run(&mut waiting, async |spans| line.send(spans).await));
+            runtime.block_on(exporter.run(&mut waiting, async |line, spans| line.send(spans).await));
             // A name that is still looked up is waited for by nobody.
             runtime.shutdown_background();
             drop(alive);
@@ -85,7 +88,36 @@ impl Queue {
     }
 }
 
+impl Prepared {
+    fn new(settings: Option<&Settings>) -> io::Result<Self> {
+        let line = settings.map(|settings| Line::new(&settings.collector)).transpose();
+        line.map(Self).map_err(|invalid| io::Error::other(invalid.message))
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
 impl Running {
+    /// Reads what another collector needs, or the same with other secrets. Nothing has come of it yet.
+    ///
+    /// # Errors
+    ///
+    /// Its authorities can be read no more.
+    pub fn prepare(&self, settings: Option<&Settings>) -> io::Result<Prepared> {
+        Prepared::new(settings)
+    }
+
+    /// Sends what comes from now on there. Whether there is a thread does not change.
+    pub fn go_on_with(&self, prepared: Prepared) {
+        if let (Some(line), Prepared(Some(next))) = (&self.line, prepared) {
+            line.store(Arc::new(next));
+        }
+    }
+
     /// What became of spans, over all workers.
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
@@ -107,9 +139,8 @@ impl fmt::Debug for Running {
 
 /// The thread's own.
 struct Exporter {
-    collector: String,
-    /// How many spans are sent at a time, at most.
-    most: usize,
+    /// Where spans are sent from now on.
+    line: Arc<ArcSwap<Line>>,
     counts: Arc<Counts>,
     clock: Clock,
     /// When it was said last that spans are lost, and how many were until then.
@@ -121,14 +152,15 @@ impl Exporter {
     async fn run(
         &mut self,
         waiting: &mut Receiver<Batch>,
-        mut send: impl AsyncFnMut(Vec<Span>) -> Result<u64, String>,
+        mut send: impl AsyncFnMut(Arc<Line>, Vec<Span>) -> Result<u64, String>,
     ) {
         let mut spans = Vec::new();
         while self.gather(waiting, &mut spans).await {
-            let rest = spans.split_off(self.most.min(spans.len()));
+            let line = self.line.load_full();
+            let rest = spans.split_off(line.most.min(spans.len()));
             let count = spans.len() as u64;
-            let outcome = send(std::mem::replace(&mut spans, rest)).await;
-            self.settle(count, outcome);
+            let outcome = send(Arc::clone(&line), std::mem::replace(&mut spans, rest)).await;
+            self.settle(&line.name, count, outcome);
         }
     }
 
@@ -138,8 +170,8 @@ impl Exporter {
             let Some(batch) = waiting.recv().await else { return false };
             spans.extend(batch.into_messages());
         }
-        let mut moment = std::pin::pin!(sleep(GATHER));
-        while spans.len() < self.most {
+        let (mut moment, most) = (std::pin::pin!(sleep(GATHER)), self.line.load().most);
+        while spans.len() < most {
             tokio::select! {
                 batch = waiting.recv() => match batch {
                     Some(batch) => spans.extend(batch.into_messages()),
@@ -152,7 +184,7 @@ impl Exporter {
     }
 
     /// Counts what became of so many spans, and says so once a while where some are lost. Says whether it did.
-    fn settle(&mut self, count: u64, outcome: Result<u64, String>) -> bool {
+    fn settle(&mut self, collector: &str, count: u64, outcome: Result<u64, String>) -> bool {
         let (failed, error) = match outcome {
             Ok(0) => (0, None),
             Ok(some) => (some.min(count), Some("the collector has taken a part alone".to_owned())),
@@ -168,20 +200,32 @@ impl Exporter {
         }
         self.told = Some((now, lost));
         let error = error.unwrap_or_else(|| "they come faster than the collector takes them".to_owned());
-        tracing::warn!(collector = self.collector, error, dropped, failed, "spans are lost");
+        tracing::warn!(collector, error, dropped, failed, "spans are lost");
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::clock::UnixTime;
     use crate::telemetry::trace::batch::{Kind, Told};
+    use crate::telemetry::trace::{Collector, Protocol};
 
     fn exporter(most: usize) -> Exporter {
-        let clock = Clock::manual(UnixTime(0));
-        Exporter { collector: "http://127.0.0.1:1/".into(), most, counts: Arc::default(), clock, told: None }
+        let line = Line::new(&Collector {
+            endpoint: "http://127.0.0.1:1/".parse().unwrap(),
+            protocol: Protocol::Http,
+            ca: None,
+            headers: HeaderMap::new(),
+            timeout: Duration::from_secs(1),
+            batch: most,
+            attributes: Vec::new(),
+        });
+        let line = Arc::new(ArcSwap::from_pointee(line.unwrap_or_else(|invalid| panic!("{}", invalid.message))));
+        Exporter { line, counts: Arc::default(), clock: Clock::manual(UnixTime(0)), told: None }
     }
 
     fn batch(spans: usize) -> Batch {
@@ -209,7 +253,7 @@ mod tests {
         drop(put);
         let mut lengths = Vec::new();
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(exporter.run(&mut waiting, async |spans: Vec<Span>| {
+        runtime.block_on(exporter.run(&mut waiting, async |_, spans: Vec<Span>| {
             lengths.push(spans.len());
             match lengths.len() {
                 1 => Ok(0),
@@ -234,14 +278,14 @@ mod tests {
     #[test]
     fn that_spans_are_lost_is_said_once_a_while() {
         let mut exporter = exporter(10);
-        assert!(!exporter.settle(5, Ok(0)), "none is lost");
-        assert!(exporter.settle(5, Err("gone".into())));
-        assert!(!exporter.settle(5, Err("gone".into())), "it was said");
+        assert!(!exporter.settle("it", 5, Ok(0)), "none is lost");
+        assert!(exporter.settle("it", 5, Err("gone".into())));
+        assert!(!exporter.settle("it", 5, Err("gone".into())), "it was said");
         exporter.clock.advance(AGAIN);
-        assert!(exporter.settle(5, Ok(0)), "some were lost since");
+        assert!(exporter.settle("it", 5, Ok(0)), "some were lost since");
         exporter.clock.advance(AGAIN);
-        assert!(!exporter.settle(5, Ok(0)), "none is lost any more");
+        assert!(!exporter.settle("it", 5, Ok(0)), "none is lost any more");
         exporter.counts.give_up(1);
-        assert!(exporter.settle(5, Ok(0)), "one had no room");
+        assert!(exporter.settle("it", 5, Ok(0)), "one had no room");
     }
 }

@@ -27,9 +27,9 @@ use http::{HeaderMap, Uri};
 
 pub use self::counts::Counts;
 #[cfg(feature = "otlp")]
-pub use self::exporter::{Queue, Running};
+pub use self::exporter::{Prepared, Queue, Running};
 #[cfg(not(feature = "otlp"))]
-pub use self::off::{Queue, Running, Span, Tracer};
+pub use self::off::{Prepared, Queue, Running, Span, Tracer};
 #[cfg(feature = "otlp")]
 pub use self::span::{Span, Tracer};
 use crate::units::Network;

@@ -19,6 +19,10 @@ pub struct Queue(());
 #[derive(Clone, Copy, Debug)]
 pub struct Running;
 
+/// What another collector would need.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared;
+
 /// The place of a request in a trace.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span(());
@@ -43,6 +47,18 @@ impl Running {
     pub fn counts(self) -> Arc<Counts> {
         Arc::default()
     }
+
+    /// There is nothing to prepare.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub fn prepare(self, _: Option<&Settings>) -> io::Result<Prepared> {
+        Ok(Prepared)
+    }
+
+    /// Nothing is sent anywhere.
+    pub fn go_on_with(self, _: Prepared) {}
 
     /// There is nothing to wait for.
     pub fn end(self) {}
