@@ -152,15 +152,16 @@ mod sent {
             async move {
                 let line = format!("{} {}", request.method(), request.uri().path());
                 let headers = request.headers().clone();
+                let length = |body: &[u8]| u32::try_from(body.len()).expect("it is short").to_be_bytes();
                 let mut body = request.into_body().collect().await.expect("it is whole").to_bytes();
                 if grpc {
                     // A message that is not compressed, and its length.
                     let head = body.split_to(5);
-                    assert_eq!((head[0], &head[1..]), (0, &u32::try_from(body.len()).unwrap().to_be_bytes()[..]));
+                    assert_eq!((head[0], &head[1..]), (0, &length(&body)[..]));
                 }
                 // A test that has ended wants to know no more.
                 say.send(Call { line, headers, body }).ok();
-                let head = [&[0][..], &u32::try_from(says.body.len()).unwrap().to_be_bytes()].concat();
+                let head = [&[0][..], &length(&says.body)].concat();
                 let body = if grpc { [head, says.body].concat() } else { says.body };
                 let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static(says.grpc));
                 let trailers =
@@ -194,10 +195,13 @@ mod sent {
 
     fn attributes(list: &[KeyValue]) -> BTreeMap<String, String> {
         let one = |attribute: &KeyValue| {
-            let value = match attribute.value.as_ref().and_then(|value| value.value.as_ref()).expect("a value") {
-                Value::StringValue(text) => text.clone(),
-                Value::IntValue(number) => number.to_string(),
-                other => panic!("{other:?}"),
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref()).expect("a value");
+            let value = if let Value::StringValue(text) = value {
+                text.clone()
+            } else if let Value::IntValue(number) = value {
+                number.to_string()
+            } else {
+                panic!("{value:?}")
             };
             (attribute.key.clone(), value)
         };
