@@ -128,6 +128,9 @@ impl Lookout {
         if let Some(access) = &self.access {
             sheet.count(&of::LOG_DROPPED, &["access"], access.dropped());
         }
+        for (outcome, count) in self.spans.outcomes() {
+            sheet.count(&of::SPANS, &[outcome], count);
+        }
     }
 
     fn tell_configuration(&self, sheet: &mut Sheet, facts: &Facts) {

@@ -86,7 +86,7 @@ fn read_labels(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Asks until it is so: workers tell of what they have ten times a second.
-fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
+pub fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
     until(&format!("{name} {labels:?} to be {expected}"), || Page::of(gateway).get(name, labels) == Some(expected));
 }
 

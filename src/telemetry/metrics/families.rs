@@ -191,6 +191,9 @@ table! {
             "Memory that the process may take before it refuses what is new, where that is set";
         LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
             "Lines that were dropped because they could not be written fast enough: `events`, or of requests (`access`)";
+        SPANS: counter "vidgate_trace_spans_total" ["outcome"]
+            "Spans for the collector of `[traces]`: `sent`, `dropped` (they came faster than they were sent) or `failed` (it could \
+             not be reached, or did not take them)";
         BUILD: gauge "vidgate_build_info" ["version"]
             "1, with the version that runs";
         GENERATION: gauge "vidgate_config_generation" []
