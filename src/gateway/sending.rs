@@ -10,10 +10,11 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
+use tokio::task::yield_now;
 
 use super::{Arrival, Gateway};
 use crate::authorize::content;
-use crate::edge::preface::{Announced, Preface};
+use crate::edge::preface::{Announced, Preface, Reading};
 use crate::edge::stage::InFlight;
 use crate::endpoint::{Entry, Visit};
 use crate::envelope;
@@ -76,7 +77,14 @@ impl Gateway {
             }
             Payload::Whole(whole) => whole,
         };
-        Preface::read(announced, whole)
+        let mut reading = Reading::new(announced, whole);
+        loop {
+            if let Some(form) = reading.go_on()? {
+                return Ok(form);
+            }
+            // A form may be large: the other requests of the worker have their turn in between.
+            yield_now().await;
+        }
     }
 
     /// Where bodies of callers are gathered who are known, or not.
