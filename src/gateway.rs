@@ -117,7 +117,7 @@ impl Gateway {
             let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some(), fetched };
             match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
-                Ok(Decision::Preflight(answer)) => {
+                Ok(Decision::Preflight(answer, _)) => {
                     entry.answered_by_house(&answer);
                     return manner.finish(reply::tidy(answer, id.clone()));
                 }
@@ -224,8 +224,8 @@ enum Step {
 enum Decision<'a> {
     /// It goes to the route's upstream, or to an endpoint.
     Send(Errand<'a>, Admission, Passage<'a>),
-    /// It goes nowhere: a browser asks what it may.
-    Preflight(Response<Body>),
+    /// It goes nowhere: a browser asks what a page may do on this route.
+    Preflight(Response<Body>, &'a Route),
     /// It is decided anew once these keys were fetched.
     Fetch(&'a KeySet, u64),
     /// It is decided anew once its form was read.

@@ -66,7 +66,7 @@ impl<'s> Service<'s> {
                     debug_assert!(Rc::ptr_eq(passage.leases, leases));
                     return Ok((Decided::Sent((*errand.route.name).to_owned()), Some(admission)));
                 }
-                Ok(Decision::Preflight(_) | Decision::Pong) => return Ok((Decided::Answered, None)),
+                Ok(Decision::Preflight(..) | Decision::Pong) => return Ok((Decided::Answered, None)),
                 Ok(Decision::Fetch(..)) => fetched = true,
                 Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &arriving.body) {
                     Ok(read) => form = Some(read),
