@@ -116,7 +116,7 @@ impl Gateway {
         let (errand, admission, passage) = loop {
             let lack = match self.corridor().decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
-                Ok(Decision::Preflight(mut answer)) => {
+                Ok(Decision::Preflight(mut answer, _)) => {
                     entry.answered_by_house(&answer);
                     reply::tidy(&mut answer, id.clone());
                     return manner.finish(answer);
@@ -206,8 +206,8 @@ enum Step {
 enum Decision<'a> {
     /// It goes to the route's upstream, or to an endpoint.
     Send(Errand<'a>, Admission, Passage<'a>),
-    /// It goes nowhere: a browser asks what it may.
-    Preflight(Response<Body>),
+    /// It goes nowhere: a browser asks what a page may do on this route.
+    Preflight(Response<Body>, &'a Route),
     /// It is decided anew once this was got.
     Lacks(Lack<'a>),
     /// It asks after the house itself.

@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 
 use super::manner::{Manner, refuse};
 use super::sending::{Errand, is_empty, way};
 use super::supply::Supplies;
 use super::{Arrival, Decision, Gateway, Lack};
 use crate::edge::decide::{Convention, Decide, Subject};
+use crate::edge::path;
 use crate::edge::request_body::RequestBody;
 use crate::forward::{Body, Passage, Payload, permitted};
 use crate::limit::Admission;
@@ -60,7 +61,7 @@ impl Gateway {
             if !is_empty(&body) {
                 return Err(Refusal::malformed("the check has a body"));
             }
-            permitted::is_modest(&check.headers)?;
+            permitted::is_modest(&check.headers, decide.reads)?;
             decide.subject(&check, connection)
         });
         let Subject { parts, connection: caller } = match subject {
@@ -86,8 +87,11 @@ impl Gateway {
                 Ok(Decision::Send(errand, admission, passage)) => {
                     return self.permitted(decide, (&parts, errand), &passage, admission, (entry, manner));
                 }
+                Ok(Decision::Preflight(answer, route)) => {
+                    return self.preflight_permitted(decide, (&parts, route), answer, id, (entry, manner));
+                }
                 // Of a check without a body, for a route that looks into none, with a path.
-                Ok(Decision::Lacks(Lack::Form(..)) | Decision::Preflight(_) | Decision::Pong) => {
+                Ok(Decision::Lacks(Lack::Form(..)) | Decision::Pong) => {
                     let refusal = Refusal::new(Cause::Internal, "a check came to what only a request can come to");
                     break (refusal, self.world.dialect(connection.listener));
                 }
@@ -123,7 +127,8 @@ impl Gateway {
         permitted::write(answer.headers_mut(), (parts, way), (&admission, own));
         let fields = answer.headers_mut();
         if decide.rewrites {
-            permitted::write_target(fields, (parts, way), passage);
+            let path = passage.path.as_deref().unwrap_or_else(|| parts.uri.path());
+            permitted::write_target(fields, (parts, way), path);
         }
         if decide.reads == Convention::Envoy {
             permitted::write_removals(fields, way);
@@ -131,5 +136,34 @@ impl Gateway {
         reply::tidy(&mut answer, HeaderValue::clone(passage.id));
         self.lend(&mut answer, admission, passage.in_flight);
         manner.finish(entry.answered(answer))
+    }
+
+    /// Says that a preflight may pass, as nobody's request: a browser sends it without a credential, and the upstream
+    /// answers it, unless the proxy does so with the fields that are told here.
+    fn preflight_permitted(
+        &self,
+        decide: &Decide,
+        (parts, route): (&Parts, &Route),
+        mut answer: Response<Body>,
+        id: &HeaderValue,
+        (mut entry, manner): (Entry, Manner),
+    ) -> Response<Body> {
+        let path = path::canonical(parts.uri.path());
+        let (Destination::Upstream { id: upstream, credential }, Ok(path)) = (&route.destination, path) else {
+            let refusal = Refusal::new(Cause::Internal, "a preflight came to a route without an upstream");
+            return refuse(refusal, route.dialect, id, (entry, manner));
+        };
+        let way = way(&self.world, route, *upstream, *credential);
+        *answer.status_mut() = StatusCode::OK;
+        let fields = answer.headers_mut();
+        if decide.rewrites {
+            permitted::write_target(fields, (parts, way), &path);
+        }
+        if decide.reads == Convention::Envoy {
+            permitted::write_removals(fields, way);
+        }
+        entry.answered_by_house(&answer);
+        reply::tidy(&mut answer, id.clone());
+        manner.finish(answer)
     }
 }

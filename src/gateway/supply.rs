@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
+use tokio::task::yield_now;
 
 use super::{Arrival, Gateway, Lack, Seen};
 use crate::deadline::Deadline;
-use crate::edge::preface::{Announced, Preface};
+use crate::edge::preface::{Announced, Preface, Reading};
 use crate::envelope::Dialect;
 use crate::forward::{Payload, key_sets};
 use crate::key_set::KeySet;
@@ -128,6 +129,13 @@ impl Gateway {
             }
             Payload::Whole(whole) => whole,
         };
-        Preface::read(announced, whole)
+        let mut reading = Reading::new(announced, whole);
+        loop {
+            if let Some(form) = reading.go_on()? {
+                return Ok(form);
+            }
+            // A form may be large: the other requests of the worker have their turn in between.
+            yield_now().await;
+        }
     }
 }

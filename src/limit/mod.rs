@@ -32,7 +32,7 @@ use http::HeaderMap;
 pub use self::concurrency::{Concurrency, Lease};
 use self::fields::Fields;
 use self::key::Caller;
-pub use self::key::Per;
+pub use self::key::{Per, network};
 pub use self::limits::{Gate, Limits};
 pub use self::policy::{MOST_OF_A_ROUTE, Measure, Policy, PolicyId};
 pub use self::quota::Quota;

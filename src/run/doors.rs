@@ -203,7 +203,7 @@ pub(super) async fn control(
             Some(Command::Tend(key_sets)) => {
                 tended.0.shutdown().await;
                 // Whoever waits for an attempt that was under way does not wait on.
-                tended.1.iter().for_each(|keys| keys.end(None).unwrap_or_default());
+                tended.1.iter().for_each(|keys| keys.give_up());
                 for keys in &key_sets {
                     tended.0.spawn(key_sets::keep(Arc::clone(keys), clock.clone()));
                 }

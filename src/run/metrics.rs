@@ -11,7 +11,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::tls::Keeper;
 use crate::edge::vitals::Shedding;
 use crate::forward::standing::Condition;
-use crate::key_set::KeySet;
+use crate::key_set::{KeySet, Source};
 use crate::limit::failures::Counted;
 use crate::scheme::Lapse;
 use crate::store::Store;
@@ -214,24 +214,17 @@ fn stored(sheet: &mut Sheet, store: &Store) {
 fn key_sets(sheet: &mut Sheet, all: &[Arc<KeySet>]) {
     let mut seen = Vec::new();
     for keys in all {
-        let Some(source) = keys.source().map(|source| shown(&source.url)).filter(|source| !seen.contains(source))
-        else {
+        let Some(source) = keys.source().map(Source::shown).filter(|source| !seen.contains(source)) else {
             continue;
         };
         let told = keys.told();
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "succeeded"], told.succeeded);
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "failed"], told.failed);
         sheet.number(&of::KEY_SET_AGE, &[&source], told.last_success.map_or(0, |UnixTime(seconds)| seconds));
+        sheet.number(&of::KEY_SET_EXPIRY, &[&source], keys.good_until().map_or(0, |UnixTime(seconds)| seconds));
         sheet.number(&of::KEY_SET_KEYS, &[&source], keys.len());
         seen.push(source);
     }
-}
-
-/// An address without what may be secret in it: neither user nor password, nor a query.
-fn shown(url: &http::Uri) -> String {
-    let host = url.host().unwrap_or_default();
-    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{host}{port}{}", url.scheme_str().unwrap_or_default(), url.path())
 }
 
 fn seconds(time: Duration) -> f64 {
@@ -242,20 +235,4 @@ fn seconds(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "exact for as long as certificates last")]
 fn instant(seconds: i64) -> f64 {
     seconds as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_secrets() {
-        for (url, expected) in [
-            ("https://keys.example.com/jwks.json", "https://keys.example.com/jwks.json"),
-            ("http://user:hunter2@127.0.0.1:8080/a?key=hunter2", "http://127.0.0.1:8080/a"),
-            ("https://[::1]:8443", "https://[::1]:8443/"),
-        ] {
-            assert_eq!(shown(&url.parse().unwrap()), expected);
-        }
-    }
 }

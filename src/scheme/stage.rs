@@ -19,7 +19,7 @@ use crate::edge::preface::{Announced, Preface};
 use crate::invalid::Invalid;
 use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
-use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
+use crate::scheme::{Examine, Fetching, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
 
 /// The caller whom this record proves.
@@ -270,6 +270,13 @@ pub(crate) fn examine_for(
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
-    let scene = Scene { directory: register, verified: &verified, guard: None, app, now: UnixTime(now) };
+    let scene = Scene {
+        directory: register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app,
+        now: UnixTime(now),
+    };
     scheme.examine(&request.head(), &request.preface, &scene)
 }

@@ -49,8 +49,8 @@ impl Principal {
         for proven in self.credentials.iter_mut() {
             until = until.min(proven.standing(directory, now)?);
         }
-        if self.strangers.iter().any(|stranger| !stranger.keys.has(&stranger.key)) {
-            return Err(Lapse::Revoked);
+        for stranger in self.strangers.iter() {
+            until = until.min(stranger.keys.stands(&stranger.key).ok_or(Lapse::Revoked)?);
         }
         if let Some(account) = &self.account {
             // One may have gone, and another one have come by its name.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use vidgate::clock::{Clock, UnixTime};
 use vidgate::config;
+use vidgate::gateway::explain::{Asked, Explanation};
 use vidgate::kept::Outcome;
 use vidgate::limit::ledger::Ledger;
 use vidgate::run::{Failure, Options, Reloader, Server};
@@ -104,6 +105,11 @@ impl TestGateway {
     /// Whether requests should be sent to it.
     pub fn readiness(&self) -> Arc<AtomicBool> {
         Arc::clone(self.server.as_ref().expect("it runs").readiness())
+    }
+
+    /// What would become of this request, told by what is in force.
+    pub fn explain(&self, asked: &Asked) -> Explanation {
+        self.server.as_ref().expect("it runs").scenery().explain(asked).expect("it is a request")
     }
 
     /// Its store.

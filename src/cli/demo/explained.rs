@@ -235,6 +235,7 @@ fn twin(world: &Arc<World>, clock: &Clock) -> Scenery {
         world: Arc::clone(world),
         limits: Limits::new(None, clock).unwrap(),
         guards: opened,
+        fleet: None,
         clock: clock.clone(),
     }
 }

@@ -165,9 +165,9 @@ fn a_form_has_a_bounded_number_of_fields() {
 #[test]
 fn no_name_is_long_enough_to_be_compared_for_long() {
     let named = |letter: &str, length: usize| url_encoded(&format!("{}=1", letter.repeat(length))).map(drop);
-    assert!(named("a", 1024).is_ok() && named("+", 1024).is_ok() && named("%20", 341).is_ok());
-    assert!(named("a", 1025).is_err() && named("+", 1025).is_err() && named("%20", 342).is_err());
-    assert!(url_encoded(&format!("a=1;{}", "+".repeat(1025))).is_err());
+    assert!(named("a", 256).is_ok() && named("+", 256).is_ok() && named("%20", 85).is_ok());
+    assert!(named("a", 257).is_err() && named("+", 257).is_err() && named("%20", 86).is_err());
+    assert!(url_encoded(&format!("a=1;{}", "+".repeat(257))).is_err());
     // Values are as long as they like.
     assert!(url_encoded(&format!("a={}", "+".repeat(4096))).is_ok());
 }
@@ -307,4 +307,32 @@ proptest! {
             prop_assert_eq!(&found, &fields);
         }
     }
+}
+
+#[test]
+fn a_large_form_is_read_in_pieces() {
+    let pieces = |kind: Announced, body: String| {
+        let mut reading = Reading::new(kind, Bytes::from(body));
+        for pieces in 1.. {
+            if let Some(form) = reading.go_on().unwrap() {
+                return (pieces, form.fields().count());
+            }
+        }
+        unreachable!("it has an end")
+    };
+    let pair = format!("a={}&", "%41".repeat(340));
+    assert_eq!(pieces(Announced::UrlEncoded, pair.repeat(1000)), (16, 1000));
+    assert_eq!(pieces(Announced::UrlEncoded, pair.repeat(10)), (1, 10));
+    // One field is one piece.
+    assert_eq!(pieces(Announced::UrlEncoded, format!("a={}&b=1", "+".repeat(1 << 20))), (2, 2));
+    let part = format!("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{}\r\n", "b".repeat(4000));
+    let (pieces, fields) = pieces(Announced::Multipart("x".into()), format!("{}--x--", part.repeat(250)));
+    assert!((15..=16).contains(&pieces) && fields == 250, "{pieces}");
+}
+
+#[test]
+fn nobody_is_kept_busy_by_what_holds_no_field() {
+    assert!(url_encoded(&"&".repeat(2048)).is_ok());
+    assert!(url_encoded(&"&".repeat(2049)).is_err());
+    assert!(url_encoded(&format!("{}a=1", "&".repeat(1 << 20))).is_err());
 }

@@ -76,7 +76,7 @@ impl<'s> Service<'s> {
                     debug_assert!(Rc::ptr_eq(passage.leases, leases));
                     return (Decided::Sent((*errand.route.name).to_owned()), Some(admission));
                 }
-                Ok(Decision::Preflight(_) | Decision::Pong) => return (Decided::Answered, None),
+                Ok(Decision::Preflight(..) | Decision::Pong) => return (Decided::Answered, None),
                 Ok(Decision::Lacks(Lack::Keys(..))) => fetched = true,
                 Ok(Decision::Lacks(Lack::Form(route, (announced, _)))) => {
                     match read(route, announced, &arriving.body) {

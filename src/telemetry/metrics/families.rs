@@ -171,6 +171,9 @@ table! {
             "Attempts to fetch the keys of a foreign issuer: `succeeded` or `failed`";
         KEY_SET_AGE: gauge "vidgate_key_set_last_success_timestamp_seconds" ["source"]
             "When the keys of a foreign issuer were fetched last, in seconds since the epoch; 0: never";
+        KEY_SET_EXPIRY: gauge "vidgate_key_set_expiry_timestamp_seconds" ["source"]
+            "When the keys of a foreign issuer are too old to be believed unless they are fetched again (`max_age`), in seconds \
+             since the epoch; 0: there are none";
         KEY_SET_KEYS: gauge "vidgate_key_set_keys" ["source"]
             "Keys of a foreign issuer that tokens are verified with";
     }
