@@ -164,7 +164,7 @@ impl Gateway {
         match answer {
             Ok(answer) => {
                 let answer = self.masked(answer, (route, &admission), id, hidden).await;
-                let answer = self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight);
+                let answer = self.lend(reply::tidy(answer, id.clone()), admission, &passage);
                 manner.finish(entry.answered(answer))
             }
             Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),

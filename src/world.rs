@@ -85,7 +85,7 @@ pub struct Route {
     /// Who may use it.
     pub authenticate: Expression,
     /// What they may do there.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Where it goes.
     pub destination: Destination,
     /// What its upstream sees in the place of the caller's credential, where that is another than for other routes.

@@ -22,6 +22,7 @@ mod journey;
 pub mod key_sets;
 mod last_word;
 pub mod leases;
+pub mod lessee;
 mod line;
 pub mod names;
 mod outgoing;
@@ -174,7 +175,7 @@ impl Forwarder {
         };
         let mut course = Course { turn, key, tried: Tried::default(), upstream: id, journey: passage.journey.clone() };
         // The refusal says why, so that nothing is cut.
-        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
+        let large = body.is_large().then(|| passage.leases.open(passage.lessee(admission), None));
         if way.upstream.protocol == Protocol::Http2 {
             if way.websocket.is_some() {
                 // The configuration was found to have no such route: an answer would be taken for a tunnel.

@@ -105,6 +105,7 @@ impl<'a> Corridor<'a> {
             connection,
             in_flight,
             id,
+            rules: &route.rules,
             leases: self.leases,
             journey: trace.let_in(),
         };

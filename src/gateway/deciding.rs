@@ -134,6 +134,6 @@ impl Gateway {
             permitted::write_removals(fields, way);
         }
         let answer = reply::tidy(answer, HeaderValue::clone(passage.id));
-        manner.finish(entry.answered(self.lend(answer, admission, passage.in_flight)))
+        manner.finish(entry.answered(self.lend(answer, admission, passage)))
     }
 }

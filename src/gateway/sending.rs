@@ -14,9 +14,9 @@ use hyper::body::Body as _;
 use super::{Arrival, Gateway};
 use crate::authorize::content;
 use crate::edge::preface::{Announced, Preface};
-use crate::edge::stage::InFlight;
 use crate::endpoint::{Entry, Visit};
 use crate::envelope;
+use crate::forward::lessee::Lessee;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::forward::websocket::{self, Asked};
 use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way, key_sets};
@@ -111,13 +111,14 @@ impl Gateway {
         &self,
         mut answer: Response<Body>,
         admission: Admission,
-        in_flight: &InFlight,
+        passage: &Passage<'_>,
     ) -> Response<Body> {
-        let (lease, principal) = admission.answered(answer.headers_mut());
+        let (lease, principal, deed) = admission.answered(answer.headers_mut());
         if !answer.body().is_streamed() {
             return answer.map(|body| body.leased(lease));
         }
-        let mut stream = self.leases.open(principal, Some(in_flight.cutter()));
+        let lessee = Lessee::new((principal, deed), passage.rules, passage.connection);
+        let mut stream = self.leases.open(lessee, Some(passage.in_flight.cutter()));
         if answer.body().is_tunnel() {
             stream = stream.patient();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -44,7 +44,7 @@ fn checked(rule: &Rule, principal: &Principal, register: &Register, target: &str
     let (request, verified) = (Request::get(target), Verified::new(1));
     let scene = Scene { directory: register, verified: &verified, guard: None, app: None, now: UnixTime(100) };
     match rule.check(principal, &request.head(), &scene) {
-        Ok(()) => "",
+        Ok(_) => "",
         Err(refusal) => {
             assert_eq!(refusal.cause, Cause::PermissionDenied);
             refusal.detail
