@@ -90,3 +90,4 @@ mod versions;
 mod voximplant_keys;
 mod websocket;
 mod wire;
+mod withdrawn;

@@ -180,7 +180,7 @@ impl Sending {
     }
 
     /// Gives the request up.
-    fn give_up(&mut self) {
+    pub(super) fn give_up(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             stream.send_reset(Reason::CANCEL);
         }
