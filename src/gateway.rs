@@ -152,7 +152,7 @@ impl Gateway {
                     answer = Box::pin(self.masked(answer, (route, &admission), id, *hidden)).await;
                 }
                 reply::tidy(&mut answer, id.clone());
-                self.lend(&mut answer, admission, arrival.in_flight);
+                self.lend(&mut answer, admission, &passage);
                 manner.finish(entry.answered(answer))
             }
             Err(refusal) => refuse(admission.refused(refusal), dialect, id, (entry, manner)),

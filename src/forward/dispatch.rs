@@ -41,7 +41,7 @@ pub(super) struct Dispatch<'a> {
 
 /// The caller of a large body must stand as long as it is on its way. The refusal says why, so that nothing is cut.
 fn watch(passage: &Passage<'_>, admission: &Admission) -> leases::Lease {
-    passage.leases.open(admission.principal().clone(), None)
+    passage.leases.open(passage.lessee(admission), None)
 }
 
 impl Course {

@@ -23,6 +23,7 @@ mod journey;
 pub mod key_sets;
 mod last_word;
 pub mod leases;
+pub mod lessee;
 mod line;
 pub mod names;
 mod outgoing;
@@ -60,7 +61,7 @@ use self::body::Relayed;
 pub use self::body::{Body, BodyError};
 use self::credential::Minted;
 use self::dispatch::{Course, Dispatch};
-use self::door::{Door, Nowhere, Turn, all_out};
+use self::door::{Bond, Door, Nowhere, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
 use self::http1::{Connection, Failure, Head, Sending};
@@ -95,8 +96,8 @@ impl Forwarder {
         Self::beside(None, upstreams, groups, deadlines)
     }
 
-    /// The same for another configuration: connections in clear to endpoints that stay are kept. Those with TLS are made
-    /// anew, since whom they trust may be another.
+    /// The same for another configuration: connections to endpoints that stay are kept. Those with TLS only where whom they
+    /// trust, and what they present, is the same to the byte as when the first of them was made.
     pub fn after(before: &Self, upstreams: &[Upstream], groups: &Groups) -> Self {
         Self::beside(Some(before), upstreams, groups, &before.deadlines)
     }
@@ -105,16 +106,26 @@ impl Forwarder {
         let door = |(upstream, group): (&Upstream, &Arc<fleet::Group>)| {
             let (keep, most) = (upstream.timeouts.keep, upstream.idle_connections);
             let old = before.and_then(|before| before.doors.iter().find(|door| door.group.upstream == upstream.name));
-            let pools = upstream.endpoints.iter().zip(&group.members).map(|(endpoint, member)| {
-                let kept = old.filter(|_| !endpoint.tls).and_then(|old| {
-                    // An endpoint that stays is the very same one.
-                    let at = old.group.members.iter().position(|own| Arc::ptr_eq(own, member))?;
-                    Some(Rc::clone(&old.pools[at])).filter(|pool| pool.is_like(keep, most))
-                });
+            let bond = Bond::of(upstream);
+            let old = old.filter(|old| old.bond == bond);
+            let kept = |member: &Arc<fleet::Member>| {
+                // An endpoint that stays is the very same one.
+                let at = |old: &&Rc<Door>| old.group.members.iter().position(|own| Arc::ptr_eq(own, member));
+                old.and_then(|old| Some((old, at(&old)?)))
+            };
+            let pool = |member: &Arc<fleet::Member>| {
+                let kept = kept(member).map(|(old, at)| Rc::clone(&old.pools[at]));
+                let kept = kept.filter(|pool| pool.is_like(keep, most));
                 kept.unwrap_or_else(|| Pool::new(Rc::clone(deadlines), keep, most, member.name.clone()))
-            });
-            let session = |_| Sessions::new(Rc::clone(deadlines), keep);
-            Door::new(upstream, group, pools.collect(), upstream.endpoints.iter().map(session).collect())
+            };
+            let sessions = |member: &Arc<fleet::Member>| {
+                let kept = kept(member).map(|(old, at)| Rc::clone(&old.sessions[at]));
+                kept.filter(|sessions| sessions.is_like(keep))
+                    .unwrap_or_else(|| Sessions::new(Rc::clone(deadlines), keep))
+            };
+            let members = &group.members;
+            let (pools, sessions) = (members.iter().map(pool).collect(), members.iter().map(sessions).collect());
+            Door::new(upstream, group, pools, sessions, bond)
         };
         let doors = upstreams.iter().zip(groups.iter()).map(door).collect();
         Self { deadlines: Rc::clone(deadlines), doors, minted: Minted::default() }

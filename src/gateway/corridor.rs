@@ -114,6 +114,7 @@ impl<'a> Corridor<'a> {
             connection,
             in_flight,
             id,
+            rules: &route.rules,
             leases: self.leases,
             journey: trace.let_in(),
         };

@@ -134,7 +134,7 @@ impl Gateway {
             permitted::write_removals(fields, way);
         }
         reply::tidy(&mut answer, HeaderValue::clone(passage.id));
-        self.lend(&mut answer, admission, passage.in_flight);
+        self.lend(&mut answer, admission, passage);
         manner.finish(entry.answered(answer))
     }
 

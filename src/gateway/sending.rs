@@ -12,9 +12,9 @@ use hyper::body::Body as _;
 use super::Gateway;
 use crate::authorize::content;
 use crate::edge::connection::Connection;
-use crate::edge::stage::InFlight;
 use crate::endpoint::{Entry, Visit};
 use crate::envelope;
+use crate::forward::lessee::Lessee;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::forward::websocket::{self, Asked};
 use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way};
@@ -71,13 +71,14 @@ impl Gateway {
     }
 
     /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
-    pub(super) fn lend(&self, answer: &mut Response<Body>, admission: Admission, in_flight: &InFlight) {
-        let (lease, principal) = admission.answered(answer.headers_mut());
+    pub(super) fn lend(&self, answer: &mut Response<Body>, admission: Admission, passage: &Passage<'_>) {
+        let (lease, principal, deed) = admission.answered(answer.headers_mut());
         answer.body_mut().lease(lease);
         if !answer.body().is_streamed() {
             return;
         }
-        let mut stream = self.leases.open(principal, Some(in_flight.cutter()));
+        let lessee = Lessee::new((principal, deed), passage.rules, passage.connection);
+        let mut stream = self.leases.open(lessee, Some(passage.in_flight.cutter()));
         if answer.body().is_tunnel() {
             stream = stream.patient();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -30,7 +30,7 @@ impl Lookout {
             streams(&mut sheet, counted);
             handshakes(&mut sheet, counted, &world);
         }
-        for lapse in [Lapse::Revoked, Lapse::Disabled, Lapse::Expired] {
+        for lapse in Lapse::ALL {
             sheet.count(&of::STREAMS_ENDED, &[lapse.name()], self.endings.of(lapse));
         }
         listeners(&mut sheet, &facts);

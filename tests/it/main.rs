@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
 mod abandoned;
+mod again;
 mod balance;
 mod binding;
 mod bodies;
@@ -93,3 +94,4 @@ mod versions;
 mod voximplant_keys;
 mod websocket;
 mod wire;
+mod withdrawn;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
@@ -79,20 +80,34 @@ impl Pki {
 
     /// The same in another file.
     pub fn revoke_in(&self, file: &str, serials: Vec<SerialNumber>, until: i32) {
+        self.list((file, serials), |list| list.next_update = date_time_ymd(until, 1, 1));
+    }
+
+    /// A list in `ca.crl` that names nobody, and is over so long after the beginning of 2025.
+    pub fn revoke_nobody_for(&self, life: Duration) {
+        self.list(("ca.crl", Vec::new()), |list| list.next_update = date_time_ymd(2025, 1, 1) + life);
+    }
+
+    fn list(
+        &self,
+        (file, serials): (&str, Vec<SerialNumber>),
+        adjust: impl FnOnce(&mut CertificateRevocationListParams),
+    ) {
         let revoked = serials.into_iter().map(|serial_number| RevokedCertParams {
             serial_number,
             revocation_time: date_time_ymd(2024, 12, 2),
             reason_code: None,
             invalidity_date: None,
         });
-        let list = CertificateRevocationListParams {
+        let mut list = CertificateRevocationListParams {
             this_update: date_time_ymd(2024, 12, 15),
-            next_update: date_time_ymd(until, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        adjust(&mut list);
         let list = list.signed_by(&self.issuer).expect("it can be signed").pem().expect("it is PEM");
         fs::write(self.path().join(file), list).expect("it can be written");
     }

@@ -107,6 +107,59 @@ fn a_listener_comes_and_goes_and_one_that_cannot_be_bound_changes_nothing() {
 }
 
 #[test]
+fn a_listener_that_goes_by_another_name_keeps_its_socket() {
+    let (before, after) = (Played::start(), Upstream::start());
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let at = |upstream: &Upstream, name: &str| world(upstream, &[name]).replace("127.0.0.1:0", &address.to_string());
+    let gateway = TestGateway::start(&at(&before.upstream, "public"));
+    let [mut busy, mut idle] = [(); 2].map(|()| Wire::connect(address));
+    busy.send(GET);
+    let (mut peer, _) = before.next_head();
+    idle.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n");
+    before.next_head().0.say(OK);
+    assert_eq!(idle.answer().text(), "ok");
+    for name in ["renamed", "public", "renamed"] {
+        gateway.reload(&at(&after, name)).expect("the socket is there");
+        assert_eq!(gateway.address(name), address);
+        assert_eq!(Wire::connect(address).ask(GET).text(), "upstream-ok", "{name}");
+    }
+    // Those who came by the first name go on: they are callers of that address.
+    peer.say(OK);
+    assert_eq!(busy.answer().text(), "ok");
+    for wire in [&mut busy, &mut idle] {
+        assert_eq!(wire.ask(GET).text(), "upstream-ok");
+    }
+    // Another one beside it does not get it.
+    let two = at(&after, "renamed") + &format!("[listener.other]\naddress = \"{address}\"\n");
+    assert!(gateway.reload(&two).is_err());
+    assert_eq!(Wire::connect(address).ask(GET).status, 200);
+}
+
+#[test]
+fn nobody_is_turned_away_while_a_listener_changes_its_name() {
+    let upstream = Upstream::start();
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let named = |name: &str| world(&upstream, &[name]).replace("127.0.0.1:0", &address.to_string());
+    let (gateway, stop) = (TestGateway::start(&named("n0")), AtomicBool::new(false));
+    let answered = thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let mut answered = 0;
+            while !stop.load(Ordering::SeqCst) {
+                assert_eq!(Wire::connect(address).ask(GET).text(), "upstream-ok");
+                answered += 1;
+            }
+            answered
+        });
+        for number in 1..=20 {
+            gateway.reload(&named(&format!("n{number}"))).expect("the socket is there");
+        }
+        stop.store(true, Ordering::SeqCst);
+        calling.join().expect("nobody is turned away")
+    });
+    assert!(answered > 0);
+}
+
+#[test]
 fn a_cap_that_changes_holds_for_those_who_are_there() {
     let upstream = Upstream::start();
     let capped = |most: usize| {

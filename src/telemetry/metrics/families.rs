@@ -106,7 +106,7 @@ table! {
             "What is on its way for longer: `stream` (an answer or a large upload) and `tunnel` (WebSocket)";
         STREAMS_ENDED: counter "vidgate_streams_ended_total" ["reason"]
             "Open streams and tunnels that were cut off, because their callers would be let in no longer: `revoked`, \
-             `disabled` or `expired`";
+             `disabled`, `expired`, or `withdrawn` where what they do is not allowed any more";
         HANDSHAKES: counter "vidgate_tls_handshakes_total" ["listener", "version", "outcome"]
             "TLS handshakes by version and by what came of them: `done`, `failed` or `late`; one that is not done has the \
              version `-`";
