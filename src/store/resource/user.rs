@@ -18,7 +18,8 @@ const LONGEST_LOGIN: usize = 256;
 pub struct User {
     /// The name that the user logs in with.
     pub login: String,
-    /// What the user may do. Empty: not limited.
+    /// What the user may do, with the key or a token: names of roles. Empty: no role, and so nothing on routes that ask for
+    /// roles or say which scopes they ask for; all others they may use.
     #[serde(default)]
     pub roles: Vec<String>,
 }
