@@ -1,10 +1,8 @@
 //! Which scopes a route asks for. A caller whose credential is not limited passes; a limited one (a VXG access token
-//! with `watch`, say) passes for reading or for writing as the route lists. Where the route says which, roles are scopes as
-//! well, and whoever could have some and has none does not pass.
+//! with `watch`, say) passes for reading or for writing as the route lists.
 
 use http::Method;
 
-use crate::authorize::role;
 use crate::edge::head::Head;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Principal;
@@ -16,29 +14,20 @@ pub struct Rule {
     pub read: Vec<Box<str>>,
     /// Scopes that may use every other method.
     pub write: Vec<Box<str>>,
-    /// Whether the operator says so.
-    pub is_written: bool,
 }
 
 impl Default for Rule {
     /// What VXG's access values mean where a route says nothing: `watch`, `live` and `play` read, `all` does everything,
     /// and a value nobody knows does nothing.
     fn default() -> Self {
-        Self { read: ["all", "watch", "live", "play"].map(Into::into).to_vec(), write: vec!["all".into()], is_written: false }
+        Self { read: ["all", "watch", "live", "play"].map(Into::into).to_vec(), write: vec!["all".into()] }
     }
 }
 
 impl Rule {
     /// Refuses a limited caller who has none of the scopes that this method needs.
     pub fn check(&self, principal: &Principal, head: &Head<'_>) -> Result<(), Refusal> {
-        let Some(scopes) = principal.scopes() else {
-            return match role::held(principal) {
-                Some(_) if self.is_written => {
-                    Err(Refusal::new(Cause::PermissionDenied, "the route asks for scopes, and the caller has no role"))
-                }
-                Some(_) | None => Ok(()),
-            };
-        };
+        let Some(scopes) = principal.scopes() else { return Ok(()) };
         let reading = [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
         let opening = if reading { &self.read } else { &self.write };
         if opening.iter().any(|scope| scopes.contains(scope)) {

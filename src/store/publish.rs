@@ -214,7 +214,9 @@ impl Publisher {
                 details.scopes = (!above.roles.is_empty()).then(|| self.scopes(&above.roles));
             }
             // Without a role they have no scopes: what that means is for the route to say.
-            Body::ServiceAccount(ServiceAccount { roles, .. }) | Body::User(User { roles, .. }) if !roles.is_empty() => {
+            Body::ServiceAccount(ServiceAccount { roles, .. }) | Body::User(User { roles, .. })
+                if !roles.is_empty() =>
+            {
                 details.scopes = Some(self.scopes(roles));
             }
             Body::Account(_)

@@ -145,11 +145,11 @@ fn a_source_that_fails_is_no_fault_of_the_caller() {
 #[test]
 fn keys_that_cannot_be_fetched_again_are_believed_up_to_an_age() {
     let (upstream, keys) = (Upstream::start(), Keys::serving(200, vector("issuer.jwks")));
-    let settings = "refresh = \"5m\"\nmax_age = \"10m\"";
+    let settings = "refresh = \"4m\"\nmax_age = \"5m\"";
     let gateway = gateway_with(&upstream, &keys.server.address().to_string(), settings);
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
     keys.now(500, String::new());
-    gateway.advance(Duration::from_secs(599));
+    gateway.advance(Duration::from_secs(299));
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
     assert_eq!(keys.server.seen().len(), 1);
     gateway.advance(Duration::from_secs(1));

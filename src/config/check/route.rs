@@ -296,7 +296,7 @@ fn rules(route: &Route, camera: Option<resource::Rule>) -> Rules {
 }
 
 fn rule(written: Option<&Scope>) -> scope::Rule {
-    let mut rule = scope::Rule { is_written: written.is_some(), ..scope::Rule::default() };
+    let mut rule = scope::Rule::default();
     let list = |scopes: &Vec<String>| scopes.iter().map(|scope| scope.as_str().into()).collect();
     if let Some(read) = written.and_then(|scope| scope.read.as_ref()) {
         rule.read = list(read);

@@ -161,7 +161,7 @@ credential! {
         /// An RSA public key of 2048 bits or more, PEM, for RS256.
         public_key: Placed<PathBuf>,
         /// What it may do, on routes that ask for roles (`operation`, `roles`) or scopes: names of roles. Default: none, and
-        /// only what needs no role; nothing on routes that say which scopes they ask for.
+        /// only what needs no role; routes that ask for scopes alone it may use all the same.
         roles: Option<Placed<Vec<String>>>,
     }
 }

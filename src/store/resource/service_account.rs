@@ -18,8 +18,8 @@ pub struct ServiceAccount {
     /// An RSA public key of 2048 bits or more, PEM, for RS256.
     pub public_key: String,
     /// What it may do, on routes that ask for roles or scopes: names of roles, compared without regard to case, hyphens and
-    /// underscores. Empty: no role, and so only what needs none, on routes that ask for roles, and nothing on those that say
-    /// which scopes they ask for; all others it may use.
+    /// underscores. Empty: no role, and so only what needs none, on routes that ask for roles; routes that ask for scopes
+    /// alone it may use all the same.
     #[serde(default)]
     pub roles: Vec<String>,
     /// What it is for.
