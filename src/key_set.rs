@@ -1,8 +1,9 @@
 //! The public keys of a foreign issuer (RFC 7517), which all workers share: read from a file once, or fetched beside the
 //! corridor and swapped beneath those who read them. A key that nobody knows asks for a refresh, no more often than a
-//! cool-down allows; what was fetched before stays good while its source does not answer.
+//! cool-down allows; what was fetched before stays good while its source does not answer, and not for ever.
 
-use std::collections::HashMap;
+mod jwks;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,20 +11,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
-use jsonwebtoken::DecodingKey;
-use serde::Deserialize;
 
+use self::jwks::{Entry, Keys, keys};
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::record::PublicKey;
 
-/// More keys than any issuer has.
-const MOST_KEYS: usize = 256;
-/// What aws-lc verifies with, in bits.
-const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// Keys without an end.
+const NEVER: UnixTime = UnixTime(u64::MAX);
 
 /// Where keys are fetched.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,19 +32,39 @@ pub struct Source {
     pub refresh: Duration,
     /// And how often at most for a key that nobody knows, or after a failure.
     pub cool_down: Duration,
+    /// How long keys stay good that cannot be fetched again.
+    pub max_age: Duration,
 }
 
-/// One key, and how it was written.
-#[derive(Clone, Debug)]
-struct Entry {
-    written: (String, String),
-    key: Arc<PublicKey>,
+impl Source {
+    /// Whether another says the same of where, and perhaps not of how often.
+    fn is_there_too(&self, other: &Self) -> bool {
+        self.url == other.url && self.authorities == other.authorities
+    }
+
+    /// The address without what may be secret in it: neither user nor password, nor a query.
+    pub fn shown(&self) -> String {
+        let url = &self.url;
+        let host = url.host().unwrap_or_default();
+        let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}{}", url.scheme_str().unwrap_or_default(), url.path())
+    }
+}
+
+/// Keys that came together.
+#[derive(Debug)]
+struct Held {
+    keys: Keys,
+    /// When they came; `None`: they were read from a file, and do not age.
+    fetched: Option<UnixTime>,
+    /// From when on nothing is proven by them any more.
+    until: UnixTime,
 }
 
 /// The keys of one issuer.
 pub struct KeySet {
     source: Option<Source>,
-    keys: ArcSwapOption<HashMap<Box<str>, Entry>>,
+    held: ArcSwapOption<Held>,
     /// Counts the attempts to fetch them.
     attempts: AtomicU64,
     wish: Mutex<Wish>,
@@ -84,6 +100,12 @@ struct Wish {
     waiting: Vec<Waker>,
 }
 
+impl Wish {
+    fn is_cooling(&self, source: &Source, now: UnixTime) -> bool {
+        self.asked.is_some_and(|asked| now.0 < asked.0.saturating_add(source.cool_down.as_secs()))
+    }
+}
+
 /// What is known of a key.
 #[derive(Debug)]
 pub enum Known {
@@ -93,13 +115,16 @@ pub enum Known {
     Unknown,
     /// No keys have been fetched yet.
     Nothing,
+    /// Those that were fetched are too old to be believed.
+    TooOld,
 }
 
 impl KeySet {
     /// The keys in a JWK Set.
     pub fn read(text: &[u8]) -> Result<Self, Invalid> {
         let set = Self::new(None);
-        set.keys.store(Some(Arc::new(keys(text, None)?)));
+        let held = Held { keys: keys(text, None)?, fetched: None, until: NEVER };
+        set.held.store(Some(Arc::new(held)));
         Ok(set)
     }
 
@@ -111,7 +136,7 @@ impl KeySet {
     fn new(source: Option<Source>) -> Self {
         Self {
             source,
-            keys: ArcSwapOption::empty(),
+            held: ArcSwapOption::empty(),
             attempts: AtomicU64::new(0),
             wish: Mutex::default(),
             former: Mutex::default(),
@@ -124,20 +149,9 @@ impl KeySet {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what came of an attempt.
-    pub fn tell(&self, succeeded: bool, now: UnixTime) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if succeeded {
-            told.succeeded += 1;
-            told.last_success = Some(now);
-        } else {
-            told.failed += 1;
-        }
-    }
-
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.keys.load().as_ref().map_or(0, |keys| keys.len())
+        self.held.load().as_ref().map_or(0, |held| held.keys.len())
     }
 
     /// Whether there is none.
@@ -150,25 +164,32 @@ impl KeySet {
         self.source.as_ref()
     }
 
-    /// The key of this id.
-    pub fn find(&self, id: &str) -> Known {
-        match &*self.keys.load() {
+    /// The key of this id, as far as it is good at this time.
+    pub fn find(&self, id: &str, now: UnixTime) -> Known {
+        match &*self.held.load() {
             None => Known::Nothing,
-            Some(keys) => keys.get(id).map_or(Known::Unknown, |entry| Known::Key(Arc::clone(&entry.key))),
+            Some(held) if now >= held.until => Known::TooOld,
+            Some(held) => held.keys.get(id).map_or(Known::Unknown, |entry| Known::Key(Arc::clone(&entry.key))),
         }
     }
 
-    /// Whether `key` is still one of the issuer's.
-    pub fn has(&self, key: &Arc<PublicKey>) -> bool {
-        self.keys.load().as_ref().is_some_and(|keys| keys.values().any(|entry| Arc::ptr_eq(&entry.key, key)))
+    /// Until when `key` is good, as far as is known now; `None` where it is none of the issuer's any more.
+    pub fn stands(&self, key: &Arc<PublicKey>) -> Option<UnixTime> {
+        let held = self.held.load();
+        let held = held.as_ref()?;
+        held.keys.values().any(|entry| Arc::ptr_eq(&entry.key, key)).then_some(held.until)
+    }
+
+    /// From when on they are refused if they are not fetched again; `None` before they were fetched.
+    pub fn good_until(&self) -> Option<UnixTime> {
+        self.held.load().as_ref().map(|held| held.until)
     }
 
     /// Asks for a refresh, since a key is not there. Nothing comes of it during the cool-down, or where nothing is fetched.
     pub fn want(&self, now: UnixTime) {
         let Some(source) = &self.source else { return };
         let mut wish = self.wish();
-        let cooling = wish.asked.is_some_and(|asked| now.0 < asked.0.saturating_add(source.cool_down.as_secs()));
-        if cooling {
+        if wish.is_cooling(source, now) {
             return;
         }
         if wish.in_flight {
@@ -179,6 +200,12 @@ impl KeySet {
         let fetcher = wish.fetcher.take();
         drop(wish);
         fetcher.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether somebody who asked for a refresh now would have to wait for one. Nothing comes of it.
+    pub fn would_be_wanted(&self, now: UnixTime) -> bool {
+        let wish = self.wish();
+        wish.in_flight || self.source.as_ref().is_some_and(|source| !wish.is_cooling(source, now))
     }
 
     /// The attempt that is under way, to be waited for with [`KeySet::poll_ended`].
@@ -211,19 +238,23 @@ impl KeySet {
         self.wish().in_flight = true;
     }
 
-    /// An attempt has ended; with a JWK Set, it takes the place of the one before.
-    pub fn end(&self, fetched: Option<&[u8]>) -> Result<(), Invalid> {
+    /// An attempt has ended at this time; with a JWK Set, it takes the place of the one before.
+    pub fn end(&self, fetched: Option<&[u8]>, now: UnixTime) -> Result<(), Invalid> {
         let taken = fetched.map(|text| {
-            let before = self.keys.load_full();
-            keys(text, before.as_deref()).map(|keys| self.hold(Arc::new(keys)))
+            let before = self.held.load_full();
+            let keys = keys(text, before.as_deref().map(|held| &held.keys))?;
+            self.hold(Held { keys, fetched: Some(now), until: self.end_of(Some(now)) });
+            Ok(())
         });
+        let came = matches!(taken, Some(Ok(())));
         let mut wish = self.wish();
         (wish.in_flight, wish.wanted) = (false, false);
         let joined = wish.joined.take();
-        if !matches!(taken, Some(Ok(()))) {
+        if !came {
             // Of those who have waited in vain, nobody begins the next one at once.
             wish.asked = wish.asked.max(joined);
         }
+        self.tell(came, now);
         self.attempts.fetch_add(1, Ordering::Release);
         let waiting = std::mem::take(&mut wish.waiting);
         drop(wish);
@@ -231,34 +262,73 @@ impl KeySet {
         taken.unwrap_or(Ok(()))
     }
 
-    /// Holds these keys, and has those do so that were there before.
-    fn hold(&self, keys: Arc<HashMap<Box<str>, Entry>>) {
-        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
-        former.retain(|former| former.strong_count() > 0);
-        former.iter().filter_map(Weak::upgrade).for_each(|former| former.keys.store(Some(Arc::clone(&keys))));
-        self.keys.store(Some(keys));
+    /// An attempt was given up before it had ended: nobody waits for it any more.
+    pub fn give_up(&self) {
+        let mut wish = self.wish();
+        (wish.in_flight, wish.wanted) = (false, false);
+        self.attempts.fetch_add(1, Ordering::Release);
+        let waiting = std::mem::take(&mut wish.waiting);
+        drop(wish);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Begins with the keys of a set with the same source, which holds the same as this one from now on.
+    /// Notes what came of an attempt.
+    fn tell(&self, succeeded: bool, now: UnixTime) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if succeeded {
+            told.succeeded += 1;
+            told.last_success = Some(now);
+        } else {
+            told.failed += 1;
+        }
+    }
+
+    /// When keys that came at this time are too old.
+    fn end_of(&self, fetched: Option<UnixTime>) -> UnixTime {
+        match (fetched, &self.source) {
+            (Some(UnixTime(at)), Some(source)) => UnixTime(at.saturating_add(source.max_age.as_secs())),
+            (None, _) | (_, None) => NEVER,
+        }
+    }
+
+    /// Holds these keys, and has those do so that were there before.
+    fn hold(&self, held: Held) {
+        let held = Arc::new(held);
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.retain(|former| former.strong_count() > 0);
+        former.iter().filter_map(Weak::upgrade).for_each(|former| former.held.store(Some(Arc::clone(&held))));
+        self.held.store(Some(held));
+    }
+
+    /// Begins with the keys of a set from the same place, which holds the same as this one from now on: also for as long
+    /// as is said here.
     fn go_on_from(&self, before: &Arc<Self>) {
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         former.append(&mut before.former.lock().unwrap_or_else(PoisonError::into_inner));
         former.push(Arc::downgrade(before));
-        self.keys.store(before.keys.load_full());
+        drop(former);
+        if let Some(held) = before.held.load_full() {
+            let Held { keys, fetched, .. } = &*held;
+            self.hold(Held { keys: keys.clone(), fetched: *fetched, until: self.end_of(*fetched) });
+        }
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = before.told();
     }
 
     /// Holds no key any more but those that one of `next` has as well, word for word.
     fn shrink_to(&self, next: &[Arc<Self>]) {
-        let stays = |id: &str, entry: &Entry| {
-            next.iter().any(|next| {
-                let keys = next.keys.load();
-                keys.as_ref().and_then(|keys| keys.get(id)).is_some_and(|own| own.written == entry.written)
-            })
-        };
-        let Some(keys) = self.keys.load_full() else { return };
-        let rest = keys.iter().filter(|(id, entry)| stays(id, entry)).map(|(id, entry)| (id.clone(), entry.clone()));
-        self.hold(Arc::new(rest.collect()));
+        let Some(held) = self.held.load_full() else { return };
+        let others: Vec<_> = next.iter().filter_map(|next| next.held.load_full()).collect();
+        let is_kept =
+            |other: &Held, id: &str, entry: &Entry| other.keys.get(id).is_some_and(|own| own.written == entry.written);
+        let (mut rest, mut until) = (Keys::new(), held.until);
+        for (id, entry) in &held.keys {
+            let keepers = others.iter().filter(|other| is_kept(other, id, entry));
+            if let Some(longest) = keepers.map(|other| other.until).max() {
+                until = until.max(longest);
+                rest.insert(id.clone(), entry.clone());
+            }
+        }
+        self.hold(Held { keys: rest, fetched: held.fetched, until });
     }
 
     fn wish(&self) -> MutexGuard<'_, Wish> {
@@ -270,8 +340,11 @@ impl KeySet {
 /// was proven by a key before is held to what is said of it now.
 pub fn succeed(before: &[Arc<KeySet>], next: &[Arc<KeySet>]) {
     for former in before {
-        let same = |next: &&Arc<KeySet>| former.source.is_some() && former.source == next.source;
-        match next.iter().find(same) {
+        let like = |is: fn(&Source, &Source) -> bool| {
+            let source = former.source.as_ref()?;
+            next.iter().find(|next| next.source.as_ref().is_some_and(|next| is(source, next)))
+        };
+        match like(Source::eq).or_else(|| like(Source::is_there_too)) {
             Some(next) => next.go_on_from(former),
             None => former.shrink_to(next),
         }
@@ -286,65 +359,6 @@ impl fmt::Debug for KeySet {
     }
 }
 
-#[derive(Deserialize)]
-struct Written {
-    keys: Vec<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Rsa {
-    kid: String,
-    n: String,
-    e: String,
-    #[serde(default, rename = "use")]
-    purpose: Option<String>,
-    #[serde(default)]
-    alg: Option<String>,
-}
-
-/// The RS256 keys of a JWK Set. Others in it are for somebody else; a set with two of one id is not taken. A key that was
-/// there before stays the same object.
-fn keys(text: &[u8], before: Option<&HashMap<Box<str>, Entry>>) -> Result<HashMap<Box<str>, Entry>, Invalid> {
-    let written: Written = serde_json::from_slice(text)
-        .map_err(|_| Invalid::new("this is not a JWK Set").hint("it is a JSON object with a list `keys` (RFC 7517)"))?;
-    if written.keys.len() > MOST_KEYS {
-        return Err(Invalid::new(format!("a JWK Set of more than {MOST_KEYS} keys is not read")));
-    }
-    let mut keys = HashMap::new();
-    for key in written.keys.into_iter().filter(|key| key["kty"] == "RSA") {
-        let Ok(rsa) = serde_json::from_value::<Rsa>(key) else { continue };
-        let signs = rsa.purpose.as_deref().is_none_or(|purpose| purpose == "sig");
-        if rsa.kid.is_empty() || !signs || rsa.alg.as_deref().is_some_and(|alg| alg != "RS256") || !is_long(&rsa.n) {
-            continue;
-        }
-        let Rsa { kid, n, e, .. } = rsa;
-        let known = before.and_then(|before| before.get(&*kid)).filter(|entry| entry.written == (n.clone(), e.clone()));
-        let key = match known {
-            Some(entry) => Arc::clone(&entry.key),
-            None => match DecodingKey::from_rsa_components(&n, &e) {
-                Ok(key) => Arc::new(PublicKey(key)),
-                Err(_) => continue,
-            },
-        };
-        if keys.insert(kid.clone().into_boxed_str(), Entry { written: (n, e), key }).is_some() {
-            return Err(Invalid::new(format!("two keys of the JWK Set are called `{}`", kid.escape_debug())));
-        }
-    }
-    if keys.is_empty() {
-        return Err(Invalid::new("the JWK Set has no RSA key of 2048 bits or more, with a `kid`, for RS256"));
-    }
-    Ok(keys)
-}
-
-/// Whether a modulus in base64url has a length that is verified with.
-fn is_long(modulus: &str) -> bool {
-    URL_SAFE_NO_PAD.decode(modulus).is_ok_and(|bytes| {
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let first = bytes.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
-        BITS.contains(&((bytes.len() - zeros) * 8 - first))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,15 +370,15 @@ mod tests {
     fn source() -> Source {
         let url = "http://127.0.0.1:1/keys".parse().unwrap();
         let (refresh, cool_down) = (Duration::from_mins(5), Duration::from_secs(30));
-        Source { url, authorities: None, refresh, cool_down }
+        Source { url, authorities: None, refresh, cool_down, max_age: Duration::from_hours(24) }
     }
 
     #[test]
     fn only_keys_that_verify_rs256_are_taken() {
         let keys = KeySet::read(&set("issuer.jwks")).unwrap();
-        assert!(matches!(keys.find("issuer-1"), Known::Key(_)));
+        assert!(matches!(keys.find("issuer-1", UnixTime(100)), Known::Key(_)));
         for other in ["for-encryption", "elliptic", "short", "rs512", "", "ISSUER-1"] {
-            assert!(matches!(keys.find(other), Known::Unknown), "{other}");
+            assert!(matches!(keys.find(other, UnixTime(100)), Known::Unknown), "{other}");
         }
         for wrong in ["", "[]", "{}", "{\"keys\":[]}", "{\"keys\":[{\"kty\":\"RSA\"}]}"] {
             assert!(KeySet::read(wrong.as_bytes()).is_err(), "{wrong}");
@@ -380,15 +394,15 @@ mod tests {
     fn a_key_that_is_not_there_is_asked_for_once_in_a_cool_down() {
         let keys = KeySet::at(source());
         let mut context = Context::from_waker(Waker::noop());
-        assert!(matches!(keys.find("issuer-1"), Known::Nothing));
+        assert!(matches!(keys.find("issuer-1", UnixTime(100)), Known::Nothing));
         assert!(keys.poll_wanted(&mut context).is_pending() && keys.attempt().is_none());
         keys.want(UnixTime(100));
         assert!(keys.poll_wanted(&mut context).is_ready() && keys.poll_wanted(&mut context).is_pending());
         let attempt = keys.attempt().unwrap();
         assert!(keys.poll_ended(attempt, &mut context).is_pending());
-        keys.end(Some(&set("issuer.jwks"))).unwrap();
+        keys.end(Some(&set("issuer.jwks")), UnixTime(100)).unwrap();
         assert!(keys.poll_ended(attempt, &mut context).is_ready() && keys.attempt().is_none());
-        assert!(matches!(keys.find("issuer-1"), Known::Key(_)));
+        assert!(matches!(keys.find("issuer-1", UnixTime(100)), Known::Key(_)));
         keys.want(UnixTime(129));
         assert!(keys.attempt().is_none());
         keys.want(UnixTime(130));
@@ -398,15 +412,70 @@ mod tests {
     #[test]
     fn keys_stay_while_their_source_fails_and_go_when_it_drops_them() {
         let keys = KeySet::at(source());
-        keys.end(Some(&set("issuer.jwks"))).unwrap();
-        let Known::Key(first) = keys.find("issuer-1") else { panic!("it is there") };
-        keys.end(None).unwrap();
-        assert!(keys.end(Some(b"<html>")).is_err());
-        assert!(keys.has(&first));
-        keys.end(Some(&set("issuer.jwks"))).unwrap();
-        assert!(keys.has(&first), "what has not changed is the same object");
+        keys.end(Some(&set("issuer.jwks")), UnixTime(100)).unwrap();
+        let Known::Key(first) = keys.find("issuer-1", UnixTime(100)) else { panic!("it is there") };
+        keys.end(None, UnixTime(100)).unwrap();
+        assert!(keys.end(Some(b"<html>"), UnixTime(100)).is_err());
+        assert!(keys.stands(&first).is_some());
+        keys.end(Some(&set("issuer.jwks")), UnixTime(100)).unwrap();
+        assert!(keys.stands(&first).is_some(), "what has not changed is the same object");
         let without = String::from_utf8(set("issuer.jwks")).unwrap().replace("issuer-1", "another");
-        keys.end(Some(without.as_bytes())).unwrap();
-        assert!(!keys.has(&first) && matches!(keys.find("issuer-1"), Known::Unknown));
+        keys.end(Some(without.as_bytes()), UnixTime(100)).unwrap();
+        assert!(keys.stands(&first).is_none() && matches!(keys.find("issuer-1", UnixTime(100)), Known::Unknown));
+    }
+
+    fn days(days: u64) -> UnixTime {
+        UnixTime(days * 86_400)
+    }
+
+    #[test]
+    fn keys_are_too_old_a_while_after_they_came_last() {
+        let keys = KeySet::at(source());
+        assert_eq!(keys.good_until(), None);
+        keys.end(Some(&set("issuer.jwks")), days(1)).unwrap();
+        let Known::Key(first) = keys.find("issuer-1", days(1)) else { panic!("it is there") };
+        keys.end(None, UnixTime(days(2).0 - 1)).unwrap();
+        assert!(matches!(keys.find("issuer-1", UnixTime(days(2).0 - 1)), Known::Key(_)));
+        assert!(matches!(keys.find("issuer-1", days(2)), Known::TooOld));
+        assert!(matches!(keys.find("nobody-s", days(2)), Known::TooOld), "nothing is known of any key");
+        assert_eq!((keys.stands(&first), keys.good_until()), (Some(days(2)), Some(days(2))));
+        keys.end(Some(&set("issuer.jwks")), days(2)).unwrap();
+        assert!(matches!(keys.find("issuer-1", days(2)), Known::Key(_)));
+        assert_eq!(keys.stands(&first), Some(days(3)), "it is the same key");
+        let told = keys.told();
+        assert_eq!((told.succeeded, told.failed, told.last_success), (2, 1, Some(days(2))));
+        let file = KeySet::read(&set("issuer.jwks")).unwrap();
+        assert!(matches!(file.find("issuer-1", UnixTime(u64::MAX - 1)), Known::Key(_)));
+    }
+
+    #[test]
+    fn another_configuration_says_anew_how_long_keys_are_good() {
+        let before = Arc::new(KeySet::at(source()));
+        before.end(Some(&set("issuer.jwks")), days(1)).unwrap();
+        let Known::Key(first) = before.find("issuer-1", days(1)) else { panic!("it is there") };
+        let shorter = Source { max_age: Duration::from_hours(12), refresh: Duration::from_mins(1), ..source() };
+        let next = Arc::new(KeySet::at(shorter));
+        succeed(&[Arc::clone(&before)], &[Arc::clone(&next)]);
+        let noon = UnixTime(days(1).0 + 43_200);
+        assert_eq!((before.stands(&first), next.stands(&first)), (Some(noon), Some(noon)));
+        next.end(Some(&set("issuer.jwks")), noon).unwrap();
+        assert_eq!(before.stands(&first), Some(days(2)), "who was proven before is held to the same");
+        // Elsewhere it is another's key, unless it is the very same, word for word.
+        let file = Arc::new(KeySet::read(&set("issuer.jwks")).unwrap());
+        succeed(&[Arc::clone(&next)], &[file]);
+        assert_eq!(next.stands(&first), Some(NEVER));
+        succeed(&[Arc::clone(&next)], &[Arc::new(KeySet::at(source()))]);
+        assert_eq!(next.stands(&first), Some(UnixTime(noon.0 + 86_400)), "it is asked for at the same place once more");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (url, expected) in [
+            ("https://keys.example.com/jwks.json", "https://keys.example.com/jwks.json"),
+            ("http://user:hunter2@127.0.0.1:8080/a?key=hunter2", "http://127.0.0.1:8080/a"),
+            ("https://[::1]:8443", "https://[::1]:8443/"),
+        ] {
+            assert_eq!(Source { url: url.parse().unwrap(), ..source() }.shown(), expected);
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::clock::UnixTime;
 use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::tls::noted_of;
 use crate::record::{Attributes, Kind};
+use crate::scheme::Fetching;
 use crate::scheme::jwt::Verified;
 use crate::scheme::stage::{self, Register, Request, named};
 
@@ -52,8 +53,14 @@ fn register() -> Register {
 
 fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
     let (register, verified) = (register(), Verified::new(8));
-    let scene =
-        Scene { directory: &register, verified: &verified, guard: None, app: None, now: UnixTime(1_700_000_000) };
+    let scene = Scene {
+        directory: &register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app: None,
+        now: UnixTime(1_700_000_000),
+    };
     let expression = Expression::parse(expression, &schemes()).unwrap();
     expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ())
 }
@@ -182,8 +189,14 @@ fn a_second_authorization_is_refused_whatever_else_is_proven() {
 #[test]
 fn where_credentials_go_on_header_and_query_hold_what_proved_the_caller_and_nothing_else() {
     let (register, verified) = (register(), Verified::new(8));
-    let scene =
-        Scene { directory: &register, verified: &verified, guard: None, app: None, now: UnixTime(1_700_000_000) };
+    let scene = Scene {
+        directory: &register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app: None,
+        now: UnixTime(1_700_000_000),
+    };
     let sky = || request(HERE, "", CAMERA).header("authorization", "SkyVR key-of-acme");
     for (what, expression, request, good) in [
         ("one, in the query", "camera", request(HERE, "", CAMERA), true),

@@ -164,6 +164,14 @@ rules! {
         "the upstream sees its own credential and cannot tell which camera the token was for",
         "keep it to its camera where the path has the id: camera = { path = \"id\" }; or let `path` and `methods` hold only what \
          any camera's token may do";
+    UNDECIDABLE_ROUTE = "undecidable-route" Medium, "A route is refused wherever it is only decided",
+        "a decision sees the head of a request alone: what looks into bodies, filters answers or is answered by vidgate itself is \
+         refused (501) where another proxy asks about it",
+        "have the proxy send such requests to a listener without `decide`, and list that in the `listeners` of the route";
+    DECIDED_CONCURRENCY = "decided-concurrency" Low, "A limit holds nobody back where requests are only decided",
+        "a place of a `concurrency` limit is taken while a request is under way; of one that is only decided that is not known, so \
+         that its place is given back at once",
+        "bound it in the proxy, or have such requests come to a listener without `decide`";
     // Whose word is taken.
     WIDE_PROXIES = "wide-proxies" High, "More addresses than anyone's proxies have may say who is calling",
         "whoever calls from such a network says what address they have, and with it who they are to limits, access lists and logs",

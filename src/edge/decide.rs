@@ -41,6 +41,16 @@ pub enum Convention {
     Envoy,
 }
 
+impl Convention {
+    /// Whether a proxy says what it asks about in this field, which could say another method or target elsewhere.
+    pub fn says_in(self, name: &HeaderName) -> bool {
+        match self {
+            Self::Original => [ORIGINAL_METHOD.0, ORIGINAL_URI.0].contains(name),
+            Self::Forwarded | Self::Envoy => false,
+        }
+    }
+}
+
 /// A field that a check has exactly once, and what is wrong where it has not.
 type Field = (HeaderName, &'static str);
 

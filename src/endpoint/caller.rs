@@ -1,5 +1,6 @@
 //! Who calls an endpoint: proven, permitted and admitted before.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::authorize::role;
@@ -14,14 +15,16 @@ use crate::store::Actor;
 pub(super) struct Caller {
     principal: Arc<Principal>,
     host: Arc<str>,
+    address: IpAddr,
     operation: Option<Arc<str>>,
     door: Option<Door>,
 }
 
 impl Caller {
-    /// This caller, who asked this host (as it was written, with its port) for this operation.
-    pub(super) fn new(principal: Principal, host: &str, operation: Option<&str>) -> Self {
-        Self { principal: Arc::new(principal), host: host.into(), operation: operation.map(Into::into), door: None }
+    /// This caller at this address, who asked this host (as it was written, with its port) for this operation.
+    pub(super) fn new(principal: Principal, address: IpAddr, host: &str, operation: Option<&str>) -> Self {
+        let (principal, operation) = (Arc::new(principal), operation.map(Into::into));
+        Self { principal, host: host.into(), address, operation, door: None }
     }
 
     /// The same, who is watched by the route's guard against guessing.
@@ -37,6 +40,11 @@ impl Caller {
     /// The operation that was permitted, where the route asks for one.
     pub(super) fn operation(&self) -> Option<&str> {
         self.operation.as_deref()
+    }
+
+    /// Where the caller is.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The host that was asked, with its port.

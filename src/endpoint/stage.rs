@@ -54,7 +54,7 @@ impl Stage {
 
     fn caller(&self, kind: Kind, text: &str) -> Caller {
         let record = self.sample.store.index().look_up(kind, text.as_bytes()).expect("the caller exists");
-        Caller::new(principal(record), "gw.example.test:9000", None)
+        Caller::new(principal(record), std::net::Ipv4Addr::LOCALHOST.into(), "gw.example.test:9000", None)
     }
 
     /// Asks an endpoint as the holder of this.

@@ -89,7 +89,7 @@ fn request(
     let Parts { method, uri, mut headers, .. } = parts;
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = uri.authority().map(http::uri::Authority::as_str).or(named).unwrap_or_default();
-    let caller = Caller::new(admission.principal().clone(), host, visit.operation.as_deref());
+    let caller = Caller::new(admission.principal().clone(), passage.address, host, visit.operation.as_deref());
     let caller = caller.watched(visit.door.clone());
     let rest = without_credential(&mut headers, uri.query(), visit.places);
     let path = passage.path.as_deref().unwrap_or_else(|| uri.path());

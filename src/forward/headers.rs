@@ -248,7 +248,8 @@ const OVERRIDES: [&str; 7] = [
     "x-rewrite-url",
 ];
 
-fn is_override(name: &HeaderName) -> bool {
+/// Whether an upstream could take method or target of a request from this field.
+pub(super) fn is_override(name: &HeaderName) -> bool {
     OVERRIDES.iter().any(|own| reads_as(name, own, false))
 }
 

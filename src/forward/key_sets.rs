@@ -1,5 +1,5 @@
 //! Fetches the keys of foreign issuers, beside the corridor: at the start, every so often, and when a token comes with a
-//! key that is not there. While a source fails, what was fetched before stays good.
+//! key that is not there. While a source fails, what was fetched before stays good for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::forward::body::BodyError;
 use crate::forward::tls;
 use crate::forward::upstream::Protocol;
@@ -30,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest JWK Set, in bytes.
 const MOST: usize = 1 << 20;
 
-/// Keeps a set fresh for ever. When keys came is told by this clock.
+/// Keeps a set fresh for ever. When keys came, and whether they are too old, is told by this clock.
 pub async fn keep(keys: Arc<KeySet>, clock: Clock) {
     let Some(source) = keys.source() else { return };
     loop {
@@ -39,24 +39,47 @@ pub async fn keep(keys: Arc<KeySet>, clock: Clock) {
             Ok(fetched) => fetched,
             Err(_) => Err("it did not answer in time".into()),
         };
+        let now = clock.unix();
         let told = match &fetched {
-            Ok(text) => keys.end(Some(text)).map_err(|invalid| invalid.message.into_owned()),
+            Ok(text) => keys.end(Some(text), now).map_err(|invalid| invalid.message.into_owned()),
             Err(error) => {
-                let ended = keys.end(None);
+                let ended = keys.end(None, now);
                 debug_assert!(ended.is_ok(), "there was nothing to be read");
                 Err(error.to_string())
             }
         };
-        keys.tell(told.is_ok(), clock.unix());
         // An answer that holds no keys is a failure as well: many a server says so with status 200.
         let pause = if told.is_ok() { source.refresh } else { source.cool_down };
         if let Err(error) = told {
-            tracing::warn!(url = %source.url, error, "the keys of an issuer were not fetched; those from before stay good");
+            complain(&keys, source, &error, now);
         }
         tokio::select! {
             () = sleep(pause) => {}
             () = std::future::poll_fn(|context| keys.poll_wanted(context)) => {}
         }
+    }
+}
+
+/// Says that they did not come, and how bad that is.
+fn complain(keys: &KeySet, source: &Source, error: &str, now: UnixTime) {
+    let url = source.shown();
+    match keys.good_until().map(|until| until.0.saturating_sub(now.0)) {
+        None => tracing::error!(
+            url,
+            error,
+            "the keys of an issuer were not fetched: there are none, and its tokens are refused"
+        ),
+        Some(0) => tracing::error!(
+            url,
+            error,
+            "the keys of an issuer were not fetched: those from before are older than `max_age`, and its tokens are refused"
+        ),
+        Some(left) => tracing::warn!(
+            url,
+            error,
+            good_for_seconds = left,
+            "the keys of an issuer were not fetched; those from before stay good for a while"
+        ),
     }
 }
 
@@ -143,14 +166,14 @@ mod tests {
             }
         });
         let (refresh, cool_down) = (Duration::from_hours(1), Duration::from_millis(1));
-        let keys = Arc::new(KeySet::at(Source { url, authorities: None, refresh, cool_down }));
+        let keys = Arc::new(KeySet::at(Source { url, authorities: None, refresh, cool_down, max_age: refresh }));
         let keeper = Arc::clone(&keys);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(keep(keeper, Clock::system()));
         });
         for time in ["first", "second"] {
-            assert!(said.recv_timeout(Duration::from_secs(20)).is_ok(), "the {time} attempt");
+            assert!(said.recv_timeout(Duration::from_mins(3)).is_ok(), "the {time} attempt");
         }
         let told = keys.told();
         assert!(told.failed >= 1 && (told.succeeded, told.last_success) == (0, None), "{told:?}");

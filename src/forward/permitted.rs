@@ -7,11 +7,12 @@ use http::header::HeaderMap;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
+use crate::edge::decide::Convention;
 use crate::edge::pairs;
 use crate::forward::credential::Field;
 use crate::forward::identity::{self, ACCOUNT, SCHEME, SCOPES, SUBJECT};
 use crate::forward::upstream::CredentialPolicy;
-use crate::forward::{Passage, Way, headers};
+use crate::forward::{Way, headers};
 use crate::limit::Admission;
 use crate::refusal::Refusal;
 
@@ -20,11 +21,15 @@ static TARGET: HeaderName = HeaderName::from_static("x-vidgate-target");
 /// Which of the request's fields Envoy takes out.
 static REMOVALS: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
-/// Refuses a request that says itself what only we may say, in any spelling: whether its proxy would take that out is not
-/// known here.
-pub fn is_modest(fields: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses a request that says itself what only we may say, in any spelling, or that asks for another method or target
+/// than those that are decided on: whether its proxy would take that out is not known here. The fields in which the proxy
+/// says what it asks about are its own.
+pub fn is_modest(fields: &HeaderMap, reads: Convention) -> Result<(), Refusal> {
     if fields.keys().any(headers::is_identity) {
         return Err(Refusal::malformed("the caller says themselves who they are (X-Vidgate-*)"));
+    }
+    if fields.keys().any(|name| headers::is_override(name) && !reads.says_in(name)) {
+        return Err(Refusal::malformed("the caller asks for another method or target beside those of the request"));
     }
     Ok(())
 }
@@ -51,9 +56,8 @@ pub fn write(
     }
 }
 
-/// Writes the target: the canonical path, and the query without the caller's credential unless the route keeps it.
-pub fn write_target(fields: &mut HeaderMap, (parts, way): (&Parts, Way<'_>), passage: &Passage<'_>) {
-    let path = passage.path.as_deref().unwrap_or_else(|| parts.uri.path());
+/// Writes the target: this canonical path, and the query without the caller's credential unless the route keeps it.
+pub fn write_target(fields: &mut HeaderMap, (parts, way): (&Parts, Way<'_>), path: &str) {
     let keeps = way.credential == CredentialPolicy::Keep;
     let rest = parts.uri.query().filter(|_| !keeps).and_then(|query| pairs::without(query, &way.places.query));
     let query = match &rest {

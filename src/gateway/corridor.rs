@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
@@ -11,7 +12,7 @@ use super::deciding;
 use super::manner::Manner;
 use super::sending::{Errand, is_empty, least};
 use super::trace::Trace;
-use super::{Arrival, Decision, Gateway, Seen, Step};
+use super::{Arrival, Decision, Gateway, Lack, Seen, Step};
 use crate::authenticate;
 use crate::authorize::{self, content};
 use crate::clock::Clock;
@@ -20,13 +21,13 @@ use crate::edge::head::Head;
 use crate::edge::preface::{Announced, Preface};
 use crate::envelope::{self, Dialect};
 use crate::forward::leases::Leases;
-use crate::forward::{Passage, Payload, websocket};
+use crate::forward::{Body, Passage, Payload, websocket};
 use crate::limit::failures::Failures;
 use crate::limit::{self, Asked, Gate, Outcome};
 use crate::refusal::{Cause, Reason, Refusal};
 use crate::reply::{cors, wall};
 use crate::scheme::jwt::Verified;
-use crate::scheme::{self, Scene};
+use crate::scheme::{self, Fetching, Scene};
 use crate::world::{Route, World};
 
 /// What a request is decided by.
@@ -64,9 +65,12 @@ impl<'a> Corridor<'a> {
             (refusal, before())
         })?;
         trace.head(&head);
-        // To a proxy that asks, every answer but a refusal says that the request may pass.
-        if !decides && let Some(answer) = self.preflight(&head, manner, trace) {
-            return answer;
+        if let Some(answer) = self.preflight(&head, manner, trace) {
+            return answer.and_then(|(answer, route)| {
+                // To a proxy that asks, every answer but a refusal says that the request may pass.
+                let checked = if decides { deciding::decidable(route) } else { Ok(()) };
+                checked.map(|()| Decision::Preflight(answer, route)).map_err(|refusal| (refusal, route.dialect))
+            });
         }
         let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before()))?;
         let route = &world.routes[id_of_route.0];
@@ -77,7 +81,12 @@ impl<'a> Corridor<'a> {
         let app = named_app(route, &head);
         let watch = route.guard.map(|id| T::watch(&self.guards[id.0], head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
-        let scene = Scene { guard, ..self.scene(app.as_deref()) };
+        let fetching = match (T::REHEARSES, seen.fetched) {
+            (false, _) => Fetching::Asked,
+            (true, false) => Fetching::Rehearsed,
+            (true, true) => Fetching::InVain,
+        };
+        let scene = Scene { guard, fetching, ..self.scene(app.as_deref()) };
         manner.learn(route, &head, &scene, websocket::is_connect(parts));
         let websocket = Gateway::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
         let outcome = match self.admit(route, &head, seen, &scene, trace) {
@@ -87,12 +96,12 @@ impl<'a> Corridor<'a> {
                 let Some((keys, attempt)) = awaited.filter(|_| !seen.fetched) else {
                     return Err((refusal, route.dialect));
                 };
-                return Ok(Decision::Fetch(keys, attempt));
+                return Ok(Decision::Lacks(Lack::Keys(keys, attempt)));
             }
         };
         let (admission, operation) = match outcome {
-            Step::Read(found) => return Ok(Decision::Read(route, found)),
-            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
+            Step::Read(found) => return Ok(Decision::Lacks(Lack::Form(route, found))),
+            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Lacks(Lack::Ledger(route, waiting))),
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
@@ -105,6 +114,7 @@ impl<'a> Corridor<'a> {
             connection,
             in_flight,
             id,
+            rules: &route.rules,
             leases: self.leases,
             journey: trace.let_in(),
         };
@@ -118,7 +128,7 @@ impl<'a> Corridor<'a> {
         head: &Head<'_>,
         manner: &mut Manner,
         trace: &mut impl Trace<'a>,
-    ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
+    ) -> Option<Result<(Response<Body>, &'a Route), (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
         let select = |method| {
@@ -129,7 +139,8 @@ impl<'a> Corridor<'a> {
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
         trace.route(id, route);
-        Some(rule.preflight(head, grant).map(Decision::Preflight).map_err(|refusal| (refusal, route.dialect)))
+        let answer = rule.preflight(head, grant).map(|answer| (answer, route));
+        Some(answer.map_err(|refusal| (refusal, route.dialect)))
     }
 
     /// What is known besides a request for this app, at this instant.
@@ -137,7 +148,14 @@ impl<'a> Corridor<'a> {
     where
         'a: 's,
     {
-        Scene { directory: &*self.world.directory, verified: self.verified, guard: None, app, now: self.clock.unix() }
+        Scene {
+            directory: &*self.world.directory,
+            verified: self.verified,
+            guard: None,
+            app,
+            fetching: Fetching::Asked,
+            now: self.clock.unix(),
+        }
     }
 
     /// From the caller's word to the receipt that lets a request out.

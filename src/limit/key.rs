@@ -99,10 +99,16 @@ impl<'a> Caller<'a> {
     }
 
     fn network(&self) -> Party<'a> {
-        Party::Address(match self.address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Party::Address(network(self.address))
+    }
+}
+
+/// What counts as one address: an IPv4 address, also where it is mapped; the first half of an IPv6 address, since whoever
+/// has one has all of its second half.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

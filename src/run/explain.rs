@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::reload::Running;
 use crate::admin::Explain;
 use crate::clock::Clock;
+use crate::forward::Fleet;
 use crate::gateway::explain::{Asked, Scenery};
 use crate::limit::Limits;
 use crate::limit::failures::Guards;
@@ -18,6 +19,7 @@ pub(super) struct Explaining {
     world: Arc<ArcSwap<World>>,
     limits: Arc<Limits>,
     guards: Arc<Guards>,
+    fleet: Arc<Fleet>,
     clock: Clock,
 }
 
@@ -25,12 +27,13 @@ impl Explaining {
     /// Of a gateway that runs.
     pub(super) fn of(running: &Running, clock: &Clock) -> Self {
         let (limits, guards) = (Arc::clone(&running.limits), Arc::clone(&running.guards));
-        Self { world: Arc::clone(&running.world), limits, guards, clock: clock.clone() }
+        let (world, fleet) = (Arc::clone(&running.world), Arc::clone(&running.fleet));
+        Self { world, limits, guards, fleet, clock: clock.clone() }
     }
 
     /// What is in force now.
     pub(super) fn scenery(&self) -> Scenery {
-        Scenery::of(self.world.load_full(), &self.limits, &self.guards, &self.clock)
+        Scenery::of(self.world.load_full(), &self.limits, &self.guards, &self.fleet, &self.clock)
     }
 
     /// What the admin API calls.

@@ -11,7 +11,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::tls::Keeper;
 use crate::edge::vitals::Shedding;
 use crate::forward::standing::Condition;
-use crate::key_set::KeySet;
+use crate::key_set::{KeySet, Source};
 use crate::limit::failures::Counted;
 use crate::scheme::Lapse;
 use crate::store::Store;
@@ -30,7 +30,7 @@ impl Lookout {
             streams(&mut sheet, counted);
             handshakes(&mut sheet, counted, &world);
         }
-        for lapse in [Lapse::Revoked, Lapse::Disabled, Lapse::Expired] {
+        for lapse in Lapse::ALL {
             sheet.count(&of::STREAMS_ENDED, &[lapse.name()], self.endings.of(lapse));
         }
         listeners(&mut sheet, &facts);
@@ -128,6 +128,9 @@ impl Lookout {
         if let Some(access) = &self.access {
             sheet.count(&of::LOG_DROPPED, &["access"], access.dropped());
         }
+        for (outcome, count) in self.spans.outcomes() {
+            sheet.count(&of::SPANS, &[outcome], count);
+        }
     }
 
     fn tell_configuration(&self, sheet: &mut Sheet, facts: &Facts) {
@@ -211,24 +214,17 @@ fn stored(sheet: &mut Sheet, store: &Store) {
 fn key_sets(sheet: &mut Sheet, all: &[Arc<KeySet>]) {
     let mut seen = Vec::new();
     for keys in all {
-        let Some(source) = keys.source().map(|source| shown(&source.url)).filter(|source| !seen.contains(source))
-        else {
+        let Some(source) = keys.source().map(Source::shown).filter(|source| !seen.contains(source)) else {
             continue;
         };
         let told = keys.told();
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "succeeded"], told.succeeded);
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "failed"], told.failed);
         sheet.number(&of::KEY_SET_AGE, &[&source], told.last_success.map_or(0, |UnixTime(seconds)| seconds));
+        sheet.number(&of::KEY_SET_EXPIRY, &[&source], keys.good_until().map_or(0, |UnixTime(seconds)| seconds));
         sheet.number(&of::KEY_SET_KEYS, &[&source], keys.len());
         seen.push(source);
     }
-}
-
-/// An address without what may be secret in it: neither user nor password, nor a query.
-fn shown(url: &http::Uri) -> String {
-    let host = url.host().unwrap_or_default();
-    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{host}{port}{}", url.scheme_str().unwrap_or_default(), url.path())
 }
 
 fn seconds(time: Duration) -> f64 {
@@ -239,20 +235,4 @@ fn seconds(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "exact for as long as certificates last")]
 fn instant(seconds: i64) -> f64 {
     seconds as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_secrets() {
-        for (url, expected) in [
-            ("https://keys.example.com/jwks.json", "https://keys.example.com/jwks.json"),
-            ("http://user:hunter2@127.0.0.1:8080/a?key=hunter2", "http://127.0.0.1:8080/a"),
-            ("https://[::1]:8443", "https://[::1]:8443/"),
-        ] {
-            assert_eq!(shown(&url.parse().unwrap()), expected);
-        }
-    }
 }

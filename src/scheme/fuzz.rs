@@ -25,7 +25,7 @@ use crate::scheme::json::Json;
 use crate::scheme::jwt::Verified;
 use crate::scheme::share_token::Form;
 use crate::scheme::stage::{self, Register, Request};
-use crate::scheme::{Examine, Scene};
+use crate::scheme::{Examine, Fetching, Scene};
 use crate::secret::Secret;
 
 /// A directory that nobody is in, and that notes what it was asked for.
@@ -68,6 +68,10 @@ impl Directory for Witness {
     fn camera(&self, _: &str, _: &Account, _: UnixTime) -> Holding {
         Holding::Unknown
     }
+
+    fn camera_end(&self, _: &str) -> Option<UnixTime> {
+        None
+    }
 }
 
 /// The whole of base64, be it padded or not, with stray bits or without.
@@ -88,7 +92,14 @@ pub(crate) fn basic(data: &[u8]) {
     }
     let request = Request::get("/").bytes("authorization", &field);
     let (witness, verified) = (Witness::default(), Verified::new(1));
-    let scene = Scene { directory: &witness, verified: &verified, guard: None, app: None, now: UnixTime(1) };
+    let scene = Scene {
+        directory: &witness,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app: None,
+        now: UnixTime(1),
+    };
     let answer = BASIC.examine(&request.head(), &Preface::EMPTY, &scene);
     assert!(answer.is_err(), "nobody is on file");
     let text: Vec<u8> = data.iter().copied().filter(|byte| !b" \t".contains(byte)).collect();

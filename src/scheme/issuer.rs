@@ -18,7 +18,7 @@ use crate::record::{Account, PublicKey, Scopes};
 use crate::refusal::Reason;
 use crate::scheme::jose::Claims;
 use crate::scheme::json::Json;
-use crate::scheme::{Kit, Rejection, Scene};
+use crate::scheme::{Fetching, Kit, Rejection, Scene};
 use crate::units::Span;
 
 /// The longest subject, in bytes as it goes upstream.
@@ -51,6 +51,10 @@ pub struct Settings {
     /// How often at most they are fetched for the sake of a key that is not there. Default: 30 s.
     #[serde(default = "cool_down")]
     cool_down: Span,
+    /// How old the keys of `url` may become while they cannot be fetched again; from then on tokens are refused (503).
+    /// Default: 1 d.
+    #[serde(default = "max_age")]
+    max_age: Span,
     /// Whom tokens may be for (`aud`): one of these.
     audience: Vec<String>,
     /// Claims that must be there, with these values. A name with dots may lead into objects: `realm_access.roles`.
@@ -80,6 +84,10 @@ fn refresh() -> Span {
 
 fn cool_down() -> Span {
     Span::seconds(30)
+}
+
+fn max_age() -> Span {
+    Span::seconds(86_400)
 }
 
 /// What a claim must be.
@@ -172,20 +180,31 @@ impl Issuer {
 
     /// The key of this id; asks for a refresh where it is not there.
     pub(super) fn key(&self, id: &str, scene: &Scene<'_>) -> Result<Arc<PublicKey>, Rejection> {
-        if let Known::Key(key) = self.keys.find(id) {
+        if let Known::Key(key) = self.keys.find(id, scene.now) {
             return Ok(key);
         }
-        self.keys.want(scene.now);
-        if self.keys.attempt().is_some() {
+        let wanted = match scene.fetching {
+            Fetching::Asked => {
+                self.keys.want(scene.now);
+                self.keys.attempt().is_some()
+            }
+            Fetching::Rehearsed => self.keys.would_be_wanted(scene.now),
+            Fetching::InVain => false,
+        };
+        if wanted {
             // Nobody has guessed anything yet: the key may be among those that come.
             return Err(Rejection::new(Reason::Unsettled, "the issuer's keys are being fetched"));
         }
         // Looked for once more: they may have come just now.
-        match self.keys.find(id) {
-            Known::Key(key) => Ok(key),
-            Known::Unknown => Err(Rejection::new(Reason::Unknown, "the issuer has no key with this `kid`")),
-            Known::Nothing => Err(Rejection::new(Reason::Unsettled, "the issuer's keys have not been fetched yet")),
-        }
+        let (reason, detail) = match self.keys.find(id, scene.now) {
+            Known::Key(key) => return Ok(key),
+            Known::Unknown => (Reason::Unknown, "the issuer has no key with this `kid`"),
+            Known::Nothing => (Reason::Unsettled, "the issuer's keys have not been fetched yet"),
+            Known::TooOld => {
+                (Reason::Unsettled, "the issuer's keys are older than `max_age`, and could not be fetched again")
+            }
+        };
+        Err(Rejection::new(reason, detail))
     }
 
     /// What a token proves whose signature and times are good.
@@ -224,7 +243,8 @@ impl Issuer {
             let current = scene.directory.account(&account.id.0);
             current.is_some_and(|current| Arc::ptr_eq(&current, account)) && !account.is_disabled()
         };
-        self.keys.has(&known.key) && known.account.as_ref().is_none_or(is_there)
+        self.keys.stands(&known.key).is_some_and(|until| scene.now < until)
+            && known.account.as_ref().is_none_or(is_there)
     }
 
     fn subject(&self, all: &Json) -> Result<HeaderValue, Rejection> {
@@ -341,5 +361,11 @@ fn source(url: &str, authorities: Option<Vec<u8>>, keys: &Settings) -> Result<So
             "`refresh` is at least 10 seconds and `cool_down`, and `cool_down` at least one second",
         ));
     }
-    Ok(Source { url, authorities, refresh, cool_down })
+    let max_age = keys.max_age.0;
+    if max_age <= refresh {
+        return Err(Invalid::new("keys would be too old before they are fetched again").hint(
+            "`max_age` is longer than `refresh`: how long tokens are believed while the issuer cannot be asked",
+        ));
+    }
+    Ok(Source { url, authorities, refresh, cool_down, max_age })
 }

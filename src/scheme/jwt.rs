@@ -253,6 +253,7 @@ mod tests {
 
     use super::*;
     use crate::record::PublicKey;
+    use crate::scheme::Fetching;
     use crate::scheme::stage::{self, Register, Request, kit};
 
     const NOW: u64 = 1_700_000_000;
@@ -283,7 +284,14 @@ mod tests {
     }
 
     fn ask(scheme: &Jwt, token: &str, register: &Register, verified: &Verified, now: u64) -> Result<String, Reason> {
-        let scene = Scene { directory: register, verified, guard: None, app: None, now: UnixTime(now) };
+        let scene = Scene {
+            directory: register,
+            verified,
+            guard: None,
+            fetching: Fetching::Asked,
+            app: None,
+            now: UnixTime(now),
+        };
         let request = request(token);
         let preface = Preface::EMPTY;
         let credential = scheme.read(&request.head(), &preface).unwrap().unwrap();

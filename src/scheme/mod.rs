@@ -51,7 +51,7 @@ pub(crate) use self::authorization::{at_most_one, word};
 pub use self::guard::{Guard, Identifier, Mark};
 pub(crate) use self::open::Open;
 pub use self::principal::{Credentials, Principal};
-pub use self::scene::Scene;
+pub use self::scene::{Fetching, Scene};
 pub use self::standing::Lapse;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;

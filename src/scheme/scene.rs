@@ -19,8 +19,21 @@ pub struct Scene<'a> {
     pub guard: Option<&'a dyn Guard>,
     /// The app that the request is for (its id or its public key), where the route says so.
     pub app: Option<&'a str>,
+    /// What is done about a key of a foreign issuer that is not there.
+    pub fetching: Fetching,
     /// The instant.
     pub now: UnixTime,
+}
+
+/// What is done about a key of a foreign issuer that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetching {
+    /// The issuer is asked for it.
+    Asked,
+    /// The issuer would be asked. Nobody is: the request is only talked about.
+    Rehearsed,
+    /// Nobody is asked, as if that had been in vain.
+    InVain,
 }
 
 impl Scene<'_> {

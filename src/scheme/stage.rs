@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -19,7 +20,7 @@ use crate::edge::preface::{Announced, Preface};
 use crate::invalid::Invalid;
 use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
 use crate::scheme::jwt::Verified;
-use crate::scheme::{Examine, Kit, Principal, Rejection, Scene};
+use crate::scheme::{Examine, Fetching, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
 
 /// The caller whom this record proves.
@@ -63,7 +64,7 @@ impl Request {
 
     /// The same over TLS, with this client certificate.
     pub(crate) fn certificate(mut self, certificate: ClientCertificate) -> Self {
-        self.connection.tls = Some(Tls { client_certificate: Some(certificate), ..Tls::default() });
+        self.connection.tls = Some(Tls { client_certificate: Some(Rc::new(certificate)), ..Tls::default() });
         self
     }
 
@@ -214,6 +215,10 @@ impl Directory for Register {
         self.accounts.borrow().get(id).cloned()
     }
 
+    fn camera_end(&self, _: &str) -> Option<UnixTime> {
+        None
+    }
+
     fn camera(&self, id: &str, account: &Account, _: UnixTime) -> Holding {
         match self.cameras.borrow().get(id) {
             None => Holding::Unknown,
@@ -270,6 +275,13 @@ pub(crate) fn examine_for(
     now: u64,
 ) -> Result<Option<Principal>, Rejection> {
     let verified = Verified::new(8);
-    let scene = Scene { directory: register, verified: &verified, guard: None, app, now: UnixTime(now) };
+    let scene = Scene {
+        directory: register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app,
+        now: UnixTime(now),
+    };
     scheme.examine(&request.head(), &request.preface, &scene)
 }

@@ -109,6 +109,7 @@ fn routes() -> String {
         forwarded("lenient", "license", "dialect = \"voximplant\""),
         forwarded("pages", "license", "cors = { origins = [\"https://page.example\"] }"),
         forwarded("json", "license", "content = \"json\""),
+        forwarded("shown", "license", "content = \"json\"\ncors = { origins = [\"https://page.example\"] }"),
         "[[route]]\nname = \"form\"\npath = \"/form\"\nauthenticate = \"form\"\nforward = \"api\"\n\
          [scheme.form.account_key]\nidentifiers = [\"account_id\"]\nkey = \"api_key\"\n"
             .to_owned(),
@@ -421,13 +422,58 @@ fn what_is_not_decided_by_the_head_is_refused() {
 }
 
 #[test]
-fn a_preflight_is_no_way_in() {
+fn a_preflight_may_pass_as_nobodys_request_where_the_page_may_ask() {
     let house = House::start("forwarded");
     let fields = ["Origin: https://page.example", "Access-Control-Request-Method: PUT"];
     let answer = house.forwarded("OPTIONS", "/pages/a", &fields);
-    assert_eq!((status(&answer), answer.header("access-control-allow-origin")), (401, Some("https://page.example")));
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    for (name, value) in [
+        ("access-control-allow-origin", Some("https://page.example")),
+        ("x-vidgate-subject", None),
+        ("x-vidgate-scheme", None),
+        ("authorization", None),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
+    // Not for a page of others, a route that tells pages nothing, one that cannot be decided, or what is no preflight.
+    let other = ["Origin: https://other.example", fields[1]];
+    assert_eq!(status(&house.forwarded("OPTIONS", "/pages/a", &other)), 403);
+    assert_eq!(status(&house.forwarded("OPTIONS", "/key/a", &fields)), 405);
+    assert_eq!(status(&house.forwarded("OPTIONS", "/shown/a", &fields)), 501);
+    assert_eq!(status(&house.forwarded("OPTIONS", "/pages/a", &fields[..1])), 401);
+    assert_eq!(status(&house.forwarded("GET", "/pages/a", &fields)), 401);
+    // A proxy that sends where it is told is told so of a preflight as well, and Envoy what to take out.
+    let house = House::with("decide = { from = [\"127.0.0.1\"], as = \"forwarded\", rewrites = true }", "");
+    let answer = house.forwarded("OPTIONS", "/a/../pages/a?b", &fields);
+    assert_eq!((answer.status, answer.header("x-vidgate-target")), (200, Some("/pages/a?b")));
+    let house = House::start("envoy");
+    let check = format!(
+        "OPTIONS /pages/a HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.1\r\n{}\r\n\r\n",
+        fields.join("\r\n")
+    );
+    let answer = house.checks().ask(check);
+    let removed = answer.header("x-envoy-auth-headers-to-remove").unwrap_or_default();
+    assert!(
+        answer.status == 200 && removed.contains("x-vidgate-subject") && removed.contains("authorization"),
+        "{answer:?}"
+    );
     let request = format!("OPTIONS /pages/a HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", fields.join("\r\n"));
     assert_eq!(house.gateway.connect().ask(request).status, 204);
+}
+
+#[test]
+fn a_caller_asks_for_no_other_request_than_the_one_that_is_decided_on() {
+    let house = House::start("forwarded");
+    for field in
+        ["X-HTTP-Method-Override: DELETE", "x_http_method: DELETE", "X-Original-URL: /usage", "X-Original-URI: /usage"]
+    {
+        assert_eq!(status(&house.forwarded("GET", "/key/a", &[KEY, field])), 400, "{field}");
+    }
+    let house = House::start("original");
+    let own = original(&check("GET", "/key/a", &[KEY]));
+    assert_eq!(house.checks().ask(own.clone()).status, 200);
+    let forged = own.replace("X-Original-URI", "X-Rewrite-URL: /usage\r\nX-Original-URI");
+    assert_eq!(house.checks().ask(forged).status, 403, "nginx knows no 400");
 }
 
 #[test]

@@ -3,10 +3,14 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use serde_json::json;
 use vidgate::clock::UnixTime;
+use vidgate::gateway::explain::Asked;
 
 use crate::house::{TestGateway, open};
+use crate::log::Log;
 use crate::upstream::Upstream;
 use crate::wire::Answer;
 
@@ -41,6 +45,10 @@ impl Keys {
 }
 
 fn gateway(upstream: &Upstream, keys: &str) -> TestGateway {
+    gateway_with(upstream, keys, "")
+}
+
+fn gateway_with(upstream: &Upstream, keys: &str, settings: &str) -> TestGateway {
     let more = format!(
         r#"
 [[account]]
@@ -50,9 +58,12 @@ id = "acme"
 name = "https://id.example.com"
 url = "http://{keys}/keys"
 audience = ["vidgate"]
+# Longer than the test takes: after a failure the keys are fetched again by the clock of the machine.
+cool_down = "100s"
 account_claim = "tenant"
 scopes = "scope"
 headers = {{ X-Vidgate-Email = "email" }}
+{settings}
 "#
     );
     let toml = open(upstream, &more)
@@ -105,7 +116,7 @@ fn a_key_that_comes_later_is_fetched_once_for_the_first_who_brings_it() {
     assert_eq!(keys.server.seen().len(), 2);
     // A key that is withdrawn is refused as soon as that is known, though its token was verified before.
     keys.now(200, vector("issuer.jwks").replace("issuer-1", "issuer-0"));
-    gateway.advance(std::time::Duration::from_secs(31));
+    gateway.advance(Duration::from_secs(101));
     assert_eq!(ask(&gateway, "issuer-unknown-key.jwt").status, 401);
     assert_eq!(keys.server.seen().len(), 3);
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 401);
@@ -120,15 +131,67 @@ fn a_source_that_fails_is_no_fault_of_the_caller() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert_eq!(answer.header("www-authenticate"), None);
     keys.now(200, vector("issuer.jwks"));
-    gateway.advance(std::time::Duration::from_secs(31));
+    gateway.advance(Duration::from_secs(101));
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
     // What was fetched stays good, whatever comes afterwards.
     for (status, text) in [(500, String::new()), (200, "<html>".to_owned()), (302, String::new())] {
         keys.now(status, text);
-        gateway.advance(std::time::Duration::from_secs(31));
+        gateway.advance(Duration::from_secs(101));
         let before = keys.server.seen().len();
         assert_eq!(ask(&gateway, "issuer-unknown-key.jwt").status, 401);
         assert_eq!(keys.server.seen().len(), before + 1);
         assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
     }
+}
+
+#[test]
+fn keys_that_cannot_be_fetched_again_are_believed_up_to_an_age() {
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, vector("issuer.jwks")));
+    let settings = "refresh = \"4m\"\nmax_age = \"5m\"";
+    let gateway = gateway_with(&upstream, &keys.server.address().to_string(), settings);
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    keys.now(500, String::new());
+    gateway.advance(Duration::from_secs(299));
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    assert_eq!(keys.server.seen().len(), 1);
+    gateway.advance(Duration::from_secs(1));
+    // Also for a token that was verified before; and it is no fault of the caller.
+    let log = Log::shared();
+    let answer = ask(&gateway, "issuer-good.jwt");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    log.await_line(&["ERROR", "are older than `max_age`", &format!("{}/keys", keys.server.address())]);
+    log.await_line(&["credential_unsettled", "older than `max_age`", answer.header("x-request-id").expect("an id")]);
+    assert_eq!(keys.server.seen().len(), 2, "it was asked once more before");
+    keys.now(200, vector("issuer.jwks"));
+    gateway.advance(Duration::from_secs(31));
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+}
+
+#[test]
+fn an_explanation_asks_no_issuer() {
+    let first = vector("issuer.jwks").replace("issuer-2", "another");
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, first));
+    let gateway = gateway(&upstream, &keys.server.address().to_string());
+    assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
+    keys.now(200, vector("issuer.jwks"));
+    let asked = |token: &str| {
+        let url = "http://a/live";
+        let headers = json!([["Authorization", format!("Bearer {}", vector(token))]]);
+        serde_json::from_value::<Asked>(json!({ "url": url, "headers": headers, "peer": "127.0.0.1" }))
+            .expect("a request")
+    };
+    for token in ["issuer-second.jwt", "issuer-unknown-key.jwt"] {
+        let told = gateway.explain(&asked(token));
+        assert_eq!(
+            (told.cause, told.detail),
+            (Some("credential_unknown"), Some("the issuer has no key with this `kid`"))
+        );
+        assert!(told.steps.iter().any(|step| step.step == "keys"), "{told:?}");
+    }
+    // What is asked for in service tells that nothing was before.
+    assert_eq!(keys.server.seen().len(), 1);
+    assert_eq!(ask(&gateway, "issuer-second.jwt").status, 200);
+    assert_eq!(keys.server.seen().len(), 2);
+    let told = gateway.explain(&asked("issuer-second.jwt"));
+    assert_eq!((told.cause, told.route.as_deref()), (None, Some("all")));
 }

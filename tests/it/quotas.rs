@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use vidgate::store::{Actor, MasterKey, Operation, Request, Resource, Settings, Store};
 
 use crate::house::TestGateway;
+use crate::patience::until;
 use crate::store_kill::{Caller, House};
 use crate::upstream::Upstream;
 
@@ -67,7 +68,7 @@ fn a_killed_process_forgets_nothing_that_was_spent_and_a_block_at_most_is_lost()
         thread::scope(|threads| {
             let spending: Vec<_> = (0..CLIENTS).map(|_| threads.spawn(|| spend(&house, &passed))).collect();
             if round < KILLS {
-                (0..2000).take_while(|_| told() < enough).for_each(|_| thread::sleep(Duration::from_millis(1)));
+                until("so much that is spent", || told() >= enough);
                 gateway.kill();
             } else {
                 // The last one is left to go on until nothing is left.

@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
+use crate::patience::PATIENCE;
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 
@@ -22,23 +23,17 @@ impl Service {
         // A process knows its own number only when it runs.
         let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" serve --config \"$1\"";
         let socket = OwnedFd::from(socket.try_clone().expect("a socket can be shared"));
-        let child = Command::new("sh")
-            .args(["-c", script, env!("CARGO_BIN_EXE_vidgate")])
-            .arg(folder.join("vidgate.toml"))
-            .env("LISTEN_FDS", "1")
-            .env("LISTEN_FDNAMES", "public")
-            .env("NOTIFY_SOCKET", folder.join("notify"))
-            .env("WATCHDOG_USEC", "200000")
-            .stdin(Stdio::from(socket))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.expect("the program runs"))
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_vidgate")]).arg(folder.join("vidgate.toml"));
+        shell.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "public");
+        shell.env("NOTIFY_SOCKET", folder.join("notify")).env("WATCHDOG_USEC", "200000");
+        shell.stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(processes::start(&mut shell))
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.0.id().to_string()]).status().expect("there is `kill`");
-        assert!(sent.success());
+        let sent = processes::run(Command::new("kill").args([name, &self.0.id().to_string()]));
+        assert!(sent.status.success());
     }
 }
 
@@ -67,7 +62,7 @@ fn a_restart_refuses_no_connection_and_a_reload_is_told() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("bound");
     let notices = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
-    notices.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    notices.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     // Nothing could be bound there: what is handed over goes by its name.
     let config = |more: &str| {
         let upstream = upstream.address();

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::UnixTime;
 use crate::edge::preface::Announced;
 use crate::record::{App, Attributes, Kind, Wall};
+use crate::scheme::Fetching;
 use crate::scheme::jwt::Verified;
 use crate::scheme::stage::{Register, Request, passer_by};
 
@@ -47,7 +48,14 @@ fn rule(hosts: Option<&[&str]>) -> Rule {
 /// What is said of a request where the route names this app; nothing is said of what passes.
 fn said(rule: &Rule, principal: &Principal, request: &Request, form: &str, app: Option<&str>) -> String {
     let (register, verified) = (register(), Verified::new(1));
-    let scene = Scene { directory: &register, verified: &verified, guard: None, app, now: UnixTime(NOW) };
+    let scene = Scene {
+        directory: &register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app,
+        now: UnixTime(NOW),
+    };
     let form = Preface::read(Announced::UrlEncoded, Bytes::from(form.to_owned())).unwrap();
     match rule.check(principal, (&request.head(), &form), &scene) {
         Ok(()) => String::new(),

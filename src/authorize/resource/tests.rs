@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::UnixTime;
 use crate::record::{Group, PublicKey};
+use crate::scheme::Fetching;
 use crate::scheme::jwt::Verified;
 use crate::scheme::stage::{self, Register, Request, passer_by};
 
@@ -42,9 +43,16 @@ fn rule(path: &str, query: &[&str], binds: Binds) -> Rule {
 /// What the log would say; empty where the caller passes.
 fn checked(rule: &Rule, principal: &Principal, register: &Register, target: &str) -> &'static str {
     let (request, verified) = (Request::get(target), Verified::new(1));
-    let scene = Scene { directory: register, verified: &verified, guard: None, app: None, now: UnixTime(100) };
+    let scene = Scene {
+        directory: register,
+        verified: &verified,
+        guard: None,
+        fetching: Fetching::Asked,
+        app: None,
+        now: UnixTime(100),
+    };
     match rule.check(principal, &request.head(), &scene) {
-        Ok(()) => "",
+        Ok(_) => "",
         Err(refusal) => {
             assert_eq!(refusal.cause, Cause::PermissionDenied);
             refusal.detail

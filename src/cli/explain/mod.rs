@@ -182,7 +182,7 @@ impl Explain {
             return Ok((explanation, LIVE.to_owned()));
         }
         let explanation = at_rest(path, &asked)?;
-        Ok((explanation, format!("{}, of which nothing has been counted yet", path.display())))
+        Ok((explanation, format!("{} alone", path.display())))
     }
 
     /// The request as it is described.
@@ -329,6 +329,7 @@ mod tests {
                 insta::assert_snapshot!(anstream::adapter::strip_str(&drawn::drawn(&explanation, "a test", true)), @r#"
                 By a test:
 
+                · counters: no gateway is asked: limits and guards have counted nothing here, and the health of endpoints is not known
                 ✓ edge: it can be read in one way only
                    ✓ path: the one canonical path is /api/v2/x
                    ✓ address: the caller is at 192.0.2.7
@@ -362,6 +363,7 @@ mod tests {
         insta::assert_snapshot!(anstream::adapter::strip_str(&drawn::drawn(&explanation, "a test", false)), @r#"
         By a test:
 
+            counters: no gateway is asked: limits and guards have counted nothing here, and the health of endpoints is not known
         yes edge: it can be read in one way only
            yes path: the one canonical path is /api/v2/x
            yes address: the caller is at 127.0.0.1

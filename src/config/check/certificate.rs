@@ -19,8 +19,17 @@ pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], repor
         let names: Vec<&str> = meant.meant.authenticate.schemes().filter(|name| is_mtls(name, file)).collect();
         let Some(name) = names.first() else { continue };
         for at in &meant.listeners {
-            looked_at[*at] = true;
             let listener = &file.listeners[*at];
+            if listener.table.as_ref().is_some_and(|table| table.decide.is_some()) {
+                let invalid = Invalid::new(format!(
+                    "`{name}` looks at client certificates, and at the listener `{}` callers show theirs to a proxy",
+                    listener.name.value
+                ))
+                .hint(remedy(file));
+                report.error(written.authenticate.place.clone(), invalid);
+                continue;
+            }
+            looked_at[*at] = true;
             if !listener.table.as_ref().is_none_or(asks) {
                 let invalid = Invalid::new(format!(
                     "`{name}` looks at client certificates, and the listener `{}` asks for none",
@@ -58,7 +67,9 @@ pub(super) fn covered(
         let (Some(host), Some(meant)) = (host, meant) else { continue };
         // Where a listener is in clear, somebody in front of it may have the certificate.
         let is_shown = |at: &usize| {
-            let keeper = listeners.get(*at).and_then(|listener| listener.tls.as_ref());
+            // Of a listener that decides, only proxies see the certificate.
+            let own = listeners.get(*at).filter(|listener| listener.decide.is_none());
+            let keeper = own.and_then(|listener| listener.tls.as_ref());
             keeper.is_none_or(|keeper| keeper.present().own.iter().any(|own| own.is_for(&host.value)))
         };
         if !meant.listeners.iter().any(is_shown) {
@@ -90,7 +101,8 @@ fn nobody_vouches(file: &File, listener: usize) -> bool {
 }
 
 fn remedy(file: &File) -> String {
-    let asking = file.listeners.iter().filter(|listener| listener.table.as_ref().is_some_and(asks));
+    let is_one = |table: &Listener| asks(table) && table.decide.is_none();
+    let asking = file.listeners.iter().filter(|listener| listener.table.as_ref().is_some_and(is_one));
     let names: Vec<String> = asking.map(|listener| format!("\"{}\"", listener.name.value)).collect();
     if names.is_empty() {
         "add `client_ca` to the `tls` of a listener, and name it in the `listeners` of the route".to_owned()

@@ -4,6 +4,7 @@ use super::networks::Networks;
 use super::route;
 use crate::config::file::{self, File};
 use crate::config::report::Report;
+use crate::config::rules;
 use crate::edge::decide::{Convention, Decide};
 use crate::invalid::Invalid;
 use crate::limit::{Measure, Policy};
@@ -44,7 +45,7 @@ pub(super) fn unwise(file: &File, routes: &[Option<route::Checked>], limits: &[P
             let invalid = Invalid::new(format!("{why}: where it is only decided, every check of it is refused")).hint(
                 "have the proxy send these requests to a listener without `decide`, and list that: listeners = [\"…\"]",
             );
-            report.warn(place.clone(), invalid);
+            report.find(rules::UNDECIDABLE_ROUTE.on(&table.name.value), place.clone(), invalid);
         }
         let holds = |id: &crate::limit::PolicyId| matches!(limits[id.0].measure, Measure::Concurrency(_));
         if checked.meant.limits.iter().any(holds) {
@@ -52,7 +53,7 @@ pub(super) fn unwise(file: &File, routes: &[Option<route::Checked>], limits: &[P
                 "where a request is only decided, a place of its `concurrency` limit is given back at once",
             )
             .hint("bound it in the proxy, or have such requests come to a listener without `decide`");
-            report.warn(place.clone(), invalid);
+            report.find(rules::DECIDED_CONCURRENCY.on(&table.name.value), place.clone(), invalid);
         }
     }
 }

@@ -108,7 +108,7 @@ fn checked(
             name: route.name.value.as_str().into(),
             pattern: route.path.value.as_str().into(),
             authenticate,
-            rules: Rules { origin, operation, holders, ..rules(route, camera) },
+            rules: Arc::new(Rules { origin, operation, holders, ..rules(route, camera) }),
             destination: destination?,
             upstream_credential,
             places,
@@ -344,7 +344,9 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
         return;
     }
     for (at, named) in file.listeners.iter().enumerate() {
-        let Some(table) = named.table.as_ref().filter(|table| table.tls.is_none()) else { continue };
+        // Nor is it said of a listener that decides: those who ask are proxies.
+        let is_exposed = |table: &&crate::config::file::Listener| table.tls.is_none() && table.decide.is_none();
+        let Some(table) = named.table.as_ref().filter(is_exposed) else { continue };
         let local = table.address.value.parse().is_ok_and(|bound: std::net::SocketAddr| bound.ip().is_loopback());
         let asked = routes.iter().flatten().any(|route| {
             let places = route.meant.authenticate.places();

@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use super::announced::is_plain_text;
 use super::parameters::{is_token, parameters};
-use super::{Field, malformed, sound};
+use super::{Field, Preface, Reading, malformed, sound};
 use crate::refusal::Refusal;
 
 /// The most parts.
@@ -16,15 +16,13 @@ const LONGEST_HEAD: usize = 4096;
 /// The most lines of it.
 const MOST_LINES: usize = 8;
 
-/// Every field.
-pub(super) fn read(body: &Bytes, boundary: &str) -> Result<Vec<Field>, Refusal> {
-    let delimiter = ["--", boundary].concat();
-    let mut fields = Vec::new();
-    // Where a part begins: behind its delimiter.
-    let mut from = None;
+/// Reads on up to there, and to the end of the part. Says whether that was the last one.
+pub(super) fn go_on(reading: &mut Reading, delimiter: &str, until: usize) -> Result<bool, Refusal> {
+    let Reading { form: Preface { body, fields, .. }, at: behind, part: from, .. } = reading;
     // Wherever else it stands, be it with a bare line feed before it or more letters behind it, it is one to some.
-    for at in memmem::find_iter(body, &delimiter) {
-        match from {
+    while let Some(next) = memmem::find(&body[*behind..], delimiter.as_bytes()) {
+        let at = *behind + next;
+        match *from {
             None if at == 0 => {}
             None => return Err(malformed("a multipart form that does not begin with its delimiter")),
             Some(from) => {
@@ -36,10 +34,14 @@ pub(super) fn read(body: &Bytes, boundary: &str) -> Result<Vec<Field>, Refusal> 
                 fields.push(field(&body.slice(from..end))?);
             }
         }
-        match &body[at + delimiter.len()..] {
-            b"--" | b"--\r\n" => return Ok(fields),
-            [b'\r', b'\n', ..] => from = Some(at + delimiter.len() + 2),
+        *behind = at + delimiter.len();
+        match &body[*behind..] {
+            b"--" | b"--\r\n" => return Ok(true),
+            [b'\r', b'\n', ..] => *from = Some(*behind + 2),
             _ => return Err(malformed("a delimiter that does not end its line")),
+        }
+        if *behind >= until {
+            return Ok(false);
         }
     }
     Err(malformed("a multipart form without its end"))
@@ -70,7 +72,7 @@ fn field(part: &Bytes) -> Result<Field, Refusal> {
         return Err(malformed("the length of a part is another"));
     }
     let name = said.name.ok_or(malformed("a part that does not say which field it is"))?;
-    Ok(Field { name, value })
+    Ok(Field::new(name, value))
 }
 
 impl Said {

@@ -4,7 +4,17 @@
 /// list or a table of that name (`cmd[]`, `cmd[0]`, `[cmd]`, and Rack's `]cmd`); and as PHP, which drops blanks at the beginning and takes a
 /// blank, a dot or an open bracket for `_`.
 pub fn reads_as(own: &str, name: &str) -> bool {
-    let mut rest = own.trim_start_matches(|letter| is_around(letter) || letter == '[' || letter == ']').chars();
+    goes_on_as(&own[beginning(own)..], name)
+}
+
+/// Where a name begins for those readers who take something off it.
+pub(super) fn beginning(own: &str) -> usize {
+    own.len() - own.trim_start_matches(|letter| is_around(letter) || letter == '[' || letter == ']').len()
+}
+
+/// The same as [`reads_as`] of what stands from there on.
+pub(super) fn goes_on_as(rest: &str, name: &str) -> bool {
+    let mut rest = rest.chars();
     for letter in name.chars() {
         match rest.next() {
             Some(its) if letter == its || folded(letter).eq(folded(its)) => {}

@@ -18,6 +18,7 @@ mod pool;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,10 +36,11 @@ use tokio::sync::oneshot;
 use self::form::Form;
 pub use self::key::{Pair, PublicKey, generate};
 use self::opening::Opener;
-use self::pool::Pool;
+use self::pool::{Pool, Turn};
 use super::house::{House, refusal};
 use super::{Caller, Entry, Kit};
 use crate::clock::{Clock, UnixTime};
+use crate::limit;
 use crate::record::Kind;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Identifier;
@@ -132,16 +134,20 @@ impl Desk {
     }
 
     /// The same, on a thread of the pool.
-    async fn prove(&self, login: &[u8], password: &[u8]) -> Result<Option<String>, Refusal> {
+    async fn prove(&self, from: IpAddr, login: &[u8], password: &[u8]) -> Result<Option<String>, Refusal> {
         let (say, said) = oneshot::channel();
         let (desk, login, password) = (self.clone(), login.to_vec(), password.to_vec());
-        self.pool.submit(move || {
+        self.pool.submit(limit::network(from), move |turn| {
             // Whoever has left is not waited for.
             if !say.is_closed() {
-                say.send(desk.prove_here(&login, &password)).unwrap_or_default();
+                let proven = match turn {
+                    Turn::Now => Ok(desk.prove_here(&login, &password)),
+                    Turn::Never(refusal) => Err(refusal),
+                };
+                say.send(proven).unwrap_or_default();
             }
         })?;
-        said.await.map_err(|_| Refusal::new(Cause::Internal, "a thread that opens keys broke"))
+        said.await.map_err(|_| Refusal::new(Cause::Internal, "a thread that opens keys broke"))?
     }
 }
 
@@ -184,7 +190,7 @@ async fn issue(
     let named = Identifier { kind: Kind::User, text: login };
     // Before anything is opened.
     caller.door().map_or(Ok(()), |door| door.ask(named))?;
-    let user = counter.desk.prove(login, password).await?;
+    let user = counter.desk.prove(caller.address(), login, password).await?;
     // Before a token is made: whoever is held off by now is given none.
     caller.door().map_or(Ok(()), |door| door.tell(named, user.is_some()))?;
     match user {

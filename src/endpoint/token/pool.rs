@@ -1,9 +1,13 @@
 //! Threads for what takes long to compute. They give way to the workers, their number is that of the cores, and what
 //! waits for them is bounded: more of it is refused, so that nobody else's request ever waits for it (threats A21).
+//!
+//! One address may have all of the room while nobody else wants any. Where there is none left, whoever has less than
+//! another is let in all the same, and the last of those is refused that came from the address with the most.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,7 +23,23 @@ const TOO_MUCH: usize = MOST_WAITING / 4;
 /// When it is worth trying again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What is to be done, or to be said where there is no room for it.
+type Work = Box<dyn FnOnce(Turn) + Send>;
+
+/// What became of a piece of work.
+#[derive(Clone, Debug)]
+pub(super) enum Turn {
+    /// It is done now.
+    Now,
+    /// It is not done: others came in its place.
+    Never(Refusal),
+}
+
+struct Job {
+    /// The network that it came from.
+    from: IpAddr,
+    work: Work,
+}
 
 /// The threads; they end when nobody can give them work any more.
 #[derive(Clone, Debug)]
@@ -66,21 +86,39 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has something done as soon as a thread is free. Never waits.
-    pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Refusal> {
+    /// Has something done as soon as a thread is free, for somebody in the network `from`. Never waits.
+    pub(super) fn submit(&self, from: IpAddr, work: impl FnOnce(Turn) + Send + 'static) -> Result<(), Refusal> {
         let line = &*self.0.0;
         let mut waiting = line.lock();
-        if waiting.jobs.len() >= MOST_WAITING {
-            return Err(Refusal::new(Cause::Overloaded, "too many keys wait to be opened").retry_after(AGAIN));
-        }
-        waiting.jobs.push_back(Box::new(job));
+        let outdone =
+            if waiting.jobs.len() < MOST_WAITING { None } else { Some(waiting.outdone(from).ok_or_else(full)?) };
+        waiting.jobs.push_back(Job { from, work: Box::new(work) });
         let much = waiting.jobs.len() >= TOO_MUCH;
         drop(waiting);
         line.some.notify_one();
         if much {
             line.much.notify_one();
         }
+        if let Some(job) = outdone {
+            (job.work)(Turn::Never(full()));
+        }
         Ok(())
+    }
+}
+
+/// What is said where there is no room.
+fn full() -> Refusal {
+    Refusal::new(Cause::Overloaded, "too many keys wait to be opened").retry_after(AGAIN)
+}
+
+impl Waiting {
+    /// Takes out the last of those from the network that has the most waiting, if that is still the most, or as much, with
+    /// one less and one more for `from`.
+    fn outdone(&mut self, from: IpAddr) -> Option<Job> {
+        // Few enough to be counted: a map of them would cost more.
+        let of = |network: IpAddr| self.jobs.iter().filter(|job| job.from == network).count();
+        let (most, last) = (0..self.jobs.len()).map(|at| (of(self.jobs[at].from), at)).max()?;
+        if of(from) + 1 < most { self.jobs.remove(last) } else { None }
     }
 }
 
@@ -93,7 +131,7 @@ impl Line {
     fn work(&self, bell: fn(&Self) -> &Condvar, least: usize) {
         while let Some(job) = self.next(bell(self), least) {
             // Whoever waits for this one hears that nothing comes; the next one finds a thread all the same.
-            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| (job.work)(Turn::Now))).is_err() {
                 tracing::error!("a thread that opens keys has panicked, and goes on");
             }
         }
@@ -129,10 +167,12 @@ mod tests {
 
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     /// Keeps a thread busy until `go` is dropped, and then panics.
-    fn busy(begun: &Sender<()>, go: &Arc<Mutex<Receiver<()>>>) -> impl FnOnce() + Send + 'static {
+    fn busy(begun: &Sender<()>, go: &Arc<Mutex<Receiver<()>>>) -> impl FnOnce(Turn) + Send + 'static {
         let (begun, go) = (begun.clone(), Arc::clone(go));
-        move || {
+        move |_| {
             begun.send(()).unwrap();
             go.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap_or_default();
             panic!("on purpose");
@@ -144,13 +184,13 @@ mod tests {
         let pool = Pool::of(1).unwrap();
         let ((begun, begins), (go, may_go), (done, dones)) = (channel(), channel(), channel());
         let may_go = Arc::new(Mutex::new(may_go));
-        pool.submit(busy(&begun, &may_go)).unwrap();
+        pool.submit(HERE, busy(&begun, &may_go)).unwrap();
         begins.recv().unwrap();
         // The only thread is busy: with this much behind it, the other one begins with the first.
-        pool.submit(busy(&begun, &may_go)).unwrap();
+        pool.submit(HERE, busy(&begun, &may_go)).unwrap();
         let submit = |number| {
             let done = done.clone();
-            pool.submit(move || done.send(number).unwrap())
+            pool.submit(HERE, move |_| done.send(number).unwrap())
         };
         (1..TOO_MUCH).for_each(|number| submit(number).unwrap());
         begins.recv().unwrap();
@@ -162,6 +202,34 @@ mod tests {
         let mut all: Vec<_> = dones.iter().take(MOST_WAITING).collect();
         all.sort_unstable();
         assert_eq!(all, (1..=MOST_WAITING).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_address_does_not_keep_others_out() {
+        // Nothing is done here: there is no thread.
+        let pool = Pool(Arc::new(Owner(Arc::default())));
+        let (say, said) = channel();
+        let submit = |from: u8, number: usize| {
+            let say = say.clone();
+            pool.submit(IpAddr::from([192, 0, 2, from]), move |turn| say.send((from, number, turn)).unwrap())
+        };
+        // Alone, it has all of the room and no more.
+        (0..MOST_WAITING).for_each(|number| submit(1, number).unwrap());
+        assert!(submit(1, MOST_WAITING).is_err());
+        // Others come in for the last of its, until each has as much as the others.
+        (0..MOST_WAITING / 2).for_each(|number| submit(2, number).unwrap());
+        assert!(submit(2, MOST_WAITING).is_err());
+        submit(3, 0).unwrap();
+        let refused: Vec<_> = said.try_iter().collect();
+        let (last, first): (Vec<_>, Vec<_>) =
+            refused.iter().map(|(from, number, _)| (*from, *number)).partition(|(from, _)| *from == 2);
+        assert_eq!(first, (MOST_WAITING / 2..MOST_WAITING).rev().map(|number| (1, number)).collect::<Vec<_>>());
+        assert_eq!(last, [(2, MOST_WAITING / 2 - 1)], "of two that have as much, the later one");
+        let as_full = |refusal: &Refusal| (refusal.cause, refusal.retry_after) == (Cause::Overloaded, Some(AGAIN));
+        assert!(refused.iter().all(|(_, _, turn)| matches!(turn, Turn::Never(refusal) if as_full(refusal))));
+        let line = pool.0.0.lock();
+        let left = |from: u8| line.jobs.iter().filter(|job| job.from == IpAddr::from([192, 0, 2, from])).count();
+        assert_eq!((left(1), left(2), left(3)), (MOST_WAITING / 2, MOST_WAITING / 2 - 1, 1));
     }
 
     #[test]

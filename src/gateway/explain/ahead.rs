@@ -2,23 +2,26 @@
 //! endpoint would answer. No value is shown of what could hold a credential.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::Value;
 
+use super::Scenery;
 use super::account::{Outcome, Telling};
 use crate::authorize::content;
 use crate::clock::Clock;
 use crate::edge::preface::Preface;
-use crate::forward::upstream::CredentialPolicy;
+use crate::forward::Fleet;
+use crate::forward::standing::Condition;
+use crate::forward::upstream::{CredentialPolicy, Upstream};
 use crate::forward::{self, Passage, Payload, Way, identity, preview};
 use crate::gateway::sending::{self, Errand, Goal};
 use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 use crate::telemetry::shown_path;
-use crate::world::World;
 
 /// Fields that vidgate writes and that hold nothing secret: their values are shown.
 const SHOWN: [&str; 8] = [
@@ -41,12 +44,13 @@ pub(super) struct Received {
 
 /// What is done with it; refuses where something would still be found then.
 pub(super) fn ahead(
-    world: &World,
+    scenery: &Scenery,
     received: Received,
     errand: &Errand<'_>,
     (admission, passage): (&Admission, &Passage<'_>),
     clock: &Clock,
 ) -> Result<Telling, Refusal> {
+    let Scenery { world, fleet, .. } = scenery;
     let (route, Received { parts, body, form }) = (errand.route, received);
     let mut as_it_comes = form.is_none();
     let body = match form {
@@ -76,10 +80,10 @@ pub(super) fn ahead(
         ..sending::way(world, route, id, credential)
     };
     let shown = preview::preview(parts, (payload, as_it_comes), way, (passage, admission), clock)?;
-    Ok(told(&shown, way, &had))
+    Ok(told(&shown, way, fleet.as_deref(), &had))
 }
 
-fn told(shown: &preview::Preview, way: Way<'_>, had: &HeaderMap) -> Telling {
+fn told(shown: &preview::Preview, way: Way<'_>, fleet: Option<&Fleet>, had: &HeaderMap) -> Telling {
     let names = |map: &HeaderMap| map.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
     let (before, after) = (names(had), names(&shown.fields));
     let says =
@@ -101,7 +105,9 @@ fn told(shown: &preview::Preview, way: Way<'_>, had: &HeaderMap) -> Telling {
             format!("the caller's credential is taken out, and the upstream's own is put in its place:{place}")
         }
     };
-    let endpoints = if shown.endpoints.len() == 1 { "to" } else { "to one of" };
+    let which = if shown.endpoints.len() == 1 { "to" } else { "to one of" };
+    let mut endpoints = list("endpoints", which, shown.endpoints.clone());
+    endpoints.steps = fleet.map(|fleet| standing(fleet, way.upstream)).unwrap_or_default();
     let values = SHOWN.iter().filter_map(|name| {
         let value = shown.fields.get(*name)?;
         Some(format!("{name}: {}", value.to_str().ok()?))
@@ -109,7 +115,7 @@ fn told(shown: &preview::Preview, way: Way<'_>, had: &HeaderMap) -> Telling {
     let scopes = shown.fields.get(identity::SCOPES).and_then(|value| value.to_str().ok());
     let values = values.chain(scopes.map(|scopes| format!("{}: {scopes}", identity::SCOPES)));
     told.steps = vec![
-        list("endpoints", endpoints, shown.endpoints.clone()),
+        endpoints,
         Telling::new("credential", Outcome::Note, credential),
         list("removed", "fields that do not go on", before.difference(&after).cloned().collect()),
         list("added", "fields that come to it", after.difference(&before).cloned().collect()),
@@ -119,4 +125,15 @@ fn told(shown: &preview::Preview, way: Way<'_>, had: &HeaderMap) -> Telling {
         told.steps.push(Telling::new("query", Outcome::Note, "the query goes on without the credential"));
     }
     told
+}
+
+/// How each of its endpoints stands.
+fn standing(fleet: &Fleet, upstream: &Upstream) -> Vec<Telling> {
+    let endpoints = fleet.standings(slice::from_ref(upstream)).into_iter().flat_map(|own| own.endpoints);
+    let one = |(url, condition): (Box<str>, Condition)| {
+        let why = condition.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let told = Telling::new("endpoint", Outcome::Note, format!("{url} is {}{why}", condition.name()));
+        told.with("url", url.into_string()).with("state", condition.name())
+    };
+    endpoints.map(one).collect()
 }

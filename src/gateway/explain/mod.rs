@@ -22,13 +22,14 @@ pub use self::asked::{Asked, NOBODY};
 use self::story::Story;
 use super::corridor::Corridor;
 use super::manner::Manner;
-use super::{Arrival, Decision, Seen};
+use super::{Arrival, Decision, Lack, Seen};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::Connection;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::{InFlight, Stage};
 use crate::envelope::{self, Dialect};
+use crate::forward::Fleet;
 use crate::forward::Payload;
 use crate::forward::leases::Leases;
 use crate::limit::Limits;
@@ -46,22 +47,29 @@ pub struct Scenery {
     pub limits: Arc<Limits>,
     /// Who counts wrong credentials.
     pub guards: Opened,
+    /// How the endpoints of upstreams stand; `None`: no gateway runs that could know.
+    pub fleet: Option<Arc<Fleet>>,
     /// What time it is.
     pub clock: Clock,
 }
 
 impl Scenery {
     /// That of a gateway.
-    pub fn of(world: Arc<World>, limits: &Arc<Limits>, guards: &Guards, clock: &Clock) -> Self {
+    pub fn of(world: Arc<World>, limits: &Arc<Limits>, guards: &Guards, fleet: &Arc<Fleet>, clock: &Clock) -> Self {
+        let fleet = Some(Arc::clone(fleet));
+        Self { fleet, ..Self::with(world, limits, guards, clock) }
+    }
+
+    fn with(world: Arc<World>, limits: &Arc<Limits>, guards: &Guards, clock: &Clock) -> Self {
         let guards = guards.look(&world.guards);
-        Self { world, limits: Arc::clone(limits), guards, clock: clock.clone() }
+        Self { world, limits: Arc::clone(limits), guards, fleet: None, clock: clock.clone() }
     }
 
     /// That of a gateway that does not run and has counted nothing.
     pub fn at_rest(world: Arc<World>, clock: &Clock) -> Self {
         let limits = Limits::new(None, clock).expect("without a ledger there is nothing to be read");
         let guards = Guards::new(clock.clone());
-        Self::of(world, &limits, &guards, clock)
+        Self::with(world, &limits, &guards, clock)
     }
 
     /// What would become of this request.
@@ -113,13 +121,14 @@ impl<'s> Rehearsal<'s> {
     fn walk(&self, parts: Parts, body: Bytes, connection: &Connection) -> Explanation {
         let arrival = Arrival { connection, in_flight: &self.in_flight, id: &self.id };
         let payload = Payload::Whole(body.clone());
-        let (mut form, mut fetched, mut notes) = (None, false, Vec::new());
+        let (mut form, mut fetched) = (None, false);
+        let mut notes: Vec<_> = self.scenery.fleet.is_none().then(counted_nothing).into_iter().collect();
         loop {
             let (mut story, mut manner) = (Story::default(), Manner::default());
             let seen = Seen { body: &payload, form: form.as_ref(), waited: true, fetched };
             let decided = self.corridor().decide(&parts, seen, arrival, &mut manner, &mut story);
             match decided {
-                Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &body) {
+                Ok(Decision::Lacks(Lack::Form(route, (announced, _)))) => match read(route, announced, &body) {
                     Ok(read) => {
                         let says = "its body is read as a form, and it is decided anew";
                         notes.push(Telling::new("form", Outcome::Note, says));
@@ -127,17 +136,15 @@ impl<'s> Rehearsal<'s> {
                     }
                     Err(refusal) => return self.refused(story, notes, refusal, (route.dialect, &manner)),
                 },
-                Ok(Decision::Fetch(..)) => {
-                    let says =
-                        "the keys of the issuer would be fetched, and it would be decided anew: this is without them";
+                Ok(Decision::Lacks(Lack::Keys(..))) => {
+                    let says = "the issuer would be asked for its keys now, and is not: this is as if it had no others";
                     notes.push(Telling::new("keys", Outcome::Note, says));
                     fetched = true;
                 }
                 Ok(Decision::Send(errand, admission, passage)) => {
                     let received = Received { parts, body, form };
                     let route = errand.route;
-                    let ahead =
-                        ahead::ahead(&self.scenery.world, received, &errand, (&admission, &passage), self.clock);
+                    let ahead = ahead::ahead(self.scenery, received, &errand, (&admission, &passage), self.clock);
                     return match ahead {
                         Ok(told) => {
                             story.rooms.push(told);
@@ -150,7 +157,7 @@ impl<'s> Rehearsal<'s> {
                         }
                     };
                 }
-                Ok(Decision::Preflight(answer)) => {
+                Ok(Decision::Preflight(answer, _)) => {
                     let says = "a browser asks what a page may do: the gateway answers that itself";
                     story.rooms.push(Telling::new("reply", Outcome::Passed, says));
                     let answer = shown(&answer.map(|_| Bytes::new()), None);
@@ -163,7 +170,7 @@ impl<'s> Rehearsal<'s> {
                     return self.ended(story, notes, (Verdict::Answered, None, Some(shown(&answer, None))));
                 }
                 // Not where everything that is to be written counts as written.
-                Ok(Decision::Wait(route, _)) => {
+                Ok(Decision::Lacks(Lack::Ledger(route, _))) => {
                     let refusal = crate::limit::unwritten();
                     return self.refused(story, notes, refusal, (route.dialect, &manner));
                 }
@@ -209,6 +216,13 @@ impl<'s> Rehearsal<'s> {
         let (cause, detail) = why.map(|(cause, detail)| (cause.name(), detail)).unzip();
         Explanation { decision, route, cause, detail, answer, steps: notes }
     }
+}
+
+/// Said of an explanation by the configuration alone.
+fn counted_nothing() -> Telling {
+    let says =
+        "no gateway is asked: limits and guards have counted nothing here, and the health of endpoints is not known";
+    Telling::new("counters", Outcome::Note, says).with("live", false)
 }
 
 fn watched(guard: &Failures, address: std::net::IpAddr) -> Telling {

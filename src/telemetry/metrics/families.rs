@@ -106,7 +106,7 @@ table! {
             "What is on its way for longer: `stream` (an answer or a large upload) and `tunnel` (WebSocket)";
         STREAMS_ENDED: counter "vidgate_streams_ended_total" ["reason"]
             "Open streams and tunnels that were cut off, because their callers would be let in no longer: `revoked`, \
-             `disabled` or `expired`";
+             `disabled`, `expired`, or `withdrawn` where what they do is not allowed any more";
         HANDSHAKES: counter "vidgate_tls_handshakes_total" ["listener", "version", "outcome"]
             "TLS handshakes by version and by what came of them: `done`, `failed` or `late`; one that is not done has the \
              version `-`";
@@ -171,6 +171,9 @@ table! {
             "Attempts to fetch the keys of a foreign issuer: `succeeded` or `failed`";
         KEY_SET_AGE: gauge "vidgate_key_set_last_success_timestamp_seconds" ["source"]
             "When the keys of a foreign issuer were fetched last, in seconds since the epoch; 0: never";
+        KEY_SET_EXPIRY: gauge "vidgate_key_set_expiry_timestamp_seconds" ["source"]
+            "When the keys of a foreign issuer are too old to be believed unless they are fetched again (`max_age`), in seconds \
+             since the epoch; 0: there are none";
         KEY_SET_KEYS: gauge "vidgate_key_set_keys" ["source"]
             "Keys of a foreign issuer that tokens are verified with";
     }
@@ -191,6 +194,9 @@ table! {
             "Memory that the process may take before it refuses what is new, where that is set";
         LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
             "Lines that were dropped because they could not be written fast enough: `events`, or of requests (`access`)";
+        SPANS: counter "vidgate_trace_spans_total" ["outcome"]
+            "Spans for the collector of `[traces]`: `sent`, `dropped` (they came faster than they were sent) or `failed` (it could \
+             not be reached, or did not take them)";
         BUILD: gauge "vidgate_build_info" ["version"]
             "1, with the version that runs";
         GENERATION: gauge "vidgate_config_generation" []

@@ -37,6 +37,8 @@ pub(super) struct Scene<'a> {
     proxies: Vec<Proxies>,
     /// Each entry of `proxy_protocol` of every listener.
     balancers: Vec<Proxies>,
+    /// Each entry of `decide.from` of every listener.
+    askers: Vec<Proxies>,
 }
 
 /// A scheme with its name.
@@ -118,10 +120,12 @@ impl<'a> Scene<'a> {
             place: entry.place.clone(),
             networks: networks.of(&entry.value),
         };
-        let listener_tables = file.listeners.iter().filter_map(|named| named.table.as_ref());
-        let balancers = listener_tables.flat_map(|table| &table.proxy_protocol).map(of).collect();
+        let listener_tables = || file.listeners.iter().filter_map(|named| named.table.as_ref());
+        let balancers = listener_tables().flat_map(|table| &table.proxy_protocol).map(of).collect();
+        let askers = listener_tables().filter_map(|table| table.decide.as_ref());
+        let askers = askers.flat_map(|decide| &decide.value.from.value).map(of).collect();
         let proxies = file.trusted_proxies.iter().map(of).collect();
-        Self { file, routes, listeners, tables, schemes, proxies, balancers }
+        Self { file, routes, listeners, tables, schemes, proxies, balancers, askers }
     }
 
     /// The kind of the scheme with this name.

@@ -36,7 +36,9 @@ fn unreached(scene: &Scene<'_>, at: usize, meant: &Checked, paths: &[String]) ->
     let mut why = None;
     for listener in meant.listeners.iter().filter_map(|place| Some((scene.listeners.get(*place)?, *place))) {
         let (own, place) = listener;
-        let answers = own.tls.as_ref().is_none_or(|tls| tls.present().answers_to(&host));
+        // A proxy that asks is shown a certificate for itself, and names any host.
+        let shown = own.tls.as_ref().filter(|_| own.decide.is_none());
+        let answers = shown.is_none_or(|tls| tls.present().answers_to(&host));
         if let Some(named) = meant.host.as_deref().filter(|_| !answers) {
             why.get_or_insert_with(|| {
                 Invalid::new(format!(

@@ -190,13 +190,14 @@ fn what_comes_with_vidgate_is_clean() {
         ("\"admin.token\"", "\"../keys/closed.txt\""),
         ("\"cameratag.key\"", "\"../keys/closed.txt\""),
         ("\"multicam.key\"", "\"../keys/pair.key\""),
+        ("{ env = \"ACME_LICENSE_KEY\" }", "{ file = \"../keys/closed.txt\" }"),
     ];
     let pair = ground.0.path().join("keys/pair.key");
     fs::copy(here("tests/vectors/token/pair.key"), &pair).unwrap();
     fs::set_permissions(&pair, Permissions::from_mode(0o600)).unwrap();
     let recipes = fs::read_dir(here("config/recipes")).unwrap().map(|entry| entry.unwrap().path());
     let recipes = recipes.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    for path in recipes.chain([here("config/minimal.toml")]) {
+    for path in recipes.chain([here("config/recipes/decide/vidgate.toml"), here("config/minimal.toml")]) {
         let text = fs::read_to_string(&path).unwrap();
         let text = files.iter().fold(text, |text, (from, to)| text.replace(from, to));
         let report = ground.look(&path.display().to_string(), &text);

@@ -10,7 +10,7 @@ use crate::units::Network;
 
 /// Proxies that are more than proxies, or that speak in two ways.
 pub(super) fn proxies(scene: &Scene<'_>, report: &mut Report) {
-    for entry in scene.proxies.iter().chain(&scene.balancers) {
+    for entry in scene.proxies.iter().chain(&scene.balancers).chain(&scene.askers) {
         if let Some(wide) = entry.networks.iter().find(|network| is_wide(network)) {
             let invalid = Invalid::new(format!("everyone in {wide} may say who is calling"));
             report.find(&rules::WIDE_PROXIES, entry.place.clone(), invalid);
