@@ -46,6 +46,7 @@ right = "playback"
 [scheme.token.opaque]
 [scheme.machine.apikey]
 [scheme.legacy.account_key]
+tls_only = false
 
 [[account]]
 id = "acme"
