@@ -7,11 +7,11 @@ mod deciding;
 pub mod explain;
 mod manner;
 mod sending;
+mod supply;
 mod trace;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Response};
@@ -19,8 +19,9 @@ use http::{HeaderValue, Response};
 use self::corridor::Corridor;
 use self::manner::{Manner, refuse};
 use self::sending::Errand;
+use self::supply::Supplies;
 use crate::clock::Clock;
-use crate::deadline::{Deadline, Deadlines};
+use crate::deadline::Deadlines;
 use crate::edge::connection::Connection;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::request_body::RequestBody;
@@ -31,17 +32,16 @@ use crate::forward::leases::Leases;
 use crate::forward::{self, Body, Forwarder, Gatherer, Groups, Passage, Payload};
 use crate::key_set::KeySet;
 use crate::limit::failures::Opened;
-use crate::limit::{self, Admission, Gate, Outcome, Waiting};
+use crate::limit::{Admission, Gate, Outcome, Waiting};
 use crate::refusal::{Cause, Refusal};
-use crate::reply::{self, Hidden};
+use crate::reply::{self, mask};
 use crate::scheme::jwt::Verified;
 use crate::telemetry::{Entry, RequestIds, Scope, Sinks};
 use crate::world::{Route, World};
 
 /// Verified tokens that a worker remembers.
 const VERIFIED_TOKENS: usize = 10_000;
-/// How long a request waits for its quota to be written down.
-const LEDGER: Duration = Duration::from_secs(5);
+
 /// A worker's gateway under one configuration. What comes after it is [`current`](current::Current)'s.
 #[derive(Debug)]
 pub struct Gateway {
@@ -107,74 +107,56 @@ impl Gateway {
         Self { forwarder, gatherer, doorstep, listings, ..next }
     }
 
-    /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be.
+    /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be. What is rare in
+    /// it and waits is boxed: a request on its way does not carry the size of it.
     async fn serve(&self, mut parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(&self.told, id, connection, &parts);
-        let mut manner = Manner::default();
-        let (mut body, mut form, mut patience, mut fetched) = (Payload::Streamed(body), None, None, false);
+        let (mut manner, mut supplies) = (Manner::default(), Supplies::new(Payload::Streamed(body)));
         let (errand, admission, passage) = loop {
-            let seen = Seen { body: &body, form: form.as_ref(), waited: patience.is_some(), fetched };
-            match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
+            let lack = match self.corridor().decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
-                Ok(Decision::Preflight(answer, _)) => {
+                Ok(Decision::Preflight(mut answer, _)) => {
                     entry.answered_by_house(&answer);
-                    return manner.finish(reply::tidy(answer, id.clone()));
+                    reply::tidy(&mut answer, id.clone());
+                    return manner.finish(answer);
                 }
-                // Read whole, and decided anew: only now is it known what stands in it.
-                Ok(Decision::Read(route, found)) => match self.read_form(route, body, found, arrival).await {
-                    Ok(read) => {
-                        body = Payload::Whole(read.body().clone());
-                        form = Some(read);
-                    }
-                    Err(refusal) => return refuse(refusal, route.dialect, id, (entry, manner)),
-                },
                 Ok(Decision::Pong) => {
                     let answer = reply::pong(id);
                     entry.answered_by_house(&answer);
                     return answer;
                 }
-                // Decided anew, once: the key may be among those that come.
-                Ok(Decision::Fetch(keys, attempt)) => {
-                    fetched = true;
-                    self.fetched(keys, attempt).await;
-                }
-                // Decided anew afterwards: much may have changed while the disk was waited for.
-                Ok(Decision::Wait(route, waiting)) => {
-                    if !waiting.before(patience.get_or_insert_with(|| self.ledger_deadline())).await {
-                        return refuse(limit::unwritten(), route.dialect, id, (entry, manner));
-                    }
-                }
+                // Decided anew with it.
+                Ok(Decision::Lacks(lack)) => lack,
                 Err((refusal, dialect)) => return refuse(refusal, dialect, id, (entry, manner)),
+            };
+            if let Err((refusal, dialect)) = Box::pin(self.supply(lack, &mut supplies, arrival)).await {
+                return refuse(refusal, dialect, id, (entry, manner));
             }
         };
-        let route = errand.route;
-        let places = &route.places;
-        let hidden = route.mask_errors.then(|| Hidden::of(&parts, places).and_form(form.as_ref(), places));
-        let sent = match form {
-            // Only after it was looked into: what stays here is taken out of it.
-            Some(form) if !route.destination.keeps_credentials() => form.without(&places.form).map(Payload::Whole),
-            Some(_) | None => Ok(body),
+        let (route, dialect) = (errand.route, errand.route.dialect);
+        let hidden = supplies.hidden(route, &parts);
+        let body = match supplies.into_body(route) {
+            Ok(body) => body,
+            Err(refusal) => return refuse(admission.refused(refusal), dialect, id, (entry, manner)),
         };
         entry.propagate(&mut parts.headers);
-        let answer = match sent {
-            Ok(body) => self.send(errand, (forward::emptied(parts, &body), body), &passage, &admission).await,
-            Err(refusal) => Err(refusal),
+        let request = (forward::emptied(parts, &body), body);
+        let answer = match self.straight(&errand, &request.1) {
+            Some(to) => self.forwarder.send(request, &to, (&passage, &admission), self.piece(connection)).await,
+            None => Box::pin(self.send(errand, request, &passage, &admission)).await,
         };
         match answer {
-            Ok(answer) => {
-                let answer = self.masked(answer, (route, &admission), id, hidden).await;
-                let answer = self.lend(reply::tidy(answer, id.clone()), admission, arrival.in_flight);
+            Ok(mut answer) => {
+                if let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) {
+                    answer = Box::pin(self.masked(answer, (route, &admission), id, *hidden)).await;
+                }
+                reply::tidy(&mut answer, id.clone());
+                self.lend(&mut answer, admission, &passage);
                 manner.finish(entry.answered(answer))
             }
-            Err(refusal) => refuse(admission.refused(refusal), route.dialect, id, (entry, manner)),
+            Err(refusal) => refuse(admission.refused(refusal), dialect, id, (entry, manner)),
         }
-    }
-
-    fn ledger_deadline(&self) -> Deadline {
-        let deadline = self.deadlines.register();
-        deadline.arm(LEDGER);
-        deadline
     }
 
     /// What its requests are decided by.
@@ -226,12 +208,18 @@ enum Decision<'a> {
     Send(Errand<'a>, Admission, Passage<'a>),
     /// It goes nowhere: a browser asks what a page may do on this route.
     Preflight(Response<Body>, &'a Route),
-    /// It is decided anew once these keys were fetched.
-    Fetch(&'a KeySet, u64),
-    /// It is decided anew once its form was read.
-    Read(&'a Route, (Announced, bool)),
-    /// It goes there once its quota is written down.
-    Wait(&'a Route, Waiting),
+    /// It is decided anew once this was got.
+    Lacks(Lack<'a>),
     /// It asks after the house itself.
     Pong,
+}
+
+/// What a request lacks to be decided.
+enum Lack<'a> {
+    /// Its form must be read.
+    Form(&'a Route, (Announced, bool)),
+    /// These keys must be fetched.
+    Keys(&'a KeySet, u64),
+    /// Its quota must be written down.
+    Ledger(&'a Route, Waiting),
 }

@@ -83,7 +83,7 @@ pub struct Server {
     limits: Arc<Limits>,
     endings: Arc<Endings>,
     /// Who writes the lines of requests, and who sends their spans.
-    told: (Arc<access::Running>, trace::Running),
+    told: (Arc<access::Running>, Arc<trace::Running>),
     clock: Clock,
     /// Gives nothing; it closes when the last thread of the server has ended.
     ended: Receiver<()>,
@@ -123,7 +123,9 @@ impl Server {
         let mut crew = Crew::gather(world, (store, ledger), &clock, control.handle())?;
         crew.counted = (loaded.admin.is_some() || loaded.monitoring.is_some()).then(Arc::default);
         crew.access = Some(Arc::clone(&access));
-        let told = (Arc::clone(&access), spans);
+        crew.spans = spans.counts();
+        let spans = Arc::new(spans);
+        let told = (Arc::clone(&access), Arc::clone(&spans));
         // The log ends when the workers have.
         let Seated { seats, workers, vitals } = crew.seat(options, (log, traces), &alive, &draining)?;
         let world = Arc::new(ArcSwap::new(Arc::clone(&crew.world)));
@@ -146,6 +148,7 @@ impl Server {
             memory: Arc::clone(&crew.memory),
             watch: loaded.watch,
             access: (Arc::clone(&access), options.output.clone()),
+            spans,
             draining: false,
             generation: FIRST,
             lookout: Arc::clone(&lookout),
@@ -190,6 +193,8 @@ struct Crew {
     counted: Option<Arc<Workers>>,
     /// What becomes of the lines of requests.
     access: Option<Arc<access::Running>>,
+    /// What becomes of spans.
+    spans: Arc<trace::Counts>,
     refusals: Arc<Refusals>,
 }
 
@@ -219,8 +224,8 @@ impl Crew {
         memory.limit(world.overload.memory);
         let (guards, fleet) = (Guards::new(clock.clone()), Fleet::new(clock.clone(), control.clone()));
         let (endings, refusals, world) = (Arc::default(), Arc::default(), Arc::new(world));
-        let (counted, access) = (None, None);
-        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, refusals })
+        let (counted, access, spans) = (None, None, Arc::default());
+        Ok(Self { world, store, kit, limits, guards, fleet, endings, memory, counted, access, spans, refusals })
     }
 
     /// Opens the admin listener, where there is one. Says where it is bound.

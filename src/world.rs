@@ -85,7 +85,7 @@ pub struct Route {
     /// Who may use it.
     pub authenticate: Expression,
     /// What they may do there.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Where it goes.
     pub destination: Destination,
     /// What its upstream sees in the place of the caller's credential, where that is another than for other routes.
@@ -185,7 +185,10 @@ impl World {
     /// client certificates are judged by the lists of today.
     pub fn hand_over(&self, next: &Self) {
         for listener in &self.listeners {
-            let same = next.listeners.iter().find(|other| other.name == listener.name);
+            // The one that connections will be served by: at the same address, whatever it is called; or else of the same
+            // name, for those that are asked to leave.
+            let same = next.listeners.iter().find(|other| other.is_at(listener));
+            let same = same.or_else(|| next.listeners.iter().find(|other| other.name == listener.name));
             if let (Some(own), Some(other)) = (&listener.tls, same.and_then(|same| same.tls.as_ref())) {
                 own.succeed(other);
             }

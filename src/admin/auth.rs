@@ -90,6 +90,8 @@ fn named(subject: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
     use crate::edge::client_certificate::{ClientCertificate, Doubt, Standing, Word};
     use crate::edge::connection::{ListenerId, Tls};
@@ -119,7 +121,7 @@ mod tests {
         let subject = subject.into();
         let standing = Standing::new(Word { verdict, revoked: false });
         let certificate = ClientCertificate { sha256: [0; 32], subject, common_name, not_before, not_after, standing };
-        Tls { client_certificate: Some(certificate), ..Tls::default() }
+        Tls { client_certificate: Some(Rc::new(certificate)), ..Tls::default() }
     }
 
     #[test]

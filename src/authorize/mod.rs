@@ -1,12 +1,14 @@
 //! May they do this, from here, there? Takes a [`Principal`] and returns a [`Permit`], the receipt that `limit` asks for.
 
 pub mod content;
+mod deed;
 pub mod network;
 pub mod origin;
 pub mod resource;
 pub mod role;
 pub mod scope;
 
+pub use self::deed::Deed;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::refusal::Refusal;
@@ -33,18 +35,18 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Permit {
     principal: Principal,
-    operation: Option<Box<str>>,
+    deed: Deed,
 }
 
 impl Permit {
     /// The operation that is permitted, where the route asks for one.
     pub fn operation(&self) -> Option<&str> {
-        self.operation.as_deref()
+        self.deed.operation()
     }
 
-    /// Hands the caller on to the next room.
-    pub fn into_principal(self) -> Principal {
-        self.principal
+    /// Hands the caller on to the next room, and what they may do.
+    pub fn into_parts(self) -> (Principal, Deed) {
+        (self.principal, self.deed)
     }
 }
 
@@ -72,10 +74,11 @@ pub fn permit(
             None
         }
     };
-    if let Some(camera) = &rules.camera {
-        heard(witness, Question::Camera, camera.check(&principal, head, scene))?;
-    }
-    Ok(Permit { principal, operation })
+    let camera = match &rules.camera {
+        Some(camera) => heard(witness, Question::Camera, camera.check(&principal, head, scene))?,
+        None => None,
+    };
+    Ok(Permit { principal, deed: Deed::new(head, operation, camera) })
 }
 
 /// What is asked of a proven caller.

@@ -5,11 +5,13 @@
 //! Ids in bodies are not looked at.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
+use crate::clock::UnixTime;
 use crate::edge::head::Head;
-use crate::record::{Attributes, Group, Holding, Kind, Record};
+use crate::record::{Attributes, Directory, Group, Holding, Kind, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::route::Parameter;
 use crate::scheme::{Principal, Scene};
@@ -34,24 +36,77 @@ pub enum Binds {
     Tokens,
 }
 
+/// Whom to ask, and for which moment.
+pub(super) type Now<'a> = (&'a dyn Directory, UnixTime);
+
+/// The longest id that takes no place of its own in memory, in bytes. Ids are numbers as a rule, or UUIDs without hyphens.
+const SHORT: usize = 32;
+
+/// The id of a camera that a request is for.
+#[derive(Clone)]
+pub enum CameraId {
+    /// A short one, and how long it is.
+    Short([u8; SHORT], u8),
+    /// Any other.
+    Long(Box<str>),
+}
+
+impl CameraId {
+    fn new(id: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..id.len()), u8::try_from(id.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(id.as_bytes());
+                Self::Short(bytes, length)
+            }
+            (_, _) => Self::Long(id.into()),
+        }
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Short(bytes, length) => str::from_utf8(&bytes[..usize::from(*length)]).expect("it was made of text"),
+            Self::Long(id) => id,
+        }
+    }
+}
+
+impl fmt::Debug for CameraId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CameraId({:?})", self.as_str())
+    }
+}
+
 fn refuse(detail: &'static str) -> Refusal {
     Refusal::new(Cause::PermissionDenied, detail)
 }
 
 impl Rule {
-    /// Refuses a caller who has no business with the camera that the request names. Where it names none there is
-    /// nothing to refuse: a token stands for its camera then.
-    pub fn check(&self, principal: &Principal, head: &Head<'_>, scene: &Scene<'_>) -> Result<(), Refusal> {
-        let Some(id) = self.camera(head)? else { return Ok(()) };
+    /// Refuses a caller who has no business with the camera that the request names; says which it is. Where it names none
+    /// there is nothing to refuse: a token stands for its camera then.
+    pub fn check(
+        &self,
+        principal: &Principal,
+        head: &Head<'_>,
+        scene: &Scene<'_>,
+    ) -> Result<Option<CameraId>, Refusal> {
+        let Some(id) = self.camera(head)? else { return Ok(None) };
+        self.opens(principal, &id, (scene.directory, scene.now))?;
+        Ok(Some(CameraId::new(&id)))
+    }
+
+    /// Refuses a caller who has no business with this camera, as it stands at that moment.
+    pub(super) fn opens(&self, principal: &Principal, id: &str, now: Now<'_>) -> Result<(), Refusal> {
         // Several where they were joined by `and`: none of them may be led elsewhere by another.
         for record in principal.credentials().iter() {
             match &record.attributes {
                 Attributes::Camera(own) if **own == *id => {}
                 Attributes::Camera(_) => return Err(refuse("the token is for another camera")),
-                Attributes::Group(group) => of_group(group, record, &id, scene)?,
+                Attributes::Group(group) => of_group(group, record, id, now)?,
                 Attributes::None | Attributes::Proofs(_) | Attributes::PublicKey(_) | Attributes::App(_) => {
                     if self.binds == Binds::Everyone && record.kind() != Kind::AdminCertificate {
-                        of_account(principal, &id, scene)?;
+                        of_account(principal, id, now)?;
                     }
                 }
             }
@@ -114,11 +169,11 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
     percent_decode_str(text).decode_utf8().map_err(|_| refuse("the camera's id is not text"))
 }
 
-fn of_group(group: &Group, record: &Record, id: &str, scene: &Scene<'_>) -> Result<(), Refusal> {
+fn of_group(group: &Group, record: &Record, id: &str, (directory, now): Now<'_>) -> Result<(), Refusal> {
     if !group.cameras.contains(id) {
         return Err(refuse("the camera is not in the token's group"));
     }
-    match scene.directory.camera(id, &record.account, scene.now) {
+    match directory.camera(id, &record.account, now) {
         // A group may be declared with cameras of which nothing else is said.
         Holding::Held | Holding::Unknown => Ok(()),
         Holding::Disabled => Err(refuse("the camera is switched off")),
@@ -126,9 +181,9 @@ fn of_group(group: &Group, record: &Record, id: &str, scene: &Scene<'_>) -> Resu
     }
 }
 
-fn of_account(principal: &Principal, id: &str, scene: &Scene<'_>) -> Result<(), Refusal> {
+fn of_account(principal: &Principal, id: &str, (directory, now): Now<'_>) -> Result<(), Refusal> {
     let account = principal.account().ok_or_else(|| refuse("the credential has no account"))?;
-    match scene.directory.camera(id, account, scene.now) {
+    match directory.camera(id, account, now) {
         Holding::Held => Ok(()),
         Holding::Unknown => Err(refuse("nobody here knows the camera")),
         Holding::Disabled => Err(refuse("the camera is switched off")),

@@ -77,6 +77,16 @@ pub enum Who {
     Nobody,
 }
 
+impl Table {
+    /// Refuses a caller who may not do this operation.
+    pub(super) fn check(&self, principal: &Principal, operation: &str) -> Result<(), Refusal> {
+        match self.operations.get(operation).or(self.others.as_ref()) {
+            Some(who) => who.check(principal),
+            None => Err(Refusal::new(Cause::OperationUnknown, "the operation is not in the table")),
+        }
+    }
+}
+
 impl Who {
     /// Holders of one of these roles.
     pub fn holders<T: AsRef<str>>(roles: &[T]) -> Self {
@@ -131,10 +141,7 @@ impl Rule {
         // First: whatever the operation, it would be done in the name of whoever these prove.
         self.no_refused(head, preface)?;
         let name = self.name(head, preface)?;
-        match self.table.operations.get(&*name).or(self.table.others.as_ref()) {
-            Some(who) => who.check(principal).map(|()| name),
-            None => Err(Refusal::new(Cause::OperationUnknown, "the operation is not in the table")),
-        }
+        self.table.check(principal, &name).map(|()| name)
     }
 
     fn no_refused(&self, head: &Head<'_>, preface: &Preface) -> Result<(), Refusal> {

@@ -27,12 +27,21 @@ impl Default for Rule {
 impl Rule {
     /// Refuses a limited caller who has none of the scopes that this method needs.
     pub fn check(&self, principal: &Principal, head: &Head<'_>) -> Result<(), Refusal> {
+        self.covers(principal, reads(head.method()))
+    }
+
+    /// The same for reading, or for writing.
+    pub(super) fn covers(&self, principal: &Principal, reading: bool) -> Result<(), Refusal> {
         let Some(scopes) = principal.scopes() else { return Ok(()) };
-        let reading = [Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method());
         let opening = if reading { &self.read } else { &self.write };
         if opening.iter().any(|scope| scopes.contains(scope)) {
             return Ok(());
         }
         Err(Refusal::new(Cause::PermissionDenied, "the credential's scopes do not cover this"))
     }
+}
+
+/// Whether a method only reads.
+pub(super) fn reads(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }

@@ -71,6 +71,8 @@ pub struct Next {
     pub stop: Stop,
     /// Whether the file is read anew when it changes.
     pub watch: bool,
+    /// Where spans of requests go, if they go anywhere.
+    pub traces: Option<trace::Settings>,
     /// Who is declared.
     pub declared: Pending,
 }
@@ -160,7 +162,8 @@ pub fn load_next_text(
     let meant = meant.ok_or_else(|| report.clone())?;
     let Who::Pending(declared) = meant.declared else { return Err(report) };
     let declared = Pending { declared, report };
-    Ok(Next { world: meant.world, log: meant.log, stop: meant.stop, watch: meant.watch, declared })
+    let check::Meant { world, log, stop, watch, traces, .. } = meant;
+    Ok(Next { world, log, stop, watch, traces, declared })
 }
 
 /// Reads which store the file at `path` wants made. What else is wrong with the file is said only where it stands in

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -67,7 +68,7 @@ pub struct Tls {
     /// The name that the client asked for (SNI), in lower case.
     pub server_name: Option<Box<str>>,
     /// The client's certificate, whose key the client was seen to hold.
-    pub client_certificate: Option<ClientCertificate>,
+    pub client_certificate: Option<Rc<ClientCertificate>>,
     /// What the listener is called, where it asks for certificates: a request there must name the very connection.
     pub names: Option<Arc<Names>>,
 }
@@ -84,6 +85,6 @@ impl Connection {
 
     /// The client's certificate, if there is one.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
-        self.tls.as_ref()?.client_certificate.as_ref()
+        self.tls.as_ref()?.client_certificate.as_deref()
     }
 }

@@ -45,6 +45,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether it binds where the other one does, whatever the two are called. Of port 0, nobody knows where that is.
+    pub fn is_at(&self, other: &Self) -> bool {
+        self.address == other.address && self.address.port() != 0
+    }
+
     /// Whether a connection from this address must begin with a PROXY header.
     pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
         self.proxy_protocol.iter().any(|network| network.contains(peer))

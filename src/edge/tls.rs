@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -259,7 +260,8 @@ impl Acceptor {
         let Some(asking) = &self.asking else { return Tls { server_name, ..Tls::default() } };
         let client_certificate = chain
             .split_first()
-            .map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain));
+            .map(|(leaf, intermediates)| asking.judge.examine(leaf, intermediates, now).again(keeper, asking, chain))
+            .map(Rc::new);
         Tls { server_name, client_certificate, names: Some(Arc::clone(&asking.names)) }
     }
 }

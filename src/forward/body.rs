@@ -41,7 +41,8 @@ pub struct Body {
 #[derive(Debug)]
 enum Content {
     Whole(Option<Bytes>),
-    Relayed(Relayed),
+    /// Boxed: most answers are here whole, and do not carry its size from hand to hand.
+    Relayed(Box<Relayed>),
     /// Nothing in HTTP: what follows is a tunnel.
     Tunnel(Option<Box<Opening>>),
     /// The same in HTTP/2.
@@ -65,7 +66,7 @@ impl Body {
         // Most answers are here already: then nobody has to wait for more, and the connection is free at once.
         let content = match relayed.whole() {
             Some(bytes) => Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            None => Content::Relayed(relayed),
+            None => Content::Relayed(Box::new(relayed)),
         };
         Self { content, ..Self::whole(Bytes::new()) }
     }
@@ -76,9 +77,8 @@ impl Body {
     }
 
     /// Keeps what the request was lent until this body has ended.
-    pub fn leased(mut self, lease: Lease) -> Self {
+    pub fn lease(&mut self, lease: Lease) {
         self.lease = lease;
-        self
     }
 
     /// The beginning of a tunnel.
@@ -97,15 +97,13 @@ impl Body {
     }
 
     /// Ends this body as soon as its caller would be let in no longer.
-    pub fn watched(mut self, stream: leases::Lease) -> Self {
+    pub fn watch(&mut self, stream: leases::Lease) {
         self.stream = Some(stream);
-        self
     }
 
     /// Tells this one how it goes on and ends; for one that is on its way.
-    pub fn witnessed(mut self, witness: Box<dyn Witness>) -> Self {
+    pub fn tell(&mut self, witness: Box<dyn Witness>) {
         self.witnessed = Witnessed::by(witness);
-        self
     }
 
     /// Takes the body in and throws it away, up to `most` bytes and until `patience` fires; then its connection ends if
@@ -142,17 +140,16 @@ impl Body {
     }
 
     /// Keeps the request in flight until this body has ended, or the tunnel that follows on its connection.
-    pub fn holding(mut self, in_flight: InFlight, connection: &Rc<Connection>) -> Self {
+    pub fn hold(&mut self, in_flight: InFlight, connection: &Rc<Connection>) {
         if let Content::Tunnel(opening) = &mut self.content {
             if let Some(opening) = opening.take() {
                 let lent = (mem::take(&mut self.lease), self.stream.take());
                 opening.begin(in_flight, lent, mem::take(&mut self.witnessed), connection);
             }
-            return self;
+            return;
         }
         in_flight.awaits_caller();
         self.in_flight = Some(in_flight);
-        self
     }
 }
 

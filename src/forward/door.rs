@@ -16,7 +16,7 @@ use crate::forward::policy::{Balance, MOST_ENDPOINTS, Policy, Room, Sign, WhenAl
 use crate::forward::pool::Pool;
 use crate::forward::retry::Budget;
 use crate::forward::trouble::Fitness;
-use crate::forward::upstream::Upstream;
+use crate::forward::upstream::{Protocol, Upstream};
 use crate::limit::Admission;
 use crate::record::Attributes;
 use crate::refusal::{Cause, Refusal};
@@ -33,10 +33,28 @@ pub(super) struct Door {
     pub(super) pools: Vec<Rc<Pool>>,
     /// The same for HTTP/2.
     pub(super) sessions: Vec<Rc<Sessions>>,
+    /// What connections were made by, when the first of them may have been.
+    pub(super) bond: Bond,
     pub(super) budget: Budget,
     turns: Turns,
     chance: Chance,
     marks: Box<[u64]>,
+}
+
+/// What connections are made by, besides their endpoint: with others, those that stand are not used any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bond {
+    protocol: Protocol,
+    connect: Duration,
+    /// Of TLS: whom it believes, under which name, and what it presents.
+    mark: Option<[u8; 32]>,
+}
+
+impl Bond {
+    pub(super) fn of(upstream: &Upstream) -> Self {
+        let mark = upstream.tls.as_ref().map(|trust| *trust.present().mark());
+        Self { protocol: upstream.protocol, connect: upstream.timeouts.connect, mark }
+    }
 }
 
 /// Endpoints that a request has been to.
@@ -95,6 +113,7 @@ impl Door {
         group: &Arc<Group>,
         pools: Vec<Rc<Pool>>,
         sessions: Vec<Rc<Sessions>>,
+        bond: Bond,
     ) -> Rc<Self> {
         let mark = |url: &str| balance::mark(&upstream.name, "endpoint", &[url.as_bytes()]);
         Rc::new(Self {
@@ -104,6 +123,7 @@ impl Door {
             turns: Turns::new(pools.len()),
             pools,
             sessions,
+            bond,
             budget: Budget::new(),
             chance: Chance::new(),
         })

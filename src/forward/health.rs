@@ -1,4 +1,5 @@
-//! Asks endpoints whether they are well, beside the corridor: a GET every so often. So many bad answers in a row take an
+//! Asks endpoints whether they are well, beside the corridor: a GET every so often, in the version of HTTP that they are
+//! spoken to in. So many bad answers in a row take an
 //! endpoint out, so many good ones bring it back; no answer in time is a bad one.
 
 use std::hash::{BuildHasher, RandomState};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode};
+use http::uri::Scheme;
+use http::{HeaderValue, Request, StatusCode, Uri, Version};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,13 +21,16 @@ use crate::clock::Clock;
 use crate::forward::body::BodyError;
 use crate::forward::connect;
 use crate::forward::fleet::{Group, Groups, Member};
+use crate::forward::http1::Socket;
 use crate::forward::names::Name;
 use crate::forward::policy::Health;
 use crate::forward::tls::Trust;
-use crate::forward::upstream::{Endpoint, HostPolicy, Upstream};
+use crate::forward::upstream::{Endpoint, HostPolicy, Protocol, Upstream};
 
 /// The most bytes of a head that is looked at.
 const MOST: usize = 16 * 1024;
+/// The same as HTTP/2 counts it.
+const MOST_LISTED: u32 = 16 * 1024;
 /// How often a clock that is moved by hand is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -46,6 +51,7 @@ pub(super) fn care(upstreams: &[Upstream], groups: &Groups, clock: &Clock, besid
                 let patient = Patient {
                     member: Arc::clone(member),
                     endpoint: endpoint.clone(),
+                    protocol: upstream.protocol,
                     tls: upstream.tls.clone(),
                     health: health.clone(),
                     host,
@@ -79,6 +85,7 @@ async fn resolve(name: Arc<Name>, every: Duration, group: Arc<Group>, clock: Clo
 struct Patient {
     member: Arc<Member>,
     endpoint: Endpoint,
+    protocol: Protocol,
     tls: Option<Arc<Trust>>,
     health: Health,
     host: HeaderValue,
@@ -111,23 +118,54 @@ async fn watch(patient: Patient, group: Arc<Group>, clock: Clock) {
 impl Patient {
     /// One question. The answer's body is not read, and its connection not used again.
     async fn ask(&self) -> Result<(), BodyError> {
-        let Self { member, endpoint, tls, health, host } = self;
+        let Self { member, endpoint, tls, health, .. } = self;
         let (socket, _) = connect::socket(endpoint, member.name.as_deref(), tls.as_ref(), health.timeout).await?;
-        let (mut sender, connection) = http1::Builder::new().max_buf_size(MOST).handshake(TokioIo::new(socket)).await?;
-        let request = Request::get(&*health.path).header(HOST, host).header(USER_AGENT, "vidgate-health");
-        let request = request.body(Empty::<Bytes>::new())?;
-        let answer = async { Ok::<_, BodyError>(sender.send_request(request).await?.status()) };
-        tokio::pin!(answer, connection);
-        let status: StatusCode = tokio::select! {
-            biased;
-            status = &mut answer => status?,
-            // The answer may have come before the connection ended, whatever ended that.
-            _ = &mut connection => answer.await?,
+        let status = match self.protocol {
+            Protocol::Http1 => self.ask_in_lines(socket).await?,
+            Protocol::Http2 if endpoint.tls && socket.protocol() != Some(b"h2") => {
+                return Err("it does not speak HTTP/2".into());
+            }
+            Protocol::Http2 => self.ask_in_frames(socket).await?,
         };
         if health.status.contains(&status.as_u16()) {
             return Ok(());
         }
         Err(format!("it answered with status {}", status.as_u16()).into())
+    }
+
+    async fn ask_in_lines(&self, socket: Socket) -> Result<StatusCode, BodyError> {
+        let Self { health, host, .. } = self;
+        let (mut sender, connection) = http1::Builder::new().max_buf_size(MOST).handshake(TokioIo::new(socket)).await?;
+        let request = Request::get(&*health.path).header(HOST, host).header(USER_AGENT, "vidgate-health");
+        let request = request.body(Empty::<Bytes>::new())?;
+        let answer = async { Ok::<_, BodyError>(sender.send_request(request).await?.status()) };
+        tokio::pin!(answer, connection);
+        tokio::select! {
+            biased;
+            status = &mut answer => status,
+            // The answer may have come before the connection ended, whatever ended that.
+            _ = &mut connection => answer.await,
+        }
+    }
+
+    async fn ask_in_frames(&self, socket: Socket) -> Result<StatusCode, BodyError> {
+        let Self { endpoint, health, host, .. } = self;
+        let mut builder = h2::client::Builder::new();
+        builder.enable_push(false).max_header_list_size(MOST_LISTED).max_concurrent_reset_streams(1);
+        let (sender, connection) = builder.handshake::<_, Bytes>(socket).await?;
+        let scheme = if endpoint.tls { Scheme::HTTPS } else { Scheme::HTTP };
+        let target = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(&*health.path).build()?;
+        let request = Request::get(target).version(Version::HTTP_2).header(USER_AGENT, "vidgate-health").body(())?;
+        let answer = async {
+            let (answer, _) = sender.ready().await?.send_request(request, true)?;
+            Ok::<_, BodyError>(answer.await?.status())
+        };
+        tokio::pin!(answer, connection);
+        tokio::select! {
+            biased;
+            status = &mut answer => status,
+            _ = &mut connection => answer.await,
+        }
     }
 }
 

@@ -173,7 +173,7 @@ mod tests {
             runtime.block_on(keep(keeper, Clock::system()));
         });
         for time in ["first", "second"] {
-            assert!(said.recv_timeout(Duration::from_secs(20)).is_ok(), "the {time} attempt");
+            assert!(said.recv_timeout(Duration::from_mins(3)).is_ok(), "the {time} attempt");
         }
         let told = keys.told();
         assert!(told.failed >= 1 && (told.succeeded, told.last_success) == (0, None), "{told:?}");

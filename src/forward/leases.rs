@@ -1,6 +1,7 @@
 //! The streams of one worker that are open, and whose they are: an answer on its way, a large upload, a tunnel. When a
-//! caller would be proven no longer, all of theirs end. The directory counts its changes, so that nobody is looked at
-//! while nothing changes; and whoever has an end is looked at when it comes.
+//! caller would be let in no longer, all of theirs end. The directory counts its changes, so that nobody is looked at
+//! while nothing changes; and whoever has an end is looked at when it comes. Where there are many, they are looked at in
+//! rounds of a few sweeps, so that no change holds the worker up; a change in the middle of one is for the next.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,13 +16,18 @@ use slab::Slab;
 
 use crate::clock::UnixTime;
 use crate::edge::stage::Cutter;
+use crate::forward::lessee::Lessee;
 use crate::record::Directory;
-use crate::scheme::{Lapse, Principal};
+use crate::scheme::Lapse;
 
 /// How many sweeps a stream has to end by itself, before its connection is ended.
 const GRACE: u8 = 7;
-/// Every so many sweeps it is asked whether the keys of foreign issuers are still theirs.
-const ISSUERS: u8 = 4;
+/// Every so many sweeps those are looked at who rest on more than the directory: keys of issuers, authorities, lists.
+const RESTLESS: u8 = 4;
+/// As many places are looked at in a sweep at least.
+const SLICE: usize = 4096;
+/// A round takes no more sweeps than these: two of them are over within a second.
+const ROUND: usize = 4;
 
 /// How many streams were ended, and why; all workers count here.
 #[derive(Debug, Default)]
@@ -29,6 +35,7 @@ pub struct Endings {
     revoked: AtomicU64,
     disabled: AtomicU64,
     expired: AtomicU64,
+    withdrawn: AtomicU64,
 }
 
 impl Endings {
@@ -42,6 +49,7 @@ impl Endings {
             Lapse::Revoked => &self.revoked,
             Lapse::Disabled => &self.disabled,
             Lapse::Expired => &self.expired,
+            Lapse::Withdrawn => &self.withdrawn,
         }
     }
 }
@@ -55,21 +63,32 @@ pub struct Leases {
     fresh: RefCell<Vec<usize>>,
     /// Those that were told to end.
     ending: RefCell<Vec<usize>>,
-    /// The directory's count when all were last looked at.
+    /// The round that is under way.
+    round: Cell<Option<Round>>,
+    /// The directory's count when the last round of all began.
     changes: Cell<u64>,
     /// When the first of them ends by itself.
     next: Cell<UnixTime>,
-    /// Whether the keys of issuers are asked for, and sweeps since then.
-    issuers: Cell<bool>,
+    /// Whether any rests on more than the directory, and sweeps since the last round began.
+    restless: Cell<bool>,
     sweeps: Cell<u8>,
     /// The sweep before: until then every stream was open by right.
     before: Cell<Option<Instant>>,
     endings: Arc<Endings>,
 }
 
+/// How far a round has come.
+#[derive(Clone, Copy)]
+struct Round {
+    /// The first place that was not looked at.
+    at: usize,
+    /// Whether all are looked at, and not only those who rest on more than the directory.
+    all: bool,
+}
+
 /// Whose stream it is.
 struct Leased {
-    principal: Principal,
+    lessee: Lessee,
     lapse: Option<Lapse>,
     waker: Option<Waker>,
     cutter: Option<Cutter>,
@@ -87,9 +106,10 @@ impl Leases {
             tunnels: Cell::new(0),
             fresh: RefCell::default(),
             ending: RefCell::default(),
+            round: Cell::new(None),
             changes: Cell::new(0),
             next: Cell::new(UnixTime(u64::MAX)),
-            issuers: Cell::new(false),
+            restless: Cell::new(false),
             sweeps: Cell::new(0),
             before: Cell::new(None),
             endings,
@@ -98,11 +118,11 @@ impl Leases {
 
     /// A stream of this caller is open until what is returned is dropped. With a `cutter`, its connection is ended where
     /// it does not end by itself.
-    pub fn open(self: &Rc<Self>, principal: Principal, cutter: Option<Cutter>) -> Lease {
-        if principal.rests_on_issuers() {
-            self.issuers.set(true);
+    pub fn open(self: &Rc<Self>, lessee: Lessee, cutter: Option<Cutter>) -> Lease {
+        if lessee.is_restless() {
+            self.restless.set(true);
         }
-        let leased = Leased { principal, lapse: None, waker: None, cutter, patient: false, overdue: 0 };
+        let leased = Leased { lessee, lapse: None, waker: None, cutter, patient: false, overdue: 0 };
         let key = self.all.borrow_mut().insert(leased);
         self.fresh.borrow_mut().push(key);
         Lease { home: Rc::clone(self), key }
@@ -123,37 +143,57 @@ impl Leases {
         self.len() == 0
     }
 
-    /// Ends the streams of those who would be proven no longer. Called a few times a second.
+    /// Ends the streams of those who would be let in no longer. Called a few times a second.
     pub fn sweep(&self, directory: &dyn Directory, unix: UnixTime, now: Instant) {
         let before = self.before.replace(Some(now)).unwrap_or(now);
         let fresh = mem::take(&mut *self.fresh.borrow_mut());
         if self.is_empty() {
             self.ending.borrow_mut().clear();
             self.changes.set(directory.changes());
+            self.round.set(None);
             return;
         }
-        // Asked for first: what changes while all are looked at is looked at the next time.
-        let changes = directory.changes();
-        self.sweeps.set(self.sweeps.get() % ISSUERS + 1);
-        let issuers = self.issuers.get() && self.sweeps.get() == ISSUERS;
+        let round = self.due(directory, unix);
         let mut wakers = Vec::new();
-        if changes != self.changes.replace(changes) || unix >= self.next.get() || issuers {
-            self.next.set(UnixTime(u64::MAX));
-            self.issuers.set(false);
-            for (key, leased) in self.all.borrow_mut().iter_mut() {
+        let mut all = self.all.borrow_mut();
+        let end = all.capacity();
+        let slice = round.map_or(0..0, |Round { at, .. }| at..end.min(at + SLICE.max(end.div_ceil(ROUND))));
+        self.round.set(round.filter(|_| slice.end < end).map(|round| Round { at: slice.end, ..round }));
+        let restless_alone = round.is_some_and(|round| !round.all);
+        for key in slice.clone() {
+            if let Some(leased) = all.get_mut(key).filter(|leased| !restless_alone || leased.lessee.is_restless()) {
                 self.look_at((key, leased), (directory, unix), (before, now), &mut wakers);
             }
-        } else {
-            let mut all = self.all.borrow_mut();
-            for key in fresh {
-                if let Some(leased) = all.get_mut(key) {
-                    self.look_at((key, leased), (directory, unix), (before, now), &mut wakers);
-                }
+        }
+        for key in fresh.into_iter().filter(|key| restless_alone || !slice.contains(key)) {
+            if let Some(leased) = all.get_mut(key) {
+                self.look_at((key, leased), (directory, unix), (before, now), &mut wakers);
             }
         }
+        drop(all);
         // Outside the borrow: a waker may run code that opens another.
         wakers.into_iter().for_each(Waker::wake);
         self.cut();
+    }
+
+    /// The round that goes on with this sweep, or begins with it.
+    fn due(&self, directory: &dyn Directory, unix: UnixTime) -> Option<Round> {
+        let under_way = self.round.get();
+        self.sweeps.set(self.sweeps.get().saturating_add(1));
+        if under_way.is_some_and(|round| round.all) {
+            return under_way;
+        }
+        // Asked for before anybody is looked at: what changes meanwhile is looked at the next time.
+        let changes = directory.changes();
+        let all = changes != self.changes.replace(changes) || unix >= self.next.get();
+        if all {
+            self.next.set(UnixTime(u64::MAX));
+            self.restless.set(false);
+        } else if under_way.is_some() || !self.restless.get() || self.sweeps.get() < RESTLESS {
+            return under_way;
+        }
+        self.sweeps.set(0);
+        Some(Round { at: 0, all })
     }
 
     fn look_at(
@@ -166,11 +206,11 @@ impl Leases {
         if leased.lapse.is_some() {
             return;
         }
-        match leased.principal.standing(directory, unix) {
+        match leased.lessee.standing(directory, unix) {
             Ok(until) => {
                 self.next.set(self.next.get().min(until));
-                if leased.principal.rests_on_issuers() {
-                    self.issuers.set(true);
+                if leased.lessee.is_restless() {
+                    self.restless.set(true);
                 }
             }
             Err(lapse) => {
@@ -178,11 +218,12 @@ impl Leases {
                 wakers.extend(leased.waker.take());
                 self.ending.borrow_mut().push(key);
                 self.endings.counter(lapse).fetch_add(1, Ordering::Relaxed);
+                let principal = leased.lessee.principal();
                 let within = now.saturating_duration_since(before).as_millis();
                 tracing::info!(
                     cause = lapse.name(),
-                    subject = %leased.principal.subject(),
-                    account = leased.principal.account().map_or("", |account| &account.id.0),
+                    subject = %principal.subject(),
+                    account = principal.account().map_or("", |account| &account.id.0),
                     within_ms = u64::try_from(within).unwrap_or(u64::MAX),
                     "an open stream is ended: its caller would be let in no longer"
                 );

@@ -6,6 +6,7 @@ mod balance;
 mod body;
 mod connect;
 pub mod credential;
+mod dispatch;
 mod door;
 mod fields;
 pub mod figures;
@@ -22,6 +23,7 @@ mod journey;
 pub mod key_sets;
 mod last_word;
 pub mod leases;
+pub mod lessee;
 mod line;
 pub mod names;
 mod outgoing;
@@ -58,19 +60,18 @@ use hyper::upgrade::OnUpgrade;
 use self::body::Relayed;
 pub use self::body::{Body, BodyError};
 use self::credential::Minted;
-use self::door::{Door, Nowhere, Tried, Turn, all_out};
+use self::dispatch::{Course, Dispatch};
+use self::door::{Bond, Door, Nowhere, Turn, all_out};
 pub use self::fleet::{Fleet, Groups};
 pub use self::headers::strip_answer;
 use self::http1::{Connection, Failure, Head, Sending};
 use self::http2::Sessions;
 pub use self::journey::{End, Journey, Witness};
-use self::outgoing::Outgoing;
 pub use self::outgoing::Payload;
 use self::policy::Sign;
 use self::pool::{Lent, Pool};
 use self::request::Errand;
 pub use self::request::{Passage, REQUEST_ID, Way, without_credential};
-use self::retry::Spare;
 use self::tunnel::Opening;
 pub use self::tunnel::Terms;
 use self::upload::Upload;
@@ -89,32 +90,14 @@ pub struct Forwarder {
     minted: Minted,
 }
 
-/// Where a request is on its way.
-struct Course {
-    turn: Turn,
-    key: Option<u64>,
-    tried: Tried,
-    upstream: UpstreamId,
-    journey: Option<Rc<Journey>>,
-}
-
-impl Course {
-    /// Notes where it goes.
-    fn note(&self) {
-        if let Some(journey) = &self.journey {
-            journey.goes_to(self.upstream, self.turn.at());
-        }
-    }
-}
-
 impl Forwarder {
     /// No connections yet. `groups` are those of the same upstreams.
     pub fn new(upstreams: &[Upstream], groups: &Groups, deadlines: &Rc<Deadlines>) -> Self {
         Self::beside(None, upstreams, groups, deadlines)
     }
 
-    /// The same for another configuration: connections in clear to endpoints that stay are kept. Those with TLS are made
-    /// anew, since whom they trust may be another.
+    /// The same for another configuration: connections to endpoints that stay are kept. Those with TLS only where whom they
+    /// trust, and what they present, is the same to the byte as when the first of them was made.
     pub fn after(before: &Self, upstreams: &[Upstream], groups: &Groups) -> Self {
         Self::beside(Some(before), upstreams, groups, &before.deadlines)
     }
@@ -123,16 +106,26 @@ impl Forwarder {
         let door = |(upstream, group): (&Upstream, &Arc<fleet::Group>)| {
             let (keep, most) = (upstream.timeouts.keep, upstream.idle_connections);
             let old = before.and_then(|before| before.doors.iter().find(|door| door.group.upstream == upstream.name));
-            let pools = upstream.endpoints.iter().zip(&group.members).map(|(endpoint, member)| {
-                let kept = old.filter(|_| !endpoint.tls).and_then(|old| {
-                    // An endpoint that stays is the very same one.
-                    let at = old.group.members.iter().position(|own| Arc::ptr_eq(own, member))?;
-                    Some(Rc::clone(&old.pools[at])).filter(|pool| pool.is_like(keep, most))
-                });
+            let bond = Bond::of(upstream);
+            let old = old.filter(|old| old.bond == bond);
+            let kept = |member: &Arc<fleet::Member>| {
+                // An endpoint that stays is the very same one.
+                let at = |old: &&Rc<Door>| old.group.members.iter().position(|own| Arc::ptr_eq(own, member));
+                old.and_then(|old| Some((old, at(&old)?)))
+            };
+            let pool = |member: &Arc<fleet::Member>| {
+                let kept = kept(member).map(|(old, at)| Rc::clone(&old.pools[at]));
+                let kept = kept.filter(|pool| pool.is_like(keep, most));
                 kept.unwrap_or_else(|| Pool::new(Rc::clone(deadlines), keep, most, member.name.clone()))
-            });
-            let session = |_| Sessions::new(Rc::clone(deadlines), keep);
-            Door::new(upstream, group, pools.collect(), upstream.endpoints.iter().map(session).collect())
+            };
+            let sessions = |member: &Arc<fleet::Member>| {
+                let kept = kept(member).map(|(old, at)| Rc::clone(&old.sessions[at]));
+                kept.filter(|sessions| sessions.is_like(keep))
+                    .unwrap_or_else(|| Sessions::new(Rc::clone(deadlines), keep))
+            };
+            let members = &group.members;
+            let (pools, sessions) = (members.iter().map(pool).collect(), members.iter().map(sessions).collect());
+            Door::new(upstream, group, pools, sessions, bond)
         };
         let doors = upstreams.iter().zip(groups.iter()).map(door).collect();
         Self { deadlines: Rc::clone(deadlines), doors, minted: Minted::default() }
@@ -145,51 +138,35 @@ impl Forwarder {
     }
 
     /// Sends a request and waits for the head of the answer. `piece` is how long the caller may take for each piece
-    /// of the request's body.
+    /// of the request's body. What it is told stays with its caller, so that it is not copied into what waits.
     pub async fn send(
         &self,
-        (mut parts, body): (Box<Parts>, Payload),
-        (id, way): (UpstreamId, Way<'_>),
-        passage: &Passage<'_>,
-        admission: &Admission,
+        request: (Box<Parts>, Payload),
+        to: &(UpstreamId, Way<'_>),
+        receipts: (&Passage<'_>, &Admission),
         piece: Duration,
     ) -> Result<Response<Body>, Refusal> {
-        let timeouts = &way.upstream.timeouts;
+        let (id, way) = to;
+        let (door, timeouts) = (&self.doors[id.0], &way.upstream.timeouts);
         let upload = Upload::new(self.deadlines.register(), timeouts.response);
-        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage);
-        // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
-        let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
-        let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
-        let door = &self.doors[id.0];
-        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
-        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
-        let key = door.key(admission, passage.address);
-        let turn = match door.take(key, self.deadlines.now()) {
-            Ok(turn) => turn,
-            Err(Nowhere::Out | Nowhere::Tried) => return Err(all_out().closing_if(&upload)),
-            Err(Nowhere::Full) => {
-                let waited = Box::pin(door.wait(key, &upload.deadline, &self.deadlines)).await;
-                waited.map_err(|refusal| refusal.closing_if(&upload))?
-            }
-        };
-        let mut course = Course { turn, key, tried: Tried::default(), upstream: id, journey: passage.journey.clone() };
-        // The refusal says why, so that nothing is cut.
-        let large = body.is_large().then(|| passage.leases.open(admission.principal().clone(), None));
         if way.upstream.protocol == Protocol::Http2 {
-            if way.websocket.is_some() {
-                // The configuration was found to have no such route: an answer would be taken for a tunnel.
-                return Err(Refusal::new(Cause::Internal, "WebSocket to an upstream in HTTP/2").closing_if(&upload));
-            }
             // Boxed: a request in HTTP/1.1 does not carry its size.
-            return Box::pin(self.send_in_frames((errand, body, large), upload, way.upstream, (door, course))).await;
+            return Box::pin(self.send_as_frames(request, to, receipts, piece, upload)).await;
         }
-        let mut spare = Spare::of(door, &mut errand, &body);
-        let mut sending = Sending::new(body, &upload).watched(large);
+        let mut dispatch = self.dispatch(request, way, receipts, piece, (door, &upload))?;
+        let mut course = match Course::begin(door, *id, receipts, self.deadlines.now()) {
+            Ok(course) => course,
+            Err(Nowhere::Full) => Box::pin(self.wait(door, *id, receipts, &upload)).await?,
+            Err(Nowhere::Out | Nowhere::Tried) => return Err(all_out().closing_if(&upload)),
+        };
         loop {
-            let outcome = self.attempt((door, way.upstream), &mut course, &mut errand, &mut sending, &upload).await?;
+            let Dispatch { errand, sending, .. } = &mut dispatch;
+            let outcome = self.attempt((door, way.upstream), &mut course, errand, sending, &upload).await?;
+            let Dispatch { errand, sending, spare, .. } = &mut dispatch;
             let sign = self.learn(&mut course.turn, &outcome, &upload);
             let again = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
             let Some(spare) = spare.as_mut().filter(|_| again) else {
+                let Dispatch { sending, stream, .. } = dispatch;
                 return match outcome {
                     Ok((lent, head)) if way.websocket.is_some() => {
                         self.switched(head, lent.with(course.turn), sending, (upload, stream), way)
@@ -207,7 +184,7 @@ impl Forwarder {
             course.tried = course.tried.and(course.turn.at());
             // Where there is no other one, the same one may do better.
             course.turn.move_on(course.key, course.tried, self.deadlines.now()).unwrap_or_default();
-            sending = Sending::new(spare.restore(&mut errand), &upload);
+            *sending = Sending::new(spare.restore(errand), &upload);
         }
     }
 
@@ -218,7 +195,7 @@ impl Forwarder {
         lent: Lent,
         sending: Sending,
         (upload, stream): (Rc<Upload>, Option<OnUpgrade>),
-        way: Way<'_>,
+        way: &Way<'_>,
     ) -> Result<Response<Body>, Refusal> {
         let Some((asked, terms)) = way.websocket.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS) else {
             // In HTTP/2 that would be a tunnel.
@@ -245,10 +222,10 @@ impl Forwarder {
     /// What the upstream sees in the place of the caller's credential, where that is translated.
     pub fn own<'a>(
         &self,
-        way: Way<'a>,
+        way: &Way<'a>,
         admission: &Admission,
     ) -> Result<Option<(&'a HeaderName, Cow<'a, HeaderValue>)>, Refusal> {
-        credential::own(&self.minted, way, admission, || self.deadlines.unix())
+        credential::own(&self.minted, *way, admission, || self.deadlines.unix())
     }
 
     /// Sends it to the endpoint whose turn it is: on a connection that is there, or else on a new one.

@@ -43,7 +43,7 @@ pub fn preview(
     let body = Outgoing::new(payload, way.max_body, &upload, &deadlines, Duration::ZERO, passage);
     let body = if as_it_comes { body.unchanged() } else { body };
     let own = credential::own(&minted, way, admission, || clock.unix())?;
-    let errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+    let errand = Errand::new(parts, &way, passage, (admission, own), &body)?;
     let endpoints = way.upstream.endpoints.iter();
     let (path, query_changed) = errand.shown();
     Ok(Preview {

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::slice::from_ref;
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -13,6 +14,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Body as _;
 
+use crate::authorize::Rules;
 use crate::edge::pairs;
 use crate::edge::stage::InFlight;
 use crate::forward::credential::{Field, Own};
@@ -22,6 +24,7 @@ use crate::forward::headers::Filter;
 use crate::forward::http1::{Encoding, Expected, digits, field};
 use crate::forward::journey::Journey;
 use crate::forward::leases::Leases;
+use crate::forward::lessee::Lessee;
 use crate::forward::outgoing::Outgoing;
 use crate::forward::tunnel::Terms;
 use crate::forward::upstream::{CredentialPolicy, Endpoint, HostPolicy, Upstream};
@@ -70,10 +73,20 @@ pub struct Passage<'a> {
     pub in_flight: &'a InFlight,
     /// The request id.
     pub id: &'a HeaderValue,
+    /// What the route asks of callers.
+    pub rules: &'a Arc<Rules>,
     /// Where streams are watched.
     pub leases: &'a Rc<Leases>,
     /// Where it is noted how it fares, if anybody wants to know.
     pub journey: Option<Rc<Journey>>,
+}
+
+impl Passage<'_> {
+    /// Whose request it is, and what for, as long as it is on its way.
+    pub(super) fn lessee(&self, admission: &Admission) -> Lessee {
+        let (principal, deed) = (admission.principal().clone(), admission.deed().clone());
+        Lessee::new((principal, deed), self.rules, self.connection)
+    }
 }
 
 /// Takes the caller's credential out of every place; says the query where that changed it.
@@ -88,7 +101,7 @@ pub fn without_credential(fields: &mut HeaderMap, query: Option<&str>, places: &
 #[derive(Debug)]
 pub(super) struct Errand<'a> {
     parts: Box<Parts>,
-    way: Way<'a>,
+    way: &'a Way<'a>,
     passage: &'a Passage<'a>,
     admission: &'a Admission,
     /// The upstream's own credential, where it stands in the place of the caller's.
@@ -115,7 +128,7 @@ impl<'a> Errand<'a> {
     /// Settles what is the same for every endpoint.
     pub(super) fn new(
         parts: Box<Parts>,
-        way: Way<'a>,
+        way: &'a Way<'a>,
         passage: &'a Passage<'a>,
         (admission, own): (&'a Admission, Option<Field<'a>>),
         body: &Outgoing,

@@ -1,9 +1,11 @@
 //! TLS towards an upstream: the authorities that its certificate is judged by, the name that it must be for, and what is
 //! presented to it. There is no way to believe an upstream without judging it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
@@ -21,6 +23,7 @@ pub type Trust = Kept<Terms>;
 pub struct Terms {
     config: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
+    mark: [u8; 32],
 }
 
 /// The files of an upstream, and the name that it must have.
@@ -57,12 +60,28 @@ impl Terms {
     }
 
     fn load(files: &Files, protocol: Protocol) -> Result<Self, Mistake> {
-        let config = client_config(files.ca.as_deref(), protocol).map_err(Mistake::Authorities)?;
-        let mut config = ClientConfig::clone(&config);
-        if let Some((certificate, key)) = &files.own {
-            config = presenting(config, certificate, key).map_err(Mistake::Own)?;
+        let roots = authorities(files.ca.as_deref()).map_err(Mistake::Authorities)?;
+        let mut mark = Mark::new();
+        for anchor in &roots.roots {
+            mark.part(&anchor.subject).part(&anchor.subject_public_key_info);
+            mark.part(anchor.name_constraints.as_ref().map_or(&[], |constraints| constraints));
         }
-        Ok(Self { config: Arc::new(config), server_name: files.server_name.clone() })
+        mark.part(b"").part(files.server_name.as_ref().map_or_else(Cow::default, ServerName::to_str).as_bytes());
+        let mut config = trusting(roots, protocol).map_err(Mistake::Authorities)?;
+        if let Some((certificate, key)) = &files.own {
+            let own = certified_key(certificate, key, config.crypto_provider()).map_err(Mistake::Own)?;
+            for der in &own.cert {
+                mark.part(der);
+            }
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
+        }
+        Ok(Self { config: Arc::new(config), server_name: files.server_name.clone(), mark: mark.done() })
+    }
+
+    /// What tells it apart from others: the same only where the same authorities are trusted for the same name, and the
+    /// same certificate is presented (whose key cannot be another).
+    pub(super) fn mark(&self) -> &[u8; 32] {
+        &self.mark
     }
 
     /// What a handshake with an endpoint at `host` goes by.
@@ -80,10 +99,14 @@ impl Terms {
 
 /// A configuration that trusts the authorities in `ca`, or those of this host, and offers one protocol.
 pub fn client_config(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, Invalid> {
-    let roots = match ca {
-        Some(path) => roots(path)?,
-        None => host_roots()?,
-    };
+    authorities(ca).and_then(|roots| trusting(roots, protocol)).map(Arc::new)
+}
+
+fn authorities(ca: Option<&Path>) -> Result<RootCertStore, Invalid> {
+    ca.map_or_else(host_roots, roots)
+}
+
+fn trusting(roots: RootCertStore, protocol: Protocol) -> Result<ClientConfig, Invalid> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -94,14 +117,28 @@ pub fn client_config(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<Client
         Protocol::Http1 => b"http/1.1".to_vec(),
         Protocol::Http2 => b"h2".to_vec(),
     }];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
-/// The same, with a certificate to be presented where the upstream asks for one.
-fn presenting(mut config: ClientConfig, certificate: &Path, key: &Path) -> Result<ClientConfig, Invalid> {
-    let own = certified_key(certificate, key, config.crypto_provider())?;
-    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
-    Ok(config)
+/// A digest of many parts, which no other parts have.
+struct Mark(digest::Context);
+
+impl Mark {
+    fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    fn part(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update(&(bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    fn done(self) -> [u8; 32] {
+        let mut mark = [0; 32];
+        mark.copy_from_slice(self.0.finish().as_ref());
+        mark
+    }
 }
 
 fn host_roots() -> Result<RootCertStore, Invalid> {

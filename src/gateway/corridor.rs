@@ -11,7 +11,7 @@ use super::deciding;
 use super::manner::Manner;
 use super::sending::{Errand, is_empty, least};
 use super::trace::Trace;
-use super::{Arrival, Decision, Gateway, Seen, Step};
+use super::{Arrival, Decision, Gateway, Lack, Seen, Step};
 use crate::authenticate;
 use crate::authorize::{self, content};
 use crate::clock::Clock;
@@ -86,12 +86,12 @@ impl<'a> Corridor<'a> {
                 let Some((keys, attempt)) = awaited.filter(|_| !seen.fetched) else {
                     return Err((refusal, route.dialect));
                 };
-                return Ok(Decision::Fetch(keys, attempt));
+                return Ok(Decision::Lacks(Lack::Keys(keys, attempt)));
             }
         };
         let (admission, operation) = match outcome {
-            Step::Read(found) => return Ok(Decision::Read(route, found)),
-            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Wait(route, waiting)),
+            Step::Read(found) => return Ok(Decision::Lacks(Lack::Form(route, found))),
+            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Lacks(Lack::Ledger(route, waiting))),
             Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
@@ -104,6 +104,7 @@ impl<'a> Corridor<'a> {
             connection,
             in_flight,
             id,
+            rules: &route.rules,
             leases: self.leases,
             journey: trace.let_in(),
         };

@@ -96,6 +96,14 @@ impl Gateway {
     }
 }
 
+/// Says that this host is asked over TLS alone, where it does (RFC 6797).
+fn secured(mut answer: Response<Body>, connection: &Connection) -> Response<Body> {
+    if let Some(hsts) = &connection.hsts {
+        answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+    answer
+}
+
 impl Answer for Current {
     type Body = Body;
     type Change = Change;
@@ -112,29 +120,33 @@ impl Answer for Current {
             // Nothing is known any more of how it would be worded there.
             let mut answer = Response::new(Body::whole(Bytes::new()));
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            return Ok(answer.map(|body| body.holding(in_flight, &connection)));
+            answer.body_mut().hold(in_flight, &connection);
+            return Ok(answer);
         };
         let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
-        let answer = match self.strain.enter(&gateway.world.overload) {
-            Err(refusal) => gateway.shed(refusal, &parts, &connection, &id),
-            Ok(load) => {
-                in_flight.bears(load);
-                let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
-                if let Some(decide) = &gateway.world.listener(connection.listener).decide {
-                    // Boxed, so that a request that is served does not carry its size.
-                    let mut judging = Box::pin(gateway.judge(decide, parts, body, arrival));
-                    gateway.unharmed(judging.as_mut(), &connection, &id).await
-                } else {
-                    let serving = pin!(gateway.serve(parts, body, arrival));
-                    gateway.unharmed(serving, &connection, &id).await
-                }
+        let load = match self.strain.enter(&gateway.world.overload) {
+            Ok(load) => load,
+            Err(refusal) => {
+                let mut answer = gateway.shed(refusal, &parts, &connection, &id);
+                answer.body_mut().hold(in_flight, &connection);
+                return Ok(secured(answer, &connection));
             }
         };
-        let mut answer = answer.map(|body| body.holding(in_flight, &connection));
-        if let Some(hsts) = &connection.hsts {
-            answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        Ok(answer)
+        in_flight.bears(load);
+        let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
+        let mut answer = match &gateway.world.listener(connection.listener).decide {
+            None => {
+                let serving = pin!(gateway.serve(parts, body, arrival));
+                gateway.unharmed(serving, &connection, &id).await
+            }
+            // Boxed, so that a request that is served does not carry its size.
+            Some(decide) => {
+                let mut judging = Box::pin(gateway.judge(decide, parts, body, arrival));
+                gateway.unharmed(judging.as_mut(), &connection, &id).await
+            }
+        };
+        answer.body_mut().hold(in_flight, &connection);
+        Ok(secured(answer, &connection))
     }
 
     fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {

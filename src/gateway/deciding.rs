@@ -7,12 +7,13 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::manner::{Manner, refuse};
 use super::sending::{Errand, is_empty, way};
-use super::{Arrival, Decision, Gateway, Seen};
+use super::supply::Supplies;
+use super::{Arrival, Decision, Gateway, Lack};
 use crate::edge::decide::{Convention, Decide, Subject};
 use crate::edge::path;
 use crate::edge::request_body::RequestBody;
 use crate::forward::{Body, Passage, Payload, permitted};
-use crate::limit::{self, Admission};
+use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
 use crate::telemetry::Entry;
@@ -80,31 +81,25 @@ impl Gateway {
         let Arrival { connection, id, .. } = arrival;
         let mut entry = Entry::begin(&self.told, id, connection, &parts);
         let mut manner = self.manner(connection);
-        let (body, mut patience, mut fetched) = (Payload::Whole(Bytes::new()), None, false);
+        let mut supplies = Supplies::new(Payload::Whole(Bytes::new()));
         let (refusal, dialect) = loop {
-            let seen = Seen { body: &body, form: None, waited: patience.is_some(), fetched };
-            match self.corridor().decide(&parts, seen, arrival, &mut manner, &mut entry) {
+            let lack = match self.corridor().decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => {
                     return self.permitted(decide, (&parts, errand), &passage, admission, (entry, manner));
-                }
-                Ok(Decision::Fetch(keys, attempt)) => {
-                    fetched = true;
-                    self.fetched(keys, attempt).await;
-                }
-                Ok(Decision::Wait(route, waiting)) => {
-                    if !waiting.before(patience.get_or_insert_with(|| self.ledger_deadline())).await {
-                        break (limit::unwritten(), route.dialect);
-                    }
                 }
                 Ok(Decision::Preflight(answer, route)) => {
                     return self.preflight_permitted(decide, (&parts, route), answer, id, (entry, manner));
                 }
                 // Of a check without a body, for a route that looks into none, with a path.
-                Ok(Decision::Read(..) | Decision::Pong) => {
+                Ok(Decision::Lacks(Lack::Form(..)) | Decision::Pong) => {
                     let refusal = Refusal::new(Cause::Internal, "a check came to what only a request can come to");
                     break (refusal, self.world.dialect(connection.listener));
                 }
+                Ok(Decision::Lacks(lack)) => lack,
                 Err(refused) => break refused,
+            };
+            if let Err(refused) = self.supply(lack, &mut supplies, arrival).await {
+                break refused;
             }
         };
         refuse(refusal, dialect, id, (entry, manner))
@@ -124,7 +119,7 @@ impl Gateway {
             return refuse(refusal, route.dialect, passage.id, (entry, manner));
         };
         let way = way(&self.world, route, id, credential);
-        let own = match self.forwarder.own(way, &admission) {
+        let own = match self.forwarder.own(&way, &admission) {
             Ok(own) => own,
             Err(refusal) => return refuse(admission.refused(refusal), route.dialect, passage.id, (entry, manner)),
         };
@@ -138,8 +133,9 @@ impl Gateway {
         if decide.reads == Convention::Envoy {
             permitted::write_removals(fields, way);
         }
-        let answer = reply::tidy(answer, HeaderValue::clone(passage.id));
-        manner.finish(entry.answered(self.lend(answer, admission, passage.in_flight)))
+        reply::tidy(&mut answer, HeaderValue::clone(passage.id));
+        self.lend(&mut answer, admission, passage);
+        manner.finish(entry.answered(answer))
     }
 
     /// Says that a preflight may pass, as nobody's request: a browser sends it without a credential, and the upstream
@@ -167,6 +163,7 @@ impl Gateway {
             permitted::write_removals(fields, way);
         }
         entry.answered_by_house(&answer);
-        manner.finish(reply::tidy(answer, HeaderValue::clone(id)))
+        reply::tidy(&mut answer, id.clone());
+        manner.finish(answer)
     }
 }

@@ -1,27 +1,23 @@
 //! What is done with a request that was let in: its form is read before, it is sent, and what comes back is filtered and
 //! masked.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
-use tokio::task::yield_now;
 
-use super::{Arrival, Gateway};
+use super::Gateway;
 use crate::authorize::content;
-use crate::edge::preface::{Announced, Preface, Reading};
-use crate::edge::stage::InFlight;
+use crate::edge::connection::Connection;
 use crate::endpoint::{Entry, Visit};
 use crate::envelope;
+use crate::forward::lessee::Lessee;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::forward::websocket::{self, Asked};
-use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way, key_sets};
-use crate::key_set::KeySet;
+use crate::forward::{Body, Gatherer, Passage, Payload, Terms, Way};
 use crate::limit::Admission;
 use crate::record::Wall;
 use crate::refusal::{Cause, Refusal};
@@ -49,83 +45,40 @@ pub(super) struct Errand<'a> {
 }
 
 impl Gateway {
-    /// Waits for the keys of an issuer, as long as fetching them may take.
-    pub(super) async fn fetched(&self, keys: &KeySet, attempt: u64) {
-        let deadline = self.deadlines.register();
-        deadline.arm(key_sets::PATIENCE);
-        poll_fn(|context| match keys.poll_ended(attempt, context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => deadline.poll(context),
-        })
-        .await;
-    }
-
-    /// The whole of a form that is looked into. Callers who were proven by the head have room of their own: others could
-    /// fill theirs for nothing.
-    pub(super) async fn read_form(
-        &self,
-        route: &Route,
-        body: Payload,
-        (announced, is_known): (Announced, bool),
-        Arrival { connection, in_flight, .. }: Arrival<'_>,
-    ) -> Result<Preface, Refusal> {
-        let piece = self.world.listener(connection.listener).limits.body;
-        let gatherer = self.room(is_known);
-        let whole = match body {
-            Payload::Streamed(body) => {
-                Box::pin(gatherer.collect(body, route.form.unwrap_or(0), piece, in_flight)).await?
-            }
-            Payload::Whole(whole) => whole,
-        };
-        let mut reading = Reading::new(announced, whole);
-        loop {
-            if let Some(form) = reading.go_on()? {
-                return Ok(form);
-            }
-            // A form may be large: the other requests of the worker have their turn in between.
-            yield_now().await;
-        }
-    }
-
     /// Where bodies of callers are gathered who are known, or not.
-    fn room(&self, is_known: bool) -> &Gatherer {
+    pub(super) fn room(&self, is_known: bool) -> &Gatherer {
         if is_known { &self.gatherer } else { &self.doorstep }
     }
 
-    /// What the caller gets of an answer: all of it, or, of an upstream's own failure, a general sentence.
+    /// What the caller gets in the place of an answer that is the upstream's own failure: a general sentence.
     pub(super) async fn masked(
         &self,
         answer: Response<Body>,
         (route, admission): (&Route, &Admission),
         id: &HeaderValue,
-        hidden: Option<Hidden<'_>>,
+        hidden: Hidden<'_>,
     ) -> Response<Body> {
-        let Some(hidden) = hidden.filter(|_| mask::is_failure(&answer)) else { return answer };
         let patience = self.deadlines.register();
         let own = match route.destination {
             Destination::Upstream { id, credential } => {
-                self.forwarder.own(way(&self.world, route, id, credential), admission)
+                self.forwarder.own(&way(&self.world, route, id, credential), admission)
             }
             Destination::Endpoint(_) | Destination::NotImplemented => Ok(None),
         };
         let own = own.ok().flatten().map(|(_, value)| value);
-        // Boxed: rare, and large; an answer that passes does not carry its size.
-        let instead = Box::pin(mask::mask(answer, (&route.name, id), hidden.and(own.as_deref()), &patience)).await;
+        let instead = mask::mask(answer, (&route.name, id), hidden.and(own.as_deref()), &patience).await;
         envelope::render(route.dialect, &instead, id).map(Body::whole)
     }
 
     /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
-    pub(super) fn lend(
-        &self,
-        mut answer: Response<Body>,
-        admission: Admission,
-        in_flight: &InFlight,
-    ) -> Response<Body> {
-        let (lease, principal) = admission.answered(answer.headers_mut());
+    pub(super) fn lend(&self, answer: &mut Response<Body>, admission: Admission, passage: &Passage<'_>) {
+        let (lease, principal, deed) = admission.answered(answer.headers_mut());
+        answer.body_mut().lease(lease);
         if !answer.body().is_streamed() {
-            return answer.map(|body| body.leased(lease));
+            return;
         }
-        let mut stream = self.leases.open(principal, Some(in_flight.cutter()));
+        let lessee = Lessee::new((principal, deed), passage.rules, passage.connection);
+        let mut stream = self.leases.open(lessee, Some(passage.in_flight.cutter()));
         if answer.body().is_tunnel() {
             stream = stream.patient();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -134,7 +87,7 @@ impl Gateway {
                 answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             }
         }
-        answer.map(|body| body.leased(lease).watched(stream))
+        answer.body_mut().watch(stream);
     }
 
     /// How a request asks for WebSocket, where the route lets it through.
@@ -148,7 +101,23 @@ impl Gateway {
         }
     }
 
-    /// Has the upstream or an endpoint answer.
+    /// The way of a request that goes to an upstream as it is, and whose answer comes back so.
+    pub(super) fn straight<'a>(&'a self, errand: &'a Errand<'a>, body: &Payload) -> Option<(UpstreamId, Way<'a>)> {
+        let Errand { route, operation, wall, websocket, .. } = errand;
+        if wall.is_some() || looks_into(route, body) {
+            return None;
+        }
+        let Ok(Goal::Upstream(id, credential)) = goal(route, operation.as_deref()) else { return None };
+        let websocket = websocket.as_ref().map(|(asked, terms)| (asked, *terms));
+        Some((id, Way { websocket, ..way(&self.world, route, id, credential) }))
+    }
+
+    /// How long a caller on this connection may take for each piece of a body.
+    pub(super) fn piece(&self, connection: &Connection) -> Duration {
+        self.world.listener(connection.listener).limits.body
+    }
+
+    /// Has an endpoint answer, or the upstream where there is more to it.
     pub(super) async fn send(
         &self,
         Errand { route, operation, wall, address, websocket }: Errand<'_>,
@@ -156,7 +125,7 @@ impl Gateway {
         passage: &Passage<'_>,
         admission: &Admission,
     ) -> Result<Response<Body>, Refusal> {
-        let piece = self.world.listener(passage.connection.listener).limits.body;
+        let piece = self.piece(passage.connection);
         let gatherer = self.room(admission.principal().is_identified());
         let (id, credential) = match goal(route, operation.as_deref())? {
             Goal::Upstream(id, credential) => (id, credential),
@@ -170,19 +139,17 @@ impl Gateway {
                     door: route.guard.map(|id| self.guards[id.0].door(address)),
                     deadline: self.deadlines.register(),
                 };
-                // Boxed: rare, and large; a request that goes upstream does not carry its size.
-                return Box::pin(self.endpoints.answer(entry, (parts, body), visit, passage, admission)).await;
+                return self.endpoints.answer(entry, (parts, body), visit, passage, admission).await;
             }
         };
         let way = Way {
             websocket: websocket.as_ref().map(|(asked, terms)| (asked, *terms)),
             ..way(&self.world, route, id, credential)
         };
+        let looks_into = looks_into(route, &body);
         let payload = match body {
-            Payload::Streamed(body) if route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream() => {
-                let most = checked_body(route);
-                // Boxed: a request that is not looked into does not carry its size.
-                let whole = Box::pin(gatherer.collect(body, most, piece, passage.in_flight)).await?;
+            Payload::Streamed(body) if looks_into => {
+                let whole = gatherer.collect(body, checked_body(route), piece, passage.in_flight).await?;
                 // Chunks without a byte in them are no body either.
                 if !whole.is_empty() {
                     content::Rule::check_text(&whole)?;
@@ -192,15 +159,22 @@ impl Gateway {
             body @ (Payload::Streamed(_) | Payload::Whole(_)) => body,
         };
         let Some((wall, shown)) = wall else {
-            return self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await;
+            return self.forwarder.send((parts, payload), &(id, way), (passage, admission), piece).await;
         };
         wall.prepare(&mut parts);
         let method = parts.method.clone();
-        let answer = self.forwarder.send((parts, payload), (id, way), passage, admission, piece).await?;
+        let answer = self.forwarder.send((parts, payload), &(id, way), (passage, admission), piece).await?;
         let patience = self.deadlines.register();
         patience.arm(LISTING);
-        // Boxed: rare, and large.
-        Box::pin(wall.filter(answer, (&method, shown), (&self.listings, &patience))).await
+        wall.filter(answer, (&method, shown), (&self.listings, &patience)).await
+    }
+}
+
+/// Whether a route looks into this body before it goes on.
+fn looks_into(route: &Route, body: &Payload) -> bool {
+    match body {
+        Payload::Streamed(body) => route.content == Some(content::Rule::CheckedJson) && !body.is_end_stream(),
+        Payload::Whole(_) => false,
     }
 }
 

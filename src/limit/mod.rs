@@ -42,7 +42,7 @@ use self::taking::Short;
 pub use self::taking::unwritten;
 pub use self::waiting::Waiting;
 pub use self::witness::{Look, Witness};
-use crate::authorize::Permit;
+use crate::authorize::{Deed, Permit};
 use crate::clock::UnixTime;
 use crate::refusal::Refusal;
 use crate::scheme::Principal;
@@ -51,6 +51,7 @@ use crate::scheme::Principal;
 #[derive(Debug)]
 pub struct Admission {
     principal: Principal,
+    deed: Deed,
     fields: Fields,
     lease: Lease,
 }
@@ -61,11 +62,16 @@ impl Admission {
         &self.principal
     }
 
-    /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended, and
-    /// for whom.
-    pub fn answered(self, headers: &mut HeaderMap) -> (Lease, Principal) {
+    /// What they may do.
+    pub fn deed(&self) -> &Deed {
+        &self.deed
+    }
+
+    /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended, for
+    /// whom, and what for.
+    pub fn answered(self, headers: &mut HeaderMap) -> (Lease, Principal, Deed) {
         self.fields.add_to(headers);
-        (self.lease, self.principal)
+        (self.lease, self.principal, self.deed)
     }
 
     /// The same for a request that failed further on.
@@ -101,9 +107,10 @@ pub struct Asked<'a> {
 
 /// Admits, refuses or asks to wait. Where the witness only rehearses, nothing is taken.
 pub fn admit<W: Witness>(permit: Permit, gate: &Gate, asked: &Asked<'_>, witness: &mut W) -> Result<Outcome, Refusal> {
-    let principal = permit.into_principal();
+    let (principal, deed) = permit.into_parts();
     if asked.limits.is_empty() {
-        return Ok(Outcome::Admitted(Admission { principal, fields: Fields::default(), lease: Lease::default() }));
+        let (fields, lease) = (Fields::default(), Lease::default());
+        return Ok(Outcome::Admitted(Admission { principal, deed, fields, lease }));
     }
     let caller = Caller { principal: &principal, address: asked.address, route: asked.route };
     let taken = if W::REHEARSES {
@@ -112,7 +119,7 @@ pub fn admit<W: Witness>(permit: Permit, gate: &Gate, asked: &Asked<'_>, witness
         taking::take(gate, asked, &caller, witness)
     };
     match taken {
-        Ok((fields, lease)) => Ok(Outcome::Admitted(Admission { principal, fields, lease })),
+        Ok((fields, lease)) => Ok(Outcome::Admitted(Admission { principal, deed, fields, lease })),
         Err(Short::Unwritten(waiting)) => Ok(Outcome::Unwritten(waiting)),
         Err(Short::Refused(refusal)) => Err(refusal),
     }

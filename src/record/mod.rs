@@ -330,4 +330,7 @@ pub trait Directory {
 
     /// How the camera of this id stands at `now` to `account`.
     fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding;
+
+    /// When the camera of this id is over, where it has an end.
+    fn camera_end(&self, id: &str) -> Option<UnixTime>;
 }

@@ -13,11 +13,10 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::forward::{Body, REQUEST_ID, strip_answer};
 
 /// Takes out what belongs to the hop before, and names the request.
-pub fn tidy(mut answer: Response<Body>, request_id: HeaderValue) -> Response<Body> {
+pub fn tidy(answer: &mut Response<Body>, request_id: HeaderValue) {
     let headers = answer.headers_mut();
     strip_answer(headers);
     headers.insert(REQUEST_ID, request_id);
-    answer
 }
 
 /// Answers `OPTIONS *`: a question to the house itself, which means no resource behind it (RFC 9110 §9.3.7).

@@ -26,10 +26,11 @@ impl Pattern {
             table.select(host, path, method).err().map(|refusal| refusal.cause)
         };
         // Most have another path, whatever the host.
-        if select(Self { host: None, ..self.clone() }) == Some(Cause::NotFound) {
+        let anywhere = select(Self { host: None, ..self.clone() });
+        if anywhere == Some(Cause::NotFound) {
             return Fit::OtherPath;
         }
-        match select(self.clone()) {
+        match if self.host.is_none() { anywhere } else { select(self.clone()) } {
             None => Fit::Fits,
             Some(Cause::MethodNotAllowed) => Fit::OtherMethod,
             Some(_) => Fit::OtherHost,

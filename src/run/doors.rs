@@ -69,7 +69,7 @@ impl Doors {
     }
 
     /// Binds what is new in another World, and gives each of its listeners the id that it has or will have. One is the same
-    /// by its name and the address that is written.
+    /// by its name and the address that is written; or by its address alone, where it only goes by another name.
     ///
     /// # Errors
     ///
@@ -78,7 +78,8 @@ impl Doors {
         let mut positions = vec![None; self.all.len()];
         let mut new = Vec::new();
         for (position, listener) in world.listeners.iter().enumerate() {
-            if let Some(id) = self.all.iter().position(|door| door.is(listener)) {
+            let free = |id: &usize| positions[*id].is_none();
+            if let Some(id) = self.same(world, listener).filter(free) {
                 positions[id] = Some(position);
                 continue;
             }
@@ -89,6 +90,13 @@ impl Doors {
         }
         world.positions = positions;
         Ok(Plan { new })
+    }
+
+    /// The door that a listener has already.
+    fn same(&self, world: &World, listener: &Listener) -> Option<usize> {
+        let stays = |door: &Door| world.listeners.iter().any(|other| door.is(other));
+        let known = self.all.iter().position(|door| door.is(listener));
+        known.or_else(|| self.all.iter().position(|door| door.is_at(listener) && !stays(door)))
     }
 
     /// Closes what is not in this World, whose plan was made before. What it has accepted goes on.
@@ -105,7 +113,12 @@ impl Doors {
     /// Opens what is new, and gives the others as many places as this World says. Everyone must know its listeners by now.
     pub(super) fn open(&mut self, plan: Plan, world: &World) {
         for (number, door) in self.all.iter_mut().enumerate().filter(|(_, door)| door.open) {
-            let most = world.listener(ListenerId(number)).limits.connections.min(Semaphore::MAX_PERMITS);
+            let listener = world.listener(ListenerId(number));
+            if door.name != listener.name {
+                tracing::info!(before = %door.name, listener = %listener.name, "a listener goes by another name");
+                door.name.clone_from(&listener.name);
+            }
+            let most = listener.limits.connections.min(Semaphore::MAX_PERMITS);
             if let Some(more) = most.checked_sub(door.most) {
                 door.cap.add_permits(more);
             } else {
@@ -153,6 +166,11 @@ impl Doors {
 impl Door {
     fn is(&self, listener: &Listener) -> bool {
         self.open && self.name == listener.name && self.address == listener.address
+    }
+
+    /// Whether it is bound where the listener would be, whatever that is called. Of port 0, nobody knows where it would be.
+    fn is_at(&self, listener: &Listener) -> bool {
+        self.open && self.address == listener.address && self.address.port() != 0
     }
 }
 

@@ -21,23 +21,25 @@ impl Server {
     pub fn drain_unless(self, hurried: impl Fn() -> bool) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         let Stop { lame_duck, drain } = self.reloader.end();
+        let begun = self.clock.now();
+        let left_of = |time: Duration| time.saturating_sub(self.clock.now().saturating_duration_since(begun));
         self.ready.store(false, Ordering::Relaxed);
-        let mut left = lame_duck;
-        while !left.is_zero() {
+        loop {
+            let left = left_of(lame_duck);
+            if left.is_zero() {
+                break;
+            }
             if hurried() {
                 return false;
             }
-            let step = left.min(STEP);
-            thread::sleep(step);
-            left -= step;
+            thread::sleep(left.min(STEP));
         }
         self.accepting.cancel();
         self.draining.cancel();
-        let mut left = drain;
         while !hurried() {
-            let step = left.min(STEP);
-            match self.ended.recv_timeout(step) {
-                Err(RecvTimeoutError::Timeout) if left > step => left -= step,
+            let left = left_of(lame_duck.saturating_add(drain));
+            match self.ended.recv_timeout(left.min(STEP)) {
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(RecvTimeoutError::Timeout) | Ok(()) => return false,
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody spends any more: what was only reserved is given back.

@@ -28,8 +28,8 @@ use crate::forward::leases::Endings;
 use crate::limit::failures::{Guards, Which};
 use crate::limit::{Limits, Measure, Policy};
 use crate::store::Store;
-use crate::telemetry::access;
 use crate::telemetry::metrics::{self, Workers};
+use crate::telemetry::{access, trace};
 use crate::world::World;
 
 /// A worker sweeps ten times a second. One that has not for so long hangs; a machine that is merely busy does not keep a
@@ -67,6 +67,8 @@ pub(super) struct Lookout {
     pub(super) counted: Option<Arc<Workers>>,
     /// What becomes of the lines of requests.
     pub(super) access: Option<Arc<access::Running>>,
+    /// What becomes of spans.
+    pub(super) spans: Arc<trace::Counts>,
     /// The listeners of the house, by name.
     own: ArcSwap<Vec<(&'static str, SocketAddr)>>,
 }
@@ -128,6 +130,7 @@ impl Lookout {
             endings: Arc::clone(&crew.endings),
             counted: crew.counted.clone(),
             access: crew.access.clone(),
+            spans: Arc::clone(&crew.spans),
             own: ArcSwap::default(),
         })
     }

@@ -30,7 +30,7 @@ impl Lookout {
             streams(&mut sheet, counted);
             handshakes(&mut sheet, counted, &world);
         }
-        for lapse in [Lapse::Revoked, Lapse::Disabled, Lapse::Expired] {
+        for lapse in Lapse::ALL {
             sheet.count(&of::STREAMS_ENDED, &[lapse.name()], self.endings.of(lapse));
         }
         listeners(&mut sheet, &facts);
@@ -127,6 +127,9 @@ impl Lookout {
         sheet.count(&of::LOG_DROPPED, &["events"], log::dropped());
         if let Some(access) = &self.access {
             sheet.count(&of::LOG_DROPPED, &["access"], access.dropped());
+        }
+        for (outcome, count) in self.spans.outcomes() {
+            sheet.count(&of::SPANS, &[outcome], count);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::key_set;
 use crate::limit::Limits;
 use crate::limit::failures::Guards;
 use crate::store::{Index, Store};
-use crate::telemetry::{access, log};
+use crate::telemetry::{access, log, trace};
 use crate::world::World;
 
 /// What a running gateway is made of, as far as another configuration changes it. Clones share it.
@@ -55,6 +55,8 @@ pub(super) struct Running {
     pub(super) watch: bool,
     /// The log of requests, and where its lines go unless a file is named.
     pub(super) access: (Arc<access::Running>, access::Output),
+    /// Who sends spans.
+    pub(super) spans: Arc<trace::Running>,
     /// It is about to end.
     pub(super) draining: bool,
     /// Which configuration it is, counted from the start.
@@ -146,13 +148,14 @@ impl Running {
         if self.draining {
             return Err(ending());
         }
-        let Next { mut world, log, stop, watch, declared } = next;
+        let Next { mut world, log, stop, watch, traces, declared } = next;
         let report = declared.warnings().clone();
         // What may be refused.
         let plan = self.doors.plan(&mut world, &mut Inherited::default()).map_err(Failure::Start)?;
         // Opened anew also where it is the same file: it may have been moved away.
         let output = output(&world, &self.access.1).map_err(Failure::Start)?;
         let kit = self.kit.under(Arc::clone(&world.token_outfit), world.login.clone()).map_err(Failure::Start)?;
+        let collector = self.spans.prepare(traces.as_ref()).map_err(Failure::Start)?;
         self.declared = Arc::new(self.declare(declared)?);
         // What is not refused any more.
         let world = Arc::new(world);
@@ -166,6 +169,7 @@ impl Running {
         self.watch = watch;
         log::set_level(log.level);
         self.access.0.go_on_with(output);
+        self.spans.go_on_with(collector);
         // Closed first, so that nothing comes in by them under a World that does not have them; and opened last, when every
         // worker has one that does.
         self.doors.close(&world);

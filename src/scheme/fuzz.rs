@@ -68,6 +68,10 @@ impl Directory for Witness {
     fn camera(&self, _: &str, _: &Account, _: UnixTime) -> Holding {
         Holding::Unknown
     }
+
+    fn camera_end(&self, _: &str) -> Option<UnixTime> {
+        None
+    }
 }
 
 /// The whole of base64, be it padded or not, with stray bits or without.

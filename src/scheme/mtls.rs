@@ -20,6 +20,7 @@ use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::record::{Kind, Record};
 use crate::refusal::Reason;
+use crate::scheme::principal::Certified;
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, usable};
 
 /// `[scheme.<name>.mtls]`
@@ -83,17 +84,18 @@ impl Scheme for Mtls {
         let on_file = |text: &str| scene.directory.look_up(Kind::AdminCertificate, text.as_bytes());
         // Before it is asked whether it is pinned: one that was switched off on file is off.
         if let Some(record) = on_file(&hex(&certificate.sha256)) {
-            return believed(record, scene).map(|principal| principal.until(end));
+            return believed(record, scene).map(|principal| principal.until(end).certified(Certified::ByItself));
         }
         if self.pinned.contains(&certificate.sha256) {
-            return Ok(Principal::of_certificate("mtls", self.subject.clone()).until(end));
+            return Ok(self.holder().until(end).certified(Certified::ByItself));
         }
-        let end = end.min(behind(certificate.vouched_for(scene.now)?));
+        // Until when it is vouched for is asked again while a stream is open: another list may have come by then.
+        certificate.vouched_for(scene.now)?;
         if let Some(record) = subjects(certificate).find_map(on_file) {
-            return believed(record, scene).map(|principal| principal.until(end));
+            return believed(record, scene).map(|principal| principal.until(end).certified(Certified::ByAuthority));
         }
         if self.trust_ca {
-            return Ok(Principal::of_certificate("mtls", self.subject.clone()).until(end));
+            return Ok(self.holder().until(end).certified(Certified::ByAuthority));
         }
         Err(Rejection::new(Reason::Unknown, "the certificate is neither pinned nor on file"))
     }
@@ -103,13 +105,20 @@ impl Scheme for Mtls {
     }
 }
 
+impl Mtls {
+    /// Whoever holds a certificate that no record is about.
+    fn holder(&self) -> Principal {
+        Principal::of_certificate("mtls", self.subject.clone())
+    }
+}
+
 fn believed(record: Arc<Record>, scene: &Scene<'_>) -> Result<Principal, Rejection> {
     usable(&record, scene)?;
     Ok(Principal::of_record("mtls", record))
 }
 
 /// The second behind the last one that counts.
-fn behind(last: i64) -> UnixTime {
+pub(super) fn behind(last: i64) -> UnixTime {
     UnixTime(u64::try_from(last).unwrap_or(0).saturating_add(1))
 }
 

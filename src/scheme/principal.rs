@@ -33,6 +33,19 @@ pub struct Principal {
     pub(super) strangers: Several<Arc<Stranger>>,
     /// When what was presented ends by its own account.
     pub(super) until: UnixTime,
+    /// What they may do at most, whatever stands on file.
+    limits: Option<Scopes>,
+    /// What the proof asks of the certificate of their connection.
+    pub(super) certified: Option<Certified>,
+}
+
+/// What a proof asks of a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Certified {
+    /// It is known as it is: all it takes is that nobody has taken it back.
+    ByItself,
+    /// An authority vouches for it.
+    ByAuthority,
 }
 
 /// Whose name a caller goes by.
@@ -140,6 +153,8 @@ impl Principal {
             credentials: Credentials(Several::one(Proven { record, by: None, account: None })),
             strangers: Several::default(),
             until: NEVER,
+            limits: None,
+            certified: None,
         }
     }
 
@@ -157,8 +172,21 @@ impl Principal {
 
     /// The same caller, who may do no more than this.
     pub(super) fn limited_to(mut self, scopes: &Scopes) -> Self {
-        self.scopes = Some(self.scopes.map_or_else(|| scopes.clone(), |own| own.intersection(scopes)));
+        self.scopes = both(self.scopes.as_ref(), Some(scopes));
+        self.limits = both(self.limits.as_ref(), Some(scopes));
         self
+    }
+
+    /// The same caller, whose connection has a certificate of which this is asked.
+    pub(super) fn certified(mut self, by: Certified) -> Self {
+        self.certified = Some(by);
+        self
+    }
+
+    /// Reads anew on file what they may do.
+    pub(super) fn read_scopes(&mut self) {
+        let on_file = self.credentials.iter().map(|record| record.scopes.as_ref());
+        self.scopes = on_file.fold(self.limits.clone(), |all, own| both(all.as_ref(), own));
     }
 
     /// The same caller, speaking for another account (a child of the record's).
@@ -181,6 +209,8 @@ impl Principal {
             credentials: Credentials::default(),
             strangers: Several::default(),
             until: NEVER,
+            limits: None,
+            certified: None,
         }
     }
 
@@ -199,6 +229,8 @@ impl Principal {
             credentials: Credentials::default(),
             strangers: Several::one(Arc::clone(stranger)),
             until: NEVER,
+            limits: stranger.scopes.clone(),
+            certified: None,
         }
     }
 
@@ -285,10 +317,9 @@ impl Principal {
             (Some(own), Some(its)) if its.is_below(own) => false,
             (Some(_), Some(_)) => return None,
         };
-        let scopes = match (&self.scopes, &other.scopes) {
-            (Some(own), Some(its)) => Some(own.intersection(its)),
-            (one, None) | (None, one) => one.clone(),
-        };
+        let scopes = both(self.scopes.as_ref(), other.scopes.as_ref());
+        let limits = both(self.limits.as_ref(), other.limits.as_ref());
+        let certified = self.certified.max(other.certified);
         if let Speaker::Credential(place) = &mut other.speaker {
             *place += self.credentials.len();
         }
@@ -296,7 +327,20 @@ impl Principal {
         let strangers = mem::take(&mut self.strangers).join(mem::take(&mut other.strangers));
         let until = self.until.min(other.until);
         let speaker = if self_speaks { self } else { other };
-        Some(Self { scopes, credentials, strangers, until, ..speaker })
+        Some(Self { scopes, limits, certified, credentials, strangers, until, ..speaker })
+    }
+
+    /// Whether they were proven by an app that asked for no proof.
+    pub(super) fn is_waived(&self) -> bool {
+        self.scheme == WAIVED
+    }
+}
+
+/// What both allow.
+fn both(one: Option<&Scopes>, other: Option<&Scopes>) -> Option<Scopes> {
+    match (one, other) {
+        (Some(own), Some(its)) => Some(own.intersection(its)),
+        (one, None) | (None, one) => one.cloned(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -63,7 +64,7 @@ impl Request {
 
     /// The same over TLS, with this client certificate.
     pub(crate) fn certificate(mut self, certificate: ClientCertificate) -> Self {
-        self.connection.tls = Some(Tls { client_certificate: Some(certificate), ..Tls::default() });
+        self.connection.tls = Some(Tls { client_certificate: Some(Rc::new(certificate)), ..Tls::default() });
         self
     }
 
@@ -212,6 +213,10 @@ impl Directory for Register {
 
     fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.accounts.borrow().get(id).cloned()
+    }
+
+    fn camera_end(&self, _: &str) -> Option<UnixTime> {
+        None
     }
 
     fn camera(&self, id: &str, account: &Account, _: UnixTime) -> Holding {

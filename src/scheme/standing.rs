@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use crate::clock::UnixTime;
+use crate::edge::client_certificate::ClientCertificate;
 use crate::record::{Attributes, Directory, Record};
-use crate::refusal::Reason;
-use crate::scheme::principal::{Principal, Proven};
+use crate::refusal::{Cause, Reason};
+use crate::scheme::mtls::behind;
+use crate::scheme::principal::{Certified, Principal, Proven};
 
 /// Why somebody would be proven no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Lapse {
     Disabled,
     /// It has ended.
     Expired,
+    /// What it was let do is not allowed any more: from there, that operation, with that camera.
+    Withdrawn,
 }
 
 impl Lapse {
@@ -27,16 +31,23 @@ impl Lapse {
             Self::Revoked => "revoked",
             Self::Disabled => "disabled",
             Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
 
-impl From<Lapse> for Reason {
+impl Lapse {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Revoked, Self::Disabled, Self::Expired, Self::Withdrawn];
+}
+
+impl From<Lapse> for Cause {
     fn from(lapse: Lapse) -> Self {
         match lapse {
-            Lapse::Revoked => Self::Unknown,
-            Lapse::Disabled => Self::Disabled,
-            Lapse::Expired => Self::Expired,
+            Lapse::Revoked => Self::Credential(Reason::Unknown),
+            Lapse::Disabled => Self::Credential(Reason::Disabled),
+            Lapse::Expired => Self::Credential(Reason::Expired),
+            Lapse::Withdrawn => Self::PermissionDenied,
         }
     }
 }
@@ -45,9 +56,14 @@ impl Principal {
     /// Says until when the caller stands, as far as is known now. What was changed on file without an effect on the proof
     /// is followed: a renewed digest, another name, a rotation whose overlap lasts.
     pub fn standing(&mut self, directory: &dyn Directory, now: UnixTime) -> Result<UnixTime, Lapse> {
-        let mut until = self.until;
+        let (mut until, mut changed, waived) = (self.until, false, self.is_waived());
         for proven in self.credentials.iter_mut() {
-            until = until.min(proven.standing(directory, now)?);
+            let before = Arc::as_ptr(&proven.record);
+            until = until.min(proven.standing(directory, now, waived)?);
+            changed |= before != Arc::as_ptr(&proven.record);
+        }
+        if changed {
+            self.read_scopes();
         }
         for stranger in self.strangers.iter() {
             until = until.min(stranger.keys.stands(&stranger.key).ok_or(Lapse::Revoked)?);
@@ -64,6 +80,23 @@ impl Principal {
         if now < until { Ok(until) } else { Err(Lapse::Expired) }
     }
 
+    /// The same of the certificate of their connection, where the proof rests on that.
+    pub fn standing_of(&self, certificate: Option<&ClientCertificate>, now: UnixTime) -> Result<UnixTime, Lapse> {
+        let never = UnixTime(u64::MAX);
+        let Some(certified) = self.certified else { return Ok(never) };
+        let certificate = certificate.ok_or(Lapse::Revoked)?;
+        let standing = match certified {
+            Certified::ByItself => certificate.not_revoked(now).map(|()| never),
+            Certified::ByAuthority => certificate.vouched_for(now).map(behind),
+        };
+        standing.map_err(|doubt| if doubt.reason == Reason::Expired { Lapse::Expired } else { Lapse::Revoked })
+    }
+
+    /// Whether it rests on the certificate of their connection.
+    pub fn rests_on_certificate(&self) -> bool {
+        self.certified.is_some()
+    }
+
     /// Whether keys were part of the proof that change without a word from the directory.
     pub fn rests_on_issuers(&self) -> bool {
         self.strangers.iter().next().is_some()
@@ -71,9 +104,13 @@ impl Principal {
 }
 
 impl Proven {
-    fn standing(&mut self, directory: &dyn Directory, now: UnixTime) -> Result<UnixTime, Lapse> {
+    /// `waived`: its app asked for no proof.
+    fn standing(&mut self, directory: &dyn Directory, now: UnixTime, waived: bool) -> Result<UnixTime, Lapse> {
         let current = directory.successor(&self.record).ok_or(Lapse::Revoked)?;
         if !Arc::ptr_eq(&current, &self.record) {
+            if is_narrower(&self.record.attributes, &current.attributes, waived) {
+                return Err(Lapse::Withdrawn);
+            }
             self.by = still_by(&self.record, &current, self.by).ok_or(Lapse::Revoked)?;
             self.record = current;
         }
@@ -113,6 +150,21 @@ fn still_by(before: &Record, now: &Record, by: Option<u8>) -> Option<Option<u8>>
         (Attributes::PublicKey(old), Attributes::PublicKey(new), None) => old.is_same(new).then_some(None),
         (_, _, None) => Some(None),
         (_, _, Some(_)) => None,
+    }
+}
+
+/// Whether a credential is for less than it was, in a way that nothing else would find: it is for another camera; an app
+/// keeps out pages that it did not, or asks for a proof where it asked for none.
+fn is_narrower(before: &Attributes, now: &Attributes, waived: bool) -> bool {
+    match (before, now) {
+        (Attributes::Camera(old), Attributes::Camera(new)) => old != new,
+        (Attributes::App(old), Attributes::App(new)) => {
+            let signs = new.publish > old.publish || new.playback > old.playback;
+            let keeps_out = |name| !new.hosts.iter().any(|own| own == name);
+            let hosts = !new.hosts.is_empty() && (old.hosts.is_empty() || old.hosts.iter().any(keeps_out));
+            hosts || (waived && signs)
+        }
+        (_, _) => false,
     }
 }
 

@@ -381,6 +381,10 @@ impl Directory for Index {
     fn camera(&self, id: &str, account: &Account, now: UnixTime) -> Holding {
         self.cameras.holding(id, account, now)
     }
+
+    fn camera_end(&self, id: &str) -> Option<UnixTime> {
+        self.cameras.end(id)
+    }
 }
 
 impl fmt::Debug for Index {

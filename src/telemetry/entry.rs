@@ -109,14 +109,15 @@ impl Entry {
     }
 
     /// It was let in, and this is the answer: told once all of that has ended.
-    pub fn answered(&mut self, answer: Response<Body>) -> Response<Body> {
+    pub fn answered(&mut self, mut answer: Response<Body>) -> Response<Body> {
         let Some(mut known) = self.known.take() else { return answer };
         known.decision = Decision::Allowed;
         known.status = answer.status().as_u16();
         let now = known.now();
         known.answered = Some(now);
         if answer.body().is_streamed() {
-            return answer.map(|body| body.witnessed(known));
+            answer.body_mut().tell(known);
+            return answer;
         }
         known.whole(&answer);
         finish(known, now);

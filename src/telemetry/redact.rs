@@ -56,7 +56,9 @@ pub fn shown_path(written: &str) -> String {
 
 /// Puts a path in the place of what was in `into`, without tokens, cut to `most` bytes.
 pub(super) fn path(into: &mut String, path: &str, most: usize) {
-    if !path.split('/').any(hides) {
+    // No path is as short that has a token in it, and most have none that is as long.
+    let may_hide = memchr(b';', path.as_bytes()).is_some() || path.len() >= LEAST_TOKEN && path.split('/').any(hides);
+    if !may_hide {
         return put(into, path, most);
     }
     let mut told = String::with_capacity(path.len());

@@ -240,7 +240,7 @@ class Examples:
         """A table of which the file writes the first key that it has."""
         for (own, name), written in self._found.items():
             if self._same(own, path):
-                return f"{{ {name} = {written} }}"
+                return f"{{ {bare(name)} = {written} }}"
         return None
 
     def anywhere(self, path, key):
@@ -254,6 +254,11 @@ class Examples:
         return len(own) == len(path) and all(a == b or b == "<name>" for a, b in zip(own, path))
 
 
+def bare(key):
+    """A key as TOML has it: in quotation marks where it must be."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
+
+
 def quoted(value):
     """A value as TOML has it on one line."""
     if isinstance(value, bool):
@@ -263,7 +268,7 @@ def quoted(value):
     if isinstance(value, list):
         return "[" + ", ".join(quoted(item) for item in value) + "]"
     if isinstance(value, dict):
-        inside = ", ".join(f"{key} = {quoted(item)}" for key, item in value.items())
+        inside = ", ".join(f"{bare(key)} = {quoted(item)}" for key, item in value.items())
         return "{ " + inside + " }" if inside else "{}"
     return str(value)
 

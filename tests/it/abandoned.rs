@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::frames::{Frames, House, Outcome};
+use crate::patience::PATIENCE;
 use crate::peer::Peer;
 use crate::time::SLACK;
 use crate::upstream::Upstream;
@@ -30,7 +31,7 @@ fn without_room() -> (House, Frames, u32, Peer) {
     let (house, arrivals) = played();
     let mut frames = house.connect_with("localhost", &[(INITIAL_WINDOW_SIZE, 0)]);
     let stream = frames.begin(&get("/"), true);
-    let mut peer = Peer::new(arrivals.recv_timeout(Duration::from_secs(10)).expect("the gateway connects"));
+    let mut peer = Peer::new(arrivals.recv_timeout(PATIENCE).expect("the gateway connects"));
     peer.head();
     peer.say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhello");
     assert_eq!(frames.status(stream), Some(200));

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,10 @@ use vidgate::store::Purpose;
 
 use crate::house::{START, TestGateway};
 use crate::log::Log;
-use crate::peer::Played;
+use crate::patience::{PATIENCE, until};
+use crate::peer::{Peer, Played};
+use crate::ports::Reserved;
+use crate::processes;
 use crate::time::SLACK;
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
@@ -67,14 +70,10 @@ fn connections(gateway: &TestGateway, count: usize) -> Vec<Wire> {
     wires
 }
 
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free")
-}
-
 /// An endpoint that answers every request at once, until it is killed with all of its connections.
 struct Mortal {
-    address: SocketAddr,
+    /// Nobody else's once it is dead.
+    port: Reserved,
     dead: Arc<AtomicBool>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
     served: Arc<AtomicUsize>,
@@ -83,8 +82,8 @@ struct Mortal {
 
 impl Mortal {
     fn start() -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = socket.local_addr().expect("a bound socket has an address");
+        let port = Reserved::new();
+        let socket = port.listen();
         let (dead, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let served = Arc::new(AtomicUsize::new(0));
         let accepting = {
@@ -102,15 +101,16 @@ impl Mortal {
                 }
             })
         };
-        Self { address, dead, connections, served, accepting: Mutex::new(Some(accepting)) }
+        Self { port, dead, connections, served, accepting: Mutex::new(Some(accepting)) }
     }
 
     fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
         // The thread that has the listening socket closes it: until then the kernel would take in connections.
-        let _ = TcpStream::connect(self.address);
+        let _ = TcpStream::connect(self.port.address());
         if let Some(accepting) = self.accepting.lock().expect("nobody panics").take() {
             accepting.join().expect("nobody panics");
+            processes::settle();
         }
         for stream in self.connections.lock().expect("nobody panics").drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -147,16 +147,13 @@ fn endpoints_get_requests_by_their_weight_on_every_worker() {
 fn the_least_busy_of_two_is_chosen_over_all_workers() {
     let (busy, free) = (Played::start(), Upstream::start());
     let gateway = start(&[url(busy.upstream.address()), url(free.address())], "balance = \"least_in_flight\"", 2);
-    let mut wires = connections(&gateway, 20);
-    // Whoever asks first may be sent to either; the second asks while the other one is free, and so on.
-    let mut peer = loop {
-        let mut wire = wires.pop().expect("one in so many comes there");
+    let mut wire = gateway.connect();
+    // Where both are free, a request may be sent to either.
+    let mut peer = (0..1000).find_map(|_| {
         wire.send(GET);
-        if let Some(peer) = until_answered_or(&mut wire, &busy) {
-            wires.push(wire);
-            break peer;
-        }
-    };
+        until_answered_or(&mut wire, &busy)
+    });
+    let peer = peer.as_mut().expect("one in so many comes there");
     peer.head();
     let mut others = connections(&gateway, 2);
     for wire in &mut others {
@@ -181,7 +178,7 @@ fn a_caller_stays_with_their_endpoint_and_moves_only_with_it() {
     };
     let (a, b) = (named("a"), named("b"));
     let mortal = Mortal::start();
-    let endpoints = [url(a.address()), url(mortal.address), url(b.address())];
+    let endpoints = [url(a.address()), url(mortal.port.address()), url(b.address())];
     let gateway = start(&endpoints, "balance = \"hash_address\"", 2);
     let mut wires = connections(&gateway, 2);
     let before: Vec<_> = (0..60).map(|number| by_address(&mut wires[number % 2], number)).collect();
@@ -246,23 +243,24 @@ fn an_endpoint_that_was_left_alone_is_tried_with_one_request_by_one_worker() {
 }
 
 /// The endpoint's connection, if the request has come there; `None` once it is answered.
-fn until_answered_or(wire: &mut Wire, played: &Played) -> Option<crate::peer::Peer> {
-    for _ in 0..50 {
-        if let Some(peer) = played.try_next() {
-            return Some(peer);
-        }
-        if !wire.is_quiet() {
-            assert_eq!(wire.answer().status, 200);
-            return None;
-        }
+fn until_answered_or(wire: &mut Wire, played: &Played) -> Option<Peer> {
+    let (mut come, mut answered) = (None, false);
+    until("the request at either endpoint", || {
+        come = played.try_next();
+        answered = come.is_none() && !wire.is_quiet();
+        answered || come.is_some()
+    });
+    if answered {
+        assert_eq!(wire.answer().status, 200);
     }
-    panic!("the request is nowhere")
+    come
 }
 
 #[test]
 fn while_every_endpoint_is_out_requests_are_tried_or_refused_as_it_is_set() {
     for (setting, again) in [("try", None), ("refuse", Some("1"))] {
-        let gateway = start(&[url(nobody())], &format!("when_all_out = \"{setting}\""), 1);
+        let nobody = Reserved::new();
+        let gateway = start(&[url(nobody.address())], &format!("when_all_out = \"{setting}\""), 1);
         let mut wire = gateway.connect();
         let first = wire.ask(GET);
         assert_eq!((first.status, first.header("retry-after")), (502, None));
@@ -278,7 +276,7 @@ fn while_every_endpoint_is_out_requests_are_tried_or_refused_as_it_is_set() {
 #[test]
 fn an_endpoint_killed_under_load_costs_no_request_that_may_be_sent_again() {
     let mortals = [(); 3].map(|()| Mortal::start());
-    let gateway = start(&mortals.each_ref().map(|mortal| url(mortal.address)), "retry = {}", 2);
+    let gateway = start(&mortals.each_ref().map(|mortal| url(mortal.port.address())), "retry = {}", 2);
     let (failed, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for wire in connections(&gateway, 8) {
@@ -386,7 +384,7 @@ fn those_who_wait_for_a_place_are_served_in_order_and_no_more_of_them_than_may()
     assert_eq!(peer.head().target, "/4");
     ask(&mut wires[2], "/5");
     gateway.settle("public");
-    drop(wires.remove(2));
+    wires.remove(2).leave();
     let mut late = gateway.connect();
     ask(&mut late, "/6");
     gateway.settle("public");
@@ -394,18 +392,42 @@ fn those_who_wait_for_a_place_are_served_in_order_and_no_more_of_them_than_may()
     assert_eq!(peer.head().target, "/6");
 }
 
+/// Requests under way at all endpoints together: how many there are, and were at most.
+#[derive(Default)]
+struct Crowd {
+    counts: Mutex<(usize, usize)>,
+    changed: Condvar,
+}
+
+impl Crowd {
+    /// One comes and goes. The first stays until there is a second, so that it is seen that two may; and all give others
+    /// the time to come who may not.
+    fn pass(&self) {
+        let mut counts = self.counts.lock().expect("nobody panics");
+        counts.0 += 1;
+        counts.1 = counts.1.max(counts.0);
+        self.changed.notify_all();
+        let alone = |(_, most): &mut (usize, usize)| *most < 2;
+        drop(self.changed.wait_timeout_while(counts, PATIENCE, alone).expect("nobody panics"));
+        (0..5).for_each(|_| thread::yield_now());
+        self.counts.lock().expect("nobody panics").0 -= 1;
+    }
+
+    fn most(&self) -> usize {
+        self.counts.lock().expect("nobody panics").1
+    }
+}
+
 #[test]
 fn no_more_are_under_way_than_may_be_over_all_workers() {
     for settings in
         ["max_in_flight = 2", "endpoint_max_in_flight = 1", "endpoint_max_in_flight = 1\nbalance = \"hash_address\""]
     {
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let crowd = Arc::new(Crowd::default());
         let counting = || {
-            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            let crowd = Arc::clone(&crowd);
             Upstream::answering(move |_| {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                (0..100).for_each(|_| thread::yield_now());
-                now.fetch_sub(1, Ordering::SeqCst);
+                crowd.pass();
                 OK.as_bytes().to_vec()
             })
         };
@@ -417,22 +439,43 @@ fn no_more_are_under_way_than_may_be_over_all_workers() {
                 scope.spawn(move || (0..25).for_each(|_| assert_eq!(wire.ask(GET).status, 200)));
             }
         });
-        assert_eq!(most.load(Ordering::SeqCst), 2, "{settings}");
+        assert_eq!(crowd.most(), 2, "{settings}");
         assert_eq!(one.seen().len() + two.seen().len(), 200);
     }
 }
 
+/// Moves time step by step until this has come, which is told by `told`.
+fn come_as_time_goes_by<T>(
+    told: &Condvar,
+    of: &Mutex<T>,
+    clock: &Clock,
+    step: Duration,
+    has_come: impl Fn(&T) -> bool,
+) {
+    const GLANCE: Duration = Duration::from_millis(5);
+    for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+        let before = of.lock().expect("nobody panics");
+        let (now, _) = told.wait_timeout_while(before, GLANCE, |now| !has_come(now)).expect("nobody panics");
+        if has_come(&now) {
+            return;
+        }
+        clock.advance(step);
+    }
+    panic!("it does not come");
+}
+
 #[test]
 fn health_checks_take_an_endpoint_out_and_bring_it_back_by_their_thresholds() {
-    let status = Arc::new(AtomicU16::new(200));
-    // How many answers had the present status.
-    let given = Arc::new(AtomicUsize::new(0));
-    let (now, count) = (Arc::clone(&status), Arc::clone(&given));
+    // The status that is given now, and how many answers had it.
+    let given = Arc::new((Mutex::new((200_u16, 0_usize)), Condvar::new()));
+    let giving = Arc::clone(&given);
     let sick = Upstream::answering(move |request| {
         let is_probe = request.target == "/healthz?x=1";
         assert!(!is_probe || request.header("host") == Some("health.internal"), "{request:?}");
-        count.fetch_add(usize::from(is_probe), Ordering::SeqCst);
-        let status = if is_probe { now.load(Ordering::SeqCst) } else { 200 };
+        let mut given = giving.0.lock().expect("nobody panics");
+        given.1 += usize::from(is_probe);
+        giving.1.notify_all();
+        let status = if is_probe { given.0 } else { 200 };
         format!("HTTP/1.1 {status} X\r\nContent-Length: 4\r\n\r\nsick").into_bytes()
     });
     let well = Upstream::start();
@@ -445,17 +488,12 @@ fn health_checks_take_an_endpoint_out_and_bring_it_back_by_their_thresholds() {
         assert!(answers.iter().all(|answer| answer.status == 200));
         answers.iter().filter(|answer| answer.text() == "sick").count()
     };
-    let set = |to: u16| {
-        status.store(to, Ordering::SeqCst);
-        given.store(0, Ordering::SeqCst);
-    };
+    let set = |to: u16| *given.0.lock().expect("nobody panics") = (to, 0);
+    let so_far = || given.0.lock().expect("nobody panics").1;
+    // Time goes on only until so many have come.
     let probed = |number: usize| {
-        let comes = |_| {
-            gateway.advance(Duration::from_secs(1));
-            thread::sleep(Duration::from_millis(5));
-            given.load(Ordering::SeqCst) >= number
-        };
-        assert!(given.load(Ordering::SeqCst) >= number || (0..2000).any(comes), "nobody asks");
+        let clock = &gateway.clock;
+        come_as_time_goes_by(&given.1, &given.0, clock, Duration::from_secs(1), |given| given.1 >= number);
     };
     probed(1);
     assert_eq!(has_some(), 2);
@@ -463,7 +501,7 @@ fn health_checks_take_an_endpoint_out_and_bring_it_back_by_their_thresholds() {
     probed(2);
     // Where time stands still, no third one comes.
     let some = has_some();
-    assert!(some == 2 || given.load(Ordering::SeqCst) > 2, "two bad ones are not enough");
+    assert!(some == 2 || so_far() > 2, "two bad ones are not enough");
     probed(4);
     let endpoint = format!("http://{}", sick.address());
     log.await_line(&[&endpoint, "not well", "205"]);
@@ -476,7 +514,8 @@ fn health_checks_take_an_endpoint_out_and_bring_it_back_by_their_thresholds() {
 
 #[test]
 fn another_configuration_keeps_what_is_known_of_endpoints_and_their_connections() {
-    let (sound, dead) = (Upstream::start(), nobody());
+    let (sound, nobody) = (Upstream::start(), Reserved::new());
+    let dead = nobody.address();
     let settings = "ejection = { rest = \"30s\" }";
     let gateway = start(&[url(sound.address()), url(dead)], settings, 1);
     let mut wire = gateway.connect();
@@ -503,12 +542,21 @@ fn an_upstream_can_have_a_host_of_its_own() {
 
 /// A resolver that says what the test wants, for as long as that has anything to say.
 #[derive(Clone, Debug, Default)]
-struct Told(Arc<Mutex<HashMap<String, IpAddr>>>, Arc<AtomicUsize>);
+struct Told(Arc<(Mutex<Names>, Condvar)>);
+
+/// What it says of whom, and how often it was asked.
+#[derive(Debug, Default)]
+struct Names {
+    known: HashMap<String, IpAddr>,
+    asked: usize,
+}
 
 impl LookUp for Told {
     fn look_up(&self, host: &str) -> LookingUp {
-        let found = self.0.lock().expect("nobody panics").get(host).copied();
-        self.1.fetch_add(1, Ordering::SeqCst);
+        let mut names = self.0.0.lock().expect("nobody panics");
+        names.asked += 1;
+        self.0.1.notify_all();
+        let found = names.known.get(host).copied();
         Box::pin(async move { found.map(|address| vec![address]).ok_or_else(|| io::Error::from(ErrorKind::NotFound)) })
     }
 }
@@ -518,8 +566,10 @@ fn names_are_looked_up_again_and_a_resolver_that_fails_stalls_nobody() {
     let played = Played::start();
     let port = played.upstream.address().port();
     let told = Told::default();
+    let (names, asked) = &*told.0;
+    let names_now = || names.lock().expect("nobody panics");
     let tell = |address: &str| {
-        told.0.lock().expect("nobody panics").insert("api.example".to_owned(), address.parse().expect("an address"));
+        names_now().known.insert("api.example".to_owned(), address.parse().expect("an address"));
     };
     tell("127.0.0.1");
     let toml =
@@ -533,16 +583,12 @@ fn names_are_looked_up_again_and_a_resolver_that_fails_stalls_nobody() {
     // Each has its own: time moves further than an idle connection is kept.
     let connect = || Wire::connect(server.address("public").expect("it is bound"));
     let looked_up_again = || {
-        let before = told.1.load(Ordering::SeqCst);
-        // One that began before what was told has ended by the second.
-        let comes = |_| {
-            clock.advance(Duration::from_secs(30));
-            thread::sleep(Duration::from_millis(5));
-            told.1.load(Ordering::SeqCst) >= before + 2
-        };
-        assert!((0..2000).any(comes), "nobody looks it up");
+        let before = names_now().asked;
+        // The first hears what is told now, and has ended when there is a second.
+        let step = Duration::from_secs(30);
+        come_as_time_goes_by(asked, names, &clock, step, |names| names.asked >= before + 2);
     };
-    let anew = || -> (crate::peer::Peer, Answer) {
+    let anew = || -> (Peer, Answer) {
         let mut wire = connect();
         wire.send(GET);
         let (mut peer, request) = played.next_head();
@@ -552,7 +598,7 @@ fn names_are_looked_up_again_and_a_resolver_that_fails_stalls_nobody() {
     };
     let (mut peer, answer) = anew();
     assert_eq!(answer.status, 200);
-    told.0.lock().expect("nobody panics").clear();
+    names_now().known.clear();
     looked_up_again();
     // On the connection that there is, and on a new one.
     let mut wire = connect();

@@ -2,6 +2,7 @@
 
 use crate::house::TestGateway;
 use crate::peer::Played;
+use crate::ports::Reserved;
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
 
@@ -98,15 +99,12 @@ fn a_caller_who_waits_for_100_gets_it_once_the_upstream_takes_the_body() {
 #[test]
 fn a_caller_who_waits_for_100_and_is_refused_gets_the_refusal_alone() {
     let upstream = Upstream::start();
-    let nobody = {
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        gone.local_addr().expect("it has an address")
-    };
+    let nobody = Reserved::new();
     for (what, added, target, expected) in [
         ("no route", Added { route: "host = \"b\"", ..Added::default() }, upstream.address(), 404),
         ("a method", Added { route: "methods = [\"GET\"]", ..Added::default() }, upstream.address(), 405),
         ("a size", Added { route: "max_body = \"4 B\"", ..Added::default() }, upstream.address(), 413),
-        ("no upstream", Added::default(), nobody, 502),
+        ("no upstream", Added::default(), nobody.address(), 502),
     ] {
         let gateway = crate::time::timed_at(&format!("http://{target}"), std::path::Path::new("."), added);
         let mut wire = gateway.connect();

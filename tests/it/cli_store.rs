@@ -1,13 +1,14 @@
 //! The store managed by the real binary, while no gateway runs.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use vidgate::store::{MasterKey, Settings, Store};
+
+use crate::processes;
 
 const CONFIGURATION: &str = r#"
 [store]
@@ -45,17 +46,8 @@ impl House {
     }
 
     fn run(&self, line: &str, input: &str) -> Output {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_vidgate"))
-            .args(line.split(' '))
-            .current_dir(self.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        // Whoever refuses at once does not read it.
-        process.stdin.take().expect("it is piped").write_all(input.as_bytes()).ok();
-        process.wait_with_output().expect("the program ends")
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
+        processes::fed(command.args(line.split(' ')).current_dir(self.path()), input)
     }
 
     /// What a command prints that ends well.

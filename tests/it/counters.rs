@@ -2,14 +2,16 @@
 //! that asks there.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
-use crate::store_kill::{Caller, free_port};
+use crate::ports::Reserved;
+use crate::processes;
+use crate::store_kill::Caller;
 use crate::upstream::Upstream;
 
 /// `client:secret` and `client:wrong`.
@@ -22,6 +24,8 @@ struct House {
     folder: TempDir,
     gateway: TestGateway,
     admin: Caller,
+    /// Nobody else's once the gateway has ended.
+    port: Reserved,
     _upstream: Upstream,
 }
 
@@ -29,7 +33,8 @@ impl House {
     fn new() -> Self {
         let (folder, key, upstream) = (tempfile::tempdir().expect("a folder"), MasterKey::random(), Upstream::start());
         Store::create(&Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 }, &key).expect("a store");
-        let address = format!("127.0.0.1:{}", free_port());
+        let port = Reserved::new();
+        let address = port.address();
         let toml = format!(
             r#"
 trusted_proxies = ["127.0.0.1"]
@@ -70,8 +75,8 @@ limits = ["guard", "hourly"]
             fs::write(folder.path().join(name), text).expect("written");
         }
         let gateway = TestGateway::start_in(&toml, folder.path(), 2);
-        let admin = Caller::new(address.parse().expect("an address"), &format!("Bearer {TOKEN}"));
-        Self { folder, gateway, admin, _upstream: upstream }
+        let admin = Caller::new(address, &format!("Bearer {TOKEN}"));
+        Self { folder, gateway, admin, port, _upstream: upstream }
     }
 
     fn status(&self, address: &str, credential: &str) -> u16 {
@@ -91,8 +96,7 @@ limits = ["guard", "hourly"]
     /// What the real binary prints, and whether it ended well.
     fn run(&self, line: &str) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
-        command.args(line.split(' ')).current_dir(self.folder.path()).stdin(Stdio::null());
-        let output = command.output().expect("the program runs");
+        let output = processes::run(command.args(line.split(' ')).current_dir(self.folder.path()));
         let text = if output.status.success() { output.stdout } else { output.stderr };
         (output.status.success(), String::from_utf8(text).expect("it is text"))
     }
@@ -162,11 +166,11 @@ fn the_commands_ask_the_gateway_that_runs() {
     assert_eq!(house.run("failures clear --all"), (true, "There was nothing to forget.\n".to_owned()));
     assert_eq!(house.status(HERE, RIGHT), 200);
     // While none runs, what is on file is said: the true figure, since it ended in good order.
-    let House { folder, gateway, admin, _upstream } = house;
+    let House { folder, gateway, admin, port: _port, _upstream } = house;
     assert!(gateway.drain());
     drop(admin);
     let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
-    let output = command.args(["usage", "acme", "--json"]).current_dir(folder.path()).output().expect("it runs");
+    let output = processes::run(command.args(["usage", "acme", "--json"]).current_dir(folder.path()));
     let usage: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(usage["quotas"][0]["spent"], 0, "of the hour that it is now");
 }

@@ -15,7 +15,7 @@ const OTHER: &str = "share.eyJzaSI6IDExfQ.61a964c3tbc1fab00.uB6jD0tTpYxVOJsY2vpn
 /// vendors 1.3: `camid`, `access` and the inner token above.
 pub const ACC: &str = "eyJjYW1pZCI6IDI0ODUyNywgImNtbmdyaWQiOiAyNDg5NjQsICJhY2Nlc3MiOiAiYWxsIiwgInRva2VuIjogInNoYXJlLmV5SnphU0k2SURJek5UWXpPWDAuNjFhOTY0YzN0YmMxZmFiMDAuNE51TDFxcDhqY0luQ3FwMFJHblFHSk9RdG00IiwgImFwaSI6ICJ3ZWIuZXhhbXBsZS50ZXN0IiwgImNhbSI6ICJjYW0uZXhhbXBsZS50ZXN0In0=";
 /// vendors 1.3: a group's token.
-const SI: &str = "eyJ0b2tlbiI6ICJzaGFyZS5leUp6YVNJNklERTRmUS42NTE1ZWNjYXRiYzFmYWIwMC5YVi1UdFMyOHUtRWVDUFY1dEZZcEpRR0J0X1EiLCAiYXBpIjogIndlYi5leGFtcGxlLnRlc3QifQ==";
+pub const SI: &str = "eyJ0b2tlbiI6ICJzaGFyZS5leUp6YVNJNklERTRmUS42NTE1ZWNjYXRiYzFmYWIwMC5YVi1UdFMyOHUtRWVDUFY1dEZZcEpRR0J0X1EiLCAiYXBpIjogIndlYi5leGFtcGxlLnRlc3QifQ==";
 /// `watch` on record: the camera of `OTHER`.
 pub const WATCH: &str = "eyJjYW1pZCI6IDExLCAiYWNjZXNzIjogIndhdGNoIiwgInRva2VuIjogInNoYXJlLmV5SnphU0k2SURFeGZRLjYxYTk2NGMzdGJjMWZhYjAwLnVCNmpEMHRUcFl4Vk9Kc1kydnBudHhYN3lEWSJ9";
 pub const KEY: &str = "v3.X9tKpuXq0btatj";

@@ -1,13 +1,15 @@
 //! The house's own beginning and end: as many connections as it may have, a drain that finishes what is in flight, and a
 //! restart that can bind at once.
 
-use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use crate::house::TestGateway;
+use crate::house::{TestGateway, open};
+use crate::patience::until;
 use crate::peer::Played;
+use crate::ports::Reserved;
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -38,18 +40,24 @@ fn a_listeners_cap_is_its_own() {
     assert_eq!(Wire::connect(gateway.address("probe")).ask(GET).status, 404);
 }
 
-/// Returns once nobody listens there any more.
-fn refuses(address: std::net::SocketAddr) {
-    while TcpStream::connect(address).is_ok() {
-        thread::yield_now();
-    }
+/// A gateway at this port, with one worker; `top` stands above all tables.
+fn at(port: &Reserved, upstream: &Upstream, top: &str) -> TestGateway {
+    let toml = open(upstream, "").replace("127.0.0.1:0", &port.address().to_string());
+    TestGateway::start_in(&format!("{top}\n{toml}"), Path::new("."), 1)
+}
+
+/// Lets it drain beside the test, and returns once it has begun.
+fn draining(gateway: TestGateway) -> thread::JoinHandle<bool> {
+    let ready = gateway.readiness();
+    let draining = thread::spawn(|| gateway.drain());
+    until("the beginning of its end", || !ready.load(Ordering::Relaxed));
+    draining
 }
 
 #[test]
 fn a_drain_finishes_what_is_in_flight_and_nothing_else() {
-    let played = Played::start();
-    let gateway = timed(&played.upstream, Added::default());
-    let address = gateway.address("public");
+    let (played, port) = (Played::start(), Reserved::new());
+    let gateway = at(&port, &played.upstream, "");
     let (mut silent, mut half, mut idle) = (gateway.connect(), gateway.connect(), gateway.connect());
     half.send("GET / HTTP/1.1\r\nHost:");
     idle.send(GET);
@@ -68,8 +76,8 @@ fn a_drain_finishes_what_is_in_flight_and_nothing_else() {
     let (mut third, _) = played.next_head();
     assert_eq!(third.take_text(5), "hello");
 
-    let draining = thread::spawn(|| gateway.drain());
-    refuses(address);
+    let draining = draining(gateway);
+    port.await_silence();
     for idle in [&mut silent, &mut half, &mut idle] {
         assert!(idle.is_closed(), "nothing was in flight on it");
     }
@@ -99,7 +107,10 @@ fn a_drain_waits_no_longer_than_it_is_told() {
     let mut wire = gateway.connect();
     wire.send(GET);
     let (_peer, _) = played.next_head();
-    assert!(!gateway.drain(), "one request was still in flight");
+    let clock = gateway.clock.clone();
+    let draining = draining(gateway);
+    clock.advance(Duration::from_millis(100));
+    assert!(!draining.join().expect("it ends"), "one request was still in flight");
 }
 
 #[test]
@@ -114,35 +125,20 @@ fn a_drain_with_nothing_in_flight_is_over_at_once() {
 
 #[test]
 fn a_restart_binds_the_same_port_at_once() {
-    let upstream = Upstream::start();
-    let first = timed(&upstream, Added::default());
-    let address = first.address("public");
+    let (upstream, port) = (Upstream::start(), Reserved::new());
+    let first = at(&port, &upstream, "");
     let mut wire = first.connect();
     assert_eq!(wire.ask(GET).status, 200);
     // Our end closes first, so that the port is left in TIME_WAIT.
     assert!(first.drain());
     assert!(wire.is_closed());
-    let toml = format!(
-        r#"
-[listener.public]
-address = "{address}"
-[upstream.api]
-endpoints = ["http://{}"]
-[[route]]
-name = "all"
-path = "/{{*rest}}"
-authenticate = "open"
-forward = "api"
-"#,
-        upstream.address()
-    );
-    let second = TestGateway::start(&toml);
-    assert_eq!(second.address("public"), address);
+    let second = at(&port, &upstream, "");
+    assert_eq!(second.address("public"), port.address());
     assert_eq!(second.connect().ask(GET).status, 200);
     drop(second);
     // The socket of a server that is dropped is free once its acceptor has gone.
-    refuses(address);
-    assert_eq!(TestGateway::start(&toml).connect().ask(GET).status, 200);
+    port.await_silence();
+    assert_eq!(at(&port, &upstream, "").connect().ask(GET).status, 200);
 }
 
 #[test]
@@ -159,14 +155,15 @@ fn a_pause_longer_than_any_deadline_does_not_end_a_request_that_waits() {
 
 #[test]
 fn a_lame_duck_says_that_it_is_not_ready_and_takes_requests_in_all_the_same() {
-    let gateway = timed(&Upstream::start(), Added { top: "lame_duck = \"2s\"", ..Added::default() });
-    let (address, ready) = (gateway.address("public"), gateway.readiness());
-    assert!(ready.load(Ordering::Relaxed));
-    let draining = thread::spawn(|| gateway.drain());
-    while ready.load(Ordering::Relaxed) {
-        thread::yield_now();
+    let port = Reserved::new();
+    let gateway = at(&port, &Upstream::start(), "lame_duck = \"2s\"");
+    assert!(gateway.readiness().load(Ordering::Relaxed));
+    let clock = gateway.clock.clone();
+    let draining = draining(gateway);
+    for left in [Duration::from_millis(1999), Duration::from_millis(1)] {
+        assert_eq!(Wire::connect(port.address()).ask(GET).status, 200);
+        clock.advance(left);
     }
-    assert_eq!(Wire::connect(address).ask(GET).status, 200);
     assert!(draining.join().expect("it ends"));
-    refuses(address);
+    port.await_silence();
 }

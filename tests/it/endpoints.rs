@@ -11,6 +11,7 @@ use vidgate::config;
 use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
 
 use crate::house::{START, TestGateway};
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Answer;
 
@@ -86,6 +87,7 @@ impl Ground {
         let settings = Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 };
         Store::create(&settings, &key).expect("a store");
         let master = Master { key, file: None };
+        processes::settle();
         let store = Store::open(&settings, master, Clock::manual(START), Purpose::Serve).expect("it opens");
         let quota = json!({ "hour": 500 });
         let addresses = json!(["127.0.0.1", "10.0.0.0/8"]);

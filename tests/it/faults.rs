@@ -2,13 +2,14 @@
 //! request its own.
 
 use std::io::{ErrorKind, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use crate::house::TestGateway;
 use crate::peer::{Peer, Played};
+use crate::ports::Reserved;
 use crate::time::{Added, SLACK, timed, timed_at};
 use crate::wire::{Answer, Wire};
 
@@ -175,14 +176,18 @@ fn a_body_longer_than_its_length_is_cut_there() {
 
 #[test]
 fn an_upstream_that_is_down_is_502_in_the_dialect_of_the_route() {
-    let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let gone = Reserved::new();
     for (dialect, content_type, sentence) in [
         ("problem", "application/problem+json", "detail"),
         ("vxg", "application/json", "errorDetail"),
         ("message", "application/json", "message"),
     ] {
         let route = format!("dialect = \"{dialect}\"");
-        let gateway = timed_at(&format!("http://{gone}"), Path::new("."), Added { route: &route, ..Added::default() });
+        let gateway = timed_at(
+            &format!("http://{}", gone.address()),
+            Path::new("."),
+            Added { route: &route, ..Added::default() },
+        );
         let mut wire = gateway.connect();
         for request in [GET, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"] {
             let answer = wire.ask(request);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
@@ -17,10 +16,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::patience::PATIENCE;
 use crate::pki::Pki;
-
-/// How long a test waits for anything before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A listening upstream.
 pub struct Framed {
@@ -36,7 +33,7 @@ pub struct Asked {
     /// Which connection it came by, counted from 0.
     pub connection: usize,
     respond: SendResponse<Bytes>,
-    orders: UnboundedSender<Order>,
+    orders: UnboundedSender<(Order, Sender<()>)>,
 }
 
 /// What a connection shall do.
@@ -129,6 +126,11 @@ impl Framed {
         self.wait(asked.request.body_mut().trailers()).expect("the request is whole")
     }
 
+    /// Waits until the gateway gives a request up that was not answered yet.
+    pub fn given_up(&self, asked: &mut Asked) -> Reason {
+        self.wait(std::future::poll_fn(|context| asked.respond.poll_reset(context))).expect("the connection goes on")
+    }
+
     /// Waits until the gateway resets the stream.
     pub fn reset(&self, stream: &mut SendStream<Bytes>) -> Reason {
         self.wait(std::future::poll_fn(|context| stream.poll_reset(context))).expect("the connection goes on")
@@ -175,9 +177,11 @@ impl Asked {
         self.respond.send_reset(reason);
     }
 
-    /// Has its connection do something.
+    /// Has its connection do something, and returns when that is done.
     pub fn order(&self, order: Order) {
-        self.orders.send(order).expect("the connection is there");
+        let (tell, told) = channel();
+        self.orders.send((order, tell)).expect("the connection is there");
+        told.recv_timeout(PATIENCE).expect("it is done");
     }
 }
 
@@ -193,15 +197,25 @@ async fn serve(
     arrivals: &Sender<Asked>,
 ) {
     let Ok(mut conversation) = builder.handshake::<_, Bytes>(stream).await else { return };
-    let (orders, mut ordered) = unbounded_channel();
+    let (orders, mut ordered) = unbounded_channel::<(Order, Sender<()>)>();
     loop {
         tokio::select! {
-            order = ordered.recv() => match order.expect("a sender is kept") {
-                Order::Leave => conversation.graceful_shutdown(),
-                Order::Abort(reason) => conversation.abrupt_shutdown(reason),
-                Order::Break => return,
-                Order::Freeze => std::future::pending().await,
-            },
+            order = ordered.recv() => {
+                let (order, tell) = order.expect("a sender is kept");
+                match order {
+                    Order::Leave => conversation.graceful_shutdown(),
+                    Order::Abort(reason) => conversation.abrupt_shutdown(reason),
+                    Order::Break | Order::Freeze => {}
+                }
+                if let Order::Break = order {
+                    drop(conversation);
+                    return tell.send(()).unwrap_or_default();
+                }
+                tell.send(()).unwrap_or_default();
+                if let Order::Freeze = order {
+                    std::future::pending::<()>().await;
+                }
+            }
             asked = conversation.accept() => match asked {
                 Some(Ok((request, respond))) => {
                     let asked = Asked { request, connection, respond, orders: orders.clone() };

@@ -5,7 +5,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::house::{TestGateway, open};
+use crate::patience::PATIENCE;
 use crate::upstream::Upstream;
 
 pub const DATA: u8 = 0;
@@ -105,7 +105,7 @@ fn tls(
     let name = ServerName::try_from(name).expect("a name");
     let session = ClientConnection::new(Arc::new(config), name).expect("a session");
     let socket = TcpStream::connect(address).expect("the listener accepts");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     StreamOwned::new(session, socket)
 }
 
@@ -138,7 +138,7 @@ impl Frames {
     /// Connects in plain text, says this first, and then speaks HTTP/2.
     pub fn plain(address: SocketAddr, first: &[u8]) -> Self {
         let mut socket = TcpStream::connect(address).expect("the listener accepts");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         socket.write_all(first).expect("it can be sent");
         Self::over(socket, &[])
     }
@@ -284,10 +284,18 @@ impl Frames {
     /// One frame; `None` at the end of the connection.
     pub fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
-        self.socket.read_exact(&mut head).ok()?;
+        self.fill(&mut head)?;
         let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
-        self.socket.read_exact(&mut payload).ok()?;
+        self.fill(&mut payload)?;
         Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+    }
+
+    /// Reads so many bytes; `None` at the end of the connection.
+    fn fill(&mut self, space: &mut [u8]) -> Option<()> {
+        let read = self.socket.read_exact(space);
+        let in_vain = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        assert!(!in_vain, "nothing arrives, and the connection goes on");
+        read.ok()
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::io::Read;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use crate::house::{TestGateway, open};
+use crate::patience::PATIENCE;
 use crate::stranger::Face::{Bare, Problem};
 use crate::stranger::House;
 use crate::upstream::{Upstream, read_request};
@@ -298,7 +298,7 @@ fn a_caller_who_leaves_takes_the_request_along() {
     let gateway = TestGateway::alone(&open(&upstream, ""));
     let mut wire = gateway.connect();
     wire.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-    let next = || left.recv_timeout(Duration::from_secs(10)).expect("the upstream notices");
+    let next = || left.recv_timeout(PATIENCE).expect("the upstream notices");
     assert_eq!(next(), "/wait");
     drop(wire);
     assert_eq!(next(), "gone");

@@ -13,7 +13,10 @@ use tempfile::TempDir;
 use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::{TestGateway, open};
+use crate::patience::until;
 use crate::peer::Played;
+use crate::ports::Reserved;
+use crate::processes;
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
@@ -42,13 +45,7 @@ fn health(gateway: &TestGateway, path: &str) -> (u16, Vec<String>) {
 
 /// Asks until it is so: a worker tells of itself ten times a second.
 fn await_health(gateway: &TestGateway, path: &str, expected: &(u16, Vec<String>)) {
-    for _ in 0..200 {
-        if health(gateway, path) == *expected {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{path} is {:?} and not {expected:?}", health(gateway, path));
+    until(&format!("{expected:?} at {path}"), || health(gateway, path) == *expected);
 }
 
 fn well() -> (u16, Vec<String>) {
@@ -57,14 +54,19 @@ fn well() -> (u16, Vec<String>) {
 
 /// A gateway with a store and an admin listener, in a folder of its own.
 fn with_store(upstream: &Upstream) -> (TestGateway, TempDir, String) {
+    with_store_at(upstream, [SocketAddr::from(([127, 0, 0, 1], 0)); 2])
+}
+
+/// The same with `[monitoring]` and `[admin]` at these addresses.
+fn with_store_at(upstream: &Upstream, [monitoring, admin]: [SocketAddr; 2]) -> (TestGateway, TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let key = MasterKey::random();
     fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
     let settings = Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 };
     Store::create(&settings, &key).expect("a store");
     let more = format!(
-        "{MONITORING}\n[store]\npath = \"vidgate.redb\"\nmaster_key = {{ file = \"master.key\" }}\n\
-         [admin]\naddress = \"127.0.0.1:0\"\ntokens = {{ alice = \"{TOKEN}\" }}\n\
+        "[monitoring]\naddress = \"{monitoring}\"\n[store]\npath = \"vidgate.redb\"\nmaster_key = {{ file = \"master.key\" }}\n\
+         [admin]\naddress = \"{admin}\"\ntokens = {{ alice = \"{TOKEN}\" }}\n\
          [limit.hourly]\nquota = \"100/hour\"\nper = \"account\"\n"
     );
     let toml = open(upstream, &more);
@@ -131,17 +133,16 @@ fn a_lame_duck_is_not_ready_and_lives_and_serves() {
     let gateway = timed(&Upstream::start(), Added { top: &top, ..Added::default() });
     let (public, monitoring) = (gateway.address("public"), gateway.monitoring_address());
     assert_eq!(ask(monitoring, "GET /ready").status, 200);
-    let ready = gateway.readiness();
+    let (ready, clock) = (gateway.readiness(), gateway.clock.clone());
     let draining = thread::spawn(|| gateway.drain());
-    while ready.load(std::sync::atomic::Ordering::Relaxed) {
-        thread::yield_now();
-    }
+    until("the beginning of its end", || !ready.load(std::sync::atomic::Ordering::Relaxed));
     let answer = ask(monitoring, "GET /ready");
     let document: Value = serde_json::from_str(answer.text()).expect("JSON");
     assert_eq!((answer.status, &document["checks"]["stop"]["ok"]), (503, &json!(false)));
     assert_eq!(document["detail"], "stop: it is about to end");
     assert_eq!(ask(monitoring, "GET /live").status, 200);
     assert_eq!(Wire::connect(public).ask(GET).status, 200);
+    clock.advance(Duration::from_secs(3));
     assert!(draining.join().expect("it ends"));
 }
 
@@ -242,10 +243,9 @@ fn a_status_tells_listeners_workers_upstreams_limits_and_the_store() {
 
 #[test]
 fn an_endpoint_that_is_left_alone_is_told_with_why() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("bound");
-    let upstream = Upstream::start();
+    let (nobody, upstream) = (Reserved::new(), Upstream::start());
     let (gateway, folder, toml) = with_store(&upstream);
-    gateway.adopt_in(&toml.replace(&upstream.address().to_string(), &nobody.to_string()), folder.path());
+    gateway.adopt_in(&toml.replace(&upstream.address().to_string(), &nobody.address().to_string()), folder.path());
     assert_eq!(gateway.connect().ask(GET).status, 502);
     let line = format!("GET /v1/status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     let answer = Wire::connect(gateway.admin_address()).ask(line);
@@ -257,20 +257,15 @@ fn an_endpoint_that_is_left_alone_is_told_with_why() {
 
 /// Runs the real binary with a configuration that leads to this gateway.
 fn run(folder: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vidgate")).args(words).current_dir(folder).output().expect("the program runs")
+    processes::run(Command::new(env!("CARGO_BIN_EXE_vidgate")).args(words).current_dir(folder))
 }
 
 #[test]
 fn the_commands_tell_by_their_exit_codes_how_it_stands() {
-    let (gateway, folder, toml) = with_store(&Upstream::start());
+    // Its own until the end, when nobody answers there.
+    let ports = [Reserved::new(), Reserved::new()];
+    let (gateway, folder, bound) = with_store_at(&Upstream::start(), ports.each_ref().map(Reserved::address));
     let path = folder.path();
-    // As it is bound, so that it is found.
-    let mut bound = toml;
-    for (table, at) in [("[monitoring]", gateway.monitoring_address()), ("[admin]", gateway.admin_address())] {
-        let free = format!("{table}\naddress = \"127.0.0.1:0\"");
-        assert!(bound.contains(&free));
-        bound = bound.replace(&free, &format!("{table}\naddress = \"{at}\""));
-    }
     fs::write(path.join("vidgate.toml"), &bound).expect("written");
     let monitoring = format!("[monitoring]\naddress = \"{}\"\n", gateway.monitoring_address());
     let without = bound.replace(&monitoring, "");
@@ -298,12 +293,7 @@ fn the_commands_tell_by_their_exit_codes_how_it_stands() {
     assert!(code == Some(1) && page.contains("no: stop: it is about to end"), "{page}");
     drop(gateway);
     // The threads of a gateway that is dropped end a moment later.
-    for _ in 0..200 {
-        if said(&["status"]).0 == Some(2) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    ports.iter().for_each(Reserved::await_silence);
     assert_eq!(said(&["status"]), (Some(2), "vidgate: no gateway answers\n".to_owned()));
     let (code, complaint) = said(&["health"]);
     assert!(code == Some(1) && complaint.contains("no gateway answers at"), "{complaint}");

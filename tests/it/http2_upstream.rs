@@ -14,6 +14,7 @@ use crate::framed::{Framed, Order, server_config};
 use crate::house::TestGateway;
 use crate::peer::Played;
 use crate::pki::Pki;
+use crate::ports::Reserved;
 use crate::streams::{Pieces, Streams};
 use crate::time::{Added, SLACK, timed_at};
 use crate::upstream::Upstream;
@@ -164,12 +165,9 @@ fn who_waits_for_room_is_not_kept_waiting_for_ever() {
     for wire in &mut waiting {
         wire.send(plain("/"));
     }
-    let refused = (0..50).find_map(|_| {
-        let mut wire = gateway.connect();
-        wire.send(plain("/"));
-        (!wire.is_quiet()).then(|| wire.answer().status)
-    });
-    assert_eq!(refused, Some(503));
+    // Each is seen before the next.
+    gateway.settle("public");
+    assert_eq!(gateway.connect().ask(plain("/")).status, 503);
     gateway.pass(Duration::from_secs(5) + SLACK);
     for wire in &mut waiting {
         assert_eq!(wire.answer().status, 504);
@@ -354,8 +352,7 @@ fn an_upstream_that_hangs_is_not_waited_for() {
     gateway.pass(Duration::from_secs(30) + SLACK);
     assert_eq!(wire.answer().status, 504);
     // Its stream is given up; the connection is not.
-    let mut late = asked.head(200, &[]);
-    assert_eq!(upstream.reset(&mut late), Reason::CANCEL);
+    assert_eq!(upstream.given_up(&mut asked), Reason::CANCEL);
     // And one that stops in the middle of its answer.
     let mut wire = gateway.connect();
     wire.send(plain("/"));
@@ -427,16 +424,16 @@ fn a_caller_who_leaves_takes_the_request_back_and_nobody_elses() {
         let mut wire = gateway.connect();
         wire.send(request);
         let mut asked = upstream.next();
-        let mut stream = None;
         if answered {
             let mut answer = asked.head(200, &[]);
             answer.send_data("x".into(), false).expect("it is awaited");
             wire.head();
-            stream = Some(answer);
+            drop(wire);
+            assert_eq!(upstream.reset(&mut answer), Reason::CANCEL, "{what}");
+        } else {
+            drop(wire);
+            assert_eq!(upstream.given_up(&mut asked), Reason::CANCEL, "{what}");
         }
-        drop(wire);
-        let mut stream = stream.unwrap_or_else(|| asked.head(200, &[]));
-        assert_eq!(upstream.reset(&mut stream), Reason::CANCEL, "{what}");
     }
     flowing.send_data("ok".into(), true).expect("it is awaited");
     assert!(other.answer().text().contains("ok"));
@@ -599,11 +596,11 @@ fn an_upstream_that_speaks_something_else_is_not_understood() {
 #[test]
 fn callers_of_a_refusing_endpoint_get_the_next_one() {
     let upstream = Framed::start();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let gone = Reserved::new();
     let toml = crate::house::open(&Upstream::start(), "");
     let start = toml.find("endpoints").expect("there are some");
     let end = start + toml[start..].find('\n').expect("a line ends");
-    let endpoints = format!("endpoints = [\"http://{gone}\", \"http://{}\"]\n{H2}", upstream.address());
+    let endpoints = format!("endpoints = [\"http://{}\", \"http://{}\"]\n{H2}", gone.address(), upstream.address());
     let gateway = TestGateway::alone(&format!("{}{endpoints}{}", &toml[..start], &toml[end..]));
     let mut wire = gateway.connect();
     wire.send(plain("/"));

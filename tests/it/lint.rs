@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
+use crate::processes;
 
 const CONFIGURATION: &str = r#"
 [store]
@@ -47,7 +48,7 @@ fn folder() -> TempDir {
 }
 
 fn run(folder: &Path, line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vidgate")).args(line.split(' ')).current_dir(folder).output().expect("it runs")
+    processes::run(Command::new(env!("CARGO_BIN_EXE_vidgate")).args(line.split(' ')).current_dir(folder))
 }
 
 fn document(output: &Output) -> Value {

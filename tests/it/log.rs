@@ -2,13 +2,11 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
-use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use vidgate::telemetry::access::Output;
 
-/// How long a test waits for a line before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::patience::PATIENCE;
 
 static LOG: OnceLock<Log> = OnceLock::new();
 

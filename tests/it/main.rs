@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a binary of tests exports nothing; `pub` is what its modules share")]
 
 mod abandoned;
+mod again;
 mod balance;
 mod binding;
 mod bodies;
@@ -52,11 +53,14 @@ mod operations;
 mod origin;
 mod overload;
 mod pages;
+mod patience;
 mod peer;
 mod pki;
 mod placement;
 mod plan;
 mod pool;
+mod ports;
+mod processes;
 mod proxied;
 mod quotas;
 mod recipes;
@@ -90,3 +94,4 @@ mod versions;
 mod voximplant_keys;
 mod websocket;
 mod wire;
+mod withdrawn;

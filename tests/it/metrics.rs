@@ -3,18 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use vidgate::store::{MasterKey, Settings, Store};
 use vidgate::telemetry::metrics::families::{self, Family, Kind};
 
 use crate::house::{TestGateway, open};
+use crate::patience::until;
 use crate::peer::Played;
 use crate::pki::{Pki, ask, dial};
+use crate::ports::Reserved;
 use crate::upstream::Upstream;
 use crate::wire::{Answer, Wire};
 
@@ -85,14 +86,8 @@ fn read_labels(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Asks until it is so: workers tell of what they have ten times a second.
-fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
-    for _ in 0..200 {
-        if Page::of(gateway).get(name, labels) == Some(expected) {
-            return;
-        }
-        thread::sleep(Duration::from_millis(25));
-    }
-    panic!("{name} {labels:?} is {:?} and not {expected}", Page::of(gateway).get(name, labels));
+pub fn await_value(gateway: &TestGateway, name: &str, labels: &[(&str, &str)], expected: f64) {
+    until(&format!("{name} {labels:?} to be {expected}"), || Page::of(gateway).get(name, labels) == Some(expected));
 }
 
 /// Everything that can be measured, on one gateway.
@@ -183,14 +178,14 @@ fn everything_in_the_table_is_measured_and_nothing_else() {
     assert!(ask(&mut dial(house.gateway.address("secure"), "localhost", &secure).unwrap(), "localhost").is_ok());
     assert_eq!(house.gateway.connect().ask(GET).status, 200);
     assert_eq!(house.gateway.connect().ask(GET.replace("/ ", "/known/a ")).status, 401);
-    let page = Page::of(&house.gateway);
-    let missing = families::all().map(|family| match family.kind {
-        Kind::Histogram => format!("{}_bucket", family.name),
-        Kind::Counter | Kind::Gauge => family.name.to_owned(),
-    });
-    let missing: Vec<_> =
-        missing.filter(|name| !page.0.contains_key(name) && name != families::REFUSALS.name).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    // What workers tell with their sweeps comes a moment later.
+    for family in families::all().filter(|family| family.name != families::REFUSALS.name) {
+        let name = match family.kind {
+            Kind::Histogram => format!("{}_bucket", family.name),
+            Kind::Counter | Kind::Gauge => family.name.to_owned(),
+        };
+        until(&name, || Page::of(&house.gateway).0.contains_key(&name));
+    }
     let answer = scrape(house.gateway.monitoring_address(), "");
     for secret in ["hunter3", TOKEN] {
         assert!(!answer.text().contains(secret), "{secret}");
@@ -340,15 +335,14 @@ fn endpoints_say_what_state_they_are_in() {
 
 #[test]
 fn an_endpoint_that_is_left_alone_is_told() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
-    let upstream = Upstream::start();
-    let toml = open(&upstream, MONITORING).replace(&upstream.address().to_string(), &nobody.to_string());
+    let (nobody, upstream) = (Reserved::new(), Upstream::start());
+    let toml = open(&upstream, MONITORING).replace(&upstream.address().to_string(), &nobody.address().to_string());
     let gateway = TestGateway::start(&toml);
     assert_eq!(gateway.connect().ask(GET).status, 502);
     let page = Page::of(&gateway);
     let state = |state: &'static str| page.get("vidgate_upstream_endpoint_state", &[("state", state)]);
     assert_eq!([state("in"), state("resting")], [Some(0.0), Some(1.0)]);
-    let endpoint = format!("http://{nobody}");
+    let endpoint = format!("http://{}", nobody.address());
     assert_eq!(page.get("vidgate_upstream_ejections_total", &[("endpoint", &endpoint)]), Some(1.0));
     assert_eq!(page.get("vidgate_requests_total", &[("outcome", "failed")]), Some(1.0));
 }

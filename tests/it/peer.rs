@@ -5,10 +5,9 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::patience::PATIENCE;
+use crate::processes;
 use crate::upstream::{Received, Upstream, read_request};
-
-/// How long a test waits for the gateway before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An upstream whose connections are handed to the test.
 pub struct Played {
@@ -86,6 +85,12 @@ impl Peer {
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.reader.get_mut().write_all(bytes.as_ref());
         self
+    }
+
+    /// Closes our end. The gateway can know of it by the time this returns.
+    pub fn leave(self) {
+        drop(self);
+        processes::settle();
     }
 
     /// Closes our end for writing: what was said is all there is.

@@ -18,6 +18,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Stream
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::patience::PATIENCE;
+
 /// An authority, with a folder for what it issues.
 pub struct Pki {
     folder: TempDir,
@@ -78,20 +80,34 @@ impl Pki {
 
     /// The same in another file.
     pub fn revoke_in(&self, file: &str, serials: Vec<SerialNumber>, until: i32) {
+        self.list((file, serials), |list| list.next_update = date_time_ymd(until, 1, 1));
+    }
+
+    /// A list in `ca.crl` that names nobody, and is over so long after the beginning of 2025.
+    pub fn revoke_nobody_for(&self, life: Duration) {
+        self.list(("ca.crl", Vec::new()), |list| list.next_update = date_time_ymd(2025, 1, 1) + life);
+    }
+
+    fn list(
+        &self,
+        (file, serials): (&str, Vec<SerialNumber>),
+        adjust: impl FnOnce(&mut CertificateRevocationListParams),
+    ) {
         let revoked = serials.into_iter().map(|serial_number| RevokedCertParams {
             serial_number,
             revocation_time: date_time_ymd(2024, 12, 2),
             reason_code: None,
             invalidity_date: None,
         });
-        let list = CertificateRevocationListParams {
+        let mut list = CertificateRevocationListParams {
             this_update: date_time_ymd(2024, 12, 15),
-            next_update: date_time_ymd(until, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        adjust(&mut list);
         let list = list.signed_by(&self.issuer).expect("it can be signed").pem().expect("it is PEM");
         fs::write(self.path().join(file), list).expect("it can be written");
     }
@@ -170,7 +186,7 @@ pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// Connects and shakes hands.
 pub fn dial(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> io::Result<Secure> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let mut session = ClientConnection::new(Arc::clone(config), name).expect("a session can begin");
     while session.is_handshaking() {

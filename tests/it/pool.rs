@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::house::{TestGateway, open};
 use crate::peer::{Peer, Played};
+use crate::ports::Reserved;
+use crate::processes;
 use crate::time::{Added, SLACK, timed};
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -115,7 +117,7 @@ fn a_request_on_a_connection_that_went_stale_is_sent_on_a_new_one() {
     // Many times, because the gateway may learn of the end at any point of its way to using the connection again.
     for (request, body) in [("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", ""), (post, "hello")].repeat(50) {
         // Closed just before it would be used again: nothing was sent on it.
-        drop(peer);
+        peer.leave();
         wire.send(request);
         peer = played.next();
         let received = peer.request();
@@ -176,17 +178,18 @@ fn a_request_that_was_sent_is_not_sent_again() {
 
 #[test]
 fn a_stale_connection_to_an_upstream_that_is_down_is_an_answer_of_502() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let endpoint = format!("http://{}", listener.local_addr().expect("it has an address"));
+    let port = Reserved::new();
+    let (listener, endpoint) = (port.listen(), format!("http://{}", port.address()));
     let gateway = crate::time::timed_at(&endpoint, std::path::Path::new("."), Added::default());
     let mut wire = gateway.connect();
     wire.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut peer = Peer::new(listener.accept().expect("the gateway connects").0);
     assert_eq!(peer.head().target, "/1");
     drop(listener);
+    processes::settle();
     peer.say(named("/1"));
     assert_eq!(wire.answer().text(), "/1");
-    drop(peer);
+    peer.leave();
     assert_eq!(wire.ask("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").status, 502);
 }
 
@@ -264,8 +267,8 @@ fn many_callers_at_once_get_their_own_answers() {
 #[test]
 fn an_endpoint_that_is_down_costs_no_request() {
     let upstream = Upstream::start();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound");
-    let toml = open(&upstream, "").replace("endpoints = [", &format!("endpoints = [\"http://{gone}\", "));
+    let gone = Reserved::new();
+    let toml = open(&upstream, "").replace("endpoints = [", &format!("endpoints = [\"http://{}\", ", gone.address()));
     let gateway = TestGateway::start(&toml);
     for _ in 0..4 {
         // A body is sent to the second endpoint whole: the first has not seen a byte of it.

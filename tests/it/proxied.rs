@@ -64,6 +64,32 @@ fn the_caller_is_where_the_balancer_says() {
 }
 
 #[test]
+fn a_balancer_that_names_nobody_is_where_its_socket_is() {
+    let upstream = Upstream::start();
+    let top = TOP.replace("networks = [\"office\"]", "networks = [\"local\"]");
+    let gateway = timed(&upstream, Added { top: &top, ..office(LISTENER) });
+    for (what, header) in [
+        ("version 1", b"PROXY UNKNOWN\r\n".to_vec()),
+        ("version 1, with what is to be ignored", b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec()),
+        ("version 2, without a word more", binary(0x20, 0, &[])),
+        ("version 2, with what is to be ignored", binary(0x20, 0x11, &of_the_office()[16..])),
+        ("version 2, about nobody", binary(0x21, 0, &[4, 0, 1, 0])),
+    ] {
+        let mut wire = gateway.connect();
+        // Of the address and not of what the header would say.
+        assert_eq!(wire.ask([&header[..], GET].concat()).status, 200, "{what}");
+        assert_eq!(upstream.seen().last().expect("it was sent").header("x-forwarded-for"), Some("127.0.0.1"), "{what}");
+        // What a balancer does to see whether anybody is there: it connects, says who it is, and leaves.
+        let mut probe = gateway.connect();
+        probe.send(&header);
+        probe.finish();
+        assert!(probe.is_closed(), "{what}");
+    }
+    let elsewhere = gateway.connect().ask([LINE, GET].concat());
+    assert_eq!(elsewhere.status, 403, "the office is not here");
+}
+
+#[test]
 fn it_may_come_in_pieces_and_nothing_behind_it_is_lost() {
     let gateway = timed(&Upstream::start(), office(LISTENER));
     for header in [LINE.to_vec(), of_the_office()] {

@@ -11,7 +11,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -21,6 +21,7 @@ use vidgate::clock::{Clock, UnixTime};
 use crate::credentials::{ACC, BASIC, INNER, KEY, WATCH};
 use crate::house::TestGateway;
 use crate::pki::{Pki, dial};
+use crate::processes;
 use crate::upstream::{Received, Upstream};
 
 /// vendors 1.3: a group's token.
@@ -155,16 +156,8 @@ fn form(fields: &str, body: &str) -> String {
 
 /// Runs the program, which must end well.
 fn run(folder: &Path, words: &[&str], input: &str) -> String {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_vidgate"))
-        .args(words)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    process.stdin.take().expect("it is piped").write_all(input.as_bytes()).ok();
-    let output = process.wait_with_output().expect("the program ends");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
+    let output = processes::fed(command.args(words).current_dir(folder), input);
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).expect("it is text")).concat();
     assert!(output.status.success(), "{words:?}: {said}");
     said

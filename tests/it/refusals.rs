@@ -2,19 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
+use crate::patience::until;
 use crate::store_kill::Caller;
 use crate::upstream::Upstream;
-
-/// How long a thread may take to catch up.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(5);
 
 /// A folder with a store, and a gateway with an admin listener over it.
 fn managed(folder: &Path, upstream: &Upstream, log: &str) -> TestGateway {
@@ -125,17 +121,13 @@ fn as_many_refusals_are_kept_as_is_said_and_no_more_after_a_reload() {
 
 /// Waits until the file has so many lines.
 fn await_lines(path: &Path, count: usize) -> Vec<String> {
-    let mut left = PATIENCE.as_millis() / STEP.as_millis();
-    loop {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        if lines.len() >= count || left == 0 {
-            assert_eq!(lines.len(), count, "{text}");
-            return lines;
-        }
-        thread::sleep(STEP);
-        left -= 1;
-    }
+    let mut text = String::new();
+    until(&format!("{count} lines in {}", path.display()), || {
+        text = fs::read_to_string(path).unwrap_or_default();
+        text.ends_with('\n') && text.lines().count() >= count
+    });
+    assert_eq!(text.lines().count(), count, "{text}");
+    text.lines().map(str::to_owned).collect()
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Another configuration while requests are in flight: each is answered by the one that it entered with.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
 use crate::peer::Played;
+use crate::ports::Reserved;
 use crate::store_kill::Caller;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
@@ -75,11 +76,13 @@ fn connections_of_a_listener_that_is_no_more_end_with_what_is_in_flight_on_them(
 #[test]
 fn a_connection_of_a_listener_that_is_no_more_is_cut_when_its_time_is_over() {
     let (before, after) = (Played::start(), Upstream::start());
-    let gateway = TestGateway::start(&world(&before.upstream, &["public", "other"]));
+    let gateway = TestGateway::alone(&world(&before.upstream, &["public", "other"]));
     let mut busy = gateway.connect();
     busy.send(GET);
     let (_peer, _) = before.next_head();
     gateway.reload(&format!("drain = \"20s\"\n{}", world(&after, &["other"]))).expect("it is right");
+    // The connection has heard of it by then.
+    gateway.settle("other");
     assert!(busy.is_quiet());
     gateway.advance(Duration::from_secs(21));
     assert!(busy.is_closed());
@@ -87,10 +90,11 @@ fn a_connection_of_a_listener_that_is_no_more_is_cut_when_its_time_is_over() {
 
 #[test]
 fn a_listener_comes_and_goes_and_one_that_cannot_be_bound_changes_nothing() {
-    let (before, after) = (Upstream::start(), Upstream::start());
-    let gateway = TestGateway::start(&world(&before, &["public"]));
-    gateway.reload(&world(&after, &["public", "other"])).expect("it is right");
-    let other = gateway.address("other");
+    let (before, after, port) = (Upstream::start(), Upstream::start(), Reserved::new());
+    let (gateway, other) = (TestGateway::start(&world(&before, &["public"])), port.address());
+    let both = world(&after, &["public", "other"]);
+    let own = "[listener.other]\naddress = \"127.0.0.1:0\"";
+    gateway.reload(&both.replace(own, &own.replace("127.0.0.1:0", &other.to_string()))).expect("it is right");
     assert_eq!(Wire::connect(other).ask(GET).status, 200);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = format!("[listener.taken]\naddress = \"{}\"\n", taken.local_addr().expect("bound"));
@@ -99,9 +103,60 @@ fn a_listener_comes_and_goes_and_one_that_cannot_be_bound_changes_nothing() {
     assert_eq!(Wire::connect(other).ask(GET).status, 200, "it is there still");
     assert_eq!((before.seen().len(), after.seen().len()), (0, 2));
     gateway.reload(&world(&after, &["public"])).expect("it is right");
-    while TcpStream::connect(other).is_ok() {
-        thread::yield_now();
+    port.await_silence();
+}
+
+#[test]
+fn a_listener_that_goes_by_another_name_keeps_its_socket() {
+    let (before, after) = (Played::start(), Upstream::start());
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let at = |upstream: &Upstream, name: &str| world(upstream, &[name]).replace("127.0.0.1:0", &address.to_string());
+    let gateway = TestGateway::start(&at(&before.upstream, "public"));
+    let [mut busy, mut idle] = [(); 2].map(|()| Wire::connect(address));
+    busy.send(GET);
+    let (mut peer, _) = before.next_head();
+    idle.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n");
+    before.next_head().0.say(OK);
+    assert_eq!(idle.answer().text(), "ok");
+    for name in ["renamed", "public", "renamed"] {
+        gateway.reload(&at(&after, name)).expect("the socket is there");
+        assert_eq!(gateway.address(name), address);
+        assert_eq!(Wire::connect(address).ask(GET).text(), "upstream-ok", "{name}");
     }
+    // Those who came by the first name go on: they are callers of that address.
+    peer.say(OK);
+    assert_eq!(busy.answer().text(), "ok");
+    for wire in [&mut busy, &mut idle] {
+        assert_eq!(wire.ask(GET).text(), "upstream-ok");
+    }
+    // Another one beside it does not get it.
+    let two = at(&after, "renamed") + &format!("[listener.other]\naddress = \"{address}\"\n");
+    assert!(gateway.reload(&two).is_err());
+    assert_eq!(Wire::connect(address).ask(GET).status, 200);
+}
+
+#[test]
+fn nobody_is_turned_away_while_a_listener_changes_its_name() {
+    let upstream = Upstream::start();
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let named = |name: &str| world(&upstream, &[name]).replace("127.0.0.1:0", &address.to_string());
+    let (gateway, stop) = (TestGateway::start(&named("n0")), AtomicBool::new(false));
+    let answered = thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let mut answered = 0;
+            while !stop.load(Ordering::SeqCst) {
+                assert_eq!(Wire::connect(address).ask(GET).text(), "upstream-ok");
+                answered += 1;
+            }
+            answered
+        });
+        for number in 1..=20 {
+            gateway.reload(&named(&format!("n{number}"))).expect("the socket is there");
+        }
+        stop.store(true, Ordering::SeqCst);
+        calling.join().expect("nobody is turned away")
+    });
+    assert!(answered > 0);
 }
 
 #[test]
@@ -184,9 +239,9 @@ fn a_limit_of_the_same_name_goes_on_counting() {
     assert_eq!(wire.ask(GET).status, 429, "a reload forgives nobody");
 }
 
-/// What one of several callers sees while the configuration changes: how often each World answered.
-fn call(address: SocketAddr, stop: &AtomicBool, keep: bool) -> [usize; 2] {
-    let (mut seen, mut wire) = ([0, 0], Wire::connect(address));
+/// One of several callers while the configuration changes; `seen` counts how often each World answered.
+fn call(address: SocketAddr, (stop, seen): (&AtomicBool, &[AtomicUsize; 2]), keep: bool) {
+    let mut wire = Wire::connect(address);
     while !stop.load(Ordering::Relaxed) {
         if !keep {
             wire = Wire::connect(address);
@@ -198,9 +253,8 @@ fn call(address: SocketAddr, stop: &AtomicBool, keep: bool) -> [usize; 2] {
             404 => assert_eq!(answer.header("content-type"), Some("application/problem+json")),
             status => panic!("no World answers {status}: {answer:?}"),
         }
-        seen[usize::from(answer.status == 404)] += 1;
+        seen[usize::from(answer.status == 404)].fetch_add(1, Ordering::Relaxed);
     }
-    seen
 }
 
 #[test]
@@ -217,12 +271,14 @@ fn a_hundred_reloads_under_load_lose_no_request() {
     let worlds = [of(&first, "/first", ""), of(&second, "/second", limited)];
     let broken = of(&second, "second", "");
     let gateway = TestGateway::start(&worlds[0]);
-    let (address, stop) = (gateway.address("public"), AtomicBool::new(false));
-    let seen = thread::scope(|scope| {
-        let stop = &stop;
-        let callers: Vec<_> = (0..6).map(|n| scope.spawn(move || call(address, stop, n % 2 == 0))).collect();
+    let (address, stop, seen) = (gateway.address("public"), AtomicBool::new(false), [const { AtomicUsize::new(0) }; 2]);
+    let both_were_seen = || seen.iter().all(|answered| answered.load(Ordering::Relaxed) > 0);
+    thread::scope(|scope| {
+        let told = (&stop, &seen);
+        let callers: Vec<_> = (0..6).map(|n| scope.spawn(move || call(address, told, n % 2 == 0))).collect();
         let reloaded = panic::catch_unwind(AssertUnwindSafe(|| {
-            for turn in 1..=100 {
+            // A hundred, and more where the machine lets no caller come in between.
+            for turn in (1..100_000).take_while(|turn| *turn <= 100 || !both_were_seen()) {
                 gateway.reload(&worlds[turn % 2]).expect("it is right");
                 let expected = [200, 404][turn % 2];
                 assert_eq!(gateway.connect().ask("GET /first HTTP/1.1\r\nHost: a\r\n\r\n").status, expected);
@@ -232,12 +288,10 @@ fn a_hundred_reloads_under_load_lose_no_request() {
             }
         }));
         stop.store(true, Ordering::Relaxed);
-        let seen = callers.into_iter().map(|caller| caller.join().expect("each of its requests was answered"));
-        let seen = seen.reduce(|one, other| [one[0] + other[0], one[1] + other[1]]);
+        callers.into_iter().for_each(|caller| caller.join().expect("each of its requests was answered"));
         reloaded.expect("every reload was seen at once");
-        seen.expect("there were callers")
     });
-    assert!(seen.iter().all(|answered| *answered > 0), "both Worlds were seen: {seen:?}");
+    assert!(both_were_seen(), "{seen:?}");
     assert!(gateway.drain());
 }
 

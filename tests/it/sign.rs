@@ -1,11 +1,11 @@
 //! `vidgate sign`: the line that it prints, run as a person would, opens the gateway that knows the credential.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use vidgate::clock::Clock;
 
 use crate::house::TestGateway;
+use crate::processes;
 use crate::upstream::Upstream;
 
 const KEY: &str = "vxg-lab-secret";
@@ -48,15 +48,7 @@ api_client = [{{ id = "clinic", secret = "{SECRET}" }}]
 
 /// What `vidgate sign` prints for these words, with `input` at its standard input.
 fn sign(words: &[&str], input: &str) -> String {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_vidgate"))
-        .arg("sign")
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    process.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it is read");
-    let output = process.wait_with_output().expect("the program ends");
+    let output = processes::fed(Command::new(env!("CARGO_BIN_EXE_vidgate")).arg("sign").args(words), input);
     assert!(output.status.success(), "{words:?}");
     String::from_utf8(output.stdout).expect("it is text")
 }
@@ -65,16 +57,12 @@ fn sign(words: &[&str], input: &str) -> String {
 fn pasted(printed: &str) -> String {
     let line = printed.lines().last().expect("a line for curl");
     assert!(line.starts_with("curl "), "{printed}");
-    let output = Command::new("sh").args(["-c", line]).env("NO_PROXY", "*").output().expect("a shell");
+    let output = processes::run(Command::new("sh").args(["-c", line]).env("NO_PROXY", "*"));
     String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
 }
 
 #[test]
 fn the_printed_lines_open_the_gateway() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no curl on this machine");
-        return;
-    }
     let upstream = Upstream::start();
     let sharing = sign(&["share", "--key-file", "-", "--si", "235639", "--ttl", "30d"], KEY);
     let sharing = sharing.trim();

@@ -113,9 +113,14 @@ master_key = {{ file = "master.key" }}
     }
 
     /// An answer of chunks that has begun: the caller, and the upstream.
-    fn download(&self, credential: &str) -> (Wire, Peer) {
+    pub fn download(&self, credential: &str) -> (Wire, Peer) {
+        self.download_at("/", credential)
+    }
+
+    /// The same from there.
+    pub fn download_at(&self, target: &str, credential: &str) -> (Wire, Peer) {
         let mut wire = self.gateway.connect();
-        wire.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{credential}\r\n"));
+        wire.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{credential}\r\n"));
         let (mut peer, _) = self.played.next_head();
         peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
         assert_eq!(wire.head().status, 200);
@@ -124,7 +129,7 @@ master_key = {{ file = "master.key" }}
     }
 
     /// Returns once the worker has looked at who stands, after all that was changed before.
-    fn swept(&self) {
+    pub fn swept(&self) {
         self.create(Resource::LicenseKey, json!({ "id": "marker", "account": "other", "key": "marker-key" }));
         let (mut wire, mut peer) = self.download(&lkey("marker-key"));
         self.delete(Resource::LicenseKey, "marker");
@@ -138,13 +143,13 @@ fn map(document: Value) -> Map<String, Value> {
 }
 
 /// Whether the answer goes on.
-fn goes_on((wire, peer): &mut (Wire, Peer)) -> bool {
+pub fn goes_on((wire, peer): &mut (Wire, Peer)) -> bool {
     peer.say("5\r\nworld\r\n");
     wire.take(10) == b"5\r\nworld\r\n"
 }
 
 /// Whether it has ended in the middle, for both.
-fn is_cut((wire, peer): &mut (Wire, Peer)) -> bool {
+pub fn is_cut((wire, peer): &mut (Wire, Peer)) -> bool {
     wire.is_closed() && peer.is_closed()
 }
 

@@ -1,6 +1,7 @@
 //! The store behind a running gateway: what is changed there holds for the next request, and its file is let go when the
 //! last request has ended, not before.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 
@@ -12,6 +13,8 @@ use vidgate::store::{
 
 use crate::house::{START, TestGateway, open};
 use crate::peer::Played;
+use crate::ports::Reserved;
+use crate::processes;
 use crate::upstream::Upstream;
 
 /// A gateway with a store, in a folder of its own.
@@ -33,6 +36,10 @@ impl Ground {
     }
 
     fn start(&self, upstream: &Upstream) -> TestGateway {
+        self.start_at(SocketAddr::from(([127, 0, 0, 1], 0)), upstream)
+    }
+
+    fn start_at(&self, address: SocketAddr, upstream: &Upstream) -> TestGateway {
         let more = r#"
 [scheme.license.lkey]
 
@@ -45,10 +52,12 @@ id = "declared"
 license_key = [{ id = "declared", key = "declared-key" }]
 "#;
         let toml = open(upstream, more).replace("\"open\"", "\"license\"");
+        let toml = toml.replace("127.0.0.1:0", &address.to_string());
         TestGateway::start_in(&toml, self.folder.path(), 2)
     }
 
     fn open(&self) -> Result<Store, Unopened> {
+        processes::settle();
         let master = Master { key: self.key.clone(), file: None };
         Store::open(&self.settings(), master, Clock::manual(START), Purpose::Serve)
     }
@@ -118,18 +127,15 @@ fn where_an_account_may_be_used_from_is_changed_for_the_next_request() {
 
 #[test]
 fn the_store_is_kept_until_the_drain_has_ended_and_remembers_who_came() {
-    let (ground, played) = (Ground::new(), Played::start());
-    let gateway = ground.start(&played.upstream);
+    let (ground, played, port) = (Ground::new(), Played::start(), Reserved::new());
+    let gateway = ground.start_at(port.address(), &played.upstream);
     stock(gateway.store());
-    let address = gateway.address("public");
     let mut waiting = gateway.connect();
     waiting.send(get("first-key"));
     let (mut upstream, _) = played.next_head();
 
     let draining = thread::spawn(|| gateway.drain());
-    while std::net::TcpStream::connect(address).is_ok() {
-        thread::yield_now();
-    }
+    port.await_silence();
     assert!(ground.open().expect_err("a request is in flight").is_busy());
     upstream.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(waiting.answer().status, 200);

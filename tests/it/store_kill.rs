@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,27 +15,20 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use vidgate::store::{MasterKey, Settings, Store};
 
+use crate::patience::{PATIENCE, until};
+use crate::ports::Reserved;
+use crate::processes;
 use crate::upstream::Upstream;
 
 const KILLS: u64 = 50;
 const CLIENTS: usize = 4;
 const TOKEN: &str = "a-token-for-the-tests";
 
-/// Below the ports that connections take for themselves, so that a gateway gets its own again after it was killed.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + u16::try_from(std::process::id() % 9000).expect("a port");
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::SeqCst);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// A configuration, a store and its master key in a folder.
 pub struct House {
     folder: TempDir,
+    /// Held, so that a gateway gets its own again after it was killed.
+    _ports: [Reserved; 2],
     admin: SocketAddr,
     pub public: SocketAddr,
     /// Lines at the end of the configuration: the route's, and tables after it.
@@ -53,8 +47,9 @@ impl House {
         Store::create(&settings, &key).expect("a store");
         fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
         fs::write(folder.path().join("token"), TOKEN).expect("written");
-        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let house = Self { folder, admin: at(free_port()), public: at(free_port()), more };
+        let ports = [Reserved::new(), Reserved::new()];
+        let [admin, public] = ports.each_ref().map(Reserved::address);
+        let house = Self { folder, _ports: ports, admin, public, more };
         house.write("vidgate.toml", house.admin, house.public, upstream);
         house
     }
@@ -62,6 +57,9 @@ impl House {
     fn write(&self, name: &str, admin: SocketAddr, public: SocketAddr, upstream: &Upstream) {
         let text = format!(
             r#"
+# However busy the machine is with other tests.
+[overload]
+max_lag = "24h"
 [store]
 path = "store.redb"
 master_key = {{ file = "master.key" }}
@@ -100,21 +98,20 @@ forward = "api"
 
     /// A gateway that takes requests and changes.
     pub fn start(&self) -> Gateway {
-        Gateway::of(self.command("serve --config vidgate.toml").spawn().expect("it starts"), self)
+        Gateway::of(processes::start(&mut self.command("serve --config vidgate.toml")), self)
     }
 
     /// What a start that is refused says.
     fn refusal(&self, line: &str) -> String {
-        let mut child = self.command(line).stderr(Stdio::piped()).spawn().expect("it starts");
-        let ended = (0..2000).any(|_| {
-            thread::sleep(Duration::from_millis(10));
-            child.try_wait().expect("it can be asked").is_some()
-        });
-        if !ended {
+        let mut child = processes::start(self.command(line).stderr(Stdio::piped()));
+        let refused = panic::catch_unwind(AssertUnwindSafe(|| {
+            until("a refusal", || child.try_wait().expect("it can be asked").is_some());
+        }));
+        if refused.is_err() {
             child.kill().expect("it can be killed");
         }
         let Output { status, stderr, .. } = child.wait_with_output().expect("it has ended");
-        assert!(ended, "it was not refused");
+        assert!(refused.is_ok(), "it was not refused");
         let said = String::from_utf8(stderr).expect("text");
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(!said.contains("panicked") && !said.contains(".rs:"), "{said}");
@@ -142,16 +139,14 @@ forward = "api"
 pub struct Gateway(Child);
 
 impl Gateway {
-    fn of(mut child: Child, house: &House) -> Self {
-        for _ in 0..2000 {
-            let up = [house.admin, house.public].iter().all(|address| TcpStream::connect(address).is_ok());
-            if up {
-                return Self(child);
-            }
-            assert!(child.try_wait().expect("it can be asked").is_none(), "it has ended");
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("it does not come up");
+    fn of(child: Child, house: &House) -> Self {
+        // Killed where it does not come up.
+        let mut gateway = Self(child);
+        until("a gateway that is up", || {
+            assert!(gateway.0.try_wait().expect("it can be asked").is_none(), "it has ended");
+            [house.admin, house.public].iter().all(|address| TcpStream::connect(address).is_ok())
+        });
+        gateway
     }
 
     /// `kill -9`.
@@ -197,7 +192,7 @@ impl Caller {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address).ok()?;
             stream.set_nodelay(true).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
             self.stream = Some(BufReader::new(stream));
         }
         let stream = self.stream.as_mut()?;
@@ -287,8 +282,9 @@ fn under_fire(house: &House, told: &mut [Told], round: u64) {
         });
         // Some are killed at once, others in the middle of much; in between two answers or right at one.
         let enough = usize::try_from(round * 37 % 53).expect("few");
-        (0..1000).take_while(|_| changes.load(Ordering::SeqCst) < enough).for_each(|_| {
-            thread::sleep(Duration::from_millis(2));
+        until("so many changes, and now and then a request", || {
+            let asked = round % 10 != 9 || admitted.load(Ordering::SeqCst) > 0;
+            asked && changes.load(Ordering::SeqCst) >= enough
         });
         thread::sleep(Duration::from_micros(round * 977 % 7919));
         gateway.kill();
@@ -355,8 +351,8 @@ fn state(path: &Path) -> (Vec<u8>, std::time::SystemTime) {
 fn a_second_process_a_wrong_key_and_a_damaged_file_are_refused_with_one_sentence() {
     let upstream = Upstream::start();
     let house = House::new(&upstream);
-    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-    house.write("second.toml", at(free_port()), at(free_port()), &upstream);
+    let others = [Reserved::new(), Reserved::new()];
+    house.write("second.toml", others[0].address(), others[1].address(), &upstream);
     let gateway = house.start();
     let said = house.refusal("serve --config second.toml");
     assert_eq!(said.matches("another vidgate has this store open").count(), 1, "{said}");
@@ -401,7 +397,7 @@ fn a_gateway_whose_file_may_not_grow_refuses_changes_and_serves() {
     let mut shell = Command::new("sh");
     shell.args(["-c", &line, env!("CARGO_BIN_EXE_vidgate")]).current_dir(house.folder.path());
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let gateway = Gateway::of(shell.spawn().expect("it starts"), &house);
+    let gateway = Gateway::of(processes::start(&mut shell), &house);
     let mut admin = house.admin();
     let mut create = |path: &str, document: &Value| admin.ask("POST", path, Some(document)).expect("it answers");
     assert_eq!(create("/v1/accounts", &json!({"id": "acme"})).0, 201);

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::house::TestGateway;
+use crate::patience::PATIENCE;
 use crate::peer::Played;
 use crate::time::{Added, timed};
 use crate::upstream::Upstream;
@@ -101,7 +102,7 @@ fn the_slower_side_holds_the_faster_one_back() {
 pub fn taken_until_it_stalls(socket: TcpStream) -> usize {
     let (stalled, seen) = channel();
     thread::spawn(move || write_pattern_past_a_stall(socket, &stalled));
-    seen.recv_timeout(Duration::from_mins(1)).expect("it stalls")
+    seen.recv_timeout(PATIENCE).expect("it stalls")
 }
 
 /// Writes the whole pattern, and tells at which byte it stalled for a moment, first or last.
@@ -131,7 +132,7 @@ fn a_reader_that_comes_back_gets_every_byte() {
     let answering = peer.socket();
     let (stalled, seen) = channel();
     let download = thread::spawn(move || write_pattern_past_a_stall(answering, &stalled));
-    let at = seen.recv_timeout(Duration::from_mins(1)).expect("it stalls");
+    let at = seen.recv_timeout(PATIENCE).expect("it stalls");
     assert!(at < LARGE, "all of it was taken in");
     assert_eq!(wire.head().status, 200);
     read_pattern(|length| wire.take(length));

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -23,10 +22,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::house::TestGateway;
+use crate::patience::PATIENCE;
 use crate::pki::Pki;
-
-/// How long a test waits for anything before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub struct Streams {

@@ -2,6 +2,7 @@
 //! hold from the next request on and go with their user. The ciphertexts are openssl's.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,6 +14,7 @@ use vidgate::config;
 use vidgate::store::{Actor, Filter, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
 
 use crate::house::{START, TestGateway};
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Answer;
 
@@ -90,6 +92,7 @@ impl Ground {
         let vectors: Value = serde_json::from_str(&text).expect("JSON");
         let settings = Settings { path: base.path().join("vidgate.redb"), cache: 1 << 20 };
         Store::create(&settings, &key).expect("a store");
+        processes::settle();
         let store = Store::open(&settings, Master { key, file: None }, Clock::manual(START), Purpose::Serve);
         let store = store.expect("it opens");
         create(&store, Resource::Account, json!({ "id": "acme" }));
@@ -456,16 +459,12 @@ fn the_printed_line_logs_in() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("key"), ground.vector("key")).expect("written");
     let url = format!("http://{}/Token", ground.gateway.address("public"));
-    let signed = std::process::Command::new(env!("CARGO_BIN_EXE_vidgate"))
-        .args(["sign", "token", "--user", "john@example.com", "--key-file"])
-        .arg(folder.path().join("key"))
-        .arg("--public-key")
-        .arg(self::folder().join("pair.pub.pem"))
-        .args(["--url", &url])
-        .output()
-        .expect("the program runs");
+    let mut sign = Command::new(env!("CARGO_BIN_EXE_vidgate"));
+    sign.args(["sign", "token", "--user", "john@example.com", "--key-file"]).arg(folder.path().join("key"));
+    sign.arg("--public-key").arg(self::folder().join("pair.pub.pem")).args(["--url", &url]);
+    let signed = processes::run(&mut sign);
     let line = String::from_utf8(signed.stdout).expect("text");
-    let answer = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell");
+    let answer = processes::run(Command::new("sh").args(["-c", &line]));
     let text = String::from_utf8_lossy(&answer.stdout).into_owned();
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("\"expires_in\":1209599}"), "{line}{text}");
     // As before: the clock of the gateway stands still.

@@ -28,106 +28,183 @@ fn without_traces_their_headers_go_on_untouched() {
 #[cfg(feature = "otlp")]
 mod sent {
     use std::collections::BTreeMap;
-    use std::io::{BufReader, Write};
-    use std::net::{SocketAddr, TcpListener};
-    use std::sync::mpsc::{Receiver, channel};
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
     use std::time::Duration;
 
+    use bytes::Bytes;
     use data_encoding::HEXLOWER;
+    use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Incoming;
+    use hyper::server::conn::{http1, http2};
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+    };
+    use opentelemetry_proto::tonic::common::v1::KeyValue;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::trace::v1::Span as Message;
+    use prost::Message as _;
+    use rustls::ServerConfig;
+    use tokio::io::{AsyncRead, AsyncWrite};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
     use crate::house::open;
+    use crate::log::Log;
+    use crate::metrics::await_value;
+    use crate::patience::PATIENCE;
     use crate::peer::Played;
-    use crate::upstream::read_request;
+    use crate::pki::Pki;
 
-    /// A collector: every request that it gets.
+    /// What a collector says to every request.
+    #[derive(Clone)]
+    struct Says {
+        status: u16,
+        body: Vec<u8>,
+        /// `grpc-status`.
+        grpc: &'static str,
+    }
+
+    const TAKEN: Says = Says { status: 200, body: Vec::new(), grpc: "0" };
+
+    /// A request as it reached a collector.
+    struct Call {
+        line: String,
+        headers: HeaderMap,
+        body: Bytes,
+    }
+
+    impl Call {
+        fn header(&self, name: &str) -> Option<&str> {
+            self.headers.get(name).map(|value| value.to_str().expect("text"))
+        }
+    }
+
+    /// A collector over hyper's server: every request that it gets.
     struct Collector {
         address: SocketAddr,
-        requests: Receiver<(String, Vec<u8>)>,
+        calls: Receiver<Call>,
     }
 
     impl Collector {
+        /// One that takes everything, in clear and over HTTP.
         fn start() -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-            let address = listener.local_addr().expect("bound");
-            let (say, requests) = channel();
+            Self::of(TAKEN, false, None)
+        }
+
+        fn of(says: Says, grpc: bool, tls: Option<Arc<ServerConfig>>) -> Self {
+            let (say, calls) = channel();
+            let (tell, told) = channel();
             thread::spawn(move || {
-                for socket in listener.incoming() {
-                    let mut socket = socket.expect("it comes");
-                    let mut reader = BufReader::new(socket.try_clone().expect("a socket"));
-                    let Some(request) = read_request(&mut reader, true) else { continue };
-                    assert_eq!(request.header("content-type"), Some("application/x-protobuf"));
-                    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
-                    if say.send((format!("{} {}", request.method, request.target), request.body)).is_err() {
-                        return;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async {
+                    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+                    tell.send(listener.local_addr().expect("bound")).expect("somebody waits");
+                    loop {
+                        let (socket, _) = listener.accept().await.expect("it comes");
+                        let (says, say, tls) = (says.clone(), say.clone(), tls.clone());
+                        tokio::spawn(async move {
+                            match tls {
+                                None => serve(socket, (says, grpc), say).await,
+                                // Whoever does not believe it ends the handshake.
+                                Some(tls) => {
+                                    if let Ok(secure) = TlsAcceptor::from(tls).accept(socket).await {
+                                        assert_eq!(grpc, secure.get_ref().1.alpn_protocol() == Some(b"h2"));
+                                        serve(secure, (says, grpc), say).await;
+                                    }
+                                }
+                            }
+                        });
                     }
-                }
+                });
             });
-            Self { address, requests }
+            Self { address: told.recv().expect("it listens"), calls }
         }
 
         fn traces(&self, more: &str) -> String {
             format!("[traces]\nendpoint = \"http://{}\"\n{more}\n", self.address)
         }
 
+        fn call(&self) -> Call {
+            self.calls.recv_timeout(PATIENCE).expect("it comes")
+        }
+
         /// The spans of the next request.
         fn spans(&self) -> Vec<Span> {
-            let (line, body) = self.requests.recv_timeout(Duration::from_secs(20)).expect("it comes");
-            assert_eq!(line, "POST /v1/traces");
-            let resource_spans = fields(&body).remove(&1).expect("spans of a service").remove(0);
-            let mut parts = fields(&resource_spans);
-            let resource = attributes(&fields(&parts[&1][0])[&1]);
-            assert_eq!(resource["service.name"], "vidgate");
-            let scope_spans = fields(&parts.remove(&2).expect("spans").remove(0));
-            scope_spans[&2].iter().map(|span| Span::read(span)).collect()
+            let call = self.call();
+            assert_eq!(
+                (call.line.as_str(), call.header("content-type")),
+                ("POST /v1/traces", Some("application/x-protobuf"))
+            );
+            spans(&call.body)
         }
     }
 
-    /// What stands in a message, by the numbers of its fields; of numbers, their bytes.
-    fn fields(mut message: &[u8]) -> BTreeMap<u64, Vec<Vec<u8>>> {
-        let mut fields: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
-        while !message.is_empty() {
-            let key = varint(&mut message);
-            let length = match key & 7 {
-                0 => {
-                    let number = varint(&mut message);
-                    fields.entry(key >> 3).or_default().push(number.to_le_bytes().to_vec());
-                    continue;
+    async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, (says, grpc): (Says, bool), say: Sender<Call>) {
+        let answer = service_fn(|request: Request<Incoming>| {
+            let (says, say) = (says.clone(), say.clone());
+            async move {
+                let line = format!("{} {}", request.method(), request.uri().path());
+                let headers = request.headers().clone();
+                let length = |body: &[u8]| u32::try_from(body.len()).expect("it is short").to_be_bytes();
+                let mut body = request.into_body().collect().await.expect("it is whole").to_bytes();
+                if grpc {
+                    // A message that is not compressed, and its length.
+                    let head = body.split_to(5);
+                    assert_eq!((head[0], &head[1..]), (0, &length(&body)[..]));
                 }
-                1 => 8,
-                2 => usize::try_from(varint(&mut message)).expect("a length"),
-                5 => 4,
-                other => panic!("a field of kind {other}"),
-            };
-            let (value, rest) = message.split_at(length);
-            fields.entry(key >> 3).or_default().push(value.to_vec());
-            message = rest;
-        }
-        fields
-    }
-
-    fn varint(message: &mut &[u8]) -> u64 {
-        let mut number = 0;
-        for shift in (0..).step_by(7) {
-            let (first, rest) = message.split_first().expect("a number");
-            *message = rest;
-            number |= u64::from(first & 0x7f) << shift;
-            if first & 0x80 == 0 {
-                break;
+                // A test that has ended wants to know no more.
+                say.send(Call { line, headers, body }).ok();
+                let head = [&[0][..], &length(&says.body)].concat();
+                let body = if grpc { [head, says.body].concat() } else { says.body };
+                let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static(says.grpc));
+                let trailers =
+                    (grpc && !says.grpc.is_empty()).then(|| Ok::<_, Infallible>(HeaderMap::from_iter([status])));
+                let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
+                let answer = Response::builder().status(says.status).header("content-type", kind);
+                answer.body(Full::new(Bytes::from(body)).with_trailers(std::future::ready(trailers)))
             }
+        });
+        let stream = TokioIo::new(stream);
+        if grpc {
+            http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await.ok();
+        } else {
+            http1::Builder::new().serve_connection(stream, answer).await.ok();
         }
-        number
     }
 
-    fn attributes(list: &[Vec<u8>]) -> BTreeMap<String, String> {
-        let one = |attribute: &Vec<u8>| {
-            let parts = fields(attribute);
-            let value = fields(&parts[&2][0]);
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-            let told = value.get(&1).map(|own| text(&own[0]));
-            let told = told.unwrap_or_else(|| u64::from_le_bytes(value[&3][0][..].try_into().expect("8")).to_string());
-            (text(&parts[&1][0]), told)
+    fn resource(body: &Bytes) -> BTreeMap<String, String> {
+        let request = ExportTraceServiceRequest::decode(body.clone()).expect("it is what OTLP has");
+        attributes(&request.resource_spans[0].resource.as_ref().expect("somebody sends it").attributes)
+    }
+
+    fn spans(body: &Bytes) -> Vec<Span> {
+        assert_eq!(resource(body)["service.name"], "vidgate");
+        let request = ExportTraceServiceRequest::decode(body.clone()).expect("it is what OTLP has");
+        let [resource] = &request.resource_spans[..] else { panic!("{request:?}") };
+        let [scope] = &resource.scope_spans[..] else { panic!("{request:?}") };
+        assert_eq!(scope.scope.as_ref().expect("a scope").name, "vidgate");
+        scope.spans.iter().map(Span::of).collect()
+    }
+
+    fn attributes(list: &[KeyValue]) -> BTreeMap<String, String> {
+        let one = |attribute: &KeyValue| {
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref()).expect("a value");
+            let value = if let Value::StringValue(text) = value {
+                text.clone()
+            } else if let Value::IntValue(number) = value {
+                number.to_string()
+            } else {
+                panic!("{value:?}")
+            };
+            (attribute.key.clone(), value)
         };
         list.iter().map(one).collect()
     }
@@ -139,31 +216,24 @@ mod sent {
         parent: Option<String>,
         state: String,
         name: String,
-        kind: u8,
+        kind: i32,
         took: u64,
         attributes: BTreeMap<String, String>,
         failed: bool,
     }
 
     impl Span {
-        fn read(span: &[u8]) -> Self {
-            let parts = fields(span);
-            let hex = |field: u64| parts.get(&field).map(|own| HEXLOWER.encode(&own[0]));
-            let text = |field: u64| {
-                let own = parts.get(&field).map(|own| String::from_utf8(own[0].clone()).expect("text"));
-                own.unwrap_or_default()
-            };
-            let time = |field: u64| u64::from_le_bytes(parts[&field][0][..].try_into().expect("8 bytes"));
+        fn of(span: &Message) -> Self {
             Self {
-                trace: hex(1).expect("a trace"),
-                id: hex(2).expect("an id"),
-                parent: hex(4),
-                state: text(3),
-                name: text(5),
-                kind: parts[&6][0][0],
-                took: time(8) - time(7),
-                attributes: parts.get(&9).map(|list| attributes(list)).unwrap_or_default(),
-                failed: parts.contains_key(&15),
+                trace: HEXLOWER.encode(&span.trace_id),
+                id: HEXLOWER.encode(&span.span_id),
+                parent: (!span.parent_span_id.is_empty()).then(|| HEXLOWER.encode(&span.parent_span_id)),
+                state: span.trace_state.clone(),
+                name: span.name.clone(),
+                kind: span.kind,
+                took: span.end_time_unix_nano - span.start_time_unix_nano,
+                attributes: attributes(&span.attributes),
+                failed: span.status.is_some(),
             }
         }
     }
@@ -239,13 +309,13 @@ mod sent {
         let spans = collector.spans();
         let [refused] = &spans[..] else { panic!("{spans:?}") };
         assert_eq!((refused.name.as_str(), &*refused.attributes["vidgate.cause"]), ("GET", "not_found"));
-        assert!(collector.requests.try_recv().is_err());
+        assert!(collector.calls.try_recv().is_err());
     }
 
     #[test]
     fn a_collector_that_does_not_answer_holds_nobody_up() {
-        let nobody = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let silent = Collector { address: nobody.local_addr().expect("bound"), requests: channel().1 };
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let silent = Collector { address: nobody.local_addr().expect("bound"), calls: channel().1 };
         let upstream = Upstream::start();
         let gateway = TestGateway::start(&open(&upstream, &silent.traces("sample = 1.0")));
         let mut wire = gateway.connect();
@@ -254,5 +324,150 @@ mod sent {
         }
         drop(wire);
         assert!(gateway.drain(), "what it does not take is lost");
+    }
+
+    const MONITORING: &str = "[monitoring]\naddress = \"127.0.0.1:0\"\n";
+    /// The call of OTLP/gRPC.
+    const EXPORT: &str = "POST /opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+    /// A gateway that sends every request's spans, with these settings of `[traces]`.
+    fn tracing(upstream: &Upstream, pki: &Pki, traces: &str) -> TestGateway {
+        let more = format!("{MONITORING}[traces]\nsample = 1.0\n{traces}\n");
+        TestGateway::start_in(&open(upstream, &more), pki.path(), 1)
+    }
+
+    fn secure(pki: &Pki, protocol: &str) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&pki.server("collector"));
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec(), b"other".to_vec()];
+        Arc::new(config)
+    }
+
+    #[test]
+    fn spans_go_over_tls_with_the_fields_and_attributes_of_the_operator() {
+        let (pki, upstream) = (Pki::new(), Upstream::start());
+        pki.issue("collector", &["localhost", "127.0.0.1"]);
+        std::fs::write(pki.path().join("token"), "Bearer hunter2\n").expect("written");
+        let wanted = "ca = \"ca.pem\"\nservice_name = \"vidgate\"\nattributes = { \"deployment.environment.name\" = \"b\" }\n\
+                      headers = { Authorization = { file = \"token\" }, \"X-Scope-OrgID\" = \"acme\" }";
+        for (grpc, protocol, line, kind) in [
+            (false, "http/protobuf", "POST /v1/traces", "application/x-protobuf"),
+            (true, "grpc", EXPORT, "application/grpc"),
+        ] {
+            let collector = Collector::of(TAKEN, grpc, Some(secure(&pki, if grpc { "h2" } else { "http/1.1" })));
+            let host = if grpc { "127.0.0.1" } else { "localhost" };
+            let endpoint = format!("endpoint = \"https://{host}:{}\"", collector.address.port());
+            let gateway = tracing(&upstream, &pki, &format!("{endpoint}\nprotocol = \"{protocol}\"\n{wanted}"));
+            assert_eq!(gateway.connect().ask(get("")).status, 200);
+            let call = collector.call();
+            assert_eq!((call.line.as_str(), call.header("content-type")), (line, Some(kind)));
+            assert_eq!(
+                (call.header("authorization"), call.header("x-scope-orgid")),
+                (Some("Bearer hunter2"), Some("acme"))
+            );
+            assert_eq!(call.header("te"), grpc.then_some("trailers"));
+            assert!(call.header("user-agent").is_some_and(|agent| agent.starts_with("vidgate/")));
+            assert_eq!(spans(&call.body).len(), 2);
+            let resource = resource(&call.body);
+            assert_eq!(resource["deployment.environment.name"], "b");
+            assert_eq!(resource["process.pid"], std::process::id().to_string());
+            await_value(&gateway, "vidgate_trace_spans_total", &[("outcome", "sent")], 2.0);
+        }
+    }
+
+    #[test]
+    fn a_collector_that_nobody_vouches_for_gets_nothing_and_that_is_counted_and_said() {
+        let (log, pki, others, upstream) = (Log::shared(), Pki::new(), Pki::new(), Upstream::start());
+        others.issue("collector", &["127.0.0.1"]);
+        let collector = Collector::of(TAKEN, false, Some(secure(&others, "http/1.1")));
+        let more = "ca = \"ca.pem\"\nheaders = { Authorization = \"Bearer hunter2\" }";
+        let gateway = tracing(&upstream, &pki, &format!("endpoint = \"https://{}\"\n{more}", collector.address));
+        assert_eq!(gateway.connect().ask(get("")).status, 200);
+        await_value(&gateway, "vidgate_trace_spans_total", &[("outcome", "failed")], 2.0);
+        let line = log.await_line(&["spans are lost", &format!("https://{}", collector.address)]);
+        assert!(line.contains("certificate") && !line.contains("hunter2"), "{line}");
+        assert!(collector.calls.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_a_collector_does_not_take_is_counted_as_failed() {
+        let (log, pki, upstream) = (Log::shared(), Pki::new(), Upstream::start());
+        let partial_success =
+            Some(ExportTracePartialSuccess { rejected_spans: 1, error_message: "come <again>".into() });
+        let part = ExportTraceServiceResponse { partial_success }.encode_to_vec();
+        let nonsense = b"<html>".to_vec();
+        let houses = [
+            ("all", TAKEN, false, [2.0, 0.0]),
+            ("a refusal", Says { status: 401, ..TAKEN }, false, [0.0, 2.0]),
+            ("a redirect", Says { status: 307, ..TAKEN }, false, [0.0, 2.0]),
+            ("a failure", Says { status: 503, ..TAKEN }, false, [0.0, 2.0]),
+            ("a part", Says { body: part.clone(), ..TAKEN }, false, [1.0, 1.0]),
+            ("nonsense", Says { body: nonsense.clone(), ..TAKEN }, false, [0.0, 2.0]),
+            ("too much", Says { body: vec![0; 1 << 20], ..TAKEN }, false, [0.0, 2.0]),
+            ("all, by gRPC", TAKEN, true, [2.0, 0.0]),
+            ("a part, by gRPC", Says { body: part.clone(), ..TAKEN }, true, [1.0, 1.0]),
+            ("a refusal by gRPC", Says { grpc: "16", ..TAKEN }, true, [0.0, 2.0]),
+            ("nonsense, by gRPC", Says { body: nonsense, ..TAKEN }, true, [0.0, 2.0]),
+            ("too much, by gRPC", Says { body: vec![0; 1 << 20], ..TAKEN }, true, [0.0, 2.0]),
+            ("a failure below gRPC", Says { status: 503, grpc: "", ..TAKEN }, true, [0.0, 2.0]),
+        ]
+        .map(|(what, says, grpc, outcome)| {
+            let collector = Collector::of(says, grpc, None);
+            let protocol = if grpc { "grpc" } else { "http/protobuf" };
+            let endpoint = format!("endpoint = \"http://{}\"\nprotocol = \"{protocol}\"", collector.address);
+            let gateway = tracing(&upstream, &pki, &endpoint);
+            assert_eq!(gateway.connect().ask(get("")).status, 200);
+            (what, collector, gateway, outcome)
+        });
+        // All of them at once: each gathers for a moment.
+        for (what, collector, gateway, [sent, failed]) in houses {
+            assert_eq!(spans(&collector.call().body).len(), 2, "{what}");
+            for (outcome, count) in [("sent", sent), ("failed", failed), ("dropped", 0.0)] {
+                await_value(&gateway, "vidgate_trace_spans_total", &[("outcome", outcome)], count);
+            }
+        }
+        assert!(!log.text().contains("<again>"), "what a collector says goes no further");
+    }
+
+    #[test]
+    fn a_reload_takes_in_another_collector_and_reads_its_secret_anew() {
+        let (pki, upstream) = (Pki::new(), Upstream::start());
+        let (first, second) = (Collector::start(), Collector::start());
+        let write = |secret: &str| std::fs::write(pki.path().join("token"), secret).expect("written");
+        let settings = |collector: &Collector| {
+            format!("endpoint = \"http://{}\"\nheaders = {{ X-Token = {{ file = \"token\" }} }}", collector.address)
+        };
+        let whole = |traces: &str| open(&upstream, &format!("{MONITORING}[traces]\nsample = 1.0\n{traces}\n"));
+        let proven = |collector: &Collector| {
+            let call = collector.call();
+            assert_eq!(spans(&call.body).len(), 2);
+            call.header("x-token").map(str::to_owned)
+        };
+        write("one");
+        let gateway = TestGateway::start_in(&whole(&settings(&first)), pki.path(), 1);
+        for (collector, secret) in [(&first, "one"), (&first, "two"), (&second, "three")] {
+            write(secret);
+            gateway.adopt_in(&whole(&settings(collector)), pki.path());
+            assert_eq!(gateway.connect().ask(get("")).status, 200);
+            assert_eq!(proven(collector).as_deref(), Some(secret));
+        }
+        let refused = gateway.reload(&open(&upstream, MONITORING)).expect_err("the thread is there");
+        assert!(refused.iter().any(|mistake| mistake.contains("`[traces]` needs a restart")), "{refused:?}");
+    }
+
+    #[test]
+    fn a_collector_gets_no_more_spans_at_a_time_than_is_set() {
+        let (pki, upstream, collector) = (Pki::new(), Upstream::start(), Collector::start());
+        let gateway = tracing(&upstream, &pki, &format!("endpoint = \"http://{}\"\nbatch = 3", collector.address));
+        let mut wire = gateway.connect();
+        for _ in 0..4 {
+            assert_eq!(wire.ask(get("")).status, 200);
+        }
+        let mut all = 0;
+        while all < 8 {
+            let spans = collector.spans();
+            assert!(spans.len() <= 3, "{spans:?}");
+            all += spans.len();
+        }
+        await_value(&gateway, "vidgate_trace_spans_total", &[("outcome", "sent")], 8.0);
     }
 }

@@ -5,10 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
 
-/// How long a test waits for something to reach the upstream.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::patience::PATIENCE;
 
 /// A request as it reached the upstream.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +121,7 @@ impl Upstream {
             for (connection, stream) in listener.incoming().enumerate() {
                 let (serve, notes) = (Arc::clone(&serve), Arc::clone(&shared));
                 let Ok(stream) = stream else { return };
-                stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+                stream.set_read_timeout(Some(2 * PATIENCE)).expect("a timeout can be set");
                 notes.write(|book| book.connections += 1);
                 thread::spawn(move || {
                     if let Err(fault) = catch_unwind(AssertUnwindSafe(|| serve(stream, connection, &notes))) {

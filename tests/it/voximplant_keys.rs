@@ -1,14 +1,14 @@
 //! Keys of Voximplant's service accounts from the street (vendors 5.1, 5.4): made and used as the vendor's clients do, each
 //! answer byte for byte, and gone or changed for the next request.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
-use vidgate::clock::Clock;
+use vidgate::clock::{Clock, UnixTime};
 use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
 
 use crate::house::TestGateway;
+use crate::processes;
 use crate::upstream::Upstream;
 use crate::wire::Answer;
 
@@ -105,6 +105,7 @@ impl House {
         );
         let master = Master { key: master, file: None };
         let clock = Clock::system();
+        processes::settle();
         let store = Store::open(&settings, master, Clock::manual(clock.unix()), Purpose::Serve).expect("it opens");
         let create = |resource, document| {
             let create = Operation::Create { resource, document: object(document), versions: Vec::new() };
@@ -124,7 +125,8 @@ impl House {
             create(Resource::ServiceAccount, key);
         }
         drop(store);
-        let gateway = TestGateway::start_at(clock.unix(), &toml, folder.path(), 2);
+        // Ahead of the callers, whose tokens say when they were made: none is of the future, however long the test takes.
+        let gateway = TestGateway::start_at(UnixTime(clock.unix().0 + 600), &toml, folder.path(), 2);
         Self { gateway, upstream, pair, _folder: folder }
     }
 
@@ -191,15 +193,9 @@ impl House {
 
 /// What `vidgate sign jwt` prints for these credentials.
 fn sign(credentials: &Value, more: &[&str]) -> String {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_vidgate"))
-        .args(["sign", "jwt", "--credentials", "-"])
-        .args(more)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    process.stdin.take().expect("it is piped").write_all(credentials.to_string().as_bytes()).expect("it is read");
-    let output = process.wait_with_output().expect("the program ends");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
+    let command = command.args(["sign", "jwt", "--credentials", "-"]).args(more);
+    let output = processes::fed(command, &credentials.to_string());
     assert!(output.status.success(), "{output:?}");
     let line = String::from_utf8(output.stdout).expect("it is text");
     line.strip_suffix('\n').expect("one line").to_owned() + "\r\n"

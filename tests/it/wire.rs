@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long a test waits for bytes before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::patience::PATIENCE;
+use crate::processes;
 
 /// A raw connection.
 pub struct Wire {
@@ -162,6 +162,12 @@ impl Wire {
         let quiet = matches!(self.stream.peek(&mut space), Err(error) if error.kind() == ErrorKind::WouldBlock);
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         self.unread.is_empty() && quiet
+    }
+
+    /// Closes our end. The gateway can know of it by the time this returns.
+    pub fn leave(self) {
+        drop(self);
+        processes::settle();
     }
 
     /// Closes our end for writing.

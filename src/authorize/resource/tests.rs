@@ -52,7 +52,7 @@ fn checked(rule: &Rule, principal: &Principal, register: &Register, target: &str
         now: UnixTime(100),
     };
     match rule.check(principal, &request.head(), &scene) {
-        Ok(()) => "",
+        Ok(_) => "",
         Err(refusal) => {
             assert_eq!(refusal.cause, Cause::PermissionDenied);
             refusal.detail

@@ -17,7 +17,6 @@ use crate::units::{Percent, Span};
 /// The settings; `None` if there is a mistake in them.
 pub(super) fn policy(table: &file::Upstream, weights: Vec<u32>, report: &mut Report) -> Option<Policy> {
     let errors = report.errors();
-    in_http1(table, report);
     let room = room(table, report);
     let retry = table.retry.as_ref().and_then(|written| retry(written, report));
     let ejection = ejection(&table.ejection, report);
@@ -32,22 +31,6 @@ pub(super) fn policy(table: &file::Upstream, weights: Vec<u32>, report: &mut Rep
         when_all_out: table.when_all_out,
         resolve: or(table.resolve, Duration::from_secs(30)),
     })
-}
-
-/// What is done in HTTP/1.1 alone: elsewhere it would do nothing, or find every endpoint ill.
-fn in_http1(table: &file::Upstream, report: &mut Report) {
-    if table.protocol != file::UpstreamProtocol::Http2 {
-        return;
-    }
-    if let Some(health) = &table.health {
-        let invalid = Invalid::new("endpoints are asked after their health in HTTP/1.1, which these do not speak");
-        report.error(health.path.place.clone(), invalid.hint("leave `health` out; `ejection` needs no questions"));
-    }
-    if table.retry.is_some() {
-        let invalid =
-            Invalid::new("requests in HTTP/2 are sent once more only where the upstream has refused to look at them");
-        report.error(table.endpoints.place.clone(), invalid.hint("leave `retry` out"));
-    }
 }
 
 /// The `Host` that it gets.

@@ -90,7 +90,8 @@ fn header(written: &Placed<OwnCredential>, report: &mut Report) -> Option<Header
     Some(name)
 }
 
-fn value(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<HeaderValue> {
+/// A secret as the value of a field.
+pub(super) fn value(written: &Placed<SecretSource>, source: &Source, report: &mut Report) -> Option<HeaderValue> {
     let secret = field_text(written, source, report)?;
     sensitive(secret.expose())
 }

@@ -9,7 +9,6 @@ use crate::config::report::Report;
 use crate::invalid::Invalid;
 use crate::store;
 use crate::telemetry::log::Format;
-use crate::telemetry::trace;
 
 /// The settings that stay as they are from the start to the end.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub struct Fixed {
     store: Option<store::Settings>,
     admin: Option<admin::Identity>,
     monitoring: Option<monitoring::Settings>,
-    collector: Option<trace::Collector>,
+    traces: bool,
 }
 
 impl Fixed {
@@ -28,7 +27,6 @@ impl Fixed {
         file: &File,
         store: Option<&Checked>,
         (admin, monitoring): (Option<&admin::Settings>, Option<monitoring::Settings>),
-        traces: Option<&trace::Settings>,
     ) -> Self {
         Self {
             workers: file.workers.as_ref().map(|workers| workers.value.get()),
@@ -36,7 +34,7 @@ impl Fixed {
             store: store.map(|checked| checked.settings().clone()),
             admin: admin.map(admin::Settings::identity),
             monitoring,
-            collector: traces.map(|traces| traces.collector.clone()),
+            traces: file.traces.is_some(),
         }
     }
 
@@ -58,6 +56,6 @@ impl Fixed {
         let place = file.monitoring.as_ref().map(|monitoring| monitoring.place.clone());
         differs(self.monitoring != before.monitoring, "`[monitoring]`", place);
         let place = file.traces.as_ref().map(|traces| traces.place.clone());
-        differs(self.collector != before.collector, "the collector of `[traces]`", place);
+        differs(self.traces != before.traces, "whether there is `[traces]`", place);
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let networks = Networks::new(&file.networks, report);
     let trusted_proxies = networks.proxies(&file.trusted_proxies, report);
     workers(file.workers.as_ref(), report);
-    let traces = traces::traces(file, (&networks, &trusted_proxies), report);
+    let traces = traces::traces(file, (&networks, &trusted_proxies), source, report);
     let (overload, look) = (overload::overload(&file.overload, report), tls::look(&file.tls, report));
     let (telemetry, redact) = access::telemetry(&file.log, traces.as_ref(), source, report);
     let mut listeners = listener::listeners(&file.listeners, &networks, source, report);
@@ -153,7 +153,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let routes = route::routes(file, (&schemes, source), &limits, report);
     let tables = route::tables(file, &routes, report);
     together(file, &routes, report);
-    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring), traces.as_ref());
+    let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring));
     purpose.compare(&fixed, file, report);
     if report.errors() > 0 {
         return None;

@@ -108,7 +108,7 @@ fn checked(
             name: route.name.value.as_str().into(),
             pattern: route.path.value.as_str().into(),
             authenticate,
-            rules: Rules { origin, operation, holders, ..rules(route, camera) },
+            rules: Arc::new(Rules { origin, operation, holders, ..rules(route, camera) }),
             destination: destination?,
             upstream_credential,
             places,

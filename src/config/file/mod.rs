@@ -44,7 +44,7 @@ pub(super) use self::roles::{Allowed, Known, Roles, Word as RoleWord};
 pub(super) use self::route::{Bound, Camera, Cors, Pages, Route, Scope, Tunnels, Websocket};
 pub(super) use self::scheme::Scheme;
 pub(super) use self::store::{Elsewhere, Store};
-pub(super) use self::traces::Traces;
+pub(super) use self::traces::{Traces, TracesProtocol};
 pub(super) use self::upstream::{
     Ejection, Endpoint, Health, Host, HostWord, OwnBasic, OwnClaim, OwnCredential, OwnToken,
     Protocol as UpstreamProtocol, Retry, Signing, Upstream,

@@ -132,7 +132,7 @@ impl Sending {
         if let Some(stream) = self.stream.as_ref().filter(|_| !self.done)
             && let Poll::Ready(lapse) = stream.poll(context)
         {
-            self.upload.fail(Cause::Credential(lapse.into()));
+            self.upload.fail(lapse.into());
             return Poll::Ready(Err(UPLOAD_FAILED));
         }
         while !self.done {

@@ -157,7 +157,7 @@ impl Sending {
         if let (Some(_), Some(large)) = (&self.stream, &self.large)
             && let Poll::Ready(lapse) = large.poll(context)
         {
-            self.upload.fail(Cause::Credential(lapse.into()));
+            self.upload.fail(lapse.into());
             return Poll::Ready(Err(UPLOAD_FAILED));
         }
         loop {
@@ -180,7 +180,7 @@ impl Sending {
     }
 
     /// Gives the request up.
-    fn give_up(&mut self) {
+    pub(super) fn give_up(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             stream.send_reset(Reason::CANCEL);
         }

@@ -2,8 +2,8 @@
 //! it; a request is driven by its own, as in `http1/`, and only an upload that outlasts the head of its answer gets
 //! another. Which connection a request takes stands in `sessions.rs`.
 //!
-//! A request is sent once more only if the upstream says that it has not processed it (RFC 9113 §8.7), or if it never
-//! left; and only while nothing of its body is lost.
+//! A request is sent once more if the upstream says that it has not processed it (RFC 9113 §8.7), or if it never left; and
+//! only while nothing of its body is lost. Beyond that, what means the same twice is sent under the budget of `retry`.
 
 mod answer;
 mod exchange;

@@ -1,14 +1,17 @@
-//! How a request is sent over HTTP/2: to the endpoint whose turn it is, and once more where the first one has not
-//! processed it.
+//! How a request is sent over HTTP/2: to the endpoint whose turn it is; once more where that one has not processed it (RFC
+//! 9113 §8.7); and as often as the operator allows for what means the same twice.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use h2::RecvStream;
 use http::Response;
 
 use crate::forward::body::{Body, BodyError};
+use crate::forward::dispatch::Course;
+use crate::forward::door::Turn as Seat;
 use crate::forward::http1::Failure;
 use crate::forward::http2::answer::relay;
 use crate::forward::http2::exchange::{Sending, attempt};
@@ -18,42 +21,74 @@ use crate::forward::leases::Lease;
 use crate::forward::outgoing::Outgoing;
 use crate::forward::policy::Sign;
 use crate::forward::request::Errand;
+use crate::forward::retry::Spare;
 use crate::forward::upload::Upload;
 use crate::forward::upstream::Upstream;
-use crate::forward::{Course, Door, Forwarder, connect};
+use crate::forward::{Door, Forwarder, connect};
 use crate::refusal::{Cause, Refusal};
 
 impl Forwarder {
     /// Sends a request and waits for the head of the answer.
     pub(in crate::forward) async fn send_in_frames(
         &self,
-        (errand, body, large): (Errand<'_>, Outgoing, Option<Lease>),
+        (mut errand, body, large): (Errand<'_>, Outgoing, Option<Lease>),
         upload: Rc<Upload>,
         upstream: &Upstream,
         (door, mut course): (&Door, Course),
     ) -> Result<Response<Body>, Refusal> {
+        let mut spare = Spare::of(door, &mut errand, &body);
         let mut sending = Sending::new((body, large), &upload, &errand);
         let mut again = true;
         loop {
             let lent = self.session(upstream, door, &mut course, &upload).await?;
             course.note();
             let request = errand.request(&upstream.endpoints[course.turn.at()])?;
-            match attempt(&lent, request, &mut sending).await {
-                Ok(response) => {
-                    course.turn.answered(Sign::of_status(response.status()), self.deadlines.now());
-                    return Ok(relay(response, (lent, course.turn), sending, upload, upstream.timeouts.idle));
-                }
-                // Not processed, and nothing of it is lost.
-                Err(Failure::NeverSent) if again && upload.failure().is_none() && sending.is_at_hand() => again = false,
-                Err(failure) => {
-                    if upload.failure().is_none() {
-                        let sign = if matches!(failure, Failure::Late) { Sign::Timeout } else { Sign::Reset };
-                        course.turn.failed(sign, self.deadlines.now());
-                    }
-                    return Err(failure.refusal(&upload));
-                }
+            let outcome = attempt(&lent, request, &mut sending).await;
+            let unseen = matches!(outcome, Err(Failure::NeverSent)) && upload.failure().is_none();
+            // Not processed, and nothing of it is lost: whatever it means, it means it once.
+            if unseen && again && sending.is_at_hand() {
+                again = false;
+                continue;
             }
+            let sign = self.learn_in_frames(&mut course.turn, &outcome, &upload);
+            let goes = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
+            let Some(spare) = spare.as_mut().filter(|_| goes) else {
+                let response = outcome.map_err(|failure| failure.refusal(&upload))?;
+                return Ok(relay(response, (lent, course.turn), sending, upload, upstream.timeouts.idle));
+            };
+            // An answer that is thrown away resets its stream, and nobody else's.
+            drop((outcome, lent));
+            sending.give_up();
+            course.tried = course.tried.and(course.turn.at());
+            // Where there is no other one, the same one may do better.
+            course.turn.move_on(course.key, course.tried, self.deadlines.now()).unwrap_or_default();
+            sending = Sending::new((spare.restore(&mut errand), None), &upload, &errand);
         }
+    }
+
+    /// Tells the endpoint's standing what became of a request; of what failure that is a sign.
+    fn learn_in_frames(
+        &self,
+        turn: &mut Seat,
+        outcome: &Result<Response<RecvStream>, Failure>,
+        upload: &Upload,
+    ) -> Option<Sign> {
+        let now = self.deadlines.now();
+        let failure = match outcome {
+            Ok(response) => {
+                let sign = Sign::of_status(response.status());
+                turn.answered(sign, now);
+                return sign;
+            }
+            Err(failure) => failure,
+        };
+        // The caller's own doing.
+        if upload.failure().is_some() {
+            return None;
+        }
+        let sign = if matches!(failure, Failure::Late) { Sign::Timeout } else { Sign::Reset };
+        turn.failed(sign, now);
+        Some(sign)
     }
 
     /// A place on a connection to the endpoint whose turn it is, or else to another one.
@@ -95,8 +130,11 @@ impl Forwarder {
             let now = self.deadlines.now();
             course.turn.unreachable(now);
             course.tried = course.tried.and(at);
-            let Some(Err(error)) = opened else { return Err(late()) };
-            tracing::warn!(upstream = %upstream.name, endpoint = at, %error, "no connection to the upstream");
+            if let Some(Err(error)) = opened {
+                tracing::warn!(upstream = %upstream.name, endpoint = at, %error, "no connection to the upstream");
+            } else if door.policy.retry.is_none_or(|retry| !retry.on.has(Sign::Timeout)) {
+                return Err(late());
+            }
             if course.turn.move_on(course.key, course.tried, now).is_err() {
                 let refusal = Refusal::new(Cause::UpstreamUnreachable, "no connection to the upstream");
                 return Err(refusal.closing_if(upload));

@@ -58,6 +58,11 @@ impl Sessions {
         Rc::new(Self { deadlines, keep, open, opening: Cell::new(false), queue })
     }
 
+    /// Whether it keeps connections as one with this setting would.
+    pub(in crate::forward) fn is_like(&self, keep: Duration) -> bool {
+        self.keep == keep
+    }
+
     /// Ends what has aged.
     pub(in crate::forward) fn sweep(&self) {
         let now = self.deadlines.now();

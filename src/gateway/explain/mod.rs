@@ -22,7 +22,7 @@ pub use self::asked::{Asked, NOBODY};
 use self::story::Story;
 use super::corridor::Corridor;
 use super::manner::Manner;
-use super::{Arrival, Decision, Seen};
+use super::{Arrival, Decision, Lack, Seen};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::Connection;
@@ -128,7 +128,7 @@ impl<'s> Rehearsal<'s> {
             let seen = Seen { body: &payload, form: form.as_ref(), waited: true, fetched };
             let decided = self.corridor().decide(&parts, seen, arrival, &mut manner, &mut story);
             match decided {
-                Ok(Decision::Read(route, (announced, _))) => match read(route, announced, &body) {
+                Ok(Decision::Lacks(Lack::Form(route, (announced, _)))) => match read(route, announced, &body) {
                     Ok(read) => {
                         let says = "its body is read as a form, and it is decided anew";
                         notes.push(Telling::new("form", Outcome::Note, says));
@@ -136,7 +136,7 @@ impl<'s> Rehearsal<'s> {
                     }
                     Err(refusal) => return self.refused(story, notes, refusal, (route.dialect, &manner)),
                 },
-                Ok(Decision::Fetch(..)) => {
+                Ok(Decision::Lacks(Lack::Keys(..))) => {
                     let says = "the issuer would be asked for its keys now, and is not: this is as if it had no others";
                     notes.push(Telling::new("keys", Outcome::Note, says));
                     fetched = true;
@@ -170,7 +170,7 @@ impl<'s> Rehearsal<'s> {
                     return self.ended(story, notes, (Verdict::Answered, None, Some(shown(&answer, None))));
                 }
                 // Not where everything that is to be written counts as written.
-                Ok(Decision::Wait(route, _)) => {
+                Ok(Decision::Lacks(Lack::Ledger(route, _))) => {
                     let refusal = crate::limit::unwritten();
                     return self.refused(story, notes, refusal, (route.dialect, &manner));
                 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::store::sample::{self, NOW, Sample, documents, holds};
+use crate::store::tests::until;
 use crate::store::{Filter, Outcome};
 
 fn secret(text: &str) -> Secret {
@@ -84,14 +85,10 @@ fn an_export_goes_into_another_store_and_everything_opens_there() {
     drop(store);
     let store = sample::open(&settings, &master, &clock).unwrap();
     assert!(from.secrets.iter().all(|held| held.opens(&store)));
-    for _ in 0..100 {
-        if store.state().unwrap().peppers[0].secrets == 0 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+    until(&store, "secrets under its own pepper alone", || {
         from.secrets.iter().for_each(|held| assert!(held.opens(&store)));
-    }
-    assert_eq!(store.state().unwrap().peppers[0].secrets, 0);
+        store.state().unwrap().peppers[0].secrets == 0
+    });
     store.retire_pepper(&crate::store::Actor("local:0".to_owned()), 99).unwrap();
     assert!(from.secrets.iter().all(|held| held.opens(&store)));
     drop((store, folder));

@@ -102,6 +102,11 @@ impl Cameras {
         }
     }
 
+    /// When a camera is over, where it has an end.
+    pub fn end(&self, id: &str) -> Option<UnixTime> {
+        self.odd.get(id)?.expires
+    }
+
     /// How many cameras that are not switched off an account has, those of accounts below it aside.
     pub fn hosted(&self, account: &str) -> u64 {
         self.hosted.get(account).map_or(0, |count| *count)

@@ -11,13 +11,7 @@ impl House {
         for step in 0..2 {
             self.create(Resource::Account, json!({"id": format!("{name}-{step}")}));
         }
-        for _ in 0..500 {
-            if !self.store.state().unwrap().renewing {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("the store does not rest");
+        until(&self.store, "a store that rests", || !self.store.state().unwrap().renewing);
     }
 
     /// A credential of the configuration, as it stands in the index.
@@ -176,7 +170,7 @@ fn last_uses_that_are_on_file_are_not_written_again_after_a_start() {
     let house = house.reopened();
     let commits = house.store.inner.engine.commits();
     house.wait(600);
-    std::thread::sleep(Duration::from_millis(700));
+    come_round(&house.store);
     assert_eq!(house.store.inner.engine.commits(), commits);
 }
 
@@ -209,12 +203,7 @@ fn an_answer_that_nobody_can_read_does_not_keep_old_keys_alive() {
     };
     house.store.inner.engine.write(damage).unwrap().unwrap();
     house.store.rekey(&Actor("lea".to_owned()), None).unwrap();
-    for _ in 0..300 {
-        if house.store.state().unwrap().data_keys.len() == 1 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&house.store, "a single key", || house.store.state().unwrap().data_keys.len() == 1);
     assert_eq!(house.store.state().unwrap().data_keys, [2]);
     let again = ask("good");
     assert!(again.replayed && again.outcomes[0].id == first.outcomes[0].id);

@@ -253,14 +253,10 @@ fn a_renewal_that_the_disk_stops_at_its_end_is_gone_on_with() {
             continue;
         }
         taken += 1;
-        for _ in 0..200 {
-            if store.state().expect("it can be read").data_keys.len() == 1 {
-                break;
-            }
+        until(&store, &format!("a single key after fsync {nth} failed"), || {
             scribe.clock.advance(Duration::from_secs(1));
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(store.state().expect("it can be read").data_keys.len(), 1, "fsync {nth} failed");
+            store.state().expect("it can be read").data_keys.len() == 1
+        });
     }
     assert!(taken > 8, "{taken}");
 }

@@ -20,14 +20,9 @@ impl House {
 
     /// Waits until the store has renewed what it can.
     fn renewed(&self, done: impl Fn(&State) -> bool) -> State {
-        for _ in 0..500 {
-            let state = self.store.state().expect("it can be read");
-            if done(&state) {
-                return state;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("it is not renewed: {:?}", self.store.state());
+        let state = || self.store.state().expect("it can be read");
+        until(&self.store, "the renewal", || done(&state()));
+        state()
     }
 
     fn all_works(&self) {

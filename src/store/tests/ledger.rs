@@ -92,7 +92,7 @@ type Hurry = fn(House) -> Option<House>;
 
 #[test]
 fn a_quota_a_task_and_the_end_of_the_store_end_the_pause_for_a_crowd() {
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_mins(3);
     let hurries: [(&str, Hurry); 3] = [
         ("a quota", |house| {
             let said = reserve(&house.store, entry("a", Period::Hour, house.clock.unix(), 1));

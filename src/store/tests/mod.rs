@@ -105,6 +105,24 @@ impl House {
     }
 }
 
+/// Returns once the thread of the store has come round: all that was due is looked after, and of what takes longer one more
+/// step was taken.
+pub(super) fn come_round(store: &Store) {
+    // The first may meet it on its way; the second begins when that has ended.
+    (0..2).for_each(|_| store.task(|_| Ok(())).expect("it answers"));
+}
+
+/// Has it come round until this is so.
+pub(super) fn until(store: &Store, what: &str, mut is_so: impl FnMut() -> bool) {
+    let comes = (0..100_000).any(|_| {
+        is_so() || {
+            come_round(store);
+            false
+        }
+    });
+    assert!(comes, "in vain for {what}");
+}
+
 pub(super) fn create(resource: Resource, document: Value) -> Operation {
     Operation::Create { resource, document: object(document), versions: Vec::new() }
 }

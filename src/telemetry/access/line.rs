@@ -46,6 +46,37 @@ impl Stamp {
     }
 }
 
+/// Everything before the value of a member, put together when this is compiled.
+macro_rules! member {
+    ($line:expr, $name:literal) => {
+        $line.extend_from_slice(concat!(",\"", $name, "\":").as_bytes())
+    };
+}
+
+/// A member with a text; none where that is empty.
+macro_rules! text {
+    ($line:expr, $name:literal, $value:expr) => {
+        let value: &str = $value;
+        if !value.is_empty() {
+            $line.extend_from_slice(concat!(",\"", $name, "\":\"").as_bytes());
+            escaped($line, value, true);
+            $line.push(b'"');
+        }
+    };
+}
+
+/// A member with a word of the house, which needs no escapes; none where that is empty.
+macro_rules! word {
+    ($line:expr, $name:literal, $value:expr) => {
+        let value: &str = $value;
+        if !value.is_empty() {
+            $line.extend_from_slice(concat!(",\"", $name, "\":\"").as_bytes());
+            $line.extend_from_slice(value.as_bytes());
+            $line.push(b'"');
+        }
+    };
+}
+
 /// Writes all that is known, as a JSON object. What does not apply is left out.
 pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp: &Stamp) {
     let Exchange { texts, .. } = exchange;
@@ -54,40 +85,50 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
     line.push(b'.');
     padded(line, stamp.micros);
     line.extend_from_slice(b"Z\",\"level\":\"INFO\",\"target\":\"access\"");
-    text(line, "request_id", &texts.id);
-    text(line, "listener", scope.names.listener(exchange.listener));
-    plain(line, "client_ip", |line| ip(line, exchange.client_ip));
-    plain(line, "peer", |line| socket(line, exchange.peer));
-    text(line, "method", exchange.method_name());
-    text(line, "version", version(exchange.version));
-    text(line, "host", &texts.host);
-    text(line, "path", &texts.path);
-    text(line, "query", texts.query.strip_prefix('?').unwrap_or_default());
-    text(line, "user_agent", &texts.agent);
-    text(line, "route", scope.names.route(exchange.route));
-    text(line, "scheme", exchange.scheme);
-    text(line, "subject", &texts.subject);
-    text(line, "account", &texts.account);
-    text(line, "credential", &texts.credential);
-    text(line, "decision", exchange.decision.name());
+    text!(line, "request_id", &texts.id);
+    text!(line, "listener", scope.names.listener(exchange.listener));
+    member!(line, "client_ip");
+    line.push(b'"');
+    ip(line, exchange.client_ip);
+    line.extend_from_slice(b"\",\"peer\":\"");
+    socket(line, exchange.peer);
+    line.push(b'"');
+    word!(line, "method", exchange.method_name());
+    word!(line, "version", version(exchange.version));
+    text!(line, "host", &texts.host);
+    text!(line, "path", &texts.path);
+    text!(line, "query", texts.query.strip_prefix('?').unwrap_or_default());
+    text!(line, "user_agent", &texts.agent);
+    text!(line, "route", scope.names.route(exchange.route));
+    word!(line, "scheme", exchange.scheme);
+    text!(line, "subject", &texts.subject);
+    text!(line, "account", &texts.account);
+    text!(line, "credential", &texts.credential);
+    word!(line, "decision", exchange.decision.name());
     if let Some((cause, detail)) = exchange.cause {
-        text(line, "cause", cause.name());
-        text(line, "detail", detail);
+        word!(line, "cause", cause.name());
+        text!(line, "detail", detail);
     }
-    number(line, "status", exchange.status.into());
+    member!(line, "status");
+    digits(line, exchange.status.into());
     let (upstream, endpoint) = exchange.upstream(scope);
-    text(line, "upstream", upstream);
-    text(line, "endpoint", endpoint);
+    text!(line, "upstream", upstream);
+    text!(line, "endpoint", endpoint);
     if let Some(decided) = exchange.decided {
-        number(line, "decision_us", micros(exchange.begun, decided));
+        member!(line, "decision_us");
+        digits(line, micros(exchange.begun, decided));
         if let Some(answered) = exchange.answered {
-            number(line, "upstream_us", micros(decided, answered));
+            member!(line, "upstream_us");
+            digits(line, micros(decided, answered));
         }
     }
-    number(line, "duration_us", micros(exchange.begun, exchange.ended));
-    number(line, "bytes_in", exchange.received());
-    number(line, "bytes_out", exchange.sent);
-    text(line, "end", end(exchange.end));
+    member!(line, "duration_us");
+    digits(line, micros(exchange.begun, exchange.ended));
+    member!(line, "bytes_in");
+    digits(line, exchange.received());
+    member!(line, "bytes_out");
+    digits(line, exchange.sent);
+    word!(line, "end", end(exchange.end));
     line.extend_from_slice(b"}\n");
 }
 
@@ -144,32 +185,6 @@ fn micros(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A member with a text; none where that is empty.
-fn text(line: &mut Vec<u8>, name: &str, value: &str) {
-    if !value.is_empty() {
-        plain(line, name, |line| escaped(line, value, true));
-    }
-}
-
-/// A member with a text that needs no escapes.
-fn plain(line: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
-    member(line, name);
-    line.push(b'"');
-    value(line);
-    line.push(b'"');
-}
-
-fn number(line: &mut Vec<u8>, name: &str, value: u64) {
-    member(line, name);
-    digits(line, value);
-}
-
-fn member(line: &mut Vec<u8>, name: &str) {
-    line.extend_from_slice(b",\"");
-    line.extend_from_slice(name.as_bytes());
-    line.extend_from_slice(b"\":");
-}
-
 /// A word without blanks; `-` where there is none.
 fn word(line: &mut Vec<u8>, value: &str) {
     if value.is_empty() {
@@ -181,10 +196,28 @@ fn word(line: &mut Vec<u8>, value: &str) {
 }
 
 fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
-    if value.as_bytes().iter().all(is_plain) {
+    if are_plain(value.as_bytes()) {
         return line.extend_from_slice(value.as_bytes());
     }
+    special(line, value, json);
+}
+
+/// Whether every byte stands for itself. Sixteen are looked at in one step, without a branch for each.
+fn are_plain(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    blocks.iter().chain([&last]).all(|block| block.iter().fold(true, |plain, byte| plain & is_plain(*byte)))
+}
+
+/// Whether a byte stands for itself in every format.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+}
+
+/// Writes a text in which something is escaped.
+#[cold]
+fn special(line: &mut Vec<u8>, value: &str, json: bool) {
     if json {
         let mut units = [0; 2];
         for letter in value.chars() {
@@ -197,8 +230,8 @@ fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
         return;
     }
     // As Apache and nginx do, byte by byte.
-    for byte in value.as_bytes() {
-        if is_plain(byte) { line.push(*byte) } else { hex(line, b"\\x", (*byte).into(), 2) }
+    for byte in value.bytes() {
+        if is_plain(byte) { line.push(byte) } else { hex(line, b"\\x", byte.into(), 2) }
     }
 }
 
@@ -210,23 +243,17 @@ fn hex(line: &mut Vec<u8>, before: &[u8], value: u32, digits: u32) {
     }
 }
 
-fn digits(line: &mut Vec<u8>, mut value: u64) {
-    let (mut text, mut from) = ([0; 20], 20);
-    loop {
-        from -= 1;
-        text[from] = b'0' + u8::try_from(value % 10).expect("a remainder of ten");
-        value /= 10;
-        if value == 0 {
-            return line.extend_from_slice(&text[from..]);
-        }
-    }
+fn digits(line: &mut Vec<u8>, value: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Six digits.
 fn padded(line: &mut Vec<u8>, micros: u32) {
-    for power in [100_000, 10_000, 1000, 100, 10, 1] {
-        line.push(b'0' + u8::try_from(micros / power % 10).expect("a remainder of ten"));
-    }
+    let mut text = *b"000000";
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(micros % 1_000_000).as_bytes();
+    text[6 - digits.len()..].copy_from_slice(digits);
+    line.extend_from_slice(&text);
 }
 
 fn ip(line: &mut Vec<u8>, address: IpAddr) {
@@ -254,4 +281,34 @@ fn socket(line: &mut Vec<u8>, address: SocketAddr) {
     }
     line.push(b':');
     digits(line, address.port().into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_special_is_found_wherever_it_stands() {
+        for special in ["\"", "\\", "\n", "\u{7f}", "\u{0}", "é", "\u{2028}", "\u{1f600}"] {
+            for before in 0..35 {
+                for after in [0, 1, 15, 16, 17] {
+                    let text = format!("{}{special}{}", "a".repeat(before), "~ ".repeat(after));
+                    let mut line = vec![b'"'];
+                    escaped(&mut line, &text, true);
+                    line.push(b'"');
+                    assert!(line[1..line.len() - 1].iter().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
+                    assert_eq!(serde_json::from_slice::<String>(&line).unwrap(), text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn micros_have_six_digits() {
+        for (micros, text) in [(0, "000000"), (7, "000007"), (999_999, "999999"), (120_030, "120030")] {
+            let mut line = Vec::new();
+            padded(&mut line, micros);
+            assert_eq!(line, text.as_bytes());
+        }
+    }
 }

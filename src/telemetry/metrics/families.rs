@@ -106,7 +106,7 @@ table! {
             "What is on its way for longer: `stream` (an answer or a large upload) and `tunnel` (WebSocket)";
         STREAMS_ENDED: counter "vidgate_streams_ended_total" ["reason"]
             "Open streams and tunnels that were cut off, because their callers would be let in no longer: `revoked`, \
-             `disabled` or `expired`";
+             `disabled`, `expired`, or `withdrawn` where what they do is not allowed any more";
         HANDSHAKES: counter "vidgate_tls_handshakes_total" ["listener", "version", "outcome"]
             "TLS handshakes by version and by what came of them: `done`, `failed` or `late`; one that is not done has the \
              version `-`";
@@ -122,7 +122,7 @@ table! {
             "Requests that a limit was asked about: `admitted`, `refused`, or `would_refuse` where it only logs";
         LIMIT_CALLERS: gauge "vidgate_limit_callers" ["limit"]
             "Callers that a limit counts just now";
-        LIMIT_SHARED: counter "vidgate_limit_shared_counter_total" ["limit"]
+        LIMIT_SHARED: counter "vidgate_limit_shared_total" ["limit"]
             "Requests that were counted together with strangers, because the limit's memory for callers is full";
         GUARD_COUNTED: gauge "vidgate_guard_counted" ["limit", "by"]
             "Addresses, and identifiers from one network, with wrong credentials that the failure guard remembers";
@@ -194,6 +194,9 @@ table! {
             "Memory that the process may take before it refuses what is new, where that is set";
         LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
             "Lines that were dropped because they could not be written fast enough: `events`, or of requests (`access`)";
+        SPANS: counter "vidgate_trace_spans_total" ["outcome"]
+            "Spans for the collector of `[traces]`: `sent`, `dropped` (they came faster than they were sent) or `failed` (it could \
+             not be reached, or did not take them)";
         BUILD: gauge "vidgate_build_info" ["version"]
             "1, with the version that runs";
         GENERATION: gauge "vidgate_config_generation" []

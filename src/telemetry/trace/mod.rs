@@ -2,24 +2,34 @@
 //! that is sampled, sent to a collector. All of it is behind the feature `otlp`; without it, or without `[traces]`, trace
 //! headers pass as any other.
 //!
-//! OTLP is written here by hand, over HTTP: some sixty lines of protobuf (`protobuf.rs`). The crates of OpenTelemetry bring
-//! a runtime of their own for it, tell nobody what they drop, and break with every release.
+//! What lies on the path of a request is our own, and without `[traces]` it is one branch: a place that is none
+//! (`span.rs`). What is told is copied into a batch and queued; the thread behind the queue makes messages of it and sends
+//! them with the crates of OpenTelemetry.
 
 #[cfg(feature = "otlp")]
+mod batch;
+#[cfg(feature = "otlp")]
+mod collector;
+#[cfg(feature = "otlp")]
 mod context;
+mod counts;
 #[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(not(feature = "otlp"))]
 mod off;
 #[cfg(feature = "otlp")]
-mod protobuf;
-#[cfg(feature = "otlp")]
 mod span;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+
+pub use self::counts::Counts;
 #[cfg(feature = "otlp")]
-pub use self::exporter::{Queue, Running};
+pub use self::exporter::{Prepared, Queue, Running};
 #[cfg(not(feature = "otlp"))]
-pub use self::off::{Queue, Running, Span, Tracer};
+pub use self::off::{Prepared, Queue, Running, Span, Tracer};
 #[cfg(feature = "otlp")]
 pub use self::span::{Span, Tracer};
 use crate::units::Network;
@@ -36,12 +46,29 @@ pub struct Settings {
 /// Where spans are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collector {
-    /// `host:port`, by which it is found and asked for.
-    pub authority: String,
-    /// The path of the request.
-    pub path: String,
-    /// What this gateway is called there (`service.name`).
-    pub service: String,
+    /// `http` or `https`, its host and port, and with [`Protocol::Http`] the path.
+    pub endpoint: Uri,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The authorities that it is judged by; `None`: those of this host.
+    pub ca: Option<PathBuf>,
+    /// Fields that go with each request; their values are secrets, and marked as such.
+    pub headers: HeaderMap,
+    /// How long it may take for one batch.
+    pub timeout: Duration,
+    /// How many spans it gets at a time, at most.
+    pub batch: usize,
+    /// What is said of this gateway there, `service.name` first.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+}
+
+/// What a collector speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/HTTP with protobuf.
+    Http,
+    /// OTLP/gRPC.
+    Grpc,
 }
 
 /// Which requests have spans.

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{Sampling, Settings};
+use super::{Counts, Sampling, Settings};
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
 
@@ -17,6 +18,10 @@ pub struct Queue(());
 /// Who sends them.
 #[derive(Clone, Copy, Debug)]
 pub struct Running;
+
+/// What another collector would need.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared;
 
 /// The place of a request in a trace.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +43,23 @@ impl Queue {
 }
 
 impl Running {
+    /// There are no spans.
+    pub fn counts(self) -> Arc<Counts> {
+        Arc::default()
+    }
+
+    /// There is nothing to prepare.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub fn prepare(self, _: Option<&Settings>) -> io::Result<Prepared> {
+        Ok(Prepared)
+    }
+
+    /// Nothing is sent anywhere.
+    pub fn go_on_with(self, _: Prepared) {}
+
     /// There is nothing to wait for.
     pub fn end(self) {}
 }

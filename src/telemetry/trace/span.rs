@@ -11,14 +11,11 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Sampling;
+use super::batch::{Batch, Kind, Told, Value};
 use super::context::{self, Place, TRACEPARENT, TRACESTATE};
-use super::exporter::{Batch, Queue};
-use super::protobuf::{self, Kind, Told, Value};
+use super::exporter::Queue;
 use crate::telemetry::exchange::{Decision, Exchange};
 use crate::telemetry::sinks::Scope;
-
-/// How much is gathered before it is handed over without waiting for the sweep, in bytes.
-const FULL: usize = 32 << 10;
 
 /// The place of a request in a trace. By default it has none.
 #[derive(Debug, Default)]
@@ -49,7 +46,7 @@ impl Span {
     }
 }
 
-/// Gives the requests of one worker their places, and writes their spans.
+/// Gives the requests of one worker their places, and notes their spans.
 pub struct Tracer {
     queue: Queue,
     random: Random,
@@ -79,17 +76,13 @@ impl Tracer {
         Span(Some(Own { trace, parent: None, span, below, sampled, state: None }))
     }
 
-    /// The request has ended that began at this time since 1970: its spans are written, if it is sampled.
+    /// The request has ended that began at this time since 1970: its spans are noted, if it is sampled.
     pub(in crate::telemetry) fn finished(&self, exchange: &Exchange, scope: &Scope, begun: Duration) {
         let Some(own) = exchange.span.0.as_ref().filter(|own| own.sampled) else { return };
         let batch = &mut *self.batch.borrow_mut();
-        server(&mut batch.spans, (own, exchange), scope, begun);
-        batch.count += 1;
-        if exchange.journey.endpoint().is_some() {
-            client(&mut batch.spans, (own, exchange), scope, begun);
-            batch.count += 1;
-        }
-        if batch.spans.len() >= FULL {
+        server(batch, (own, exchange), scope, begun);
+        client(batch, (own, exchange), scope, begun);
+        if batch.is_full() {
             self.queue.put(mem::take(batch));
         }
     }
@@ -97,7 +90,7 @@ impl Tracer {
     /// Hands over what was gathered.
     pub fn flush(&self) {
         let mut batch = self.batch.borrow_mut();
-        if batch.count > 0 {
+        if batch.len() > 0 {
             self.queue.put(mem::take(&mut *batch));
         }
     }
@@ -116,7 +109,7 @@ impl fmt::Debug for Tracer {
 }
 
 /// The span of the request as its caller sees it.
-fn server(out: &mut Vec<u8>, (own, exchange): (&Own, &Exchange), scope: &Scope, begun: Duration) {
+fn server(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, begun: Duration) {
     let (texts, names) = (&exchange.texts, &scope.names);
     let (method, pattern) = (exchange.method_name(), names.pattern(exchange.route));
     let address = exchange.client_ip.to_string();
@@ -158,11 +151,11 @@ fn server(out: &mut Vec<u8>, (own, exchange): (&Own, &Exchange), scope: &Scope, 
         attributes: &attributes,
         failed,
     };
-    protobuf::span(out, &told);
+    batch.tell(&told);
 }
 
-/// The span of what was asked of the upstream, all attempts in one.
-fn client(out: &mut Vec<u8>, (own, exchange): (&Own, &Exchange), scope: &Scope, begun: Duration) {
+/// The span of what was asked of the upstream, all attempts in one; none where nothing was.
+fn client(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, begun: Duration) {
     let Some((upstream, endpoint)) = exchange.journey.endpoint() else { return };
     let names = scope.names.upstreams.get(upstream.0);
     let url = names.and_then(|names| names.endpoints.get(endpoint)).map_or("", |url| &**url);
@@ -191,7 +184,7 @@ fn client(out: &mut Vec<u8>, (own, exchange): (&Own, &Exchange), scope: &Scope, 
         attributes: &attributes,
         failed,
     };
-    protobuf::span(out, &told);
+    batch.tell(&told);
 }
 
 /// The host and the port of `http://10.0.0.5:8000`.

@@ -13,7 +13,7 @@ import sys
 SYSTEM = pathlib.Path(os.environ["SYSTEM"])
 # Options whose value stands in the next word.
 VALUED = {
-    "docker": {"-t", "--name", "-p", "--cap-drop", "--stop-timeout", "-v", "--build-arg", "-f", "--time", "-e"},
+    "docker": {"-t", "--name", "-p", "--cap-drop", "--stop-timeout", "-v", "--build-arg", "-f", "--time", "-e", "--add-host", "--security-opt"},
     "kubectl": {"-n", "-f", "-k"},
 }
 UNITS = {"vidgate": "vidgate.service", "vidgate.service": "vidgate.service"}
