@@ -227,6 +227,7 @@ fn believe(loaded: &Loaded, name: &str, times: u64) {
         directory: &*world.directory,
         verified: &verified,
         guard: None,
+        fetching: vidgate::scheme::Fetching::Asked,
         app: None,
         now: UnixTime(1_700_000_000),
     };
