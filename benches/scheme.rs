@@ -17,8 +17,8 @@ use vidgate::config::{self, Loaded};
 use vidgate::edge::connection::{Connection, ListenerId};
 use vidgate::edge::head::Head;
 use vidgate::edge::preface::Preface;
-use vidgate::scheme::Scene;
 use vidgate::scheme::jwt::Verified;
+use vidgate::scheme::{Fetching, Scene};
 use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Resource, Settings, Store};
 
 /// The allocator of the binary.
@@ -227,7 +227,7 @@ fn believe(loaded: &Loaded, name: &str, times: u64) {
         directory: &*world.directory,
         verified: &verified,
         guard: None,
-        fetching: vidgate::scheme::Fetching::Asked,
+        fetching: Fetching::Asked,
         app: None,
         now: UnixTime(1_700_000_000),
     };
