@@ -46,6 +46,7 @@ right = "playback"
 [scheme.token.opaque]
 [scheme.machine.apikey]
 [scheme.legacy.account_key]
+tls_only = false
 
 [[account]]
 id = "acme"
@@ -226,6 +227,7 @@ fn believe(loaded: &Loaded, name: &str, times: u64) {
         directory: &*world.directory,
         verified: &verified,
         guard: None,
+        fetching: vidgate::scheme::Fetching::Asked,
         app: None,
         now: UnixTime(1_700_000_000),
     };

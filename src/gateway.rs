@@ -195,6 +195,10 @@ struct Seen<'a> {
 }
 
 /// How far a decision came.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: in a box, each request would pay for it"
+)]
 enum Step {
     /// The form must be read.
     Read((Announced, bool)),
@@ -203,6 +207,10 @@ enum Step {
 }
 
 /// What is to be done with a request that is not refused.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: in a box, each request would pay for it"
+)]
 enum Decision<'a> {
     /// It goes to the route's upstream, or to an endpoint.
     Send(Errand<'a>, Admission, Passage<'a>),

@@ -111,17 +111,7 @@ pub fn start(
     if let Some(keeper) = &tls {
         keeper.adjust(|acceptor| acceptor.on(clock.clone()));
     }
-    let listener = Arc::new(Listener {
-        name: "admin".into(),
-        address: bound,
-        tls,
-        limits: LIMITS,
-        proxy_protocol: Vec::new(),
-        versions: HttpVersions::ONE,
-        hsts: None,
-        websocket: false,
-        decide: None,
-    });
+    let listener = own("admin", bound, tls, LIMITS);
     let router = super::router(store, counters, clock.clone());
     thread::Builder::new().name("vidgate-admin".to_owned()).spawn(move || {
         give_way();
@@ -138,10 +128,73 @@ fn unbound(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("the admin listener cannot bind {address}: {error}"))
 }
 
+/// A listener of the house itself: HTTP/1.1 for a few, and nothing that changes while it is there.
+pub(super) fn own(name: &str, address: SocketAddr, tls: Option<Arc<Keeper>>, limits: Limits) -> Arc<Listener> {
+    Arc::new(Listener {
+        name: name.into(),
+        address,
+        tls,
+        limits,
+        proxy_protocol: Vec::new(),
+        versions: HttpVersions::ONE,
+        hsts: None,
+        websocket: false,
+        decide: None,
+    })
+}
+
+/// Who answers all that comes in by such a listener.
+pub(super) trait Attendant: 'static {
+    /// The answer to one request, which is in flight until it is gone.
+    fn attend(
+        &self,
+        parts: Box<Parts>,
+        body: RequestBody,
+        connection: &Connection,
+    ) -> impl Future<Output = Response<Body>>;
+
+    /// The listener.
+    fn listener(&self) -> &Arc<Listener>;
+}
+
+/// The same as a worker's thread asks it.
+struct Attended<A>(A);
+
+impl<A: Attendant> Answer for Attended<A> {
+    type Body = Held;
+    type Change = Infallible;
+
+    async fn answer(
+        self: Rc<Self>,
+        parts: Box<Parts>,
+        body: RequestBody,
+        connection: Rc<Connection>,
+        in_flight: InFlight,
+    ) -> Result<Response<Held>, Infallible> {
+        let response = self.0.attend(parts, body, &connection).await;
+        in_flight.awaits_caller();
+        Ok(response.map(|body| Held { body, _in_flight: in_flight }))
+    }
+
+    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
+        Some(Arc::clone(self.0.listener()))
+    }
+
+    fn stay(&self, _: ListenerId) -> Stay {
+        Stay::Open
+    }
+
+    fn change(&self, never: Infallible) {
+        match never {}
+    }
+
+    fn sweep(&self, _: Duration) {}
+}
+
 /// Serves a bound socket on this thread alone, until `stop` and the end of what is in flight.
-pub(super) fn run<A: Answer>(
+pub(super) fn run(
     socket: std::net::TcpListener,
-    desk: A,
+    desk: impl Attendant,
     connections: usize,
     clock: &Clock,
     stop: &CancellationToken,
@@ -156,7 +209,7 @@ pub(super) fn run<A: Answer>(
         let (clock, deadlines) = (clock.clone(), Deadlines::new(clock.clone()));
         // Nobody changes it.
         let (_, changes) = unbounded_channel();
-        worker::serve((waiting, changes), Rc::new(desk), clock, deadlines, stop.clone()).await;
+        worker::serve((waiting, changes), Rc::new(Attended(desk)), clock, deadlines, stop.clone()).await;
         Ok(())
     })
 }
@@ -179,24 +232,13 @@ impl Desk {
     }
 }
 
-impl Answer for Desk {
-    type Body = Held;
-    type Change = Infallible;
-
-    async fn answer(
-        self: Rc<Self>,
-        mut parts: Box<Parts>,
-        body: RequestBody,
-        connection: Rc<Connection>,
-        in_flight: InFlight,
-    ) -> Result<Response<Held>, Infallible> {
+impl Attendant for Desk {
+    async fn attend(&self, mut parts: Box<Parts>, body: RequestBody, connection: &Connection) -> Response<Body> {
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         if status::is_open(&method, &path) {
-            let response = self.health(*parts).await;
-            in_flight.awaits_caller();
-            return Ok(response.map(|body| Held::new(body, in_flight)));
+            return self.health(*parts).await;
         }
-        let identified = auth::identify(&connection, &parts.headers, &self.tokens, self.clock.unix());
+        let identified = auth::identify(connection, &parts.headers, &self.tokens, self.clock.unix());
         let (actor, response) = match identified {
             Ok(actor) => {
                 let name = actor.0.clone();
@@ -212,23 +254,12 @@ impl Answer for Desk {
         };
         let status = response.status().as_u16();
         tracing::info!(actor, %method, path = told(&path), status, "admin");
-        in_flight.awaits_caller();
-        Ok(response.map(|body| Held::new(body, in_flight)))
+        response
     }
 
-    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
-        Some(Arc::clone(&self.listener))
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
     }
-
-    fn stay(&self, _: ListenerId) -> Stay {
-        Stay::Open
-    }
-
-    fn change(&self, never: Infallible) {
-        match never {}
-    }
-
-    fn sweep(&self, _: Duration) {}
 }
 
 /// A path as the log has it. Somebody may have asked by a key where its id belongs.
@@ -241,16 +272,9 @@ fn told(path: &str) -> String {
 }
 
 /// The body of an answer: until it is gone, its request is in flight.
-pub(super) struct Held {
+struct Held {
     body: Body,
     _in_flight: InFlight,
-}
-
-impl Held {
-    /// The body of the answer to this request.
-    pub(super) fn new(body: Body, in_flight: InFlight) -> Self {
-        Self { body, _in_flight: in_flight }
-    }
 }
 
 impl http_body::Body for Held {

@@ -1,13 +1,10 @@
 //! The monitoring listener: plain HTTP for machines that hold no operator's credential. It says whether the gateway lives
 //! and whether it is ready, and nothing that is secret; nothing can be changed by it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::ALLOW;
@@ -16,17 +13,14 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::accept;
-use super::listener::{self, Held};
+use super::listener::{self, Attendant};
 use super::problem::Problem;
 use super::status::{self, Overview};
 use crate::background::give_way;
 use crate::clock::Clock;
-use crate::edge::connection::{Connection, ListenerId};
-use crate::edge::http_versions::HttpVersions;
+use crate::edge::connection::Connection;
 use crate::edge::listener::{Limits, Listener};
 use crate::edge::request_body::RequestBody;
-use crate::edge::stage::InFlight;
-use crate::edge::worker::{Answer, Stay};
 
 /// What it bears: a few who ask, each now and then.
 const LIMITS: Limits = Limits { connections: 64, head_bytes: 8 * 1024, target_bytes: 1024, ..listener::LIMITS };
@@ -50,17 +44,7 @@ pub fn start(
         io::Error::new(error.kind(), format!("the monitoring listener cannot bind {address}: {error}"))
     })?;
     let bound = socket.local_addr()?;
-    let listener = Arc::new(Listener {
-        name: "monitoring".into(),
-        address: bound,
-        tls: None,
-        limits: LIMITS,
-        proxy_protocol: Vec::new(),
-        versions: HttpVersions::ONE,
-        hsts: None,
-        websocket: false,
-        decide: None,
-    });
+    let listener = listener::own("monitoring", bound, None, LIMITS);
     thread::Builder::new().name("vidgate-monitor".to_owned()).spawn(move || {
         give_way();
         if let Err(error) = listener::run(socket, Desk { overview, listener }, LIMITS.connections, &clock, &stop) {
@@ -93,33 +77,12 @@ impl Desk {
     }
 }
 
-impl Answer for Desk {
-    type Body = Held;
-    type Change = Infallible;
-
-    async fn answer(
-        self: Rc<Self>,
-        parts: Box<Parts>,
-        _body: RequestBody,
-        _connection: Rc<Connection>,
-        in_flight: InFlight,
-    ) -> Result<http::Response<Held>, Infallible> {
-        let answer = self.page(&parts);
-        in_flight.awaits_caller();
-        Ok(answer.map(|body| Held::new(body, in_flight)))
+impl Attendant for Desk {
+    async fn attend(&self, parts: Box<Parts>, _body: RequestBody, _connection: &Connection) -> Response {
+        self.page(&parts)
     }
 
-    fn listener(&self, _: ListenerId) -> Option<Arc<Listener>> {
-        Some(Arc::clone(&self.listener))
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
     }
-
-    fn stay(&self, _: ListenerId) -> Stay {
-        Stay::Open
-    }
-
-    fn change(&self, never: Infallible) {
-        match never {}
-    }
-
-    fn sweep(&self, _: Duration) {}
 }

@@ -106,40 +106,30 @@ impl Expression {
         scene: &Scene<'_>,
         witness: &mut impl Witness,
     ) -> Result<Principal, Refusal> {
+        let presented = Presented { head, preface, scene };
         let Some(guard) = scene.guard else {
-            return self.proven(head, preface, scene, witness).map_err(|refusal| nowhere(refusal, scene));
+            return self.proven(presented, witness).map_err(|refusal| nowhere(refusal, scene));
         };
         guard.enter()?;
-        let proven = self.proven(head, preface, scene, witness);
+        let proven = self.proven(presented, witness);
         guard.settle(proven.is_ok())?;
         proven.map_err(|refusal| nowhere(refusal, scene))
     }
 
-    fn proven(
-        &self,
-        head: &Head<'_>,
-        preface: &Preface,
-        scene: &Scene<'_>,
-        witness: &mut impl Witness,
-    ) -> Result<Principal, Refusal> {
+    fn proven(&self, presented: Presented<'_>, witness: &mut impl Witness) -> Result<Principal, Refusal> {
+        let Presented { head, scene, .. } = presented;
         // Before any branch is tried: a branch that is proven by something else must not hide a second credential.
         at_most_one(head).map_err(|rejection| self.refuse(Failure::Rejected(rejection)))?;
-        let certified = self.certified(head, preface, scene, witness);
+        let certified = self.certified(presented, witness);
         certified.map_err(|failure| of_certificate(self.refuse(failure)))?;
         self.nothing_leaks(head, scene, witness)?;
-        prove(&self.tree, head, preface, scene, witness).map_err(|failure| self.refuse(failure))
+        prove(&self.tree, presented, witness).map_err(|failure| self.refuse(failure))
     }
 
     /// Where nobody passes without a client certificate, it is asked for before all else, as every server with TLS does:
     /// a caller without one is not told what other credentials are worth.
-    fn certified(
-        &self,
-        head: &Head<'_>,
-        preface: &Preface,
-        scene: &Scene<'_>,
-        witness: &mut impl Witness,
-    ) -> Result<(), Failure> {
-        let mut ask = |leaf: &Leaf| ask((&leaf.name, &*leaf.scheme), head, preface, scene, witness).map(drop);
+    fn certified(&self, presented: Presented<'_>, witness: &mut impl Witness) -> Result<(), Failure> {
+        let mut ask = |leaf: &Leaf| ask((&leaf.name, &*leaf.scheme), presented, witness).map(drop);
         self.certificates.iter().try_for_each(&mut ask)
     }
 
@@ -194,25 +184,23 @@ fn of_certificate(refusal: Refusal) -> Refusal {
     Refusal { certificate: true, ..refusal }.closing()
 }
 
-fn prove<W: Witness>(
-    tree: &Tree,
-    head: &Head<'_>,
-    preface: &Preface,
-    scene: &Scene<'_>,
-    witness: &mut W,
-) -> Result<Principal, Failure> {
+/// What a request is proven by.
+#[derive(Clone, Copy)]
+struct Presented<'a> {
+    head: &'a Head<'a>,
+    preface: &'a Preface,
+    scene: &'a Scene<'a>,
+}
+
+fn prove<W: Witness>(tree: &Tree, presented: Presented<'_>, witness: &mut W) -> Result<Principal, Failure> {
     let (branches, all) = match tree {
-        Tree::Open => return ask(("open", &Open), head, preface, scene, witness),
-        Tree::Leaf(leaf) => return ask((&leaf.name, &*leaf.scheme), head, preface, scene, witness),
+        Tree::Open => return ask(("open", &Open), presented, witness),
+        Tree::Leaf(leaf) => return ask((&leaf.name, &*leaf.scheme), presented, witness),
         Tree::Any(branches) => (branches, false),
         Tree::All(branches) => (branches, true),
     };
     witness.step(Step::Begin { all });
-    let proven = if all {
-        prove_all(branches, head, preface, scene, witness)
-    } else {
-        prove_any(branches, head, preface, scene, witness)
-    };
+    let proven = if all { prove_all(branches, presented, witness) } else { prove_any(branches, presented, witness) };
     let disagree = matches!(proven, Err(Failure::Disagreement));
     witness.step(Step::End { proven: proven.is_ok(), disagree });
     proven
@@ -220,9 +208,7 @@ fn prove<W: Witness>(
 
 fn ask(
     (name, scheme): (&str, &dyn Examine),
-    head: &Head<'_>,
-    preface: &Preface,
-    scene: &Scene<'_>,
+    Presented { head, preface, scene }: Presented<'_>,
     witness: &mut impl Witness,
 ) -> Result<Principal, Failure> {
     let examined = scheme.examine(head, preface, scene);
@@ -241,16 +227,10 @@ fn ask(
 }
 
 /// The first branch that is proven; a wrong credential in one does not stop the others.
-fn prove_any<W: Witness>(
-    branches: &[Tree],
-    head: &Head<'_>,
-    preface: &Preface,
-    scene: &Scene<'_>,
-    witness: &mut W,
-) -> Result<Principal, Failure> {
+fn prove_any<W: Witness>(branches: &[Tree], presented: Presented<'_>, witness: &mut W) -> Result<Principal, Failure> {
     let mut told: Option<Failure> = None;
     for (at, branch) in branches.iter().enumerate() {
-        match prove(branch, head, preface, scene, witness) {
+        match prove(branch, presented, witness) {
             Ok(principal) => {
                 if W::HEARS {
                     let rest = branches[at + 1..].iter().flat_map(Tree::leaves);
@@ -266,17 +246,11 @@ fn prove_any<W: Witness>(
 
 /// Every branch, as one caller. All are tried even after one has failed: whether the address may be spoken of depends
 /// on the others.
-fn prove_all<W: Witness>(
-    branches: &[Tree],
-    head: &Head<'_>,
-    preface: &Preface,
-    scene: &Scene<'_>,
-    witness: &mut W,
-) -> Result<Principal, Failure> {
+fn prove_all<W: Witness>(branches: &[Tree], presented: Presented<'_>, witness: &mut W) -> Result<Principal, Failure> {
     let (mut merged, mut disagreed, mut told): (Option<Principal>, bool, Option<Failure>) = (None, false, None);
     let mut identified = false;
     for branch in branches {
-        match prove(branch, head, preface, scene, witness) {
+        match prove(branch, presented, witness) {
             Err(failure) => told = Some(told.map_or(failure, |other| other.and(failure))),
             Ok(principal) => {
                 identified |= principal.is_identified();

@@ -105,13 +105,15 @@ impl Who {
     }
 }
 
-/// The roles of a caller; `None`: the permissions are not limited. A service account without a role has none, and not
-/// all: which roles it has is said by whoever has made its key. All others without a limit have the whole account.
+/// The roles of a caller; `None`: the permissions are not limited. A service account or a user without a role has none,
+/// and not all: which roles they have is said by whoever has made them, and who loses the last one has not won anything.
+/// All others without a limit have the whole account.
 pub(crate) fn held(principal: &Principal) -> Option<&[Box<str>]> {
+    const HOLDERS: [Kind; 3] = [Kind::ServiceAccountKey, Kind::UserKey, Kind::BearerToken];
     if let Some(scopes) = principal.scopes() {
         return Some(&scopes.0);
     }
-    principal.credentials().iter().any(|record| record.kind() == Kind::ServiceAccountKey).then_some(&[])
+    principal.credentials().iter().any(|record| HOLDERS.contains(&record.kind())).then_some(&[])
 }
 
 /// Whether both are names of one role: without regard to case, blanks, hyphens and underscores (vendors 5.2), or the

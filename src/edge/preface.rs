@@ -73,7 +73,7 @@ impl Reading {
     }
 
     /// Reads on, for 64 KiB and to the end of the field that stands there: in about a tenth of a millisecond, or, of one
-    /// value that is larger, a millisecond for each MiB. `None`: there is more of it.
+    /// value that is larger, in up to three milliseconds for each MiB. `None`: there is more of it.
     pub fn go_on(&mut self) -> Result<Option<Preface>, Refusal> {
         let until = self.at.saturating_add(PIECE);
         let ended = match &self.form.kind {

@@ -18,7 +18,7 @@ use crate::forward::http2::Answer;
 use crate::forward::journey::{End, Witness, Witnessed};
 use crate::forward::pool::Lent;
 use crate::forward::tunnel::Opening;
-use crate::forward::upload::Upload;
+use crate::forward::upload::{Patience, Upload};
 use crate::forward::{headers, leases};
 use crate::limit::Lease;
 
@@ -169,9 +169,9 @@ impl HttpBody for Body {
         }
         let (polled, idle) = match &mut self.content {
             Content::Whole(bytes) => (Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))), Duration::ZERO),
-            Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.idle),
+            Content::Relayed(relayed) => (relayed.poll_frame(context), relayed.patience.idle()),
             Content::Tunnel(_) => return Poll::Ready(None),
-            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle),
+            Content::InFrames(answer) => (answer.poll_frame(context), answer.idle()),
         };
         if let Some(in_flight) = &self.in_flight {
             match &polled {
@@ -211,8 +211,7 @@ pub(super) struct Relayed {
     decoder: Decoder,
     lent: Option<Lent>,
     upload: Rc<Upload>,
-    idle: Duration,
-    waiting: bool,
+    patience: Patience,
 }
 
 impl Drop for Relayed {
@@ -227,26 +226,16 @@ impl Drop for Relayed {
 impl Relayed {
     /// An answer whose head is here.
     pub(super) fn new(decoder: Decoder, lent: Lent, upload: Rc<Upload>, idle: Duration) -> Self {
-        Self { decoder, lent: Some(lent), upload, idle, waiting: false }
+        Self { decoder, lent: Some(lent), upload, patience: Patience::new(idle) }
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // Asked once more behind its end.
         let Some(lent) = &self.lent else { return Poll::Ready(None) };
         let Poll::Ready(frame) = lent.connection().borrow_mut().poll_body(context, &mut self.decoder) else {
-            if !self.waiting {
-                self.waiting = true;
-                self.upload.await_piece(Some(self.idle));
-            }
-            return match self.upload.deadline.poll(context) {
-                Poll::Ready(()) => Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into()))),
-                Poll::Pending => Poll::Pending,
-            };
+            return self.patience.wait(&self.upload, context).map(|error| Some(Err(error)));
         };
-        if self.waiting {
-            self.waiting = false;
-            self.upload.await_piece(None);
-        }
+        self.patience.ended(&self.upload);
         let last = match &frame {
             None => true,
             // Nobody asks again after trailers.

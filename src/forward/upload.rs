@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::deadline::Deadline;
@@ -81,6 +82,41 @@ impl Upload {
             self.deadline.arm(self.response);
         } else if let Some(idle) = self.awaited.get() {
             self.deadline.arm(idle);
+        }
+    }
+}
+
+/// How an answer on its way waits for its next piece: from when it asks in vain, for so long.
+#[derive(Debug)]
+pub(super) struct Patience {
+    idle: Duration,
+    waiting: bool,
+}
+
+impl Patience {
+    /// For so long each time.
+    pub(super) fn new(idle: Duration) -> Self {
+        Self { idle, waiting: false }
+    }
+
+    /// For how long.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// The next piece is not here. Ready, with what to say, when it was waited for too long.
+    pub(super) fn wait(&mut self, upload: &Upload, context: &mut Context<'_>) -> Poll<BodyError> {
+        if !self.waiting {
+            self.waiting = true;
+            upload.await_piece(Some(self.idle));
+        }
+        upload.deadline.poll(context).map(|()| "the upstream stopped in the middle of its answer".into())
+    }
+
+    /// It is here.
+    pub(super) fn ended(&mut self, upload: &Upload) {
+        if std::mem::take(&mut self.waiting) {
+            upload.await_piece(None);
         }
     }
 }

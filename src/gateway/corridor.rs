@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use http::Response;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
@@ -21,7 +20,7 @@ use crate::edge::head::Head;
 use crate::edge::preface::{Announced, Preface};
 use crate::envelope::{self, Dialect};
 use crate::forward::leases::Leases;
-use crate::forward::{Body, Passage, Payload, websocket};
+use crate::forward::{Passage, Payload, websocket};
 use crate::limit::failures::Failures;
 use crate::limit::{self, Asked, Gate, Outcome};
 use crate::refusal::{Cause, Reason, Refusal};
@@ -65,12 +64,8 @@ impl<'a> Corridor<'a> {
             (refusal, before())
         })?;
         trace.head(&head);
-        if let Some(answer) = self.preflight(&head, manner, trace) {
-            return answer.and_then(|(answer, route)| {
-                // To a proxy that asks, every answer but a refusal says that the request may pass.
-                let checked = if decides { deciding::decidable(route) } else { Ok(()) };
-                checked.map(|()| Decision::Preflight(answer, route)).map_err(|refusal| (refusal, route.dialect))
-            });
+        if let Some(answer) = self.preflight(&head, decides, manner, trace) {
+            return answer;
         }
         let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before()))?;
         let route = &world.routes[id_of_route.0];
@@ -81,12 +76,7 @@ impl<'a> Corridor<'a> {
         let app = named_app(route, &head);
         let watch = route.guard.map(|id| T::watch(&self.guards[id.0], head.client_ip()));
         let guard = watch.as_ref().map(|watch| watch as &dyn scheme::Guard);
-        let fetching = match (T::REHEARSES, seen.fetched) {
-            (false, _) => Fetching::Asked,
-            (true, false) => Fetching::Rehearsed,
-            (true, true) => Fetching::InVain,
-        };
-        let scene = Scene { guard, fetching, ..self.scene(app.as_deref()) };
+        let scene = Scene { guard, fetching: seen.fetching(T::REHEARSES), ..self.scene(app.as_deref()) };
         manner.learn(route, &head, &scene, websocket::is_connect(parts));
         let websocket = Gateway::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
         let outcome = match self.admit(route, &head, seen, &scene, trace) {
@@ -126,9 +116,10 @@ impl<'a> Corridor<'a> {
     fn preflight(
         self,
         head: &Head<'_>,
+        decides: bool,
         manner: &mut Manner,
         trace: &mut impl Trace<'a>,
-    ) -> Option<Result<(Response<Body>, &'a Route), (Refusal, &'static Dialect)>> {
+    ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
         let select = |method| {
@@ -139,8 +130,10 @@ impl<'a> Corridor<'a> {
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
         trace.route(id, route);
-        let answer = rule.preflight(head, grant).map(|answer| (answer, route));
-        Some(answer.map_err(|refusal| (refusal, route.dialect)))
+        // To a proxy that asks, every answer but a refusal says that the request may pass.
+        let checked = if decides { deciding::decidable(route) } else { Ok(()) };
+        let answer = checked.and_then(|()| rule.preflight(head, grant));
+        Some(answer.map(|answer| Decision::Preflight(answer, route)).map_err(|refusal| (refusal, route.dialect)))
     }
 
     /// What is known besides a request for this app, at this instant.
@@ -193,6 +186,17 @@ impl<'a> Corridor<'a> {
             admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
         }
         Ok(Step::Decided(outcome, operation))
+    }
+}
+
+impl Seen<'_> {
+    /// What is done about a key of an issuer that is not there.
+    fn fetching(self, rehearses: bool) -> Fetching {
+        match (rehearses, self.fetched) {
+            (false, _) => Fetching::Asked,
+            (true, false) => Fetching::Rehearsed,
+            (true, true) => Fetching::InVain,
+        }
     }
 }
 

@@ -83,6 +83,10 @@ impl Admission {
 
 /// What comes of asking for room.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: in a box, each request would pay for it"
+)]
 pub enum Outcome {
     /// There is room.
     Admitted(Admission),

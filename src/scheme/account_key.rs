@@ -40,6 +40,14 @@ pub struct Settings {
     /// The parameter that holds the key.
     #[serde(default = "key")]
     key: String,
+    /// Whether it is believed only where the caller spoke TLS, to us or to a trusted proxy. One that came in clear is
+    /// refused unseen.
+    #[serde(default = "yes")]
+    tls_only: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn identifiers() -> Vec<String> {
@@ -55,6 +63,7 @@ fn key() -> String {
 pub struct AccountKey {
     identifiers: Vec<Box<str>>,
     key: Box<str>,
+    tls_only: bool,
 }
 
 /// An identifier and a key as presented.
@@ -86,7 +95,7 @@ impl Scheme for AccountKey {
     type Credential<'a> = Credential;
 
     fn new(settings: Settings, _: &Kit<'_>) -> Result<Self, Invalid> {
-        let Settings { identifiers, key } = settings;
+        let Settings { identifiers, key, tls_only } = settings;
         if identifiers.is_empty() || identifiers.iter().chain([&key]).any(String::is_empty) {
             return Err(Invalid::new(
                 "`identifiers` lists the parameters that say whose key it is, and `key` names its own",
@@ -96,7 +105,8 @@ impl Scheme for AccountKey {
         if identifiers.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
             return Err(Invalid::new(format!("`{key}` cannot hold both an account and its key")));
         }
-        Ok(Self { identifiers: identifiers.iter().map(|name| name.as_str().into()).collect(), key: key.into() })
+        let identifiers = identifiers.iter().map(|name| name.as_str().into()).collect();
+        Ok(Self { identifiers, key: key.into(), tls_only })
     }
 
     fn places(&self) -> Places {
@@ -110,7 +120,12 @@ impl Scheme for AccountKey {
         if SECRETS.iter().chain(&PARENTS).any(foreign) {
             return Err(Rejection::new(Reason::Unknown, "a password, a session, or the credential of a parent"));
         }
-        let Some(key) = one::<LONGEST_KEY>(&self.key, head, preface)? else { return Ok(None) };
+        let key = one::<LONGEST_KEY>(&self.key, head, preface);
+        // Whoever reads along must not learn from the answer whether it was right.
+        if self.tls_only && !head.secure() && !matches!(key, Ok(None)) {
+            return Err(Rejection::new(Reason::Insecure, "it came in clear, and is taken over TLS only"));
+        }
+        let Some(key) = key? else { return Ok(None) };
         let mut identifiers =
             self.identifiers.iter().filter_map(|name| one::<LONGEST>(name, head, preface).transpose());
         let identifier = identifiers.next().transpose()?;
@@ -184,7 +199,7 @@ mod tests {
 
     #[test]
     fn an_account_and_its_key_stand_in_the_query_or_in_a_form() {
-        let (scheme, register) = (build("").unwrap(), register());
+        let (scheme, register) = (build("tls_only = false").unwrap(), register());
         for (query, form, expected) in [
             ("", "", Ok(false)),
             // Java's client always sends it.
@@ -224,6 +239,22 @@ mod tests {
             let answer = answer.map(|found| found.is_some()).map_err(|rejection| rejection.reason);
             assert_eq!(answer, expected, "{query} {form}");
         }
+    }
+
+    #[test]
+    fn a_key_that_came_in_clear_is_refused_unseen() {
+        let (scheme, register) = (build("").unwrap(), register());
+        let ask = |target: &str, secure: bool| {
+            let request = Request::get(target);
+            let request = if secure { request.secure() } else { request };
+            let answer = stage::examine(&scheme, &request, &register, 100);
+            answer.map(|found| found.is_some()).map_err(|rejection| rejection.reason)
+        };
+        for key in ["eec36d6c", "wrong", "", "x&api_key=y"] {
+            assert_eq!(ask(&format!("/?account_id=1&api_key={key}"), false), Err(Reason::Insecure), "{key}");
+        }
+        assert_eq!(ask("/?account_id=1&api_key=eec36d6c", true), Ok(true));
+        assert_eq!(ask("/?account_id=1", false), Ok(false), "who an account is, is no secret");
     }
 
     #[test]

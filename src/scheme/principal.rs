@@ -327,7 +327,7 @@ impl Principal {
         let strangers = mem::take(&mut self.strangers).join(mem::take(&mut other.strangers));
         let until = self.until.min(other.until);
         let speaker = if self_speaks { self } else { other };
-        Some(Self { scopes, limits, certified, credentials, strangers, until, ..speaker })
+        Some(Self { scopes, credentials, strangers, until, limits, certified, ..speaker })
     }
 
     /// Whether they were proven by an app that asked for no proof.

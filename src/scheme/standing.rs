@@ -159,7 +159,7 @@ fn is_narrower(before: &Attributes, now: &Attributes, waived: bool) -> bool {
     match (before, now) {
         (Attributes::Camera(old), Attributes::Camera(new)) => old != new,
         (Attributes::App(old), Attributes::App(new)) => {
-            let signs = new.publish > old.publish || new.playback > old.playback;
+            let signs = (new.publish && !old.publish) || (new.playback && !old.playback);
             let keeps_out = |name| !new.hosts.iter().any(|own| own == name);
             let hosts = !new.hosts.is_empty() && (old.hosts.is_empty() || old.hosts.iter().any(keeps_out));
             hosts || (waived && signs)

@@ -10,7 +10,7 @@ use super::entry::{Common, Entry, Version};
 use super::index::{Camera, Index};
 use super::keys::Keys;
 use super::link;
-use super::resource::{self, Body, Owner, Resource, Token};
+use super::resource::{self, Body, Owner, Resource, ServiceAccount, Token, User};
 use super::rules::Effect;
 use super::shelf::Damaged;
 use crate::clock::UnixTime;
@@ -213,9 +213,11 @@ impl Publisher {
                 details.subject = format!("{}:{}", Kind::User.speaker(), token.user);
                 details.scopes = (!above.roles.is_empty()).then(|| self.scopes(&above.roles));
             }
-            // Without a role it has no scopes: what that means is for the route to say.
-            Body::ServiceAccount(service) if !service.roles.is_empty() => {
-                details.scopes = Some(self.scopes(&service.roles));
+            // Without a role they have no scopes: what that means is for the route to say.
+            Body::ServiceAccount(ServiceAccount { roles, .. }) | Body::User(User { roles, .. })
+                if !roles.is_empty() =>
+            {
+                details.scopes = Some(self.scopes(roles));
             }
             Body::Account(_)
             | Body::LicenseKey(_)

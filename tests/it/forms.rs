@@ -23,6 +23,7 @@ const MULTIPART: &str = "multipart/form-data; boundary=------------------------5
 /// Two accounts with keys of the old kind.
 const ACCOUNTS: &str = r#"
 [scheme.legacy.account_key]
+tls_only = false
 [scheme.license.lkey]
 
 [[account]]

@@ -163,7 +163,7 @@ fn keys_that_cannot_be_fetched_again_are_believed_up_to_an_age() {
     log.await_line(&["credential_unsettled", "older than `max_age`", answer.header("x-request-id").expect("an id")]);
     assert_eq!(keys.server.seen().len(), 2, "it was asked once more before");
     keys.now(200, vector("issuer.jwks"));
-    gateway.advance(Duration::from_secs(31));
+    gateway.advance(Duration::from_secs(101));
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 200);
 }
 

@@ -33,10 +33,12 @@ fn spent(admin: &mut Caller) -> u64 {
 fn spend(house: &House, passed: &AtomicUsize) {
     let mut caller = Caller::new(house.public, "LKey main-key");
     while let Some((status, _)) = caller.ask("GET", "/", None) {
-        if status == 429 {
-            return;
+        match status {
+            429 => return,
+            // A disk that is busy with other tests was waited for as long as a caller may wait: nothing is spent.
+            503 => continue,
+            status => assert_eq!(status, 200),
         }
-        assert_eq!(status, 200);
         passed.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -57,6 +57,9 @@ impl House {
     fn write(&self, name: &str, admin: SocketAddr, public: SocketAddr, upstream: &Upstream) {
         let text = format!(
             r#"
+# However busy the machine is with other tests.
+[overload]
+max_lag = "24h"
 [store]
 path = "store.redb"
 master_key = {{ file = "master.key" }}

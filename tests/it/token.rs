@@ -65,6 +65,13 @@ path = "/api/{{*rest}}"
 authenticate = "token"
 forward = "api"
 dialect = "multicam"
+[[route]]
+name = "studio"
+path = "/studio/{{*rest}}"
+authenticate = "token"
+roles = ["operator"]
+forward = "api"
+dialect = "multicam"
 "#,
         upstream.address()
     )
@@ -328,6 +335,24 @@ fn a_token_goes_with_its_user_at_once() {
     assert_eq!(ground.opens(&token), 401, "the user is gone");
     let left = ground.gateway.store().list(Resource::BearerToken, &Filter::default(), None, 10).expect("a list");
     assert!(left.items.is_empty());
+}
+
+#[test]
+fn a_token_opens_what_asks_for_a_role_as_long_as_its_user_has_that() {
+    let ground = Ground::new();
+    let token = ground.token();
+    let studio = || ground.call("/studio/scenes", &format!("Authorization: Bearer {token}\r\n")).status;
+    let give = |roles: Value| {
+        let Value::Object(patch) = json!({ "roles": roles }) else { unreachable!() };
+        ground.change(Operation::Change { resource: Resource::User, id: "john".into(), patch, revision: None });
+    };
+    assert_eq!((studio(), ground.opens(&token)), (403, 200), "a user has no role unless one is given");
+    give(json!(["Operator"]));
+    assert_eq!(studio(), 200);
+    give(json!(["viewer"]));
+    assert_eq!(studio(), 403);
+    give(json!([]));
+    assert_eq!((studio(), ground.opens(&token)), (403, 200), "who loses the last role wins nothing");
 }
 
 #[test]

@@ -234,3 +234,33 @@ fn a_second_credential_does_not_lend_a_service_account_its_permissions() {
 fn a_caller_without_an_account_is_not_limited() {
     assert!(ask(&rule(None), &passer_by(), "/?cmd=DelApplication", "").is_ok());
 }
+
+#[test]
+fn whoever_could_have_a_role_and_has_none_is_let_in_nowhere_that_one_is_asked_for() {
+    let register = register(&["Developer"]);
+    for (kind, id, roles) in [
+        (Kind::UserKey, "key", None),
+        (Kind::UserKey, "developer-key", Some("developer")),
+        (Kind::BearerToken, "token", None),
+        (Kind::BearerToken, "developer-token", Some("developer")),
+        (Kind::ApiClient, "client", None),
+    ] {
+        register.enrol(kind, id, "1", id, |it| it.scopes = roles.map(|role| [role].into_iter().collect()));
+    }
+    let who = Who::holders(&["Developer"]);
+    for (kind, id, may) in [
+        (Kind::ServiceAccountKey, "none", false),
+        (Kind::ServiceAccountKey, "Developer", true),
+        (Kind::UserKey, "key", false),
+        (Kind::UserKey, "developer-key", true),
+        (Kind::BearerToken, "token", false),
+        (Kind::BearerToken, "developer-token", true),
+        // These have no roles: they are for the whole account.
+        (Kind::ApiClient, "client", true),
+        (Kind::LicenseKey, "all", true),
+    ] {
+        let caller = holder(&register, kind, id);
+        assert_eq!(who.check(&caller).is_ok(), may, "{id}");
+        assert!(Who::Proven.check(&caller).is_ok(), "{id}");
+    }
+}

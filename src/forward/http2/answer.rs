@@ -17,7 +17,7 @@ use crate::forward::door::Turn;
 use crate::forward::http1::digits;
 use crate::forward::http2::exchange::{Beside, Sending, go_on};
 use crate::forward::http2::session::Lent;
-use crate::forward::upload::Upload;
+use crate::forward::upload::{Patience, Upload};
 
 /// An answer on its way through. Dropped before its end, its stream is reset.
 pub(in crate::forward) struct Answer {
@@ -26,8 +26,7 @@ pub(in crate::forward) struct Answer {
     lent: Option<(Lent, Turn)>,
     upload: Rc<Upload>,
     beside: Option<Rc<Beside>>,
-    pub(in crate::forward) idle: Duration,
-    waiting: bool,
+    patience: Patience,
     /// Whether no more data comes.
     at_trailers: bool,
     /// How many bytes are left, where the upstream has said it.
@@ -51,8 +50,8 @@ pub(super) fn relay(
     let (parts, stream) = response.into_parts();
     // h2 has found all of them to be alike.
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| digits(length.as_bytes()));
-    let (lent, waiting, at_trailers) = (Some((lent, turn)), false, false);
-    let mut answer = Answer { stream, lent, upload, beside, idle, waiting, at_trailers, left: length };
+    let (lent, patience) = (Some((lent, turn)), Patience::new(idle));
+    let mut answer = Answer { stream, lent, upload, beside, patience, at_trailers: false, left: length };
     let mut relayed = Response::new(if answer.stream.is_end_stream() {
         answer.end();
         Body::whole(Bytes::new())
@@ -73,20 +72,10 @@ impl Answer {
         // Asked once more behind its end.
         let Some(lent) = self.lent.as_ref().map(|(lent, _)| lent.clone()) else { return Poll::Ready(None) };
         let Poll::Ready(piece) = self.poll_stream(context) else {
-            if !self.waiting {
-                self.waiting = true;
-                self.upload.await_piece(Some(self.idle));
-            }
-            return match self.upload.deadline.poll(context) {
-                Poll::Ready(()) => Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into()))),
-                Poll::Pending => Poll::Pending,
-            };
+            return self.patience.wait(&self.upload, context).map(|error| Some(Err(error)));
         };
         lent.heard();
-        if self.waiting {
-            self.waiting = false;
-            self.upload.await_piece(None);
-        }
+        self.patience.ended(&self.upload);
         // Nobody asks again after trailers, nor where nothing is left.
         let last = match &piece {
             None => true,
@@ -119,6 +108,11 @@ impl Answer {
         Poll::Ready(
             ready!(self.stream.poll_trailers(context)).transpose().map(|trailers| trailers.map(Frame::trailers)),
         )
+    }
+
+    /// How long the upstream may take for each piece.
+    pub(in crate::forward) fn idle(&self) -> Duration {
+        self.patience.idle()
     }
 
     /// Whether it has ended.

@@ -18,7 +18,8 @@ const LONGEST_LOGIN: usize = 256;
 pub struct User {
     /// The name that the user logs in with.
     pub login: String,
-    /// What the user may do. Empty: not limited.
+    /// What the user may do, with the key or a token, on routes that ask for roles or scopes: names of roles. Empty: no role,
+    /// and so only what needs none, on routes that ask for roles; routes that ask for scopes alone they may use all the same.
     #[serde(default)]
     pub roles: Vec<String>,
 }

@@ -122,7 +122,7 @@ table! {
             "Requests that a limit was asked about: `admitted`, `refused`, or `would_refuse` where it only logs";
         LIMIT_CALLERS: gauge "vidgate_limit_callers" ["limit"]
             "Callers that a limit counts just now";
-        LIMIT_SHARED: counter "vidgate_limit_shared_counter_total" ["limit"]
+        LIMIT_SHARED: counter "vidgate_limit_shared_total" ["limit"]
             "Requests that were counted together with strangers, because the limit's memory for callers is full";
         GUARD_COUNTED: gauge "vidgate_guard_counted" ["limit", "by"]
             "Addresses, and identifiers from one network, with wrong credentials that the failure guard remembers";

@@ -72,7 +72,7 @@ pub(super) fn deprecated(scene: &Scene<'_>, report: &mut Report) {
 pub(super) fn basic_in_clear(scene: &Scene<'_>, report: &mut Report) {
     let in_clear =
         |at: &usize| scene.listeners.get(*at).is_some_and(|own| own.tls.is_none() && !own.address.ip().is_loopback());
-    for (name, table, _) in scene.used().filter(|(_, table, _)| table.kind.kind == "basic") {
+    for (name, table, _) in scene.used().filter(|(_, table, _)| ["basic", "account_key"].contains(&table.kind.kind)) {
         if table.settings.get("tls_only").and_then(toml::Value::as_bool) != Some(false) {
             continue;
         }
