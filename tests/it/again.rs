@@ -147,9 +147,9 @@ fn another_endpoint_gets_what_the_first_one_failed() {
             scope.spawn(move || {
                 let mut asked = upstream.next();
                 if failed.swap(true, Ordering::SeqCst) {
-                    asked.answer("from the other")
+                    asked.answer("from the other");
                 } else {
-                    asked.bare(503, &[])
+                    asked.bare(503, &[]);
                 }
                 upstream
             })
@@ -173,7 +173,7 @@ fn endpoints_in_http_2_are_asked_how_they_are_in_http_2() {
                     health = { path = \"/healthz?x=1\", host = \"health.internal\", unhealthy = 1, healthy = 1, timeout = \"1m\" }";
         let more = if tls { more.to_owned() } else { more.replace("ca = \"ca.pem\"\n", "") };
         let log = Log::shared();
-        let gateway = TestGateway::start_in(&toml(&[endpoint.clone()], &more), pki.path(), 1);
+        let gateway = TestGateway::start_in(&toml(std::slice::from_ref(&endpoint), &more), pki.path(), 1);
         let mut asked = upstream.next();
         let (uri, scheme) = (asked.request.uri(), if tls { "https" } else { "http" });
         assert_eq!(uri.to_string(), format!("{scheme}://health.internal/healthz?x=1"));
@@ -200,7 +200,7 @@ fn an_endpoint_that_does_not_agree_to_http_2_is_not_well() {
     let endpoint = format!("https://localhost:{}", upstream.address().port());
     let log = Log::shared();
     let more = "protocol = \"h2\"\nca = \"ca.pem\"\nhealth = { path = \"/\", unhealthy = 1 }";
-    let _gateway = TestGateway::start_in(&toml(&[endpoint.clone()], more), pki.path(), 1);
+    let _gateway = TestGateway::start_in(&toml(std::slice::from_ref(&endpoint), more), pki.path(), 1);
     log.await_line(&[&endpoint, "not well"]);
     assert!(upstream.is_left_alone());
 }
@@ -229,7 +229,7 @@ fn endpoints_with_tls_are_asked_how_they_are() {
     let endpoint = format!("https://localhost:{}", upstream.address().port());
     let log = Log::shared();
     let more = "ca = \"ca.pem\"\nwhen_all_out = \"refuse\"\nhealth = { path = \"/\", unhealthy = 1, healthy = 1, timeout = \"1m\" }";
-    let gateway = TestGateway::start_in(&toml(&[endpoint.clone()], more), pki.path(), 1);
+    let gateway = TestGateway::start_in(&toml(std::slice::from_ref(&endpoint), more), pki.path(), 1);
     log.await_line(&[&endpoint, "not well", "503"]);
     status.store(200, Ordering::SeqCst);
     let mut wire = gateway.connect();
@@ -248,7 +248,7 @@ fn connections_in_http_2_outlast_a_configuration_that_leaves_them_as_they_are() 
         let port = upstream.address().port();
         let endpoint = if tls { format!("https://localhost:{port}") } else { format!("http://localhost:{port}") };
         let more = if tls { "protocol = \"h2\"\nca = \"ca.pem\"" } else { "protocol = \"h2\"" };
-        let configuration = |more: &str| toml(&[endpoint.clone()], more);
+        let configuration = |more: &str| toml(std::slice::from_ref(&endpoint), more);
         let gateway = TestGateway::start_in(&configuration(more), pki.path(), 1);
         let mut wire = gateway.connect();
         let mut connection = |what: &str| {
@@ -293,7 +293,7 @@ fn connections_with_tls_outlast_a_configuration_that_trusts_and_presents_the_sam
     pki.issue("own", &[]);
     let upstream = in_lines(&pki, &Arc::new(AtomicU16::new(200)));
     let endpoint = format!("https://localhost:{}", upstream.address().port());
-    let configuration = |more: &str| toml(&[endpoint.clone()], &format!("ca = \"ca.pem\"\n{more}"));
+    let configuration = |more: &str| toml(std::slice::from_ref(&endpoint), &format!("ca = \"ca.pem\"\n{more}"));
     let gateway = TestGateway::start_in(&configuration(""), pki.path(), 1);
     let mut wire = gateway.connect();
     let mut connections = || {

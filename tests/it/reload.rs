@@ -288,7 +288,9 @@ fn a_hundred_reloads_under_load_lose_no_request() {
             }
         }));
         stop.store(true, Ordering::Relaxed);
-        callers.into_iter().for_each(|caller| caller.join().expect("each of its requests was answered"));
+        for caller in callers {
+            caller.join().expect("each of its requests was answered");
+        }
         reloaded.expect("every reload was seen at once");
     });
     assert!(both_were_seen(), "{seen:?}");

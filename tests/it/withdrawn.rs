@@ -85,87 +85,90 @@ fn asked(by: &str) -> (String, String) {
 
 type Change = fn(&Ground);
 
+/// What changes, who has an answer under way, how it is changed, and why the answer ends.
+const CHANGES: [(&str, &str, Change, Lapse); 14] = [
+    (
+        "the camera is switched off",
+        "key",
+        |on| on.change(Resource::Camera, "7", json!({ "disabled": true })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the camera is somebody else's",
+        "key of another camera",
+        |on| {
+            on.delete(Resource::Camera, "9");
+            on.create(Resource::Camera, json!({ "id": "9", "account": "other" }));
+        },
+        Lapse::Withdrawn,
+    ),
+    (
+        "the camera's account is not below any more",
+        "key of another camera",
+        |on| on.change(Resource::Account, "below", json!({ "parent": null })),
+        Lapse::Withdrawn,
+    ),
+    ("the camera is gone", "key of another camera", |on| on.delete(Resource::Camera, "9"), Lapse::Withdrawn),
+    (
+        "the token's camera is switched off",
+        "token",
+        |on| on.change(Resource::Camera, "7", json!({ "disabled": true })),
+        Lapse::Disabled,
+    ),
+    (
+        "the token is switched off",
+        "token",
+        |on| on.change(Resource::Token, "door", json!({ "disabled": true })),
+        Lapse::Disabled,
+    ),
+    ("the token is gone", "token", |on| on.delete(Resource::Token, "door"), Lapse::Revoked),
+    (
+        "the token may do less",
+        "token",
+        |on| on.change(Resource::Token, "door", json!({ "scopes": ["publish"] })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the camera leaves the group",
+        "group",
+        |on| on.change(Resource::CameraGroup, "lobby", json!({ "cameras": ["8"] })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the camera of a group is switched off",
+        "group",
+        |on| on.change(Resource::Camera, "7", json!({ "disabled": true })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the group is switched off",
+        "group",
+        |on| on.change(Resource::CameraGroup, "lobby", json!({ "disabled": true })),
+        Lapse::Disabled,
+    ),
+    (
+        "the account is used from elsewhere",
+        "key",
+        |on| on.change(Resource::Account, "acme", json!({ "addresses": ["192.0.2.0/24"] })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the address is denied",
+        "key",
+        |on| on.change(Resource::Account, "acme", json!({ "denied_addresses": ["127.0.0.1"] })),
+        Lapse::Withdrawn,
+    ),
+    (
+        "the role is taken away",
+        "user",
+        |on| on.change(Resource::User, "lea", json!({ "roles": ["Accountant"] })),
+        Lapse::Withdrawn,
+    ),
+];
+
 #[test]
 fn an_answer_ends_when_what_it_is_for_is_allowed_no_more() {
-    for (what, by, change, lapse) in [
-        (
-            "the camera is switched off",
-            "key",
-            (|on| on.change(Resource::Camera, "7", json!({ "disabled": true }))) as Change,
-            Lapse::Withdrawn,
-        ),
-        (
-            "the camera is somebody else's",
-            "key of another camera",
-            |on| {
-                on.delete(Resource::Camera, "9");
-                on.create(Resource::Camera, json!({ "id": "9", "account": "other" }));
-            },
-            Lapse::Withdrawn,
-        ),
-        (
-            "the camera's account is not below any more",
-            "key of another camera",
-            |on| on.change(Resource::Account, "below", json!({ "parent": null })),
-            Lapse::Withdrawn,
-        ),
-        ("the camera is gone", "key of another camera", |on| on.delete(Resource::Camera, "9"), Lapse::Withdrawn),
-        (
-            "the token's camera is switched off",
-            "token",
-            |on| on.change(Resource::Camera, "7", json!({ "disabled": true })),
-            Lapse::Disabled,
-        ),
-        (
-            "the token is switched off",
-            "token",
-            |on| on.change(Resource::Token, "door", json!({ "disabled": true })),
-            Lapse::Disabled,
-        ),
-        ("the token is gone", "token", |on| on.delete(Resource::Token, "door"), Lapse::Revoked),
-        (
-            "the token may do less",
-            "token",
-            |on| on.change(Resource::Token, "door", json!({ "scopes": ["publish"] })),
-            Lapse::Withdrawn,
-        ),
-        (
-            "the camera leaves the group",
-            "group",
-            |on| on.change(Resource::CameraGroup, "lobby", json!({ "cameras": ["8"] })),
-            Lapse::Withdrawn,
-        ),
-        (
-            "the camera of a group is switched off",
-            "group",
-            |on| on.change(Resource::Camera, "7", json!({ "disabled": true })),
-            Lapse::Withdrawn,
-        ),
-        (
-            "the group is switched off",
-            "group",
-            |on| on.change(Resource::CameraGroup, "lobby", json!({ "disabled": true })),
-            Lapse::Disabled,
-        ),
-        (
-            "the account is used from elsewhere",
-            "key",
-            |on| on.change(Resource::Account, "acme", json!({ "addresses": ["192.0.2.0/24"] })),
-            Lapse::Withdrawn,
-        ),
-        (
-            "the address is denied",
-            "key",
-            |on| on.change(Resource::Account, "acme", json!({ "denied_addresses": ["127.0.0.1"] })),
-            Lapse::Withdrawn,
-        ),
-        (
-            "the role is taken away",
-            "user",
-            |on| on.change(Resource::User, "lea", json!({ "roles": ["Accountant"] })),
-            Lapse::Withdrawn,
-        ),
-    ] {
+    for (what, by, change, lapse) in CHANGES {
         let ground = ground();
         let (target, credential) = asked(by);
         let mut stream = ground.download_at(&target, &credential);
@@ -352,14 +355,14 @@ fn authorities_that_vouch_no_more_end_what_stood_on_their_word_and_not_who_is_pi
 #[test]
 fn a_newer_list_keeps_open_what_an_older_one_would_have_ended() {
     let ground = with_certificates();
-    ground.pki.revoke_nobody_for(Duration::from_secs(60));
+    ground.pki.revoke_nobody_for(Duration::from_mins(1));
     assert!(ground.gateway.reload_certificates().iter().all(|outcome| outcome.result.is_ok()));
     let mut ops = begun(&ground, "ops");
-    ground.pki.revoke_nobody_for(Duration::from_secs(120));
+    ground.pki.revoke_nobody_for(Duration::from_mins(2));
     assert!(ground.gateway.reload_certificates().iter().all(|outcome| outcome.result.is_ok()));
     ground.gateway.pass(Duration::from_secs(61));
     assert!(stays(&mut ops), "the newer list speaks for it");
-    ground.gateway.pass(Duration::from_secs(60));
+    ground.gateway.pass(Duration::from_mins(1));
     assert!(ends(&mut ops), "no list does any more");
     assert_eq!(ground.gateway.endings().of(Lapse::Expired), 1);
 }

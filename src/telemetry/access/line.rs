@@ -212,7 +212,7 @@ fn are_plain(bytes: &[u8]) -> bool {
 
 /// Whether a byte stands for itself in every format.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+    matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')
 }
 
 /// Writes a text in which something is escaped.
