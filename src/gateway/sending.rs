@@ -1,5 +1,5 @@
-//! What is done with a request that was let in: its form is read before, it is sent, and what comes back is filtered and
-//! masked.
+//! What is done with a request that was let in: where it goes, what the upstream or an endpoint answers, and how that is
+//! filtered, masked and lent what the request was.
 
 use std::net::IpAddr;
 use std::time::Duration;
