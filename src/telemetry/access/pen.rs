@@ -15,7 +15,7 @@ use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
 
 /// How much is gathered before it is handed over without waiting for the sweep, in bytes.
-const FULL: usize = 128 << 10;
+const FULL: usize = 32 << 10;
 
 /// Writes the lines of one worker.
 pub struct Pen {

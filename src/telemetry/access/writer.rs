@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::pen::Pen;
 
 /// How many batches may wait to be written.
-const WAITING: usize = 128;
+const WAITING: usize = 256;
 /// How often the thread looks around where nothing comes.
 const LOOK: Duration = Duration::from_millis(500);
 /// After so many batches in succession it looks around as well.
