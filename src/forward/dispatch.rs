@@ -78,31 +78,42 @@ impl Forwarder {
         piece: Duration,
         (door, upload): (&Door, &Rc<Upload>),
     ) -> Result<Dispatch<'a>, Refusal> {
-        let body = Outgoing::new(body, way.max_body, upload, &self.deadlines, piece, passage);
         // hyper leaves one with an Upgrade as well, where nothing will ever come of it: that socket is handed over.
         let is_stream = matches!(way.websocket, Some((Asked::Connect(_), _)));
         let stream = if is_stream { parts.extensions.remove::<OnUpgrade>() } else { None };
-        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(upload))?;
-        let mut errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+        let (mut errand, body) = self.errand((parts, body), way, (passage, admission), piece, upload)?;
         let spare = Spare::of(door, &mut errand, &body);
         let large = body.is_large().then(|| watch(passage, admission));
         let sending = Sending::new(body, upload).watched(large);
         Ok(Dispatch { errand, sending, spare, stream })
     }
 
+    /// What is asked of the upstream, whatever it speaks, and the body on its way there.
+    fn errand<'a>(
+        &self,
+        (parts, body): (Box<Parts>, Payload),
+        way: &'a Way<'a>,
+        (passage, admission): (&'a Passage<'a>, &'a Admission),
+        piece: Duration,
+        upload: &Rc<Upload>,
+    ) -> Result<(Errand<'a>, Outgoing), Refusal> {
+        let body = Outgoing::new(body, way.max_body, upload, &self.deadlines, piece, passage);
+        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(upload))?;
+        let errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+        Ok((errand, body))
+    }
+
     /// The same as [`Self::send`], to an upstream in HTTP/2.
     pub(super) async fn send_as_frames(
         &self,
-        (parts, body): (Box<Parts>, Payload),
+        request: (Box<Parts>, Payload),
         (id, way): &(UpstreamId, Way<'_>),
         (passage, admission): (&Passage<'_>, &Admission),
         piece: Duration,
         upload: Rc<Upload>,
     ) -> Result<Response<Body>, Refusal> {
         let door = &self.doors[id.0];
-        let body = Outgoing::new(body, way.max_body, &upload, &self.deadlines, piece, passage);
-        let own = self.own(way, admission).map_err(|refusal| refusal.closing_if(&upload))?;
-        let errand = Errand::new(parts, way, passage, (admission, own), &body)?;
+        let (errand, body) = self.errand(request, way, (passage, admission), piece, &upload)?;
         let course = match Course::begin(door, *id, (passage, admission), self.deadlines.now()) {
             Ok(course) => course,
             Err(Nowhere::Full) => self.wait(door, *id, (passage, admission), &upload).await?,
