@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
+use memchr::memrchr;
 
 use super::client_certificate::ClientCertificate;
 use super::tls::Names;
@@ -27,7 +29,9 @@ pub struct Connection {
     pub listener: ListenerId,
     /// What TLS settled; `None` on a plain-text listener.
     pub tls: Option<Tls>,
-    /// The peer's address as it goes upstream in `X-Forwarded-For`, made once.
+    /// The peer's address and port as they are told, made once: `192.0.2.7:5000`, `[2001:db8::7]:5000`.
+    pub peer_text: Bytes,
+    /// The address alone, as it goes upstream in `X-Forwarded-For`.
     pub peer_header: HeaderValue,
     /// What its answers tell browsers (`Strict-Transport-Security`), as its listener said when it began.
     pub hsts: Option<HeaderValue>,
@@ -77,14 +81,43 @@ impl Connection {
     /// Notes the two ends of a socket.
     pub fn new(peer: SocketAddr, local: SocketAddr, listener: ListenerId, tls: Option<Tls>) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let peer_header =
-            HeaderValue::try_from(peer.ip().to_string()).expect("an address is written in visible ASCII characters");
+        let peer_text = Bytes::from(peer.to_string());
+        let peer_header = HeaderValue::from_maybe_shared(peer_text.slice_ref(address_in(&peer_text)))
+            .expect("an address is written in visible ASCII characters");
         let (forwarded, tunnels) = (LastHost::default(), Tunnels::default());
-        Self { peer, local, listener, tls, peer_header, hsts: None, forwarded, tunnels }
+        Self { peer, local, listener, tls, peer_text, peer_header, hsts: None, forwarded, tunnels }
     }
 
     /// The client's certificate, if there is one.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.tls.as_ref()?.client_certificate.as_deref()
+    }
+}
+
+/// The address in a text that ends with its port, without the brackets of IPv6.
+pub fn address_in(peer_text: &[u8]) -> &[u8] {
+    let address = memrchr(b':', peer_text).map_or(peer_text, |end| &peer_text[..end]);
+    address.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]")).unwrap_or(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_is_told_with_and_without_its_port() {
+        for (peer, text, address) in [
+            ("192.0.2.7:5000", "192.0.2.7:5000", "192.0.2.7"),
+            ("[2001:db8::7]:65535", "[2001:db8::7]:65535", "2001:db8::7"),
+            ("[::ffff:192.0.2.7]:1", "192.0.2.7:1", "192.0.2.7"),
+            ("[::1]:0", "[::1]:0", "::1"),
+        ] {
+            let peer = peer.parse().unwrap();
+            let connection = Connection::new(peer, peer, ListenerId(0), None);
+            assert_eq!(
+                (&*connection.peer_text, connection.peer_header.as_bytes()),
+                (text.as_bytes(), address.as_bytes())
+            );
+        }
     }
 }

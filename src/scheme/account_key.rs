@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::edge::head::Head;
+use crate::edge::pairs;
 use crate::edge::preface::{Differing, Preface};
 use crate::invalid::Invalid;
 use crate::record::{Kind, Verdict};
@@ -62,6 +63,8 @@ fn key() -> String {
 #[derive(Debug)]
 pub struct AccountKey {
     identifiers: Vec<Box<str>>,
+    /// What is refused wherever it stands.
+    foreign: Vec<Box<str>>,
     key: Box<str>,
     tls_only: bool,
 }
@@ -106,7 +109,8 @@ impl Scheme for AccountKey {
             return Err(Invalid::new(format!("`{key}` cannot hold both an account and its key")));
         }
         let identifiers = identifiers.iter().map(|name| name.as_str().into()).collect();
-        Ok(Self { identifiers, key: key.into(), tls_only })
+        let foreign = SECRETS.into_iter().chain(PARENTS).map(Into::into).collect();
+        Ok(Self { identifiers, foreign, key: key.into(), tls_only })
     }
 
     fn places(&self) -> Places {
@@ -116,18 +120,23 @@ impl Scheme for AccountKey {
     }
 
     fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Credential>, Rejection> {
-        let foreign = |name: &&str| query::holds(head.query(), name) || preface.values(name).next().is_some();
-        if SECRETS.iter().chain(&PARENTS).any(foreign) {
+        let in_form = |name: &Box<str>| preface.values(name).next().is_some();
+        if pairs::holds(head.query(), &self.foreign) || self.foreign.iter().any(in_form) {
             return Err(Rejection::new(Reason::Unknown, "a password, a session, or the credential of a parent"));
         }
-        let key = one::<LONGEST_KEY>(&self.key, head, preface);
+        let key =
+            query::find::<LONGEST_KEY>(head.query(), &[&self.key]).and_then(|key| or_in_form(key, &self.key, preface));
         // Whoever reads along must not learn from the answer whether it was right.
         if self.tls_only && !head.secure() && !matches!(key, Ok(None)) {
             return Err(Rejection::new(Reason::Insecure, "it came in clear, and is taken over TLS only"));
         }
         let Some(key) = key? else { return Ok(None) };
-        let mut identifiers =
-            self.identifiers.iter().filter_map(|name| one::<LONGEST>(name, head, preface).transpose());
+        // All in one go: they are looked for under every name that some reader would take for one of theirs.
+        let mut found = query::find_each::<LONGEST>(head.query(), &self.identifiers)?;
+        let mut identifiers = self.identifiers.iter().enumerate().filter_map(|(place, name)| {
+            let at = found.iter().position(|(own, _)| *own == place);
+            or_in_form(at.map(|at| found.swap_remove(at).1), name, preface).transpose()
+        });
         let identifier = identifiers.next().transpose()?;
         if identifiers.next().transpose()?.is_some() {
             return Err(TWO);
@@ -165,9 +174,12 @@ impl Scheme for AccountKey {
     }
 }
 
-/// What both the query and the form say under this name, where either says something.
-fn one<const N: usize>(name: &str, head: &Head<'_>, preface: &Preface) -> Result<Option<Buffer<N>>, Rejection> {
-    let in_query = query::find::<N>(head.query(), &[name])?;
+/// What both the query, where this was found, and the form say under this name, where either says something.
+fn or_in_form<const N: usize>(
+    in_query: Option<Buffer<N>>,
+    name: &str,
+    preface: &Preface,
+) -> Result<Option<Buffer<N>>, Rejection> {
     let in_form = preface.value(name).map_err(|Differing| TWO)?;
     match (in_query, in_form) {
         (Some(query), Some(form)) if query.bytes() != form => Err(TWO),

@@ -2,7 +2,7 @@
 //! the business of `forward/`.
 
 use memchr::memchr;
-use percent_encoding::{PercentDecode, percent_decode, percent_decode_str};
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::edge::pairs::{self, Name};
 use crate::refusal::Reason;
@@ -41,13 +41,52 @@ enum Case {
     Ignored,
 }
 
+/// The values of whatever has one of these names, each with the place of its name among them: what [`find`] would find of
+/// each, in one go. The same value twice is one.
+pub(super) fn find_each<const N: usize>(
+    query: Option<&str>,
+    names: &[impl AsRef<str>],
+) -> Result<Vec<(usize, Buffer<N>)>, Rejection> {
+    let mut found = Vec::<(usize, Buffer<N>)>::new();
+    read_each(query, names, Case::Ignored, |place, text| {
+        let value = collect(text).map_err(|Full| TOO_LONG)?;
+        match found.iter().find(|(other, _)| *other == place) {
+            Some((_, first)) if first.bytes() != value.bytes() => return Err(TWO),
+            Some(_) => {}
+            None => found.push((place, value)),
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 fn find_read<const N: usize>(
     query: Option<&str>,
     names: &[impl AsRef<str>],
     case: Case,
     read: impl Fn(&str) -> Result<Buffer<N>, Full>,
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    let (Some(query), mut found) = (query, None::<Buffer<N>>) else { return Ok(None) };
+    let mut found = None::<Buffer<N>>;
+    read_each(query, names, case, |_, text| {
+        let value = read(text).map_err(|Full| TOO_LONG)?;
+        match &found {
+            Some(first) if first.bytes() != value.bytes() => return Err(TWO),
+            Some(_) => {}
+            None => found = Some(value),
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Hands on the values of whatever has one of these names, as they stand there, each with the place of its name.
+fn read_each(
+    query: Option<&str>,
+    names: &[impl AsRef<str>],
+    case: Case,
+    mut hand_on: impl FnMut(usize, &str) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
+    let Some(query) = query else { return Ok(()) };
     let is_alike = |own: Name<'_>| names.iter().any(|name| own.is_called(name.as_ref()));
     // To some readers a semicolon ends a pair as well: they would find one that nobody has looked at.
     let semicolons = memchr(b';', query.as_bytes()).is_some();
@@ -57,48 +96,32 @@ fn find_read<const N: usize>(
         if semicolons && pair.contains(';') && pair.split(';').skip(within).any(|part| is_alike(Name::of(part))) {
             return Err(TWO);
         }
-        if !is_named(own, names, case) {
+        match place_of(own, names, case) {
+            Some(place) => hand_on(place, pair.get(own.text().len() + 1..).unwrap_or_default())?,
             // And some readers take `token[]` or `+token` for it.
-            if is_alike(own) {
-                return Err(TWO);
-            }
-            continue;
-        }
-        let text = pair.get(own.text().len() + 1..).unwrap_or_default();
-        let value = read(text).map_err(|Full| TOO_LONG)?;
-        match &found {
-            Some(first) if first.bytes() != value.bytes() => return Err(TWO),
-            Some(_) => {}
-            None => found = Some(value),
+            None if is_alike(own) => return Err(TWO),
+            None => {}
         }
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Names are compared after decoding, as an upstream would: `%74oken` names the same.
-fn is_named(own: Name<'_>, names: &[impl AsRef<str>], case: Case) -> bool {
+/// Which of the names it is. They are compared after decoding, as an upstream would: `%74oken` names the same.
+fn place_of(own: Name<'_>, names: &[impl AsRef<str>], case: Case) -> Option<usize> {
     let mut names = names.iter().map(AsRef::as_ref);
     match (own.is_plain(), case) {
-        (true, Case::Kept) => names.any(|name| own.text() == name),
-        (true, Case::Ignored) => names.any(|name| own.text().eq_ignore_ascii_case(name)),
-        (false, Case::Kept) => names.any(|name| percent_decode_str(own.text()).eq(name.bytes())),
-        (false, Case::Ignored) => is_one_of(&percent_decode_str(own.text()), names),
+        (true, Case::Kept) => names.position(|name| own.text() == name),
+        (true, Case::Ignored) => names.position(|name| own.text().eq_ignore_ascii_case(name)),
+        (false, Case::Kept) => names.position(|name| percent_decode_str(own.text()).eq(name.bytes())),
+        (false, Case::Ignored) => {
+            let lower = || percent_decode_str(own.text()).map(|byte| byte.to_ascii_lowercase());
+            names.position(|name| lower().eq(name.bytes().map(|byte| byte.to_ascii_lowercase())))
+        }
     }
 }
 
 fn collect<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
     Buffer::collect(percent_decode(text.as_bytes()))
-}
-
-/// Whether `own` is one of these names, upper and lower case alike.
-fn is_one_of<'n>(own: &PercentDecode<'_>, mut names: impl Iterator<Item = &'n str>) -> bool {
-    let lower = || own.clone().map(|byte| byte.to_ascii_lowercase());
-    names.any(|name| lower().eq(name.bytes().map(|byte| byte.to_ascii_lowercase())))
-}
-
-/// Whether anybody could find a value of `name`.
-pub(super) fn holds(query: Option<&str>, name: &str) -> bool {
-    pairs::parts(query.unwrap_or_default()).any(|part| pairs::is_called(pairs::name(part), name))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
@@ -44,6 +45,7 @@ impl Entry {
         known.listener = connection.listener;
         known.tls = connection.tls.is_some();
         known.peer = connection.peer;
+        known.peer_text.clone_from(&connection.peer_text);
         known.client_ip = connection.peer.ip();
         known.method.clone_from(&parts.method);
         known.version = parts.version;
@@ -188,6 +190,7 @@ impl Exchange {
             listener: ListenerId(0),
             tls: false,
             peer: nowhere,
+            peer_text: Bytes::new(),
             client_ip: nowhere.ip(),
             method: Method::GET,
             version: Version::HTTP_11,
@@ -216,6 +219,7 @@ impl Exchange {
         }
         (self.scope, self.route, self.scheme, self.cause) = (None, None, "", None);
         (self.decided, self.answered, self.sent, self.end) = (None, None, 0, End::Left);
+        self.peer_text = Bytes::new();
         self.texts.clear();
         self.span = Span::default();
     }

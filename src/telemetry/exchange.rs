@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{Method, Version};
 
 use super::metrics::tally::Seen;
@@ -102,6 +103,8 @@ pub struct Exchange {
     /// Whether the connection speaks TLS.
     pub(super) tls: bool,
     pub(super) peer: SocketAddr,
+    /// The same, as its connection has it written.
+    pub(super) peer_text: Bytes,
     pub(super) client_ip: IpAddr,
     pub(super) method: Method,
     pub(super) version: Version,

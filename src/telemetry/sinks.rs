@@ -136,6 +136,8 @@ pub struct Scope {
     pub(super) sinks: Rc<Sinks>,
     pub(super) names: Names,
     pub(super) settings: Settings,
+    /// What lines are made of.
+    pub(super) phrases: access::Phrases,
     /// Where they are counted, by route.
     tallies: Option<Tallies>,
 }
@@ -146,7 +148,8 @@ impl Scope {
         sinks.ring.hold(settings.refusals.div_ceil(sinks.workers));
         let routes = names.routes.iter().map(|route| &*route.name);
         let tallies = sinks.place().map(|place| place.open(routes));
-        Rc::new(Self { sinks: Rc::clone(sinks), names, settings, tallies })
+        let phrases = access::Phrases::of(&names);
+        Rc::new(Self { sinks: Rc::clone(sinks), names, settings, phrases, tallies })
     }
 
     /// Who is told.

@@ -2,13 +2,13 @@
 //! could take for something else is escaped.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use http::Version;
 
 use super::Format;
 use crate::clock::UnixTime;
+use crate::edge::connection::address_in;
 use crate::forward::End;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
@@ -79,19 +79,17 @@ macro_rules! word {
 
 /// Writes all that is known, as a JSON object. What does not apply is left out.
 pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp: &Stamp) {
-    let Exchange { texts, .. } = exchange;
+    let (Exchange { texts, .. }, phrases) = (exchange, &scope.phrases);
     line.extend_from_slice(b"{\"timestamp\":\"");
     line.extend_from_slice(stamp.text.as_bytes());
     line.push(b'.');
     padded(line, stamp.micros);
     line.extend_from_slice(b"Z\",\"level\":\"INFO\",\"target\":\"access\"");
     text!(line, "request_id", &texts.id);
-    text!(line, "listener", scope.names.listener(exchange.listener));
-    member!(line, "client_ip");
-    line.push(b'"');
-    ip(line, exchange.client_ip);
+    line.extend_from_slice(phrases.listener(exchange.listener));
+    client_ip(line, exchange);
     line.extend_from_slice(b"\",\"peer\":\"");
-    socket(line, exchange.peer);
+    line.extend_from_slice(&exchange.peer_text);
     line.push(b'"');
     word!(line, "method", exchange.method_name());
     word!(line, "version", version(exchange.version));
@@ -99,7 +97,7 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
     text!(line, "path", &texts.path);
     text!(line, "query", texts.query.strip_prefix('?').unwrap_or_default());
     text!(line, "user_agent", &texts.agent);
-    text!(line, "route", scope.names.route(exchange.route));
+    line.extend_from_slice(phrases.route(exchange.route));
     word!(line, "scheme", exchange.scheme);
     text!(line, "subject", &texts.subject);
     text!(line, "account", &texts.account);
@@ -111,9 +109,7 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
     }
     member!(line, "status");
     digits(line, exchange.status.into());
-    let (upstream, endpoint) = exchange.upstream(scope);
-    text!(line, "upstream", upstream);
-    text!(line, "endpoint", endpoint);
+    line.extend_from_slice(phrases.upstream(exchange.journey.endpoint()));
     if let Some(decided) = exchange.decided {
         member!(line, "decision_us");
         digits(line, micros(exchange.begun, decided));
@@ -135,7 +131,7 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
 /// Writes the combined format: `%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`.
 pub(super) fn combined(line: &mut Vec<u8>, exchange: &Exchange, stamp: &Stamp) {
     let Exchange { texts, .. } = exchange;
-    ip(line, exchange.client_ip);
+    client_ip(line, exchange);
     line.extend_from_slice(b" - ");
     word(line, &texts.account);
     line.extend_from_slice(b" [");
@@ -195,7 +191,8 @@ fn word(line: &mut Vec<u8>, value: &str) {
     line[from..].iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
 }
 
-fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
+/// Writes a text, with what is special in it escaped.
+pub(super) fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
     if are_plain(value.as_bytes()) {
         return line.extend_from_slice(value.as_bytes());
     }
@@ -256,31 +253,13 @@ fn padded(line: &mut Vec<u8>, micros: u32) {
     line.extend_from_slice(&text);
 }
 
-fn ip(line: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    line.push(b'.');
-                }
-                digits(line, octet.into());
-            }
-        }
-        IpAddr::V6(address) => write!(line, "{address}").expect("memory takes all"),
+/// The peer's own address is written already; a trusted proxy may have named another one.
+fn client_ip(line: &mut Vec<u8>, exchange: &Exchange) {
+    if exchange.client_ip == exchange.peer.ip() {
+        line.extend_from_slice(address_in(&exchange.peer_text));
+    } else {
+        write!(line, "{}", exchange.client_ip).expect("memory takes all");
     }
-}
-
-fn socket(line: &mut Vec<u8>, address: SocketAddr) {
-    match address.ip() {
-        v4 @ IpAddr::V4(_) => ip(line, v4),
-        v6 @ IpAddr::V6(_) => {
-            line.push(b'[');
-            ip(line, v6);
-            line.push(b']');
-        }
-    }
-    line.push(b':');
-    digits(line, address.port().into());
 }
 
 #[cfg(test)]

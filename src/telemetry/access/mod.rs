@@ -3,11 +3,13 @@
 
 mod line;
 mod pen;
+mod phrases;
 mod writer;
 
 use std::path::PathBuf;
 
 pub use self::pen::Pen;
+pub(super) use self::phrases::Phrases;
 pub use self::writer::{Log, Output, Running};
 
 /// What a line says, and how.

@@ -16,6 +16,8 @@ use crate::telemetry::sinks::Scope;
 
 /// How much is gathered before it is handed over without waiting for the sweep, in bytes.
 const FULL: usize = 32 << 10;
+/// Room for the line that fills it.
+const LAST: usize = 2 << 10;
 
 /// Writes the lines of one worker.
 pub struct Pen {
@@ -56,7 +58,9 @@ impl Pen {
             return;
         }
         let length = batch.text.len();
-        let empty = Batch { text: Vec::with_capacity(length.max(self.room.replace(length))), lines: 0 };
+        let wanted = length.max(self.room.replace(length));
+        let room = if wanted < FULL { wanted } else { FULL + LAST };
+        let empty = Batch { text: Vec::with_capacity(room), lines: 0 };
         let full = mem::replace(&mut *batch, empty);
         match self.queue.try_send(full) {
             Ok(()) => {}

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use super::pen::Pen;
 const WAITING: usize = 256;
 /// How often the thread looks around where nothing comes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long it lets lines gather once it has written what there was. A thread that is woken for each batch takes the core
+/// from the worker that fills the next one: under load that cost as much as the writing.
+const PAUSE: Duration = Duration::from_millis(10);
 /// After so many batches in succession it looks around as well.
 const MANY: u32 = 1000;
 /// How long those who end wait for the last lines: whoever reads them may not.
@@ -149,10 +152,17 @@ impl Running {
 fn write(batches: &Receiver<Batch>, mut output: Output, counts: &Counts, next: &Mutex<Option<Output>>) {
     let (mut told, mut failing, mut batches_since) = (0, false, 0);
     loop {
-        let batch = match batches.recv_timeout(LOOK) {
+        let batch = match batches.try_recv() {
             Ok(batch) => Some(batch),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) => {
+                thread::sleep(PAUSE);
+                match batches.recv_timeout(LOOK) {
+                    Ok(batch) => Some(batch),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
         };
         if let Some(next) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
             output = next;
