@@ -154,6 +154,23 @@ fn a_line_says_what_is_known_and_nothing_of_the_request_before() {
 }
 
 #[test]
+fn a_caller_whom_a_trusted_proxy_names_is_told_beside_the_peer() {
+    for (given, told) in [("192.0.2.9", "192.0.2.9"), ("2001:db8:1::9", "2001:db8:1::9"), ("", "2001:db8::7")] {
+        let stage = Stage::new(Format::Json);
+        let mut parts = get("/");
+        if !given.is_empty() {
+            parts.headers.insert("x-forwarded-for", HeaderValue::from_static(given));
+        }
+        let mut entry = stage.begin(&parts);
+        let proxies = TrustedProxies::new(vec!["2001:db8::/48".parse().unwrap()]);
+        entry.head(&Head::new(&parts, &stage.connection, &proxies, 8000).unwrap());
+        drop(entry.answered(answer(StatusCode::OK, "")));
+        let line: Value = serde_json::from_str(&stage.lines()[0]).unwrap();
+        assert_eq!((&line["client_ip"], &line["peer"]), (&told.into(), &"[2001:db8::7]:4711".into()));
+    }
+}
+
+#[test]
 fn the_fields_of_a_line_are_those_that_are_documented() {
     let stage = Stage::new(Format::Json);
     let mut parts = get("/a?b=1");

@@ -74,3 +74,30 @@ fn member(name: &str, value: &str) -> Vec<u8> {
     member.push(b'"');
     member
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::names::RouteNames;
+
+    #[test]
+    fn names_are_escaped_and_what_has_none_is_left_out() {
+        let names = Names {
+            listeners: vec![None, Some("a \"b\"".into())],
+            routes: vec![RouteNames { name: "\u{e9}".into(), pattern: "/".into() }],
+            upstreams: vec![UpstreamNames { name: "api".into(), endpoints: vec!["http://a:80".into(), "".into()] }],
+            ..Names::default()
+        };
+        let phrases = Phrases::of(&names);
+        let text = |phrase: &[u8]| String::from_utf8(phrase.to_vec()).unwrap();
+        assert_eq!(text(phrases.listener(ListenerId(0))), r#","client_ip":""#);
+        assert_eq!(text(phrases.listener(ListenerId(1))), r#","listener":"a \"b\"","client_ip":""#);
+        assert_eq!(text(phrases.listener(ListenerId(2))), r#","client_ip":""#);
+        assert_eq!(text(phrases.route(Some(0))), r#","route":"\u00e9""#);
+        assert_eq!((phrases.route(None), phrases.route(Some(1))), (&b""[..], &b""[..]));
+        let at = |upstream, endpoint| text(phrases.upstream(Some((UpstreamId(upstream), endpoint))));
+        assert_eq!(at(0, 0), r#","upstream":"api","endpoint":"http://a:80""#);
+        assert_eq!((at(0, 1), at(0, 2)), (r#","upstream":"api""#.into(), r#","upstream":"api""#.into()));
+        assert_eq!((at(1, 0), phrases.upstream(None)), (String::new(), &b""[..]));
+    }
+}
