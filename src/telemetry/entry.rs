@@ -73,7 +73,7 @@ impl Entry {
             put(&mut known.texts.host, head.host(), LONGEST_HOST);
             redact::path(&mut known.texts.path, head.path(), LONGEST_PATH);
             redact::query(&mut known.texts.query, head.query(), &scope.names.hidden, LONGEST_QUERY);
-            known.texts.fields(head.headers());
+            known.texts.fields(head.headers(), &scope);
         }
     }
 
@@ -83,7 +83,7 @@ impl Entry {
         if scope.wants_texts() {
             redact::path(&mut known.texts.path, parts.uri.path(), LONGEST_PATH);
             redact::query(&mut known.texts.query, parts.uri.query(), &scope.names.hidden, LONGEST_QUERY);
-            known.texts.fields(&parts.headers);
+            known.texts.fields(&parts.headers, &scope);
         }
     }
 
@@ -252,9 +252,12 @@ impl Witness for Exchange {
 }
 
 impl Texts {
-    fn fields(&mut self, headers: &HeaderMap) {
+    fn fields(&mut self, headers: &HeaderMap, scope: &Scope) {
         let value = |name: &HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
         put(&mut self.agent, &String::from_utf8_lossy(value(&USER_AGENT)), LONGEST_FIELD);
+        if !scope.wants_referer() {
+            return;
+        }
         // What stands behind the address of a page is its own affair, and may be a token.
         let referer = value(&REFERER);
         let end = referer.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(referer.len());

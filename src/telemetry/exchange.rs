@@ -140,6 +140,7 @@ pub(super) struct Texts {
     /// With its question mark where there is a query.
     pub(super) query: String,
     pub(super) agent: String,
+    /// In the combined format alone.
     pub(super) referer: String,
     pub(super) subject: String,
     pub(super) account: String,

@@ -162,6 +162,11 @@ impl Scope {
         self.tallies.is_some() || self.wants_texts()
     }
 
+    /// Whether anybody wants to know which page asked.
+    pub(super) fn wants_referer(&self) -> bool {
+        self.settings.access.as_ref().is_some_and(|settings| settings.format == access::Format::Combined)
+    }
+
     /// Whether anybody wants to know more of them than counts and times.
     pub(super) fn wants_texts(&self) -> bool {
         self.settings.access.is_some() || self.settings.refusals > 0 || self.settings.traces.is_some()

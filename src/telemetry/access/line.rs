@@ -199,12 +199,30 @@ pub(super) fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
     special(line, value, json);
 }
 
-/// Whether every byte stands for itself. Sixteen are looked at in one step, without a branch for each.
+/// Whether every byte stands for itself: not one is a control character, beyond ASCII, `"` or `\\`. Eight are looked at in
+/// one step, without a branch for each.
 fn are_plain(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    let mut last = [b' '; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    blocks.iter().chain([&last]).all(|block| block.iter().fold(true, |plain, byte| plain & is_plain(*byte)))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let last = match bytes.last_chunk::<8>() {
+        // Some of them once more.
+        Some(last) => u64::from_ne_bytes(*last),
+        None => rest.iter().fold(SPACES, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    words.iter().fold(special_in(last), |special, word| special | special_in(u64::from_ne_bytes(*word))) == 0
+}
+
+/// The same byte eight times.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+const SPACES: u64 = each(b' ');
+
+/// Not 0 where one of eight bytes is special. It may say so of a neighbour of one as well: which it is does not matter.
+fn special_in(word: u64) -> u64 {
+    let below = |word: u64, byte: u8| word.wrapping_sub(each(byte)) & !word;
+    let is = |byte: u8| below(word ^ each(byte), 1);
+    (word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f)) & each(0x80)
 }
 
 /// Whether a byte stands for itself in every format.
@@ -280,6 +298,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_special_byte_is_found_beside_any_other() {
+        for beside in [b'a', b' ', b'~', b'!', b'#', b'[', b']'] {
+            for byte in 0..=u8::MAX {
+                for length in 1..=17 {
+                    for place in 0..length {
+                        let mut text = vec![beside; length];
+                        text[place] = byte;
+                        assert_eq!(are_plain(&text), is_plain(byte), "{text:?}");
+                    }
+                }
+            }
+        }
+        assert!(are_plain(b""));
     }
 
     #[test]

@@ -57,8 +57,9 @@ impl Phrases {
 impl UpstreamPhrases {
     fn of(upstream: &UpstreamNames) -> Self {
         let alone = member("upstream", &upstream.name);
-        let endpoint = |name: &Box<str>| [&*alone, &*member("endpoint", name)].concat().into_boxed_slice();
-        Self { endpoints: upstream.endpoints.iter().map(endpoint).collect(), alone: alone.into_boxed_slice() }
+        let with = |name: &str| [&*alone, &*member("endpoint", name)].concat().into_boxed_slice();
+        let endpoints = upstream.endpoints.iter().map(|name| with(name)).collect();
+        Self { endpoints, alone: alone.into_boxed_slice() }
     }
 }
 
