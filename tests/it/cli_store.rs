@@ -183,3 +183,27 @@ fn a_backup_goes_through_a_pipe_and_back() {
     let bytes = fs::metadata(house.path().join("entries")).unwrap().len();
     assert_eq!(told, format!("`entries`: every entry as of now, without secrets, {bytes} bytes\n"));
 }
+
+#[test]
+fn what_is_declared_is_named_as_declared() {
+    let house = House::new();
+    let declared = "[[account]]\nid = \"acme\"\nlicense_key = [{ id = \"acme-main\", key = \"v3.declared\" }]\n";
+    fs::write(house.path().join("vidgate.toml"), format!("{CONFIGURATION}{declared}")).unwrap();
+    for line in [
+        "license show acme-main",
+        "license disable acme-main",
+        "license enable acme-main",
+        "license rotate acme-main",
+        "license change acme-main --name x",
+        "license delete acme-main",
+        "account show acme",
+        "license create --account acme",
+        "account create --id below --parent acme",
+    ] {
+        let (_, complaint) = house.refused(line, "");
+        assert!(complaint.contains("is declared in the configuration"), "{line}: {complaint}");
+    }
+    let (_, complaint) = house.refused("license show acme-other", "");
+    assert!(complaint.contains("there is no ") && !complaint.contains("declared"), "{complaint}");
+    assert_eq!(house.said("license list --json", ""), "");
+}
