@@ -185,6 +185,23 @@ fn a_backup_goes_through_a_pipe_and_back() {
 }
 
 #[test]
+fn what_only_a_gateway_can_tell_is_not_looked_for_where_none_can_be_asked() {
+    let house = House::new();
+    let without = CONFIGURATION.split("[listener.public]").nth(1).unwrap();
+    fs::write(house.path().join("vidgate.toml"), format!("[listener.public]{without}")).unwrap();
+    for (line, otherwise) in [
+        ("reload", "SIGHUP has it read"),
+        ("why x", "its log has the cause"),
+        ("failures list", "a restart forgets"),
+        ("usage x", "`RateLimit` fields"),
+    ] {
+        let (_, complaint) = house.refused(line, "");
+        let beginning = "vidgate: no gateway can be asked: the configuration has no [admin], and that needs [store]; ";
+        assert!(complaint.starts_with(beginning) && complaint.contains(otherwise), "{line}: {complaint}");
+    }
+}
+
+#[test]
 fn what_is_declared_is_named_as_declared() {
     let house = House::new();
     let declared = "[[account]]\nid = \"acme\"\nlicense_key = [{ id = \"acme-main\", key = \"v3.declared\" }]\n";
