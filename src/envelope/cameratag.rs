@@ -92,6 +92,7 @@ mod tests {
         method_not_implemented 501 {"success":false,"error":"This method is not supported.","message":"This method is not supported."}
         not_implemented 501 {"success":false,"error":"This is not available yet.","message":"This is not available yet."}
         credential_missing 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
+        credential_foreign 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_malformed 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_ambiguous 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_insecure 403 {"success":false,"error":"Credentials are only taken over HTTPS.","message":"Credentials are only taken over HTTPS."}

@@ -130,6 +130,7 @@ fn usual(cause: Cause) -> StatusCode {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -183,6 +184,7 @@ fn sentence(cause: Cause) -> &'static str {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -239,7 +241,8 @@ pub(crate) mod tests {
             Cause::MethodNotImplemented => Cause::NotImplemented,
             Cause::NotImplemented => Cause::Credential(Reason::Missing),
             Cause::Credential(reason) => match reason {
-                Reason::Missing => Cause::Credential(Reason::Malformed),
+                Reason::Missing => Cause::Credential(Reason::Foreign),
+                Reason::Foreign => Cause::Credential(Reason::Malformed),
                 Reason::Malformed => Cause::Credential(Reason::Ambiguous),
                 Reason::Ambiguous => Cause::Credential(Reason::Insecure),
                 Reason::Insecure => Cause::Credential(Reason::Leaked),

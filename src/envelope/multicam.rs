@@ -43,6 +43,7 @@ mod tests {
         method_not_implemented 501 {"Message":"The requested resource does not support this HTTP method."}
         not_implemented 501 {"Message":"This is not available yet."}
         credential_missing 401 {"Message":"Authorization has been denied for this request."}
+        credential_foreign 401 {"Message":"Authorization has been denied for this request."}
         credential_malformed 401 {"Message":"Authorization has been denied for this request."}
         credential_ambiguous 401 {"Message":"Authorization has been denied for this request."}
         credential_insecure 403 {"Message":"Credentials are only taken over HTTPS."}

@@ -57,6 +57,7 @@ fn face(refusal: &Refusal) -> (StatusCode, &'static str) {
             | Reason::Ambiguous
             | Reason::Insecure
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -100,6 +101,7 @@ mod tests {
         method_not_implemented 501 {"error":"invalid_request"}
         not_implemented 501 {"error":"invalid_request"}
         credential_missing 403 {"error":"access_denied"}
+        credential_foreign 403 {"error":"access_denied"}
         credential_malformed 403 {"error":"access_denied"}
         credential_ambiguous 403 {"error":"access_denied"}
         credential_insecure 403 {"error":"access_denied"}

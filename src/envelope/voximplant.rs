@@ -100,6 +100,7 @@ fn number(cause: Cause) -> (u16, &'static str) {
             | Reason::Ambiguous
             | Reason::Insecure
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Disabled
@@ -157,6 +158,7 @@ mod tests {
         method_not_implemented 501 {"error":{"msg":"Invalid arguments","code":101},"errors":[{"msg":"Invalid arguments","code":101}]}
         not_implemented 501 {"error":{"msg":"Internal error","code":2},"errors":[{"msg":"Internal error","code":2}]}
         credential_missing 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
+        credential_foreign 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_malformed 200 {"error":{"msg":"Invalid token format.","code":447},"errors":[{"msg":"Invalid token format.","code":447}]}
         credential_ambiguous 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_insecure 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}

@@ -33,6 +33,7 @@ mod tests {
         method_not_implemented 501 {"error":{"msg":"Invalid arguments","code":101},"errors":[{"msg":"Invalid arguments","code":101}]}
         not_implemented 501 {"error":{"msg":"Internal error","code":2},"errors":[{"msg":"Internal error","code":2}]}
         credential_missing 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
+        credential_foreign 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_malformed 401 {"error":{"msg":"Invalid token format.","code":447},"errors":[{"msg":"Invalid token format.","code":447}]}
         credential_ambiguous 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_insecure 403 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}

@@ -105,6 +105,14 @@ impl<'a> Compact<'a> {
     }
 }
 
+impl Compact<'_> {
+    /// Whether the token names an issuer of which this is true, before anything of it is believed. One that names nobody,
+    /// or cannot be read, does not.
+    pub(super) fn names_issuer(&self, is: impl FnOnce(&Json) -> bool) -> bool {
+        object(self.payload).is_some_and(|payload| payload.member("iss").is_some_and(is))
+    }
+}
+
 impl fmt::Debug for Compact<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
@@ -112,7 +120,7 @@ impl fmt::Debug for Compact<'_> {
 }
 
 /// Voximplant's clients send a number or its digits.
-fn issuer(value: &Json) -> Option<String> {
+pub(super) fn issuer(value: &Json) -> Option<String> {
     match value {
         Json::Integer(number) => Some(number.to_string()),
         Json::Text(text) => Some(text.clone()),
