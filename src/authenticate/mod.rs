@@ -172,7 +172,7 @@ impl Expression {
 }
 
 /// What somebody hears who has proven nothing, for an app that does not exist: apps are public, and no credential would
-/// help (vendors 3.2).
+/// help.
 fn nowhere(refusal: Refusal, scene: &Scene<'_>) -> Refusal {
     let there = scene.app.is_none_or(|app| scene.directory.look_up(Kind::App, app.as_bytes()).is_some());
     let unproven = matches!(refusal.cause, Cause::Credential(reason) if reason != Reason::Leaked);

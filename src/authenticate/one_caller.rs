@@ -1,6 +1,6 @@
 //! A credential in the head, another in the query or a form, on their way to an upstream that goes on checking: where
 //! several places hold one, each must be the proven caller's. One that nobody has looked at, or that was found wrong, could
-//! be the one that it believes (threats A6).
+//! be the one that it believes.
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;

@@ -1,5 +1,5 @@
 //! SecureVideo's dialect: what an ASP.NET Web API answers, byte for byte, down to the line breaks inside its JSON and to
-//! the three fields that forbid caching (vendors 2.1).
+//! the three fields that forbid caching.
 
 use std::borrow::Cow;
 

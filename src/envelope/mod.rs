@@ -165,7 +165,7 @@ fn told(refusal: &Refusal) -> &str {
 }
 
 /// What happened, in one plain sentence. The same for every credential that is not believed: which part of it was wrong
-/// is for the log (threats A15).
+/// is for the log.
 fn sentence(cause: Cause) -> &'static str {
     match cause {
         Cause::MalformedRequest => "The request could not be understood.",

@@ -1,5 +1,5 @@
 //! Multicam's dialect: ASP.NET Web API's one property `Message`, without the line breaks that SecureVideo's server puts
-//! in (vendors 4.1, 4.2). Its sentences are those of `message`; an address that is refused is 403 here.
+//! in. Its sentences are those of `message`; an address that is refused is 403 here.
 
 use std::borrow::Cow;
 
@@ -82,7 +82,7 @@ mod tests {
         "#);
     }
 
-    /// What Web API answers to a token that nobody knows (vendors 4.1).
+    /// What Web API answers to a token that nobody knows.
     #[test]
     fn an_unknown_token_is_answered_as_the_vendor_answers() {
         let mut refusal = Refusal::new(Cause::Credential(Reason::Unknown), "");

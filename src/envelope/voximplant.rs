@@ -1,4 +1,4 @@
-//! Voximplant's dialect: `error` and `errors`, each with the vendor's number and its words (vendors 5.1). Its clients look
+//! Voximplant's dialect: `error` and `errors`, each with the vendor's number and its words. Its clients look
 //! for the number in the body, and some take any status but 200 for a broken connection: what the API itself would refuse
 //! has status 200. What never comes to be a call of the API keeps the status of HTTP: a message that cannot be read or is
 //! too large, an address or a method that is not there, an upstream that fails, and, as the vendor has it, too many calls

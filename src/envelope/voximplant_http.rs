@@ -1,5 +1,5 @@
 //! Voximplant's dialect for clients that read statuses: the same bodies, and 401, 403, 404 or 429 in the place of 200. The
-//! vendor's Python client still finds the number; its Node.js client rejects its promise (vendors 5.3).
+//! vendor's Python client still finds the number; its Node.js client rejects its promise.
 
 use super::{Dialect, Wording, status, voximplant};
 use crate::refusal::Refusal;

@@ -1,5 +1,5 @@
 //! VXG's dialect: `status`, `errorType` and `errorDetail`. Their clients read `errorDetail`, and one of them tells an
-//! error from an object by the presence of `status` (vendors 1.1).
+//! error from an object by the presence of `status`.
 
 use std::borrow::Cow;
 

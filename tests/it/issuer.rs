@@ -1,5 +1,5 @@
 //! Tokens of a foreign issuer whose keys are fetched: what goes upstream of them, keys that come later, and a source that
-//! fails (design §3; threats A8, B22).
+//! fails.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
