@@ -81,8 +81,8 @@ fn page(status: &Document, lines: bool) -> String {
     let guards = status
         .guards
         .iter()
-        .map(|own| vec![own.name.clone(), own.counted.to_string(), own.refused.to_string(), only_log(own.log_only)]);
-    section(&["guard", "counted", "refused", ""], guards.collect());
+        .map(|own| vec![own.name.clone(), own.counted.to_string(), own.held.to_string(), only_log(own.log_only)]);
+    section(&["guard", "counted", "held", ""], guards.collect());
     for warning in &status.configuration.warnings {
         let _ = write!(page, "\nwarning: {}", visible(warning));
     }
@@ -203,7 +203,7 @@ mod tests {
             }],
             "upstreams": [{ "name": "api", "endpoints": [endpoint] }],
             "limits": [{ "name": "hourly", "measure": "quota", "log_only": true }],
-            "guards": [{ "name": "guess", "counted": 5, "refused": 2, "log_only": false }],
+            "guards": [{ "name": "guess", "counted": 5, "held": 2, "log_only": false }],
             "store": {
                 "entries": 12, "file_bytes": 1_048_576, "queue": 0, "last_commit": "2025-01-01T03:00:00Z",
                 "read_only": false, "renewing": false,

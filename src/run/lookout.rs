@@ -289,7 +289,7 @@ impl Lookout {
             Guard {
                 name: own.name.to_string(),
                 counted: counted.clone().count(),
-                refused: counted.filter(|held| held.until.is_some()).count(),
+                held: counted.filter(|held| held.until.is_some()).count(),
                 log_only: own.log_only,
             }
         };

@@ -122,7 +122,7 @@ impl Lookout {
             }
         }
         if let Some(most) = self.memory.most() {
-            sheet.number(&of::MEMORY_LIMIT, &[], most);
+            sheet.number(&of::MAX_MEMORY, &[], most);
         }
         sheet.count(&of::LOG_DROPPED, &["events"], log::dropped());
         if let Some(access) = &self.access {
@@ -136,7 +136,7 @@ impl Lookout {
     fn tell_configuration(&self, sheet: &mut Sheet, facts: &Facts) {
         sheet.number(&of::BUILD, &[env!("CARGO_PKG_VERSION")], 1_u64);
         sheet.number(&of::GENERATION, &[], facts.generation);
-        sheet.number(&of::RELOAD_TIME, &[], facts.loaded.0);
+        sheet.number(&of::LOADED, &[], facts.loaded.0);
         let ok = self.last_reload.load().as_ref().is_none_or(|last| last.ok);
         sheet.number(&of::RELOAD_OK, &[], u64::from(ok));
         for (outcome, count) in ["succeeded", "failed"].into_iter().zip(&self.reloads) {
@@ -185,7 +185,7 @@ fn handshakes(sheet: &mut Sheet, counted: &Workers, world: &World) {
 fn listeners(sheet: &mut Sheet, facts: &Facts) {
     for door in &facts.doors {
         sheet.number(&of::CONNECTIONS, &[&door.name], door.connections());
-        sheet.number(&of::CONNECTIONS_LIMIT, &[&door.name], door.most);
+        sheet.number(&of::MAX_CONNECTIONS, &[&door.name], door.most);
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::refusal::{Cause, Reason};
 
-/// What happened, in a sentence.
-pub fn explanation(cause: Cause) -> &'static str {
+/// What it means, in a sentence.
+pub fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::MalformedRequest => "The message can be read in more than one way, or in none.",
         Cause::TargetTooLong => "The target is longer than the listener allows.",
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_words_are_sentences() {
         for cause in [Cause::NotFound, Cause::Credential(Reason::Leaked), Cause::UpstreamTimeout] {
-            for text in [explanation(cause), hint(cause)] {
+            for text in [meaning(cause), hint(cause)] {
                 assert!(
                     text.ends_with('.') && text.starts_with(|first: char| first.is_ascii_uppercase() || first == '`')
                 );
