@@ -179,11 +179,11 @@ pub struct Worker {
     /// How many connections it has.
     pub connections: usize,
     /// How many requests it has in flight.
-    pub requests: usize,
+    pub requests_in_flight: usize,
     /// Which configuration it serves.
     pub generation: u64,
     /// Why it refuses what is new, if it does.
-    pub sheds: Option<String>,
+    pub overload: Option<String>,
 }
 
 /// Where requests go.

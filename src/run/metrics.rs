@@ -9,7 +9,7 @@ use super::lookout::{Facts, Lookout};
 use crate::clock::UnixTime;
 use crate::edge::connection::ListenerId;
 use crate::edge::tls::Keeper;
-use crate::edge::vitals::Shedding;
+use crate::edge::vitals::Overload;
 use crate::forward::standing::Condition;
 use crate::key_set::{KeySet, Source};
 use crate::limit::failures::Counted;
@@ -115,10 +115,10 @@ impl Lookout {
             sheet.gauge(&of::WORKER_LAG, &[&worker], seconds(vitals.lag()));
             sheet.gauge(&of::WORKER_SILENCE, &[&worker], seconds(vitals.silence()));
             sheet.number(&of::WORKER_CONNECTIONS, &[&worker], connections.load(Ordering::Relaxed));
-            sheet.number(&of::WORKER_REQUESTS, &[&worker], vitals.requests());
-            for reason in [Shedding::Memory, Shedding::Slow, Shedding::Crowded] {
-                let is = f64::from(u8::from(vitals.sheds() == Some(reason)));
-                sheet.gauge(&of::WORKER_SHEDDING, &[&worker, reason.name()], is);
+            sheet.number(&of::WORKER_REQUESTS, &[&worker], vitals.in_flight());
+            for reason in [Overload::Memory, Overload::Lag, Overload::InFlight] {
+                let is = f64::from(u8::from(vitals.overload() == Some(reason)));
+                sheet.gauge(&of::WORKER_OVERLOAD, &[&worker, reason.name()], is);
             }
         }
         if let Some(most) = self.memory.most() {

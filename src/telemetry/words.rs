@@ -98,7 +98,9 @@ pub fn hint(cause: Cause) -> &'static str {
             "`vidgate failures list` shows from where; `vidgate failures clear` lets them in again."
         }
         Cause::MalformedBody | Cause::BodyTimeout => "Look at the client and at the network between.",
-        Cause::Overloaded => "Look at the load: workers, memory, and what `[overload]` bears.",
+        Cause::Overloaded => {
+            "Look at the load: the detail says whether it is that of `[overload]`, of an upstream, or something else."
+        }
         Cause::UpstreamUnreachable => "Look whether the endpoint runs and can be reached from here.",
         Cause::UpstreamFailed => "Look into the upstream's log at this time.",
         Cause::UpstreamTimeout => "Look at the upstream; if it needs longer, raise its `timeouts.response`.",

@@ -188,8 +188,8 @@ table! {
             "Connections that a worker has";
         WORKER_REQUESTS: gauge "vidgate_worker_requests_in_flight" ["worker"]
             "Requests that a worker has in flight";
-        WORKER_SHEDDING: gauge "vidgate_worker_shedding" ["worker", "reason"]
-            "1 where a worker refuses what is new: `memory`, `slow` or `crowded`";
+        WORKER_OVERLOAD: gauge "vidgate_worker_overload" ["worker", "reason"]
+            "1 where a worker refuses what is new: `memory`, `lag` or `in_flight`, as the setting of `[overload]` that it is over";
         MAX_MEMORY: gauge "vidgate_max_memory_bytes" []
             "Memory that the process may take before it refuses what is new, where that is set";
         LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
