@@ -99,12 +99,9 @@ impl Caller {
         role::held(&self.principal)
     }
 
-    /// The caller for the audit trail: `license_key:main`, `certificate:ops`.
+    /// The caller for the audit trail, by their subject, as the log has it: `license_key:main`, `admin_certificate:ops`.
+    /// None of them reads as whoever speaks with the admin API does.
     pub(super) fn actor(&self) -> Actor {
-        let subject = self.principal.subject();
-        Actor(match subject.strip_prefix("admin_certificate:") {
-            Some(name) => format!("certificate:{name}"),
-            None => subject.to_owned(),
-        })
+        Actor(self.principal.subject().to_owned())
     }
 }

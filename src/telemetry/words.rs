@@ -3,8 +3,8 @@
 
 use crate::refusal::{Cause, Reason};
 
-/// What happened, in a sentence.
-pub fn explanation(cause: Cause) -> &'static str {
+/// What it means, in a sentence.
+pub fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::MalformedRequest => "The message can be read in more than one way, or in none.",
         Cause::TargetTooLong => "The target is longer than the listener allows.",
@@ -99,7 +99,9 @@ pub fn hint(cause: Cause) -> &'static str {
             "`vidgate failures list` shows from where; `vidgate failures clear` lets them in again."
         }
         Cause::MalformedBody | Cause::BodyTimeout => "Look at the client and at the network between.",
-        Cause::Overloaded => "Look at the load: workers, memory, and what `[overload]` bears.",
+        Cause::Overloaded => {
+            "Look at the load: the detail says whether it is that of `[overload]`, of an upstream, or something else."
+        }
         Cause::UpstreamUnreachable => "Look whether the endpoint runs and can be reached from here.",
         Cause::UpstreamFailed => "Look into the upstream's log at this time.",
         Cause::UpstreamTimeout => "Look at the upstream; if it needs longer, raise its `timeouts.response`.",
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn the_words_are_sentences() {
         for cause in [Cause::NotFound, Cause::Credential(Reason::Leaked), Cause::UpstreamTimeout] {
-            for text in [explanation(cause), hint(cause)] {
+            for text in [meaning(cause), hint(cause)] {
                 assert!(
                     text.ends_with('.') && text.starts_with(|first: char| first.is_ascii_uppercase() || first == '`')
                 );
