@@ -67,7 +67,7 @@ pub(super) fn asked() -> Value {
             },
             "listener": maybe("The listener that it comes in by, where several fit the address"),
             "client_certificate": maybe("The certificate that the client presents, and those behind it (PEM)"),
-            "time": { "type": ["string", "null"], "format": "date-time", "description": "Now if it is left out" },
+            "at": { "type": ["string", "null"], "format": "date-time", "description": "Now if it is left out" },
         },
     })
 }
