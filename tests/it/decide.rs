@@ -560,50 +560,57 @@ fn words<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<String> {
     words
 }
 
+const BASIC: &str = "Authorization: Basic b25lOnNlY3JldA==";
+const ORIGIN: &str = "Origin: https://page.example";
+const PREFLIGHT: &str = "Access-Control-Request-Method: GET";
+
+/// Requests that are let in, refused and answered, each for a reason of its own.
+const EXPLAINED: [(&str, &str, &[&str]); 18] = [
+    ("GET", "/key/x?a=1", &[KEY]),
+    ("PUT", "/key/x", &[KEY]),
+    ("POST", "/key/x", &[KEY]),
+    ("GET", "/key/x", &[]),
+    ("GET", "/key/../key/x", &[KEY]),
+    ("GET", "/key/x", &[KEY, "X-Vidgate-Subject: me"]),
+    ("GET", "/key/x", &[KEY, "X-Original-Url: /a"]),
+    ("GET", "/keep/x", &[KEY]),
+    ("GET", "/translate/x", &[KEY]),
+    ("GET", "/secure/x", &[BASIC]),
+    ("GET", "/office/x", &["X-Forwarded-For: 192.0.2.7"]),
+    ("GET", "/few/x", &[KEY]),
+    ("GET", "/few/x", &[]),
+    ("GET", "/json/x", &[KEY]),
+    ("GET", "/usage", &[KEY]),
+    ("GET", "/nowhere", &[]),
+    ("GET", "/pages/x", &[KEY, ORIGIN]),
+    ("OPTIONS", "/pages/x", &[ORIGIN, PREFLIGHT]),
+];
+
+/// Holds an explanation against what the gateway answers to the check, whose status it gives.
+fn agree(house: &House, asked: &Asked, check: &str) -> u16 {
+    let told = house.gateway.explain(asked);
+    let text = serde_json::to_string(&told).expect("plain");
+    let what = format!("{check}\n{text}");
+    let answer = house.checks().ask(check);
+    let said = told.answer.expect("the gateway answers");
+    assert_eq!(said.status, answer.status, "{what}");
+    assert_eq!(told.decision != Decision::Refused, answer.status == 200, "{what}");
+    let own = words(said.headers.iter().map(|(name, _)| name.as_str()));
+    assert_eq!(own, words(answer.headers.iter().map(|(name, _)| name.as_str())), "{what}");
+    assert!(!text.contains("of-the-upstream"), "{what}");
+    said.status
+}
+
 #[test]
 fn an_explanation_says_what_the_proxy_is_answered() {
-    let basic = "Authorization: Basic b25lOnNlY3JldA==";
-    let (origin, preflight) = ("Origin: https://page.example", "Access-Control-Request-Method: GET");
-    let requests: [(&str, &str, &[&str]); 18] = [
-        ("GET", "/key/x?a=1", &[KEY]),
-        ("PUT", "/key/x", &[KEY]),
-        ("POST", "/key/x", &[KEY]),
-        ("GET", "/key/x", &[]),
-        ("GET", "/key/../key/x", &[KEY]),
-        ("GET", "/key/x", &[KEY, "X-Vidgate-Subject: me"]),
-        ("GET", "/key/x", &[KEY, "X-Original-Url: /a"]),
-        ("GET", "/keep/x", &[KEY]),
-        ("GET", "/translate/x", &[KEY]),
-        ("GET", "/secure/x", &[basic]),
-        ("GET", "/office/x", &["X-Forwarded-For: 192.0.2.7"]),
-        ("GET", "/few/x", &[KEY]),
-        ("GET", "/few/x", &[]),
-        ("GET", "/json/x", &[KEY]),
-        ("GET", "/usage", &[KEY]),
-        ("GET", "/nowhere", &[]),
-        ("GET", "/pages/x", &[KEY, origin]),
-        ("OPTIONS", "/pages/x", &[origin, preflight]),
-    ];
     for convention in ["forwarded", "original", "envoy"] {
         for more in ["", ", rewrites = true"].iter().take(if convention == "envoy" { 1 } else { 2 }) {
             let house = House::with(
                 &format!("decide = {{ from = [\"127.0.0.1\"], as = \"{convention}\"{more} }}"),
                 "trusted_proxies = [\"198.51.100.0/24\"]",
             );
-            let agree = |asked: &Asked, check: &str| {
-                let told = house.gateway.explain(asked);
-                let what = format!("{convention}{more} {check}\n{}", serde_json::to_string(&told).expect("plain"));
-                let answer = house.checks().ask(check);
-                let said = told.answer.expect("the gateway answers");
-                assert_eq!(said.status, answer.status, "{what}");
-                assert_eq!(told.decision != Decision::Refused, answer.status == 200, "{what}");
-                let own = words(said.headers.iter().map(|(name, _)| name.as_str()));
-                assert_eq!(own, words(answer.headers.iter().map(|(name, _)| name.as_str())), "{what}");
-                assert!(!what[check.len()..].contains("of-the-upstream"), "{what}");
-                said.status
-            };
             let mut seen = std::collections::BTreeSet::new();
-            for request in requests {
+            for request in EXPLAINED {
                 for secure in [true, false] {
                     let check = check_of(convention, secure, request);
                     // Who comes through a proxy before has that said.
@@ -613,7 +620,7 @@ fn an_explanation_says_what_the_proxy_is_answered() {
                             .replace(&format!("{field}\r\n"), "")
                             .replace("X-Forwarded-For: 198.51.100.1", &format!("{field}, 198.51.100.1")),
                     };
-                    seen.insert(agree(&asked(secure, request), &check));
+                    seen.insert(agree(&house, &asked(secure, request), &check));
                     // The check itself, as it comes from the proxy.
                     let (line, fields) = check.split_once("\r\n").expect("a line");
                     let mut words = line.split(' ');
@@ -621,14 +628,14 @@ fn an_explanation_says_what_the_proxy_is_answered() {
                     let fields: Vec<_> = fields.lines().filter(|line| !line.is_empty()).collect();
                     let itself =
                         Asked { peer: Some([127, 0, 0, 1].into()), ..asked(false, (request.0, request.1, &fields)) };
-                    agree(&itself, &check);
+                    agree(&house, &itself, &check);
                     let cut: Vec<_> =
                         fields.iter().copied().filter(|field| !field.starts_with("X-Forwarded-P")).collect();
                     let cut_check =
                         check.replace("X-Forwarded-Proto: https\r\n", "").replace("X-Forwarded-Proto: http\r\n", "");
                     let cut = Asked { peer: itself.peer, ..asked(false, (request.0, request.1, &cut)) };
                     let cut = Asked { url: cut.url.replace("api.example", "127.0.0.1:0"), ..cut };
-                    agree(&cut, &cut_check);
+                    agree(&house, &cut, &cut_check);
                     let stranger = house.gateway.explain(&Asked { peer: Some([192, 0, 2, 1].into()), ..itself });
                     assert_eq!(stranger.cause, Some("address_refused"));
                 }

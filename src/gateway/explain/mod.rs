@@ -24,19 +24,20 @@ pub use self::asked::{Asked, NOBODY};
 use self::story::Story;
 use super::corridor::Corridor;
 use super::manner::Manner;
+use super::sending::Errand;
 use super::{Arrival, Decision, Lack, Seen};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::Connection;
-use crate::edge::decide::Subject;
+use crate::edge::decide::{Decide, Subject};
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::{InFlight, Stage};
 use crate::envelope::{self, Dialect};
 use crate::forward::Fleet;
-use crate::forward::Payload;
 use crate::forward::leases::Leases;
-use crate::limit::Limits;
+use crate::forward::{Passage, Payload};
 use crate::limit::failures::{Failures, Guards, Opened};
+use crate::limit::{Admission, Limits};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::jwt::Verified;
 use crate::world::{Route, World};
@@ -165,38 +166,11 @@ impl<'s> Rehearsal<'s> {
                 }
                 Ok(Decision::Send(errand, admission, passage)) => {
                     let received = Received { parts, body, form };
-                    let told = match &listener.decide {
-                        None => ahead::ahead(self.scenery, received, &errand, (&admission, &passage), self.clock)
-                            .map(|told| (told, None)),
-                        Some(decide) => self.permitted(decide, &received.parts, &errand, (&admission, &passage)),
-                    };
-                    return match told {
-                        Ok((told, fields)) => {
-                            story.rooms.push(told);
-                            let answer = fields.map(|fields| decided::answer(fields, admission, manner));
-                            self.ended(story, notes, (Verdict::Admitted, None, answer))
-                        }
-                        Err(refusal) => {
-                            let refusal = admission.refused(refusal);
-                            story.room("forward");
-                            self.refused(story, notes, refusal, (errand.route.dialect, &manner))
-                        }
-                    };
+                    return self.let_in((story, notes, manner), received, (&errand, admission, &passage));
                 }
                 Ok(Decision::Preflight(answer, route)) => {
                     let answer = answer.map(|_| Bytes::new());
-                    let told = match &listener.decide {
-                        None => Ok((decided::PREFLIGHT, answer)),
-                        Some(decide) => decided::preflight(decide, answer, (&self.scenery.world, &parts, route)),
-                    };
-                    return match told {
-                        Ok((says, answer)) => {
-                            story.rooms.push(Telling::new("reply", Outcome::Passed, says));
-                            let answer = decided::finished(answer, manner);
-                            self.ended(story, notes, (Verdict::Answered, None, Some(answer)))
-                        }
-                        Err(refusal) => self.refused(story, notes, refusal, (route.dialect, &manner)),
-                    };
+                    return self.may_ask((story, notes, manner), answer, (&parts, route), listener.decide.as_deref());
                 }
                 Ok(Decision::Pong) => {
                     story.rooms.push(Telling::new("reply", Outcome::Passed, "it asks after the gateway itself"));
@@ -211,6 +185,56 @@ impl<'s> Rehearsal<'s> {
                 }
                 Err((refusal, dialect)) => return self.refused(story, notes, refusal, (dialect, &manner)),
             }
+        }
+    }
+
+    /// Tells what is done with a request that is let in.
+    fn let_in(
+        &self,
+        (mut story, notes, manner): (Story<'_>, Vec<Telling>, Manner),
+        received: Received,
+        (errand, admission, passage): (&Errand<'_>, Admission, &Passage<'_>),
+    ) -> Explanation {
+        let told = match &self.scenery.world.listener(passage.connection.listener).decide {
+            None => {
+                let told = ahead::ahead(self.scenery, received, errand, (&admission, passage), self.clock);
+                told.map(|told| (told, None))
+            }
+            Some(decide) => self.permitted(decide, &received.parts, errand, (&admission, passage)),
+        };
+        match told {
+            Ok((told, fields)) => {
+                story.rooms.push(told);
+                let answer = fields.map(|fields| decided::answer(fields, admission, manner));
+                self.ended(story, notes, (Verdict::Admitted, None, answer))
+            }
+            Err(refusal) => {
+                let refusal = admission.refused(refusal);
+                story.room("forward");
+                self.refused(story, notes, refusal, (errand.route.dialect, &manner))
+            }
+        }
+    }
+
+    /// Tells a browser what a page may do, or a proxy that asks.
+    fn may_ask(
+        &self,
+        (mut story, notes, manner): (Story<'_>, Vec<Telling>, Manner),
+        answer: Response<Bytes>,
+        (parts, route): (&Parts, &Route),
+        decide: Option<&Decide>,
+    ) -> Explanation {
+        let told = match decide {
+            None => Ok((decided::PREFLIGHT, answer)),
+            Some(decide) => decided::preflight(decide, answer, (&self.scenery.world, parts, route)),
+        };
+        match told {
+            Ok((says, answer)) => {
+                story.rooms.push(Telling::new("reply", Outcome::Passed, says));
+                let answer = decided::finished(answer, manner);
+                self.ended(story, notes, (Verdict::Answered, None, Some(answer)))
+            }
+            Err(refusal) => self.refused(story, notes, refusal, (route.dialect, &manner)),
         }
     }
 
