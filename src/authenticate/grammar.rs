@@ -142,9 +142,9 @@ impl<'a> Parser<'a> {
         match self.words.get(self.at) {
             None => Ok(tree),
             Some(word) if word.text == ")" => {
-                Err(Invalid::new("this parenthesis was never opened").at(word.span.clone()))
+                Err(Invalid::new("this parenthesis was never opened").hint("leave it out").at(word.span.clone()))
             }
-            Some(word) => Err(Invalid::new("two schemes need `and` or `or` between them").at(word.span.clone())),
+            Some(word) => Err(unjoined(word)),
         }
     }
 
@@ -166,14 +166,16 @@ impl<'a> Parser<'a> {
 
     fn factor(&mut self) -> Result<Tree, Invalid> {
         let Some(word) = self.words.get(self.at).cloned() else {
-            return Err(Invalid::new("a scheme is missing at the end").at(self.end..self.end));
+            return Err(Invalid::new("a scheme is missing at the end")
+                .hint("name one there, or leave out the word before it")
+                .at(self.end..self.end));
         };
         self.at += 1;
         match word.text {
             "(" => self.group(&word),
-            ")" | "and" | "or" => {
-                Err(Invalid::new(format!("a scheme is missing before `{}`", word.text)).at(word.span))
-            }
+            ")" | "and" | "or" => Err(Invalid::new(format!("a scheme is missing before `{}`", word.text))
+                .hint("name one there, or leave the word out")
+                .at(word.span)),
             "open" => Err(Invalid::new("`open` stands alone: beside it no scheme would be asked for anything")
                 .hint("write \"open\", or leave it out")
                 .at(word.span)),
@@ -192,8 +194,10 @@ impl<'a> Parser<'a> {
             return Ok(tree);
         }
         match self.words.get(self.at) {
-            None => Err(Invalid::new("this parenthesis is never closed").at(opening.span.clone())),
-            Some(word) => Err(Invalid::new("two schemes need `and` or `or` between them").at(word.span.clone())),
+            None => Err(Invalid::new("this parenthesis is never closed")
+                .hint("close it behind the last scheme of the group")
+                .at(opening.span.clone())),
+            Some(word) => Err(unjoined(word)),
         }
     }
 
@@ -239,6 +243,13 @@ impl<'a> Parser<'a> {
         self.at += usize::from(found);
         found
     }
+}
+
+/// What is wrong with a word that nothing joins to the one before.
+fn unjoined(word: &Word<'_>) -> Invalid {
+    Invalid::new("two schemes need `and` or `or` between them")
+        .hint("`or` where either is enough, `and` where both are asked for")
+        .at(word.span.clone())
 }
 
 fn one_or(mut branches: Vec<Tree>, many: fn(Vec<Tree>) -> Tree) -> Tree {

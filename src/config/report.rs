@@ -150,6 +150,12 @@ impl Report {
         self.add(Weight::Error, Some(place), invalid, Some((first, label)));
     }
 
+    /// Whether there is an error whose place is one of these.
+    pub(super) fn blames(&self, is_there: impl Fn(&Range<usize>) -> bool) -> bool {
+        let errors = self.problems.iter().filter(|problem| problem.weight == Weight::Error);
+        errors.filter_map(|problem| problem.place.as_ref()).any(is_there)
+    }
+
     /// Stars a part of the file, so that no drawing shows it. Keeps every position as it is.
     pub(super) fn mask(&mut self, place: Range<usize>) {
         let Some(part) = self.text.get_mut(place) else { return };

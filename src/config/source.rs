@@ -102,7 +102,8 @@ fn plain(error: &io::Error) -> String {
 #[expect(clippy::disallowed_methods, reason = "this is the place that the lint points to")]
 fn environment(name: &str) -> Result<String, Invalid> {
     std::env::var(name).map_err(|error| match error {
-        std::env::VarError::NotPresent => Invalid::new(format!("the environment variable `{name}` is not set")),
+        std::env::VarError::NotPresent => Invalid::new(format!("the environment variable `{name}` is not set"))
+            .hint(format!("set it for the process that reads this: export {name}=…")),
         std::env::VarError::NotUnicode(_) => Invalid::new(format!("the environment variable `{name}` is not UTF-8")),
     })
 }

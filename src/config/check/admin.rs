@@ -63,7 +63,8 @@ fn address(table: &Admin, listeners: &[Named<file::Listener>], report: &mut Repo
     let others = listeners.iter().filter_map(|named| Some(&named.table.as_ref()?.address));
     let taken = others.filter(|other| other.value.parse().is_ok_and(|other| listener::overlap(other, address)));
     for first in taken.take(1) {
-        let invalid = Invalid::new(format!("`{address}` is taken by a listener"));
+        let invalid = Invalid::new(format!("`{address}` is taken by a listener"))
+            .hint("give it a port of its own, or an address that the other does not cover");
         report.conflict(place(), invalid, first.place.clone(), "this one");
     }
     Some(address)

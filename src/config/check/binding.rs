@@ -10,10 +10,11 @@ use crate::invalid::Invalid;
 use crate::route::Parameter;
 use crate::scheme::Examine;
 
-/// What is in force; `None` where something is wrong with it, or nothing was asked for. The report says which.
+/// What is in force; `None` where something is wrong with it, or nothing was asked for. The report says which. Without
+/// the expression, only what does not depend on it is looked at.
 pub(super) fn camera(
     route: &file::Route,
-    authenticate: &Expression,
+    authenticate: Option<&Expression>,
     schemes: &[(String, Arc<dyn Examine>)],
     file: &File,
     report: &mut Report,
@@ -35,7 +36,7 @@ pub(super) fn camera(
         }
     });
     let query = query.as_ref().map(|names| self::query(names, authenticate, report)).unwrap_or_default();
-    if let Some(invalid) = nobody(authenticate, schemes, *binds, file) {
+    if let Some(invalid) = authenticate.and_then(|expression| nobody(expression, schemes, *binds, file)) {
         report.error(written.place.clone(), invalid);
     }
     let binds = match binds {
@@ -45,11 +46,11 @@ pub(super) fn camera(
     (report.errors() == errors).then_some(Rule { path, query, binds })
 }
 
-fn query(names: &Placed<Vec<Placed<String>>>, authenticate: &Expression, report: &mut Report) -> Vec<Box<str>> {
+fn query(names: &Placed<Vec<Placed<String>>>, authenticate: Option<&Expression>, report: &mut Report) -> Vec<Box<str>> {
     if names.value.is_empty() {
         report.error(names.place.clone(), Invalid::new("no name is listed here").hint("leave `query` out"));
     }
-    let credentials = authenticate.places().query;
+    let credentials = authenticate.map(|expression| expression.places().query).unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     for name in &names.value {
         if name.value.is_empty() || name.value.len() > 64 || !name.value.bytes().all(plain) {

@@ -135,10 +135,10 @@ fn nothing() -> Invalid {
     Invalid::new("a limit of 0 would refuse everything").hint("leave the route out instead")
 }
 
-/// The limits of a route, by their places among all of them.
+/// The limits of a route, by their places among all of them. Without the expression, nobody knows yet who is counted.
 pub(super) fn of_route(
     route: &Route,
-    authenticate: &Expression,
+    authenticate: Option<&Expression>,
     (file, policies): (&File, &[Policy]),
     report: &mut Report,
 ) -> Vec<PolicyId> {
@@ -150,7 +150,7 @@ pub(super) fn of_route(
             report.error(name.place.clone(), Invalid::new(format!("`{}` holds here already", name.value)));
             continue;
         }
-        if !is_guard(&file.limits[limit]) {
+        if let Some(authenticate) = authenticate.filter(|_| !is_guard(&file.limits[limit])) {
             counts_somebody(name, &file.limits[limit], authenticate, file, report);
         }
         // One whose own table is wrong has no place, and has been spoken of.

@@ -56,7 +56,8 @@ fn address(
         return None;
     };
     if let Some((_, first)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
-        let invalid = Invalid::new(format!("`{address}` is taken by another listener"));
+        let invalid = Invalid::new(format!("`{address}` is taken by another listener"))
+            .hint("give each listener a port of its own, or an address that the other does not cover");
         report.conflict(written.place.clone(), invalid, first.clone(), "this one");
     }
     taken.push((address, written.place.clone()));

@@ -25,6 +25,7 @@ mod operation;
 mod overload;
 mod route;
 mod scheme;
+mod stand;
 mod store;
 mod terms;
 mod tls;
@@ -150,8 +151,8 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
     let token_outfit = endpoint::token_outfit(file.endpoint.as_ref(), source, report);
     let login = login::login(file.endpoint.as_ref(), source, report);
     let (limits, guards) = (limit::policies(file, report), guard::guards(file, report));
-    let routes = route::routes(file, (&schemes, source), &limits, report);
-    let tables = route::tables(file, &routes, report);
+    let (routes, stands) = route::routes(file, (&schemes, source), &limits, report);
+    let tables = stand::tables(file, &stands, report);
     together(file, &routes, report);
     let fixed = Fixed::of(file, store.as_ref(), (admin.as_ref(), monitoring));
     purpose.compare(&fixed, file, report);
@@ -317,7 +318,10 @@ fn position<T>(what: &str, name: &Placed<String>, among: &[Named<T>], report: &m
     let found = among.iter().position(|named| named.name.value == name.value);
     if found.is_none() {
         let mut invalid = Invalid::new(format!("there is no {what} called `{}`", name.value));
-        invalid.hint = nearest::hint(&name.value, among.iter().map(|named| named.name.value.as_str()));
+        invalid.hint = nearest::hint(&name.value, among.iter().map(|named| named.name.value.as_str())).or_else(|| {
+            let key = if what == "table of roles" { "roles" } else { what };
+            Some(format!("declare one: [{key}.<name>]").into())
+        });
         report.error(name.place.clone(), invalid);
     }
     found

@@ -6,23 +6,25 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::stand::{self, Parts, Stand};
 use super::{binding, credential, endpoint, limit, part, plain_id, position};
 use crate::authenticate::Expression;
 use crate::authorize::{Rules, network, resource, scope};
 use crate::config::file::{File, Placed, Route, Scope};
-use crate::config::nearest;
 use crate::config::report::Report;
 use crate::config::rules;
 use crate::config::source::Source;
-use crate::edge::guard;
 use crate::endpoint::Entry;
+use crate::forward::Terms;
 use crate::forward::credential::Own;
 use crate::forward::upstream::{CredentialPolicy, UpstreamId};
 use crate::invalid::Invalid;
-use crate::limit::Policy;
-use crate::route::{Case, HostPattern, Pattern, Table};
+use crate::limit::failures::GuardId;
+use crate::limit::{Policy, PolicyId};
+use crate::reply::{cors, wall};
+use crate::route::{Case, Pattern};
 use crate::scheme::{Examine, Places};
-use crate::world::{self, Destination, RouteId};
+use crate::world::{self, AppPlace, Destination};
 
 /// A route, and what its table needs to know of it.
 pub(super) struct Checked {
@@ -40,84 +42,143 @@ pub(super) struct Checked {
 /// The largest form that is looked into where the route says nothing, in bytes.
 const MAX_FORM: u64 = 64 << 10;
 
-/// What a route takes where it lists no methods.
-const METHODS: [Method; 7] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-
 /// The schemes by their names, and where files are read.
 type Given<'a> = (&'a [(String, Arc<dyn Examine>)], &'a Source);
 
-/// Every route, in the order of the file; `None` where something is wrong with it.
+/// A route as far as it could be read.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    route: &'a Route,
+    /// Keys whose values mean nothing.
+    unread: &'a [String],
+}
+
+impl Seen<'_> {
+    /// Whether all of these keys were read, be they there or left out. What was not read is no reason to blame the rest.
+    fn knows(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|key| self.unread.iter().any(|unread| unread == key))
+    }
+}
+
+/// Every route, in the order of the file, and where each stands; `None` where something is wrong with it.
 pub(super) fn routes(
     file: &File,
     (schemes, source): Given<'_>,
     policies: &[Policy],
     report: &mut Report,
-) -> Vec<Option<Checked>> {
+) -> (Vec<Option<Checked>>, Vec<Option<Stand>>) {
     let mut names: HashMap<&str, Range<usize>> = HashMap::new();
-    let mut meant = Vec::new();
-    for route in &file.routes {
-        let Some(route) = &route.table else {
+    let (mut meant, mut stands) = (Vec::new(), Vec::new());
+    for entry in &file.routes {
+        let remains = entry.remains.as_deref();
+        let whole = entry.table.as_ref().map(|route| Seen { route, unread: &[] });
+        let Some(seen) = whole.or(remains.map(|rest| Seen { route: &rest.table, unread: &rest.unread })) else {
             meant.push(None);
+            stands.push(None);
             continue;
         };
-        plain_id(&route.name, report);
-        if let Some(first) = names.get(route.name.value.as_str()) {
-            let invalid = Invalid::new(format!("a second route is called `{}`", route.name.value));
-            report.conflict(route.name.place.clone(), invalid, first.clone(), "the first");
+        let name = &seen.route.name;
+        if seen.knows(&["name"]) {
+            plain_id(name, report);
+            if let Some(first) = names.get(name.value.as_str()) {
+                let invalid = Invalid::new(format!("a second route is called `{}`", name.value));
+                let invalid = invalid.hint("logs and `lint` speak of routes by their names: give each its own");
+                report.conflict(name.place.clone(), invalid, first.clone(), "the first");
+            }
+            names.entry(&name.value).or_insert_with(|| name.place.clone());
         }
-        names.entry(&route.name.value).or_insert_with(|| route.name.place.clone());
-        meant.push(checked(route, (file, policies), (schemes, source), report));
+        let parts = Parts::of(seen.route, |keys| seen.knows(keys), file, report);
+        meant.push(checked(seen, &parts, (file, policies), (schemes, source), report));
+        stands.push(parts.stand(seen.route, |keys| seen.knows(keys), report));
     }
-    meant
+    (meant, stands)
 }
 
 fn checked(
-    route: &Route,
+    seen: Seen<'_>,
+    parts: &Parts,
     (file, policies): (&File, &[Policy]),
     (schemes, source): Given<'_>,
     report: &mut Report,
 ) -> Option<Checked> {
+    let Seen { route, unread } = seen;
     // Each of these says what is wrong; only then is it decided whether there is a route.
-    let authenticate = authenticate(&route.authenticate, schemes, report);
-    let destination = destination(route, file, report);
-    let listeners = listeners(route, file, report);
-    let methods = methods(route.methods.as_ref(), report);
-    let host = host(route.host.as_ref(), report);
-    let authenticate = authenticate?;
-    let (origin, cors) = super::cors::rules(route, methods.as_deref(), file, report);
-    let operation = super::operation::operation(route, file, report);
+    let authenticate =
+        seen.knows(&["authenticate"]).then(|| authenticate(&route.authenticate, schemes, report)).flatten();
+    let expression = authenticate.as_ref();
+    let destination = seen.destination(file, report);
+    let methods = parts.methods.as_deref();
+    // An expression may say whose app it is.
+    let of_whom = route.app.is_some() || expression.is_some();
+    let pages = seen.knows(&["origin", "cors", "app"]) && (of_whom || route.origin.is_none());
+    let (origin, cors) = if pages { super::cors::rules(route, methods, file, report) } else { (None, None) };
+    let in_path = seen.knows(&["path"]);
+    let operation = in_path.then(|| super::operation::operation(route, file, report)).flatten();
     let holders = super::operation::holders(route, report);
-    let camera = binding::camera(route, &authenticate, schemes, file, report);
-    acting(route, &authenticate, file, report);
-    let upstream_credential = upstream_credential(route, source, report);
-    let limits = limit::of_route(route, &authenticate, (file, policies), report);
-    let websocket = super::websocket::terms(route, methods.as_deref(), file, report);
+    let camera = in_path.then(|| binding::camera(route, expression, schemes, file, report)).flatten();
+    let upstream_credential = seen.knows(&["credential"]).then(|| upstream_credential(route, source, report)).flatten();
+    let limits = limit::of_route(route, expression, (file, policies), report);
+    let passes = seen.knows(&["forward", "endpoint", "wall"]);
+    let websocket = passes.then(|| super::websocket::terms(route, methods, file, report)).flatten();
     let guard = super::guard::of_route(route, file, report);
-    let mut places = authenticate.places();
-    // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What no
-    // scheme of the house serves reaches no upstream by way of an open route either.
-    places.join(Places::authorization());
-    places.join(super::operation::places(route, file));
-    let looks_into_forms = authenticate.reads_forms()
-        || origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
-        || operation.is_some();
-    let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
+    let app = in_path.then(|| super::app::place(route, report)).flatten();
+    let wall = (of_whom && seen.knows(&["app", "forward"])).then(|| super::app::wall(route, file, report)).flatten();
+    let authenticate = authenticate.filter(|_| unread.is_empty())?;
+    acting(route, &authenticate, file, report);
+    let rules = Arc::new(Rules { origin, operation, holders, ..rules(route, camera) });
+    let meant =
+        Meant { destination: destination?, upstream_credential, cors, limits, websocket, guard, app, wall, rules };
     Some(Checked {
-        meant: world::Route {
+        meant: meant.route(route, authenticate, file),
+        forward: route.forward.as_ref().map(|forward| forward.value.clone()),
+        listeners: parts.listeners.clone()?,
+        host: parts.host.clone()?,
+        path: route.path.clone(),
+        methods: parts.methods.clone()?,
+        case: stand::case(route),
+    })
+}
+
+/// What the tables of a route mean, each on its own.
+struct Meant {
+    destination: Destination,
+    upstream_credential: Option<Own>,
+    cors: Option<cors::Rule>,
+    limits: Vec<PolicyId>,
+    websocket: Option<Terms>,
+    guard: Option<GuardId>,
+    app: Option<AppPlace>,
+    wall: Option<wall::Rule>,
+    rules: Arc<Rules>,
+}
+
+impl Meant {
+    /// The route of them all.
+    fn route(self, route: &Route, authenticate: Expression, file: &File) -> world::Route {
+        let Self { destination, upstream_credential, cors, limits, websocket, guard, app, wall, rules } = self;
+        let mut places = authenticate.places();
+        // Also where nobody reads it, it is no less a credential for that: where they are removed, so is this one. What
+        // no scheme of the house serves reaches no upstream by way of an open route either.
+        places.join(Places::authorization());
+        places.join(super::operation::places(route, file));
+        let looks_into_forms = authenticate.reads_forms()
+            || rules.origin.as_ref().is_some_and(|origin| !origin.parameters.is_empty())
+            || rules.operation.is_some();
+        let underscored = places.headers.iter().filter(|name| name.as_str().contains('_')).cloned().collect();
+        world::Route {
             name: route.name.value.as_str().into(),
             pattern: route.path.value.as_str().into(),
             authenticate,
-            rules: Arc::new(Rules { origin, operation, holders, ..rules(route, camera) }),
-            destination: destination?,
+            rules,
+            destination,
             upstream_credential,
             places,
             underscored,
-            app: super::app::place(route, report),
+            app,
             form: looks_into_forms.then(|| route.max_form.map_or(MAX_FORM, |most| most.0)),
             inner: inner(route),
             cors,
-            wall: super::app::wall(route, file, report),
+            wall,
             websocket,
             dialect: route.dialect.0,
             max_body: route.max_body.map(|most| most.0),
@@ -125,14 +186,22 @@ fn checked(
             mask_errors: route.mask_errors,
             limits,
             guard,
-        },
-        forward: route.forward.as_ref().map(|forward| forward.value.clone()),
-        listeners: listeners?,
-        host: host?,
-        path: route.path.clone(),
-        methods: methods?,
-        case: if route.case_sensitive == Some(false) { Case::Ignored } else { Case::Minded },
-    })
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// Where it goes, where all that says so could be read; else whether there is such an upstream.
+    fn destination(&self, file: &File, report: &mut Report) -> Option<Destination> {
+        let told = ["forward", "endpoint", "not_implemented", "credential", "upstream_credential"];
+        if self.knows(&told) && self.knows(&["operation", "authenticate"]) {
+            return destination(self.route, file, report);
+        }
+        if let Some(forward) = self.route.forward.as_ref().filter(|_| self.knows(&["forward"])) {
+            position("upstream", forward, &file.upstreams, report);
+        }
+        None
+    }
 }
 
 /// Warns of tokens for one camera that act with more than their own rights.
@@ -230,65 +299,6 @@ fn authenticate(
     }
 }
 
-fn listeners(route: &Route, file: &File, report: &mut Report) -> Option<Vec<usize>> {
-    let Some(written) = &route.listeners else { return Some((0..file.listeners.len()).collect()) };
-    if written.value.is_empty() {
-        report.error(written.place.clone(), Invalid::new("a route without a listener is never reached"));
-        return None;
-    }
-    let found: Vec<_> = written.value.iter().map(|name| position("listener", name, &file.listeners, report)).collect();
-    let mut positions: Vec<usize> = found.into_iter().collect::<Option<_>>()?;
-    positions.sort_unstable();
-    positions.dedup();
-    Some(positions)
-}
-
-fn methods(written: Option<&Placed<Vec<Placed<String>>>>, report: &mut Report) -> Option<Vec<Method>> {
-    let Some(written) = written else { return Some(METHODS.to_vec()) };
-    if written.value.is_empty() {
-        report.error(written.place.clone(), Invalid::new("a route without a method is never reached"));
-        return None;
-    }
-    let mut methods: Vec<Method> = Vec::new();
-    let mut all = true;
-    for name in &written.value {
-        match method(&name.value) {
-            Ok(method) if methods.contains(&method) => {}
-            Ok(method) => methods.push(method),
-            Err(invalid) => {
-                report.error(name.place.clone(), invalid);
-                all = false;
-            }
-        }
-    }
-    all.then_some(methods)
-}
-
-/// What the guard lets in, and nothing else: a route for any other method would never be reached. Methods are names with
-/// upper and lower case (RFC 9110 §9.1): `get` would be another method than GET.
-fn method(name: &str) -> Result<Method, Invalid> {
-    if let Some(method) = Method::try_from(name).ok().filter(guard::is_known) {
-        return Ok(method);
-    }
-    let invalid = Invalid::new(format!("`{name}` is not a method that is ever forwarded"));
-    Err(match nearest::nearest(name, METHODS.iter().map(Method::as_str)) {
-        Some(near) => invalid.hint(format!("did you mean `{near}`?")),
-        None => invalid.hint("a route may list the registered methods (IANA) except CONNECT and TRACE, in capitals"),
-    })
-}
-
-#[expect(clippy::option_option, reason = "`None`: it is wrong; `Some(None)`: any host")]
-fn host(written: Option<&Placed<String>>, report: &mut Report) -> Option<Option<String>> {
-    let Some(written) = written else { return Some(None) };
-    match written.value.parse::<HostPattern>() {
-        Ok(_) => Some(Some(written.value.clone())),
-        Err(invalid) => {
-            report.error(part(&written.place, &written.value, invalid.span.clone()), invalid);
-            None
-        }
-    }
-}
-
 fn rules(route: &Route, camera: Option<resource::Rule>) -> Rules {
     let anywhere = route.account_addresses == Some(false);
     let network = if anywhere { network::Rule::Anywhere } else { network::Rule::Listed };
@@ -305,29 +315,6 @@ fn rule(written: Option<&Scope>) -> scope::Rule {
         rule.write = list(write);
     }
     rule
-}
-
-/// For each listener, its table; all of them, if the report has no error.
-pub(super) fn tables(file: &File, routes: &[Option<Checked>], report: &mut Report) -> Vec<Table<RouteId>> {
-    let mut tables = Vec::new();
-    for listener in 0..file.listeners.len() {
-        let here: Vec<(usize, &Checked)> = routes
-            .iter()
-            .enumerate()
-            .filter_map(|(id, route)| Some((id, route.as_ref()?)))
-            .filter(|(_, route)| route.listeners.contains(&listener))
-            .collect();
-        match Table::new(here.iter().map(|(id, route)| (route.pattern(), RouteId(*id))).collect()) {
-            Ok(table) => tables.push(table),
-            Err(mistakes) => {
-                for (entry, invalid) in mistakes {
-                    let path = &here[entry].1.path;
-                    report.error(part(&path.place, &path.value, invalid.span.clone()), invalid);
-                }
-            }
-        }
-    }
-    tables
 }
 
 impl Checked {
@@ -365,17 +352,6 @@ pub(super) fn exposed(file: &File, routes: &[Option<Checked>], report: &mut Repo
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_method_is_written_as_it_is_sent() {
-        for good in ["GET", "PATCH", "PROPFIND", "QUERY"] {
-            assert!(method(good).is_ok(), "{good}");
-        }
-        for wrong in ["get", "Get", "CONNECT", "TRACE", "PRI", "M-SEARCH", "", "GET ", "GE T"] {
-            assert!(method(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(method("get").unwrap_err().hint.unwrap(), "did you mean `GET`?");
-    }
 
     #[test]
     fn a_scope_rule_keeps_what_is_not_written() {

@@ -31,7 +31,20 @@ pub(in crate::config) struct Named<T> {
 pub(in crate::config) struct Entry<T> {
     pub(in crate::config) id: Option<String>,
     pub(in crate::config) table: Option<T>,
+    /// What could be read of a broken one.
+    pub(in crate::config) remains: Option<Box<Remains<T>>>,
 }
+
+/// What could be read of a table in which something is wrong: one mistake is no reason to hide the next.
+#[derive(Debug)]
+pub(in crate::config) struct Remains<T> {
+    pub(in crate::config) table: T,
+    /// Its keys whose values are missing or wrong: what `table` has there means nothing.
+    pub(in crate::config) unread: Vec<String>,
+}
+
+/// A table, or what could be read of it.
+type Reading<T> = Result<T, Option<Box<Remains<T>>>>;
 
 /// Reads what can be read. `None`: this is not TOML, and nothing else is said.
 pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
@@ -65,23 +78,50 @@ pub(in crate::config) fn read(text: &str, report: &mut Report) -> Option<File> {
         schemes: named(root.remove("scheme"), report, |_, value, report| scheme(value, report)),
         limits: named(root.remove("limit"), report, table),
         roles: named(root.remove("roles"), report, table),
-        accounts: listed("account", "id", root.remove("account"), report, |_, value, report| account(value, report)),
-        routes: listed("route", "name", root.remove("route"), report, table),
+        accounts: listed("account", "id", root.remove("account"), report, |_, value, report| {
+            account(value, report).ok_or(None)
+        }),
+        routes: listed("route", "name", root.remove("route"), report, reading),
     })
 }
 
 /// Reads one value, after its shape was checked.
-fn table<T: DeserializeOwned>(shape: &Shape, mut value: Spanned<DeValue<'_>>, report: &mut Report) -> Option<T> {
-    if !shape.check(&mut value, report) {
-        return None;
-    }
+fn table<T: DeserializeOwned>(shape: &Shape, value: Spanned<DeValue<'_>>, report: &mut Report) -> Option<T> {
+    reading(shape, value, report).ok()
+}
+
+/// Reads one value and says everything that is wrong with it: what serde stops at is taken out, and the rest read anew.
+fn reading<T: DeserializeOwned>(shape: &Shape, mut value: Spanned<DeValue<'_>>, report: &mut Report) -> Reading<T> {
+    let good = shape.check(&mut value, report);
     let place = value.span();
-    match T::deserialize(ValueDeserializer::from(value)) {
-        Ok(read) => Some(read),
-        Err(error) => {
-            report.error(error.span().unwrap_or(place), Invalid::new(error.message().to_owned()));
-            None
+    let mut unread = shape.fill(&mut value);
+    loop {
+        let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+            Ok(table) if good && unread.is_empty() => return Ok(table),
+            Ok(table) => return Err(Some(Box::new(Remains { table, unread }))),
+            Err(error) => error,
+        };
+        let at = error.span().unwrap_or_else(|| place.clone());
+        let invalid = Invalid::new(error.message().to_owned());
+        let Some((key, wrong)) = shape::entry_at(&value, &at) else {
+            if good && unread.is_empty() {
+                report.error(at, invalid);
+            }
+            return Err(None);
+        };
+        let name = key.get_ref().to_string();
+        if unread.contains(&name) {
+            return Err(None);
         }
+        // What the shape has spoken of is not said in serde's words as well: they may repeat a secret.
+        if !report.blames(|place| shape::holds(key, wrong, place)) {
+            report.error(at, invalid);
+        }
+        if let DeValue::Table(table) = value.get_mut() {
+            table.remove(name.as_str());
+        }
+        shape.fill(&mut value);
+        unread.push(name);
     }
 }
 
@@ -119,7 +159,7 @@ fn listed<'i, T: JsonSchema>(
     id: &str,
     list: Option<Spanned<DeValue<'i>>>,
     report: &mut Report,
-    read: impl Fn(&Shape, Spanned<DeValue<'i>>, &mut Report) -> Option<T>,
+    read: impl Fn(&Shape, Spanned<DeValue<'i>>, &mut Report) -> Reading<T>,
 ) -> Vec<Entry<T>> {
     let Some(list) = list else { return Vec::new() };
     if !list.get_ref().is_array() {
@@ -132,9 +172,11 @@ fn listed<'i, T: JsonSchema>(
     let DeValue::Array(list) = list.into_inner() else { return Vec::new() };
     let shape = Shape::of::<T>();
     list.into_iter()
-        .map(|value| Entry {
-            id: value.get_ref().get(id).and_then(|id| id.get_ref().as_str()).map(str::to_owned),
-            table: read(&shape, value, report),
+        .map(|value| {
+            let id = value.get_ref().get(id).and_then(|id| id.get_ref().as_str()).map(str::to_owned);
+            let (table, remains) =
+                read(&shape, value, report).map_or_else(|rest| (None, rest), |table| (Some(table), None));
+            Entry { id, table, remains }
         })
         .collect()
 }
@@ -209,7 +251,10 @@ fn credentials<T: DeserializeOwned + JsonSchema>(
     list: Option<Spanned<DeValue<'_>>>,
     report: &mut Report,
 ) -> Vec<T> {
-    listed(&format!("account.{kind}"), "id", list, report, table).into_iter().filter_map(|entry| entry.table).collect()
+    listed(&format!("account.{kind}"), "id", list, report, reading)
+        .into_iter()
+        .filter_map(|entry| entry.table)
+        .collect()
 }
 
 /// Stars every secret that can be told in a file that is no TOML: those in the part that could be read, and whatever

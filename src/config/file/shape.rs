@@ -7,7 +7,7 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::config::nearest;
 use crate::config::report::Report;
@@ -65,9 +65,24 @@ impl Shape {
     /// The same for the keys of the file itself alone.
     pub(super) fn keys(&self, table: &mut DeTable<'_>, report: &mut Report) -> bool {
         match self.meaning(&self.schema) {
-            Meaning::Table(object) => keys(object, table, None, report),
+            Meaning::Table(object) => keys(self, object, table, None, report),
             Meaning::Secret(_) | Meaning::Words(_) | Meaning::List(_) | Meaning::Choice(_) | Meaning::Other => true,
         }
+    }
+
+    /// Puts something in the place of each key that is missing, so that the others can be read. Returns their names.
+    pub(super) fn fill(&self, value: &mut Spanned<DeValue<'_>>) -> Vec<String> {
+        let place = value.span();
+        let (Meaning::Table(object), DeValue::Table(table)) = (self.meaning(&self.schema), value.get_mut()) else {
+            return Vec::new();
+        };
+        let missing: Vec<String> =
+            required(object).filter(|name| !table.contains_key(*name)).map(str::to_owned).collect();
+        for name in &missing {
+            let nothing = DeValue::String("".into());
+            table.insert(Spanned::new(place.clone(), name.clone().into()), Spanned::new(place.clone(), nothing));
+        }
+        missing
     }
 
     fn walk(&self, schema: &Value, key: &Range<usize>, value: &mut Spanned<DeValue<'_>>, report: &mut Report) -> bool {
@@ -84,15 +99,15 @@ impl Shape {
                 known
             }
             (Meaning::Table(object), DeValue::Table(table)) => {
-                let complete = keys(object, table, Some(&place), report);
+                let complete = keys(self, object, table, Some(&place), report);
                 self.children(object, table, report) && complete
             }
             (Meaning::List(items), DeValue::Array(array)) => array.iter_mut().fold(true, |all, item| {
                 let key = item.span();
                 self.walk(items, &key, item, report) && all
             }),
-            (Meaning::Table(_), _) => other(value, "a table", report),
-            (Meaning::List(_), _) => other(value, "a list", report),
+            (Meaning::Table(_), _) => other(value, self.is_secret(schema, 0), TABLE, report),
+            (Meaning::List(_), _) => other(value, self.is_secret(schema, 0), LIST, report),
             // Not a word, or of no interest here: serde says whether it is wrong.
             (Meaning::Words(_) | Meaning::Choice(_) | Meaning::Other, _) => true,
         }
@@ -104,6 +119,12 @@ impl Shape {
             let own = object.get("properties").and_then(|properties| properties.get(&**key.get_ref()));
             own.or(others).is_none_or(|schema| self.walk(schema, &key.span(), value, report)) && all
         })
+    }
+
+    /// Whether a secret may stand in what this describes.
+    fn is_secret(&self, schema: &Value, depth: usize) -> bool {
+        // Deeper than any table of ours: nobody knows.
+        depth > 16 || self.meaning(schema).is_secret(self, depth + 1)
     }
 
     fn meaning<'s>(&'s self, schema: &'s Value) -> Meaning<'s> {
@@ -138,6 +159,19 @@ impl Shape {
 }
 
 impl Meaning<'_> {
+    fn is_secret(&self, shape: &Shape, depth: usize) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::Words(_) | Self::Other => false,
+            Self::List(items) => shape.is_secret(items, depth),
+            Self::Choice(branches) => branches.iter().any(|branch| branch.is_secret(shape, depth)),
+            Self::Table(object) => {
+                let own = object.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::values);
+                own.chain(object.get("additionalProperties")).any(|schema| shape.is_secret(schema, depth))
+            }
+        }
+    }
+
     /// What is meant of a choice by a value of this kind, where only one can be.
     fn of(self, value: &DeValue<'_>) -> Self {
         let Self::Choice(branches) = self else { return self };
@@ -219,15 +253,15 @@ fn secret(
 }
 
 fn keys(
+    shape: &Shape,
     object: &Map<String, Value>,
     table: &mut DeTable<'_>,
     place: Option<&Range<usize>>,
     report: &mut Report,
 ) -> bool {
-    let meant = strangers(object, table, report);
-    let required = object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let meant = strangers(shape, object, table, report);
     let mut complete = true;
-    for name in required.filter(|name| !table.contains_key(*name)) {
+    for name in required(object).filter(|name| !table.contains_key(*name)) {
         complete = false;
         // The mistyped key was reported already.
         if !meant.contains(&name) {
@@ -239,8 +273,42 @@ fn keys(
     complete
 }
 
+/// The keys that a table must have.
+fn required(object: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The entry of a table in which this place is.
+pub(super) fn entry_at<'v, 'i>(
+    value: &'v Spanned<DeValue<'i>>,
+    place: &Range<usize>,
+) -> Option<(&'v Spanned<DeString<'i>>, &'v Spanned<DeValue<'i>>)> {
+    value.get_ref().as_table()?.iter().find(|(key, value)| holds(key, value, place))
+}
+
+/// Whether a place is in this entry. A table with a head of its own has its entries elsewhere.
+pub(super) fn holds(key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>, place: &Range<usize>) -> bool {
+    let within = |outer: Range<usize>| outer.start <= place.start && place.end <= outer.end;
+    within(key.span())
+        || within(value.span())
+        || match value.get_ref() {
+            DeValue::Table(table) => table.iter().any(|(key, value)| holds(key, value, place)),
+            DeValue::Array(list) => list.iter().any(|item| holds(key, item, place)),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => false,
+        }
+}
+
 /// Takes out the keys that do not belong. Returns the names that were probably meant.
-fn strangers<'s>(object: &'s Map<String, Value>, table: &mut DeTable<'_>, report: &mut Report) -> Vec<&'s str> {
+fn strangers<'s>(
+    shape: &Shape,
+    object: &'s Map<String, Value>,
+    table: &mut DeTable<'_>,
+    report: &mut Report,
+) -> Vec<&'s str> {
     // A table without a list of keys is a map from names of the operator's own.
     if object.get("additionalProperties").is_some_and(Value::is_object) {
         return Vec::new();
@@ -252,9 +320,13 @@ fn strangers<'s>(object: &'s Map<String, Value>, table: &mut DeTable<'_>, report
     let mut meant = Vec::new();
     for name in strangers {
         let Some((key, value)) = table.remove_entry(name.as_str()) else { continue };
+        let near = nearest::nearest(&name, known());
         // What stands under an unknown key may be a secret whose key was mistyped.
-        mask(&value, report);
-        meant.extend(nearest::nearest(&name, known()));
+        let own = near.and_then(|near| properties?.get(near));
+        if own.is_none_or(|schema| shape.is_secret(schema, 0)) || names_somebody(&value) {
+            mask(&value, report);
+        }
+        meant.extend(near);
         let mut invalid = Invalid::new(format!("unknown key `{name}`"));
         invalid.hint = nearest::hint(&name, known());
         report.error(key.span(), invalid);
@@ -271,11 +343,30 @@ fn missing(name: &str, schema: &Value) -> Option<String> {
     Some(format!("for example: {name} = {example}"))
 }
 
-/// Another thing than `meant` stands here. It may be a secret without the table around it, and serde would repeat it.
-fn other(value: &Spanned<DeValue<'_>>, meant: &str, report: &mut Report) -> bool {
-    mask(value, report);
-    report.error(value.span(), Invalid::new(format!("this takes {meant}, not {}", kind(value.get_ref()))));
+/// A thing that is meant, and how it is written.
+type Written = (&'static str, &'static str);
+
+const TABLE: Written = ("a table", "write { … } with its keys, or give it a line of its own, [name], with them below");
+const LIST: Written = ("a list", "put it in brackets, also where it is one alone: [\"…\"]");
+
+/// Another thing than is meant stands here. It may be a secret without the table around it, and serde would repeat it.
+fn other(value: &Spanned<DeValue<'_>>, is_secret: bool, (meant, hint): Written, report: &mut Report) -> bool {
+    if is_secret || names_somebody(value) {
+        mask(value, report);
+    }
+    let invalid = Invalid::new(format!("this takes {meant}, not {}", kind(value.get_ref()))).hint(hint);
+    report.error(value.span(), invalid);
     false
+}
+
+/// Whether a URL in it may have a name and a password in front of its host.
+fn names_somebody(value: &Spanned<DeValue<'_>>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(table) => table.values().any(names_somebody),
+        DeValue::Array(list) => list.iter().any(names_somebody),
+        DeValue::String(text) => text.contains('@'),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => false,
+    }
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
