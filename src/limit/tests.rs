@@ -23,7 +23,7 @@ use crate::scheme::stage::{Register, Request, build, examine, named, proofs};
 
 const NOON: UnixTime = UnixTime(1_803_902_400); // 2027-03-01T12:00:00Z
 
-/// Licence keys `a` and `b` of the accounts of these names, and `a2`, another of `a`.
+/// License keys `a` and `b` of the accounts of these names, and `a2`, another of `a`.
 fn register() -> Register {
     let register = Register::new();
     for (id, account) in [("a", "a"), ("b", "b"), ("a2", "a")] {

@@ -3,7 +3,7 @@
 /// What a credential is. The name is what the configuration, the logs and the store call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// VXG's licence key: one or more per account.
+    /// VXG's license key: one or more per account.
     LicenseKey,
     /// An API identifier with its secret (SecureVideo).
     ApiClient,

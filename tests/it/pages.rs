@@ -137,7 +137,7 @@ fn values<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn pages_of_authorised_hosts_may_ask_and_others_may_not() {
+fn pages_of_authorized_hosts_may_ask_and_others_may_not() {
     let house = House::start();
     // vendors 3.3, vectors 5 and 6
     for (what, line, fields, body, passes) in [

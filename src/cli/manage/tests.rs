@@ -233,7 +233,7 @@ fn done(line: &str, operator: &mut dyn Operator) -> Result<String, Vec<String>> 
 }
 
 #[test]
-fn a_licence_key_goes_through_its_life_in_a_store() {
+fn a_license_key_goes_through_its_life_in_a_store() {
     let (folder, mut local) = crate::cli::operator::local_tests::local();
     let mut document = |line: &str| -> Value { serde_json::from_str(&done(line, &mut local).unwrap()).unwrap() };
     document("account create --id alice --quota-hour 5 --meta note=x --json");

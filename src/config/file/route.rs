@@ -169,7 +169,7 @@ pub(in crate::config) struct App {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Pages {
-    /// The authorised hosts; each stands for its subdomains too. Default: those of the app.
+    /// The authorized hosts; each stands for its subdomains too. Default: those of the app.
     pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
     /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:
     /// `referer`.
