@@ -67,6 +67,22 @@ fn flags_become_a_document() {
 }
 
 #[test]
+fn every_resource_goes_by_its_name_and_some_by_a_shorter_one() {
+    for resource in Resource::ALL {
+        assert_eq!(word(*resource), resource.name().replace('_', "-"));
+        for name in [Some(word(*resource)), short(*resource)].into_iter().flatten() {
+            let managed = parsed(&[name, "list"]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(managed.resource, *resource, "{name}");
+            assert!(Managed::has_subcommand(name), "{name}");
+        }
+    }
+    let help = Managed::augment_subcommands(clap::Command::new("vidgate")).render_help().to_string();
+    for name in ["license", "client", "group"] {
+        assert!(help.contains(&format!("[aliases: {name}]")), "{help}");
+    }
+}
+
+#[test]
 fn the_help_of_every_verb_says_what_it_does() {
     let outline = Managed::augment_subcommands(clap::Command::new("vidgate"));
     for resource in Resource::ALL {
