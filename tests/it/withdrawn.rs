@@ -274,7 +274,7 @@ timeouts = {{ idle = "1ms" }}
 
 [upstream.api]
 endpoints = ["http://{}"]
-timeouts = {{ response = "2h", idle = "2h" }}
+timeouts = {{ response = "2h", body = "2h" }}
 
 [scheme.staff.mtls]
 pinned = ["company.pem"]
