@@ -42,7 +42,7 @@ methods = ["GET"]
 authenticate = "license"
 forward = "api"
 camera = { path = "id" }
-websocket = { idle = "60s", life = "1h" }
+websocket = { idle = "60s", lifetime = "1h" }
 
 [[route]]
 name = "operations"

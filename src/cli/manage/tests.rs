@@ -76,9 +76,13 @@ fn every_resource_goes_by_its_name_and_some_by_a_shorter_one() {
             assert!(Managed::has_subcommand(name), "{name}");
         }
     }
+    for flag in ["--admin-certificate", "--admin-cert"] {
+        let managed = parsed(&["account", "list", flag, "a.pem", "--admin-key", "a.key"]).unwrap();
+        assert_eq!(managed.place.admin_certificate, Some("a.pem".into()), "{flag}");
+    }
     let help = Managed::augment_subcommands(clap::Command::new("vidgate")).render_help().to_string();
     for name in ["license", "client", "group"] {
-        assert!(help.contains(&format!("[aliases: {name}]")), "{help}");
+        assert!(help.contains(&format!("[alias: {name}]")), "{help}");
     }
 }
 

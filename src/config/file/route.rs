@@ -241,7 +241,8 @@ pub(in crate::config) struct Tunnels {
     /// With nothing said on either side. Default: 60s.
     pub(in crate::config) idle: Option<Span>,
     /// At all. Default: 12h.
-    pub(in crate::config) life: Option<Span>,
+    #[schemars(extend("x-formerly" = "life"))]
+    pub(in crate::config) lifetime: Option<Span>,
 }
 
 impl<'de> Deserialize<'de> for Websocket {
