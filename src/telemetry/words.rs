@@ -49,6 +49,7 @@ fn credential(reason: Reason) -> &'static str {
         Reason::Ambiguous => "Two credentials were presented where there is room for one.",
         Reason::Insecure => "The credential came in clear, where it may only come over TLS.",
         Reason::Leaked => "A secret stood in the query, where it ends up in the logs of others.",
+        Reason::Foreign => "The token names an issuer that is not believed here.",
         Reason::Unknown => "Nobody has the credential.",
         Reason::Unsettled => "It could not be said whether the credential is good: what it is judged by is not there.",
         Reason::Mismatch => "Somebody has this identifier, but not this secret or signature.",
@@ -117,6 +118,9 @@ fn credential_hint(reason: Reason) -> &'static str {
             "The client has to use https; behind a proxy that ends TLS, name that in `trusted_proxies`."
         }
         Reason::Leaked => "Rotate the secret, and have the client send it in a field.",
+        Reason::Foreign => {
+            "Look whether the `iss` of the token is that of `[scheme.NAME.jwt.issuer] name`, or an account on file."
+        }
         Reason::Unknown => "Look whether it was deleted, is one of another installation, or was mistyped.",
         Reason::Unsettled => "Look whether the keys of the issuer can be fetched.",
         Reason::Mismatch => {

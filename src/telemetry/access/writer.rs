@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
+use std::iter;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +21,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long it lets lines gather once it has written what there was. A thread that is woken for each batch takes the core
 /// from the worker that fills the next one: under load that cost as much as the writing.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How many batches it writes at once.
+const AT_ONCE: usize = 32;
 /// After so many batches in succession it looks around as well.
-const MANY: u32 = 1000;
+const MANY: usize = 1000;
 /// How long those who end wait for the last lines: whoever reads them may not.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -45,17 +48,25 @@ type Taker = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
 
 /// Where lines go.
 #[derive(Clone, Default)]
-pub struct Output(Option<Arc<Taker>>);
+pub struct Output(Place);
+
+#[derive(Clone, Default)]
+enum Place {
+    #[default]
+    StandardError,
+    File(Arc<File>),
+    Taker(Arc<Taker>),
+}
 
 impl Output {
     /// To standard error.
     pub fn standard() -> Self {
-        Self(None)
+        Self(Place::StandardError)
     }
 
     /// To whoever takes them.
     pub fn to(take: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(take)))
+        Self(Place::Taker(Arc::new(take)))
     }
 
     /// To the end of this file, which is made if it is not there.
@@ -65,15 +76,22 @@ impl Output {
     /// It cannot be opened.
     pub fn file(path: &Path) -> io::Result<Self> {
         // Who asked for what is nobody else's business.
-        let file: File = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-        Ok(Self::to(move |lines| (&file).write_all(lines)))
+        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+        Ok(Self(Place::File(Arc::new(file))))
     }
 
-    fn write(&self, lines: &[u8]) -> io::Result<()> {
+    fn write(&self, batches: &[Batch]) -> io::Result<()> {
         match &self.0 {
-            Some(take) => take(lines),
-            // Locked for as long as whole lines take, so that none of the other log stands among them.
-            None => io::stderr().lock().write_all(lines),
+            // All at once: where two of them meet within a page, the system works on that page twice.
+            Place::File(file) => {
+                write_all(file, &mut batches.iter().map(|batch| IoSlice::new(&batch.text)).collect::<Vec<_>>())
+            }
+            Place::Taker(take) => batches.iter().try_for_each(|batch| take(&batch.text)),
+            Place::StandardError => {
+                // Locked for as long as whole lines take, so that none of the other log stands among them.
+                let mut stderr = io::stderr().lock();
+                batches.iter().try_for_each(|batch| stderr.write_all(&batch.text))
+            }
         }
     }
 }
@@ -149,28 +167,46 @@ impl Running {
     }
 }
 
-fn write(batches: &Receiver<Batch>, mut output: Output, counts: &Counts, next: &Mutex<Option<Output>>) {
-    let (mut told, mut failing, mut batches_since) = (0, false, 0);
-    loop {
-        let batch = match batches.try_recv() {
-            Ok(batch) => Some(batch),
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
-                thread::sleep(PAUSE);
-                match batches.recv_timeout(LOOK) {
-                    Ok(batch) => Some(batch),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
-        };
+/// Writes all of it, however often that takes.
+fn write_all(mut file: &File, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        match file.write_vectored(pieces) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Takes what waits; where nothing does, lets lines gather and then waits for them. `false`: nobody has a pen any more.
+fn take(queue: &Receiver<Batch>, batches: &mut Vec<Batch>) -> bool {
+    batches.clear();
+    batches.extend(queue.try_iter().take(AT_ONCE));
+    if batches.is_empty() {
+        thread::sleep(PAUSE);
+        match queue.recv_timeout(LOOK) {
+            Ok(first) => batches.extend(iter::once(first).chain(queue.try_iter()).take(AT_ONCE)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+    true
+}
+
+fn write(queue: &Receiver<Batch>, mut output: Output, counts: &Counts, next: &Mutex<Option<Output>>) {
+    let (mut told, mut failing, mut since) = (0, false, 0);
+    let mut batches = Vec::with_capacity(AT_ONCE);
+    while take(queue, &mut batches) {
         if let Some(next) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
             output = next;
             failing = false;
         }
-        batches_since = if batch.is_some() { batches_since + 1 } else { MANY };
-        if batches_since >= MANY {
-            batches_since = 0;
+        since += batches.len();
+        if batches.is_empty() || since >= MANY {
+            since = 0;
             // Said once in a while at most.
             let dropped = counts.dropped.load(Ordering::Relaxed);
             if dropped != told {
@@ -178,8 +214,11 @@ fn write(batches: &Receiver<Batch>, mut output: Output, counts: &Counts, next: &
                 told = dropped;
             }
         }
-        let Some(Batch { text, lines }) = batch else { continue };
-        match output.write(&text) {
+        if batches.is_empty() {
+            continue;
+        }
+        let lines = batches.iter().map(|batch| batch.lines).sum();
+        match output.write(&batches) {
             Ok(()) => {
                 counts.written.fetch_add(lines, Ordering::Relaxed);
                 failing = false;
