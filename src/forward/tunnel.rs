@@ -68,7 +68,7 @@ impl Opening {
     pub(super) fn begin(
         self,
         in_flight: InFlight,
-        lent: (limit::Lease, Option<leases::Lease>),
+        lent: (limit::Occupancy, Option<leases::Lease>),
         witnessed: Witnessed,
         connection: &Rc<Connection>,
     ) {
@@ -81,11 +81,11 @@ impl Opening {
             let passed = early.len() as u64;
             let up = Pipe { waiting: BytesMut::from(early), passed, ..Pipe::default() };
             let (down, frames) = (Pipe::default(), Frames::default());
-            let (lease, standing) = lent;
+            let (occupancy, standing) = lent;
             let (closing, waker) = (None, None);
             let (terms, upstream) = ((terms, idle, lifetime), Some(upstream));
             Tunnel {
-                lease,
+                occupancy,
                 standing,
                 caller,
                 upstream,
@@ -120,7 +120,7 @@ impl Opening {
 struct Tunnel {
     // Given back first, as in a body.
     #[expect(dead_code, reason = "held until the tunnel has ended")]
-    lease: limit::Lease,
+    occupancy: limit::Occupancy,
     standing: Option<leases::Lease>,
     caller: Box<dyn Duplex>,
     /// Until the last was said.

@@ -13,13 +13,13 @@ pub enum Kind {
     GroupToken,
     /// The public key of a service account, looked up by its key id.
     ServiceAccountKey,
-    /// A person or a program with a name and a password, looked up by the name.
+    /// A person or a program with a name and a key, looked up by the name.
     User,
     /// The same user, looked up by the key that was made for them.
     UserKey,
     /// An opaque token for `Bearer`.
     BearerToken,
-    /// An application with an identifier of its own.
+    /// An app with an identifier of its own.
     App,
     /// The client certificate of an operator, looked up by its fingerprint.
     AdminCertificate,
