@@ -136,7 +136,7 @@ impl Gateway {
                     max_body: route.max_body,
                     piece,
                     operation,
-                    door: route.guard.map(|id| self.guards[id.0].door(address)),
+                    guard: route.guard.map(|id| self.guards[id.0].at_endpoint(address)),
                     deadline: self.deadlines.register(),
                 };
                 return self.endpoints.answer(entry, (parts, body), visit, passage, admission).await;
