@@ -57,9 +57,9 @@ mod tests {
             let share = Share::new(part).unwrap();
             let (mut before, mut taken, mut apart, mut most) = (0, 0, 0, 0);
             for _ in 0..many {
-                let (takes, next) = share.takes(before);
+                let (chosen, next) = share.takes(before);
                 (before, apart) = (next, apart + 1);
-                if takes {
+                if chosen {
                     (taken, most, apart) = (taken + 1, most.max(apart), 0);
                 }
             }
