@@ -110,7 +110,7 @@ fn request(operations: Vec<Operation>) -> Request {
     Request { actor: Actor("bench".to_owned()), operations, idempotency: None }
 }
 
-/// Every other one is a licence key, the rest are tokens of cameras.
+/// Every other one is a license key, the rest are tokens of cameras.
 fn credential(number: usize) -> Operation {
     if number.is_multiple_of(2) {
         return create(

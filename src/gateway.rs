@@ -8,7 +8,7 @@ pub mod explain;
 mod manner;
 mod sending;
 mod supply;
-mod trace;
+mod witnesses;
 
 use std::rc::Rc;
 use std::sync::Arc;

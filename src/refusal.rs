@@ -58,7 +58,7 @@ pub enum Cause {
     AddressRefused,
     /// Proven, but not this.
     PermissionDenied,
-    /// The page that asks is not one of an authorised host.
+    /// The page that asks is not one of an authorized host.
     OriginRefused,
     /// No operation is named where the route asks for one.
     OperationMissing,

@@ -1,4 +1,4 @@
-//! Changes beside requests: sixteen clients make and delete licence keys through the admin API while requests are
+//! Changes beside requests: sixteen clients make and delete license keys through the admin API while requests are
 //! relayed at a fixed rate. How many changes are acknowledged, what that does to the requests, and whether a key that is
 //! gone is refused on the very next one.
 

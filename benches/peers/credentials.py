@@ -1,4 +1,4 @@
-"""The caller's credentials: an RSA key and JWTs made by the openssl command line, a licence key, VXG's access tokens, an
+"""The caller's credentials: an RSA key and JWTs made by the openssl command line, a license key, VXG's access tokens, an
 API identifier with its secret, an app's signature, and an opaque token."""
 
 import base64
@@ -47,7 +47,7 @@ class Credentials:
         return certificate, key
 
     def license_key(self):
-        """The value of an Authorization header with the licence key."""
+        """The value of an Authorization header with the license key."""
         return f"LKey {self._license}"
 
     def wrong_license_key(self):

@@ -49,7 +49,7 @@ class Peer:
 def columns():
     """All of them, in the order of the report."""
     return [
-        Peer("vidgate-lkey", "licence key", "vidgate", "license_key", options={"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
+        Peer("vidgate-lkey", "license key", "vidgate", "license_key", options={"authenticate": "license", "scheme": "vidgate-lkey.toml"}),
         Peer("vidgate-jwt", "RS256 JWT, the same token again and again", "vidgate", "token", options={"authenticate": "service", "scheme": "vidgate-jwt.toml"}),
         _limited("acc", "camera token", "camera_token"),
         _limited("si", "group token", "group_token"),
@@ -87,7 +87,7 @@ def columns():
         ),
         Peer(
             "vidgate-told",
-            "licence key; access log, metrics and refusals on record",
+            "license key; access log, metrics and refusals on record",
             "vidgate",
             "license_key",
             options={

@@ -45,7 +45,7 @@ use crate::store::{Actor, Store};
 /// What the admin listener bears: operators are few.
 pub(super) const LIMITS: Limits = Limits {
     handshake: Duration::from_secs(10),
-    header: Duration::from_secs(10),
+    head: Duration::from_secs(10),
     idle: Duration::from_mins(1),
     body: super::body::PATIENCE,
     write: Duration::from_secs(30),

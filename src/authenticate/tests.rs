@@ -72,14 +72,14 @@ fn told(expression: &str, request: &Request) -> String {
     }
 }
 
-/// A request from an address with a licence key (or none) in the header and a share token (or none) in the query.
+/// A request from an address with a license key (or none) in the header and a share token (or none) in the query.
 fn request(address: &str, key: &str, camera: &str) -> Request {
     let target = if camera.is_empty() { "/".into() } else { format!("/?token={camera}") };
     let request = Request::get(&target).from(address);
     if key.is_empty() { request } else { request.header("authorization", &format!("LKey {key}")) }
 }
 
-/// What, expression, address, licence key, share token, and who or why not.
+/// What, expression, address, license key, share token, and who or why not.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
 
 fn check(rows: &[Row]) {

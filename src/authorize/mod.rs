@@ -1,14 +1,14 @@
 //! May they do this, from here, there? Takes a [`Principal`] and returns a [`Permit`], the receipt that `limit` asks for.
 
 pub mod content;
-mod deed;
+mod undertaking;
 pub mod network;
 pub mod origin;
 pub mod resource;
 pub mod role;
 pub mod scope;
 
-pub use self::deed::Deed;
+pub use self::undertaking::Undertaking;
 use crate::edge::head::Head;
 use crate::edge::preface::Preface;
 use crate::refusal::Refusal;
@@ -35,18 +35,18 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Permit {
     principal: Principal,
-    deed: Deed,
+    undertaking: Undertaking,
 }
 
 impl Permit {
     /// The operation that is permitted, where the route asks for one.
     pub fn operation(&self) -> Option<&str> {
-        self.deed.operation()
+        self.undertaking.operation()
     }
 
     /// Hands the caller on to the next room, and what they may do.
-    pub fn into_parts(self) -> (Principal, Deed) {
-        (self.principal, self.deed)
+    pub fn into_parts(self) -> (Principal, Undertaking) {
+        (self.principal, self.undertaking)
     }
 }
 
@@ -78,7 +78,7 @@ pub fn permit(
         Some(camera) => heard(witness, Question::Camera, camera.check(&principal, head, scene))?,
         None => None,
     };
-    Ok(Permit { principal, deed: Deed::new(head, operation, camera) })
+    Ok(Permit { principal, undertaking: Undertaking::new(head, operation, camera) })
 }
 
 /// What is asked of a proven caller.

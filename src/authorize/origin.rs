@@ -1,5 +1,5 @@
 //! Which pages may ask: the hosts of `Origin`, of `Referer` and of parameters that say where a page is, each of which must
-//! be authorised (CameraTag; RFC 6455 §10.2 for WebSocket, which knows no CORS).
+//! be authorized (CameraTag; RFC 6455 §10.2 for WebSocket, which knows no CORS).
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::scheme::{Principal, Scene};
 /// Which pages may ask.
 #[derive(Debug)]
 pub struct Rule {
-    /// The authorised hosts. `None`: those of the app that speaks, or else of the app that the route says.
+    /// The authorized hosts. `None`: those of the app that speaks, or else of the app that the route says.
     pub hosts: Option<Hosts>,
     /// Parameters in the query and in forms that say where a page is.
     pub parameters: Vec<Box<str>>,

@@ -60,7 +60,7 @@ pub(super) enum Command {
     #[command(after_help = "Example: vidgate sign jwt --credentials credentials.json --account 77")]
     Jwt(jwt::Jwt),
     /// A share token of VXG under a verification key: what `--token` takes.
-    #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --ttl 30d")]
+    #[command(after_help = "Example: vidgate sign share --key-file share.key --si 235639 --lifetime 30d")]
     Share(Share),
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Basic {
 #[group(required = true, multiple = true)]
 pub(super) struct Token {
     /// The share token, or the base64 that VXG hands out; - reads it from standard input
-    #[arg(long = "token", value_name = "TOKEN", conflicts_with_all = ["key_file", "si", "ttl"])]
+    #[arg(long = "token", value_name = "TOKEN", conflicts_with_all = ["key_file", "si", "lifetime"])]
     given: Option<String>,
     /// In its place: the file that holds the verification key; - is standard input
     #[arg(long, value_name = "FILE", requires = "si")]
@@ -121,8 +121,8 @@ pub(super) struct Token {
     #[arg(long, value_name = "N", requires = "key_file")]
     si: Option<u64>,
     /// For how long it is good, from now on [default: 36530d, as VXG's own]
-    #[arg(long, value_name = "DURATION", value_parser = lifetime, requires = "key_file")]
-    ttl: Option<u64>,
+    #[arg(long, value_name = "DURATION", value_parser = lifetime, requires = "key_file", visible_alias = "ttl")]
+    lifetime: Option<u64>,
 }
 
 /// A share token to be made.
@@ -135,8 +135,8 @@ pub(super) struct Share {
     #[arg(long, value_name = "N")]
     si: u64,
     /// For how long it is good, from now on [default: 36530d, as VXG's own]
-    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
-    ttl: Option<u64>,
+    #[arg(long, value_name = "DURATION", value_parser = lifetime, visible_alias = "ttl")]
+    lifetime: Option<u64>,
 }
 
 impl Command {
@@ -199,7 +199,7 @@ impl Basic {
 
 impl Share {
     fn sign(&self, now: UnixTime) -> Result<Zeroizing<String>, Trouble> {
-        let token = make(&self.key_file, self.si, self.ttl, now)?;
+        let token = make(&self.key_file, self.si, self.lifetime, now)?;
         Ok(Zeroizing::new(format!("{}\n", *text(&token))))
     }
 }
@@ -207,7 +207,7 @@ impl Share {
 impl Token {
     fn resolve(&self, now: UnixTime) -> Result<Secret, Trouble> {
         let given = match (&self.given, &self.key_file, self.si) {
-            (None, Some(key), Some(sharing)) => return make(key, sharing, self.ttl, now),
+            (None, Some(key), Some(sharing)) => return make(key, sharing, self.lifetime, now),
             (Some(dash), ..) if dash == "-" => manage::secret("-".as_ref())?,
             (Some(token), ..) => Zeroizing::new(token.clone()),
             (None, ..) => return Err(Trouble::plain("give it --token, or --key-file and --si")),
@@ -289,8 +289,9 @@ mod tests {
     fn a_share_token_is_the_one_that_vxg_would_make() {
         // The MAC is openssl's, see tests/vectors.
         assert_eq!(signed("share --key-file KEY --si 235639", "vxg-lab-secret\n").unwrap(), format!("{SHARE}\n"));
-        let short = signed("share --key-file KEY --si 7 --ttl 1h", "vxg-lab-secret").unwrap();
+        let short = signed("share --key-file KEY --si 7 --lifetime 1h", "vxg-lab-secret").unwrap();
         assert_eq!(short, "share.eyJzaSI6IDd9.61a964c3te10.OA4E4yprqa1DKc6RW7twtANotcY\n");
+        assert_eq!(signed("share --key-file KEY --si 7 --ttl 1h", "vxg-lab-secret").unwrap(), short);
         assert!(signed("share --key-file KEY --si 7 --ttl 0s", "k").is_err());
     }
 

@@ -62,7 +62,7 @@ pub struct Limits {
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For a request's head, from the first byte or from the start of the connection.
-    pub header: Duration,
+    pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
     /// Between two pieces of a request's body.

@@ -65,14 +65,14 @@ impl Stage {
             stalled: Cell::new(false),
             ended: Cell::new(false),
         };
-        stage.deadline.arm(if tls { limits.handshake } else { limits.header });
+        stage.deadline.arm(if tls { limits.handshake } else { limits.head });
         Rc::new(stage)
     }
 
     /// The handshake is done; the head is awaited.
     pub fn await_head(&self, multiplexed: bool) {
         self.multiplexed.set(multiplexed);
-        self.deadline.arm(self.limits.header);
+        self.deadline.arm(self.limits.head);
     }
 
     /// A request's head is complete. It counts as in flight until the returned guard is dropped.
@@ -135,7 +135,7 @@ impl Stage {
             self.ended.set(true);
         } else if self.between.get() && !self.multiplexed.get() {
             self.between.set(false);
-            self.deadline.arm(self.limits.header);
+            self.deadline.arm(self.limits.head);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::authorize::role;
-use crate::limit::failures::Door;
+use crate::limit::failures::AtEndpoint;
 use crate::record::{Account, Kind};
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Principal;
@@ -17,24 +17,24 @@ pub(super) struct Caller {
     host: Arc<str>,
     address: IpAddr,
     operation: Option<Arc<str>>,
-    door: Option<Door>,
+    guard: Option<AtEndpoint>,
 }
 
 impl Caller {
     /// This caller at this address, who asked this host (as it was written, with its port) for this operation.
     pub(super) fn new(principal: Principal, address: IpAddr, host: &str, operation: Option<&str>) -> Self {
         let (principal, operation) = (Arc::new(principal), operation.map(Into::into));
-        Self { principal, host: host.into(), address, operation, door: None }
+        Self { principal, host: host.into(), address, operation, guard: None }
     }
 
     /// The same, who is watched by the route's guard against guessing.
-    pub(super) fn watched(self, door: Option<Door>) -> Self {
-        Self { door, ..self }
+    pub(super) fn watched(self, guard: Option<AtEndpoint>) -> Self {
+        Self { guard, ..self }
     }
 
     /// The route's guard against guessing, if it has one.
-    pub(super) fn door(&self) -> Option<&Door> {
-        self.door.as_ref()
+    pub(super) fn guard(&self) -> Option<&AtEndpoint> {
+        self.guard.as_ref()
     }
 
     /// The operation that was permitted, where the route asks for one.

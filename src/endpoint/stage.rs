@@ -17,7 +17,7 @@ use crate::scheme::stage::principal;
 use crate::store::Resource;
 use crate::store::sample::Sample;
 
-/// Endpoints over a store of their own. `acme` and `rival` have licence keys of the same names, `ops` a certificate.
+/// Endpoints over a store of their own. `acme` and `rival` have license keys of the same names, `ops` a certificate.
 pub(super) struct Stage {
     pub(super) sample: Sample,
     endpoints: Endpoints,

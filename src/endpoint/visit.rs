@@ -17,7 +17,7 @@ use super::{Caller, Endpoints, Entry};
 use crate::deadline::Deadline;
 use crate::forward::{Body, Gatherer, Passage, Payload, without_credential};
 use crate::limit::Admission;
-use crate::limit::failures::Door;
+use crate::limit::failures::AtEndpoint;
 use crate::refusal::{Cause, Refusal};
 use crate::scheme::Places;
 
@@ -42,7 +42,7 @@ pub struct Visit<'a> {
     /// The operation that was permitted, where the route asks for one.
     pub operation: Option<Box<str>>,
     /// The route's guard against guessing, if it has one.
-    pub door: Option<Door>,
+    pub guard: Option<AtEndpoint>,
     /// Runs while the endpoint works.
     pub deadline: Deadline,
 }
@@ -90,7 +90,7 @@ fn request(
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = uri.authority().map(http::uri::Authority::as_str).or(named).unwrap_or_default();
     let caller = Caller::new(admission.principal().clone(), passage.address, host, visit.operation.as_deref());
-    let caller = caller.watched(visit.door.clone());
+    let caller = caller.watched(visit.guard.clone());
     let rest = without_credential(&mut headers, uri.query(), visit.places);
     let path = passage.path.as_deref().unwrap_or_else(|| uri.path());
     let query = rest.as_deref().or(uri.query()).filter(|query| !query.is_empty());

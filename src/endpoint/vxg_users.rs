@@ -1,4 +1,4 @@
-//! VXG's super-admin API, for those who let vidgate own the accounts: an account is made together with its licence key,
+//! VXG's super-admin API, for those who let vidgate own the accounts: an account is made together with its license key,
 //! shown with it, changed, and taken away with everything it owns. Callers are proven by a client certificate.
 //!
 //! A user is an account of the store. Its `suid`, the operator's own id of it, is the account's name: unique, and found
@@ -27,7 +27,7 @@ use crate::store::{Operation, Outcome, Refused, Resource, Store};
 /// The registry's line.
 pub(super) const ENDPOINT: Entry = Entry {
     name: "vxg_users",
-    about: "VXG's super-admin API: accounts and their licence keys",
+    about: "VXG's super-admin API: accounts and their license keys",
     store: true,
     schemes: &["mtls"],
     proves: false,
@@ -68,7 +68,7 @@ fn build(kit: &Kit) -> Router {
 /// A user as it is kept.
 struct User {
     account: Outcome,
-    /// The id and the text of the licence key, if there is one.
+    /// The id and the text of the license key, if there is one.
     key: Option<(String, String)>,
 }
 
@@ -77,7 +77,7 @@ impl User {
         store.exactly(Resource::Account, id)?.map(|account| Self::of(store, account)).transpose()
     }
 
-    /// The account with its licence key: where it has several, the one that is good, and of those the first.
+    /// The account with its license key: where it has several, the one that is good, and of those the first.
     fn of(store: &Store, account: Outcome) -> Result<Self, Refused> {
         const MOST_LOOKED_AT: usize = 16;
         let keys = store.slice(Resource::LicenseKey, Some((Resource::Account, &account.id)), 0, MOST_LOOKED_AT)?.items;
@@ -135,7 +135,7 @@ impl Asked {
         if let Given::Value(text) = &key
             && lkey::presentable(text.as_bytes()).is_err()
         {
-            return Err(Refusal::content("`license_key.value`: no request could carry this as a licence key"));
+            return Err(Refusal::content("`license_key.value`: no request could carry this as a license key"));
         }
         let hosted_cameras = match document.table("limits")? {
             Given::Absent => Given::Absent,
@@ -224,7 +224,7 @@ async fn show(
     Ok(Json(user.to_value()).into_response())
 }
 
-/// `POST /api/v2/admin/users/`: an account and its licence key, in one change. A licence key that is given is taken as it
+/// `POST /api/v2/admin/users/`: an account and its license key, in one change. A license key that is given is taken as it
 /// is; else one is made.
 async fn create(
     State(house): State<House>,
@@ -367,14 +367,14 @@ fn said(refused: Refused) -> Refusal {
     }
 }
 
-/// A licence key for an account.
+/// A license key for an account.
 fn new_key(id: &str, account: &str, key: Option<&str>) -> Operation {
     let mut document = Map::from_iter([("id".to_owned(), id.into()), ("account".to_owned(), account.into())]);
     document.extend(key.map(|key| ("key".to_owned(), key.into())));
     Operation::Create { resource: Resource::LicenseKey, document, versions: Vec::new() }
 }
 
-/// Another licence key in the place of one, which ends with it.
+/// Another license key in the place of one, which ends with it.
 fn next_key(id: &str, key: Option<&str>) -> Operation {
     let mut document = Map::from_iter([("overlap".to_owned(), "0s".into())]);
     document.extend(key.map(|key| ("key".to_owned(), key.into())));

@@ -20,7 +20,7 @@ use crate::forward::pool::Lent;
 use crate::forward::tunnel::Opening;
 use crate::forward::upload::{Patience, Upload};
 use crate::forward::{headers, leases};
-use crate::limit::Lease;
+use crate::limit::Occupancy;
 
 /// Why a body broke off; the text is for the log.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,7 +29,7 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Body {
     // Given back first: whoever sees the upstream's connection end may come again.
-    lease: Lease,
+    occupancy: Occupancy,
     content: Content,
     in_flight: Option<InFlight>,
     /// While the answer is on its way, its caller must stand.
@@ -55,7 +55,7 @@ impl Body {
         Self {
             content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             in_flight: None,
-            lease: Lease::default(),
+            occupancy: Occupancy::default(),
             stream: None,
             witnessed: Witnessed::default(),
         }
@@ -77,8 +77,8 @@ impl Body {
     }
 
     /// Keeps what the request was lent until this body has ended.
-    pub fn lease(&mut self, lease: Lease) {
-        self.lease = lease;
+    pub fn occupy(&mut self, occupancy: Occupancy) {
+        self.occupancy = occupancy;
     }
 
     /// The beginning of a tunnel.
@@ -143,7 +143,7 @@ impl Body {
     pub fn hold(&mut self, in_flight: InFlight, connection: &Rc<Connection>) {
         if let Content::Tunnel(opening) = &mut self.content {
             if let Some(opening) = opening.take() {
-                let lent = (mem::take(&mut self.lease), self.stream.take());
+                let lent = (mem::take(&mut self.occupancy), self.stream.take());
                 opening.begin(in_flight, lent, mem::take(&mut self.witnessed), connection);
             }
             return;

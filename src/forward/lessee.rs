@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::authorize::{Deed, Rules};
+use crate::authorize::{Rules, Undertaking};
 use crate::clock::UnixTime;
 use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::connection::Connection;
@@ -14,7 +14,7 @@ use crate::scheme::{Lapse, Principal};
 #[derive(Debug)]
 pub struct Lessee {
     principal: Principal,
-    deed: Deed,
+    undertaking: Undertaking,
     /// Those of the route, as it was.
     rules: Arc<Rules>,
     /// That of the connection, where the proof rests on it.
@@ -23,10 +23,14 @@ pub struct Lessee {
 
 impl Lessee {
     /// Whoever was let do this by these rules, on this connection.
-    pub fn new((principal, deed): (Principal, Deed), rules: &Arc<Rules>, connection: &Connection) -> Self {
+    pub fn new(
+        (principal, undertaking): (Principal, Undertaking),
+        rules: &Arc<Rules>,
+        connection: &Connection,
+    ) -> Self {
         let tls = connection.tls.as_ref().filter(|_| principal.rests_on_certificate());
         let certificate = tls.and_then(|tls| tls.client_certificate.clone());
-        Self { principal, deed, rules: Arc::clone(rules), certificate }
+        Self { principal, undertaking, rules: Arc::clone(rules), certificate }
     }
 
     /// Who it is.
@@ -39,8 +43,8 @@ impl Lessee {
     pub fn standing(&mut self, directory: &dyn Directory, now: UnixTime) -> Result<UnixTime, Lapse> {
         let until = self.principal.standing(directory, now)?;
         let certified = self.principal.standing_of(self.certificate.as_deref(), now)?;
-        let deed = self.deed.standing(&self.principal, &self.rules, (directory, now));
-        let allowed = deed.map_err(|refusal| {
+        let undertaking = self.undertaking.standing(&self.principal, &self.rules, (directory, now));
+        let allowed = undertaking.map_err(|refusal| {
             tracing::debug!(
                 cause = refusal.cause.name(),
                 detail = refusal.detail,

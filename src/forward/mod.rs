@@ -104,7 +104,7 @@ impl Forwarder {
 
     fn beside(before: Option<&Self>, upstreams: &[Upstream], groups: &Groups, deadlines: &Rc<Deadlines>) -> Self {
         let door = |(upstream, group): (&Upstream, &Arc<fleet::Group>)| {
-            let (keep, most) = (upstream.timeouts.keep, upstream.idle_connections);
+            let (keep, most) = (upstream.timeouts.idle, upstream.idle_connections);
             let old = before.and_then(|before| before.doors.iter().find(|door| door.group.upstream == upstream.name));
             let bond = Bond::of(upstream);
             let old = old.filter(|old| old.bond == bond);
@@ -171,7 +171,7 @@ impl Forwarder {
                     Ok((lent, head)) if way.websocket.is_some() => {
                         self.switched(head, lent.with(course.turn), sending, (upload, stream), way)
                     }
-                    Ok((lent, head)) => Ok(relay(head, lent.with(course.turn), sending, upload, timeouts.idle)),
+                    Ok((lent, head)) => Ok(relay(head, lent.with(course.turn), sending, upload, timeouts.body)),
                     Err(failure) => Err(failure.refusal(&upload)),
                 };
             };
@@ -179,7 +179,7 @@ impl Forwarder {
                 && sending.is_done()
             {
                 // Thrown away; where all of it is here, the connection is used again.
-                drop(Body::relayed(Relayed::new(head.decoder, lent, Rc::clone(&upload), timeouts.idle)));
+                drop(Body::relayed(Relayed::new(head.decoder, lent, Rc::clone(&upload), timeouts.body)));
             }
             course.tried = course.tried.and(course.turn.at());
             // Where there is no other one, the same one may do better.
@@ -202,7 +202,7 @@ impl Forwarder {
             if stream.is_some() && head.status.is_success() {
                 return Err(Refusal::new(Cause::UpstreamFailed, "an answer in the place of a switch to WebSocket"));
             }
-            return Ok(relay(head, lent, sending, upload, way.upstream.timeouts.idle));
+            return Ok(relay(head, lent, sending, upload, way.upstream.timeouts.body));
         };
         let mut status = head.status;
         if let Asked::Connect(key) = asked {

@@ -84,8 +84,8 @@ pub struct Passage<'a> {
 impl Passage<'_> {
     /// Whose request it is, and what for, as long as it is on its way.
     pub(super) fn lessee(&self, admission: &Admission) -> Lessee {
-        let (principal, deed) = (admission.principal().clone(), admission.deed().clone());
-        Lessee::new((principal, deed), self.rules, self.connection)
+        let (principal, undertaking) = (admission.principal().clone(), admission.undertaking().clone());
+        Lessee::new((principal, undertaking), self.rules, self.connection)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Terms {
     /// With nothing said on either side.
     pub idle: Duration,
     /// At all.
-    pub life: Duration,
+    pub lifetime: Duration,
 }
 
 /// A tunnel that begins once the caller has heard of it.
@@ -49,7 +49,7 @@ pub(super) struct Opening {
     stream: Option<OnUpgrade>,
     terms: Terms,
     idle: Deadline,
-    life: Deadline,
+    lifetime: Deadline,
 }
 
 impl std::fmt::Debug for Opening {
@@ -61,31 +61,31 @@ impl std::fmt::Debug for Opening {
 impl Opening {
     /// To an upstream that has switched.
     pub(super) fn new(upstream: Lent, stream: Option<OnUpgrade>, terms: Terms, deadlines: &Rc<Deadlines>) -> Self {
-        Self { upstream, stream, terms, idle: deadlines.register(), life: deadlines.register() }
+        Self { upstream, stream, terms, idle: deadlines.register(), lifetime: deadlines.register() }
     }
 
     /// Begins as soon as the answer was sent; what the request was lent, the tunnel has until its end.
     pub(super) fn begin(
         self,
         in_flight: InFlight,
-        lent: (limit::Lease, Option<leases::Lease>),
+        lent: (limit::Occupancy, Option<leases::Lease>),
         witnessed: Witnessed,
         connection: &Rc<Connection>,
     ) {
         in_flight.tunnels();
-        let Self { upstream, stream, terms, idle, life } = self;
+        let Self { upstream, stream, terms, idle, lifetime } = self;
         let home = Rc::clone(connection);
         let tunnel = move |caller, early: Bytes| {
             idle.arm(terms.idle);
-            life.arm(terms.life);
+            lifetime.arm(terms.lifetime);
             let passed = early.len() as u64;
             let up = Pipe { waiting: BytesMut::from(early), passed, ..Pipe::default() };
             let (down, frames) = (Pipe::default(), Frames::default());
-            let (lease, standing) = lent;
+            let (occupancy, standing) = lent;
             let (closing, waker) = (None, None);
-            let (terms, upstream) = ((terms, idle, life), Some(upstream));
+            let (terms, upstream) = ((terms, idle, lifetime), Some(upstream));
             Tunnel {
-                lease,
+                occupancy,
                 standing,
                 caller,
                 upstream,
@@ -120,7 +120,7 @@ impl Opening {
 struct Tunnel {
     // Given back first, as in a body.
     #[expect(dead_code, reason = "held until the tunnel has ended")]
-    lease: limit::Lease,
+    occupancy: limit::Occupancy,
     standing: Option<leases::Lease>,
     caller: Box<dyn Duplex>,
     /// Until the last was said.
@@ -202,8 +202,8 @@ impl Tunnel {
         if self.standing.as_ref().is_some_and(|standing| standing.poll(context).is_ready()) {
             return Some(Code::PolicyViolation);
         }
-        let (_, idle, life) = &self.terms;
-        let over = idle.poll(context).is_ready() | life.poll(context).is_ready() | self.home.tunnels.is_leaving();
+        let (_, idle, lifetime) = &self.terms;
+        let over = idle.poll(context).is_ready() | lifetime.poll(context).is_ready() | self.home.tunnels.is_leaving();
         over.then_some(Code::GoingAway)
     }
 

@@ -94,9 +94,9 @@ pub struct Timeouts {
     /// From the last byte of the request to the head of the answer.
     pub response: Duration,
     /// Between two pieces of an answer's body.
-    pub idle: Duration,
+    pub body: Duration,
     /// How long an unused connection is kept.
-    pub keep: Duration,
+    pub idle: Duration,
 }
 
 /// What becomes of the caller's credential on the way upstream.

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use super::deciding;
 use super::manner::Manner;
 use super::sending::{Errand, is_empty, least};
-use super::trace::Trace;
+use super::witnesses::Witnesses;
 use super::{Arrival, Decision, Gateway, Lack, Seen, Step};
 use crate::authenticate;
 use crate::authorize::{self, content};
@@ -42,13 +42,13 @@ pub(super) struct Corridor<'a> {
 
 impl<'a> Corridor<'a> {
     /// Which route, who is it, may they, and is there room? Without I/O; a refusal comes with its wording.
-    pub(super) fn decide<T: Trace<'a>>(
+    pub(super) fn decide<T: Witnesses<'a>>(
         self,
         parts: &Parts,
         seen: Seen<'_>,
         Arrival { connection, id, in_flight }: Arrival<'a>,
         manner: &mut Manner,
-        trace: &mut T,
+        witnesses: &mut T,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
         let world = self.world;
         let before = || envelope::unrouted(world.dialect(connection.listener), &parts.headers);
@@ -58,18 +58,18 @@ impl<'a> Corridor<'a> {
         }
         let listener = world.listener(connection.listener);
         let decides = listener.decide.is_some();
-        let head = Head::before(parts, connection, &world.trusted_proxies, listener.limits.target_bytes, trace);
+        let head = Head::before(parts, connection, &world.trusted_proxies, listener.limits.target_bytes, witnesses);
         let head = head.map_err(|refusal| {
-            trace.unread(parts);
+            witnesses.unread(parts);
             (refusal, before())
         })?;
-        trace.head(&head);
-        if let Some(answer) = self.preflight(&head, decides, manner, trace) {
+        witnesses.head(&head);
+        if let Some(answer) = self.preflight(&head, decides, manner, witnesses) {
             return answer;
         }
         let id_of_route = world.select_id(&head, head.method()).map_err(|refusal| (refusal, before()))?;
         let route = &world.routes[id_of_route.0];
-        trace.route(id_of_route, route);
+        witnesses.route(id_of_route, route);
         if decides {
             deciding::decidable(route).map_err(|refusal| (refusal, route.dialect))?;
         }
@@ -79,7 +79,7 @@ impl<'a> Corridor<'a> {
         let scene = Scene { guard, fetching: seen.fetching(T::REHEARSES), ..self.scene(app.as_deref()) };
         manner.learn(route, &head, &scene, websocket::is_connect(parts));
         let websocket = Gateway::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
-        let (admission, operation) = match self.admit(route, &head, seen, &scene, trace) {
+        let (admission, operation) = match self.admit(route, &head, seen, &scene, witnesses) {
             Ok(Step::Decided(Outcome::Admitted(admission), operation)) => (admission, operation),
             Ok(Step::Decided(Outcome::Unwritten(waiting), _)) => {
                 return Ok(Decision::Lacks(Lack::Ledger(route, waiting)));
@@ -99,7 +99,7 @@ impl<'a> Corridor<'a> {
             id,
             rules: &route.rules,
             leases: self.leases,
-            journey: trace.let_in(),
+            journey: witnesses.let_in(),
         };
         Ok(Decision::Send(errand, admission, passage))
     }
@@ -111,7 +111,7 @@ impl<'a> Corridor<'a> {
         head: &Head<'_>,
         decides: bool,
         manner: &mut Manner,
-        trace: &mut impl Trace<'a>,
+        witnesses: &mut impl Witnesses<'a>,
     ) -> Option<Result<Decision<'a>, (Refusal, &'static Dialect)>> {
         let asked = cors::asked(head)?;
         // It is about the route that the announced request would take, whether or not that one lists OPTIONS.
@@ -122,7 +122,7 @@ impl<'a> Corridor<'a> {
         let (id, route) = select(&asked).or_else(|| select(head.method()))?;
         manner.learn(route, head, &self.scene(named_app(route, head).as_deref()), false);
         let (rule, grant) = (route.cors.as_ref()?, manner.grant.as_ref()?);
-        trace.route(id, route);
+        witnesses.route(id, route);
         // To a proxy that asks, every answer but a refusal says that the request may pass.
         let checked = if decides { deciding::decidable(route) } else { Ok(()) };
         let answer = checked.and_then(|()| rule.preflight(head, grant));
@@ -145,26 +145,26 @@ impl<'a> Corridor<'a> {
     }
 
     /// From the caller's word to the receipt that lets a request out.
-    fn admit<T: Trace<'a>>(
+    fn admit<T: Witnesses<'a>>(
         self,
         route: &Route,
         head: &Head<'_>,
         seen: Seen<'_>,
         scene: &Scene<'_>,
-        trace: &mut T,
+        witnesses: &mut T,
     ) -> Result<Step, Refusal> {
         let Seen { body, form, waited, .. } = seen;
         if let (Some(most), None, false) = (route.form, form, is_empty(body)) {
-            return before_the_form(route, head, (body, most), scene, trace).map(Step::Read);
+            return before_the_form(route, head, (body, most), scene, witnesses).map(Step::Read);
         }
         let empty = Preface::EMPTY;
         let form = form.unwrap_or(&empty);
-        let principal = route.authenticate.identify(head, form, scene, trace)?;
-        trace.proven(&principal);
+        let principal = route.authenticate.identify(head, form, scene, witnesses)?;
+        witnesses.proven(&principal);
         if route.destination.keeps_credentials() {
             route.authenticate.one_caller(&principal, head, form, scene)?;
         }
-        let permit = authorize::permit(principal, &route.rules, (head, form), scene, trace)?;
+        let permit = authorize::permit(principal, &route.rules, (head, form), scene, witnesses)?;
         if route.max_body.is_some_and(|most| least(body) > most) {
             return Err(Refusal::new(Cause::BodyTooLarge, "the announced body is too large").closing());
         }
@@ -174,7 +174,7 @@ impl<'a> Corridor<'a> {
         let (address, now) = (head.client_ip(), (self.clock.now(), scene.now));
         let asked = Asked { limits: &route.limits, route: &route.name, address, now, waited };
         let operation = permit.operation().map(Into::into);
-        let outcome = limit::admit(permit, self.gate, &asked, trace)?;
+        let outcome = limit::admit(permit, self.gate, &asked, witnesses)?;
         if let (Outcome::Admitted(admission), false) = (&outcome, T::REHEARSES) {
             admission.principal().credentials().iter().for_each(|record| record.seen(scene.now));
         }
@@ -218,13 +218,13 @@ fn before_the_form(
     head: &Head<'_>,
     (body, most): (&Payload, u64),
     scene: &Scene<'_>,
-    trace: &mut impl authenticate::witness::Witness,
+    witnesses: &mut impl authenticate::witness::Witness,
 ) -> Result<(Announced, bool), Refusal> {
     let is_known = if route.authenticate.reads_forms() {
         scene.guard.map_or(Ok(()), scheme::Guard::enter)?;
         false
     } else {
-        let principal = route.authenticate.identify(head, &Preface::EMPTY, scene, trace)?;
+        let principal = route.authenticate.identify(head, &Preface::EMPTY, scene, witnesses)?;
         route.rules.network.check(&principal, head)?;
         principal.is_identified()
     };

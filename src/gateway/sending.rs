@@ -72,12 +72,12 @@ impl Gateway {
 
     /// Gives the answer what its request was lent, until it has ended; one that is on its way only while its caller stands.
     pub(super) fn lend(&self, answer: &mut Response<Body>, admission: Admission, passage: &Passage<'_>) {
-        let (lease, principal, deed) = admission.answered(answer.headers_mut());
-        answer.body_mut().lease(lease);
+        let (occupancy, principal, undertaking) = admission.answered(answer.headers_mut());
+        answer.body_mut().occupy(occupancy);
         if !answer.body().is_streamed() {
             return;
         }
-        let lessee = Lessee::new((principal, deed), passage.rules, passage.connection);
+        let lessee = Lessee::new((principal, undertaking), passage.rules, passage.connection);
         let mut stream = self.leases.open(lessee, Some(passage.in_flight.cutter()));
         if answer.body().is_tunnel() {
             stream = stream.patient();
@@ -136,7 +136,7 @@ impl Gateway {
                     max_body: route.max_body,
                     piece,
                     operation,
-                    door: route.guard.map(|id| self.guards[id.0].door(address)),
+                    guard: route.guard.map(|id| self.guards[id.0].at_endpoint(address)),
                     deadline: self.deadlines.register(),
                 };
                 return self.endpoints.answer(entry, (parts, body), visit, passage, admission).await;

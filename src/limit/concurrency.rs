@@ -71,11 +71,11 @@ impl Drop for Place {
 
 /// What a request holds while it is under way; it goes with the body of its answer.
 #[derive(Debug, Default)]
-pub struct Lease {
+pub struct Occupancy {
     places: Vec<Place>,
 }
 
-impl Lease {
+impl Occupancy {
     pub(super) fn add(&mut self, place: Place) {
         self.places.push(place);
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::concurrency::{Concurrency, Lease, Place, UnderWay};
+use super::concurrency::{Concurrency, Occupancy, Place, UnderWay};
 use super::key::{Caller, Counted, Key, Per};
 use super::ledger::LedgerEntry;
 use super::limits::{Gate, Limit, Tallies, name};
@@ -82,7 +82,7 @@ impl<'g> Held<'g> {
     }
 
     /// Counts one more if it is `taken`, and says where it stands then; and what the ledger is to be asked for now.
-    pub(super) fn conclude(&mut self, taken: bool, lease: &mut Lease, now: Moment) -> (Standing, Option<Ask>) {
+    pub(super) fn conclude(&mut self, taken: bool, occupancy: &mut Occupancy, now: Moment) -> (Standing, Option<Ask>) {
         match &mut self.counter {
             Locked::Rate(rate, counters) => {
                 let bucket = counters.settled(self.key);
@@ -108,7 +108,7 @@ impl<'g> Held<'g> {
                 let under_way = counters.settled(self.key);
                 if taken {
                     under_way.take();
-                    lease.add(Place::new(Arc::clone(table), self.shard, self.key));
+                    occupancy.add(Place::new(Arc::clone(table), self.shard, self.key));
                 }
                 (under_way.standing(*concurrency), None)
             }

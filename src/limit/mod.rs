@@ -29,7 +29,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 
-pub use self::concurrency::{Concurrency, Lease};
+pub use self::concurrency::{Concurrency, Occupancy};
 use self::fields::Fields;
 use self::key::Caller;
 pub use self::key::{Per, network};
@@ -42,7 +42,7 @@ use self::taking::Short;
 pub use self::taking::unwritten;
 pub use self::waiting::Waiting;
 pub use self::witness::{Look, Witness};
-use crate::authorize::{Deed, Permit};
+use crate::authorize::{Permit, Undertaking};
 use crate::clock::UnixTime;
 use crate::refusal::Refusal;
 use crate::scheme::Principal;
@@ -51,9 +51,9 @@ use crate::scheme::Principal;
 #[derive(Debug)]
 pub struct Admission {
     principal: Principal,
-    deed: Deed,
+    undertaking: Undertaking,
     fields: Fields,
-    lease: Lease,
+    occupancy: Occupancy,
 }
 
 impl Admission {
@@ -63,15 +63,15 @@ impl Admission {
     }
 
     /// What they may do.
-    pub fn deed(&self) -> &Deed {
-        &self.deed
+    pub fn undertaking(&self) -> &Undertaking {
+        &self.undertaking
     }
 
     /// Tells the caller of the limits, in the answer that comes of it; what there is to hold until that has ended, for
     /// whom, and what for.
-    pub fn answered(self, headers: &mut HeaderMap) -> (Lease, Principal, Deed) {
+    pub fn answered(self, headers: &mut HeaderMap) -> (Occupancy, Principal, Undertaking) {
         self.fields.add_to(headers);
-        (self.lease, self.principal, self.deed)
+        (self.occupancy, self.principal, self.undertaking)
     }
 
     /// The same for a request that failed further on.
@@ -111,10 +111,10 @@ pub struct Asked<'a> {
 
 /// Admits, refuses or asks to wait. Where the witness only rehearses, nothing is taken.
 pub fn admit<W: Witness>(permit: Permit, gate: &Gate, asked: &Asked<'_>, witness: &mut W) -> Result<Outcome, Refusal> {
-    let (principal, deed) = permit.into_parts();
+    let (principal, undertaking) = permit.into_parts();
     if asked.limits.is_empty() {
-        let (fields, lease) = (Fields::default(), Lease::default());
-        return Ok(Outcome::Admitted(Admission { principal, deed, fields, lease }));
+        let (fields, occupancy) = (Fields::default(), Occupancy::default());
+        return Ok(Outcome::Admitted(Admission { principal, undertaking, fields, occupancy }));
     }
     let caller = Caller { principal: &principal, address: asked.address, route: asked.route };
     let taken = if W::REHEARSES {
@@ -123,7 +123,7 @@ pub fn admit<W: Witness>(permit: Permit, gate: &Gate, asked: &Asked<'_>, witness
         taking::take(gate, asked, &caller, witness)
     };
     match taken {
-        Ok((fields, lease)) => Ok(Outcome::Admitted(Admission { principal, deed, fields, lease })),
+        Ok((fields, occupancy)) => Ok(Outcome::Admitted(Admission { principal, undertaking, fields, occupancy })),
         Err(Short::Unwritten(waiting)) => Ok(Outcome::Unwritten(waiting)),
         Err(Short::Refused(refusal)) => Err(refusal),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Asked;
-use super::concurrency::Lease;
+use super::concurrency::Occupancy;
 use super::fields::Fields;
 use super::held::{Ask, Held};
 use super::key::{Caller, Counted};
@@ -37,7 +37,7 @@ pub(super) fn take<W: Witness>(
     asked: &Asked<'_>,
     caller: &Caller<'_>,
     witness: &mut W,
-) -> Result<(Fields, Lease), Short> {
+) -> Result<(Fields, Occupancy), Short> {
     let now = gate.moment(asked.now.0, asked.now.1);
     let mut held: AllHeld<'_> = [const { None }; MOST_OF_A_ROUTE];
     let mut last: Option<Counted<'_>> = None;
@@ -50,11 +50,11 @@ pub(super) fn take<W: Witness>(
         *place = Some(Held::lock(limit, gate, caller, counted, now));
     }
     let looked = Looked::at(&mut held, now);
-    let (mut lease, mut asks) = (Lease::default(), Vec::<Ask>::new());
+    let (mut occupancy, mut asks) = (Occupancy::default(), Vec::<Ask>::new());
     let mut standings: Standings<'_> = [None; MOST_OF_A_ROUTE];
     for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
         let taken = looked.is_free() && !looked.is_full(place);
-        let (standing, ask) = held.conclude(taken, &mut lease, now);
+        let (standing, ask) = held.conclude(taken, &mut occupancy, now);
         held.note(taken, looked.is_full(place));
         standings[place] = Some((held.limit, standing));
         asks.extend(ask);
@@ -74,7 +74,7 @@ pub(super) fn take<W: Witness>(
         Looked { refused: Some((cause, retry)), .. } => Err(Short::Refused(refusal(cause, retry, fields()))),
         Looked { waiting: Some(_), failed: true, .. } if asked.waited => Err(Short::Refused(unwritten())),
         Looked { waiting: Some(waiting), .. } => Err(Short::Unwritten(waiting)),
-        Looked { waiting: None, .. } => Ok((fields(), lease)),
+        Looked { waiting: None, .. } => Ok((fields(), occupancy)),
     }
 }
 

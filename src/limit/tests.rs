@@ -23,7 +23,7 @@ use crate::scheme::stage::{Register, Request, build, examine, issuers_keys, name
 
 const NOON: UnixTime = UnixTime(1_803_902_400); // 2027-03-01T12:00:00Z
 
-/// Licence keys `a` and `b` of the accounts of these names, and `a2`, another of `a`.
+/// License keys `a` and `b` of the accounts of these names, and `a2`, another of `a`.
 fn register() -> Register {
     let register = Register::new();
     for (id, account) in [("a", "a"), ("b", "b"), ("a2", "a")] {
@@ -73,11 +73,11 @@ impl Scene {
         Self { gate: limits.open(policies), limits, clock: clock.clone(), ids }
     }
 
-    fn ask(&self, principal: &Principal) -> Result<(Fields, Lease), Short> {
+    fn ask(&self, principal: &Principal) -> Result<(Fields, Occupancy), Short> {
         self.ask_again(principal, false)
     }
 
-    fn ask_again(&self, principal: &Principal, waited: bool) -> Result<(Fields, Lease), Short> {
+    fn ask_again(&self, principal: &Principal, waited: bool) -> Result<(Fields, Occupancy), Short> {
         let address = IpAddr::from([203, 0, 113, 9]);
         let now = (self.clock.now(), self.clock.unix());
         let asked = Asked { limits: &self.ids, route: "r", address, now, waited };
@@ -103,7 +103,7 @@ impl Scene {
     }
 }
 
-fn refused(outcome: Result<(Fields, Lease), Short>) -> Refusal {
+fn refused(outcome: Result<(Fields, Occupancy), Short>) -> Refusal {
     match outcome {
         Err(Short::Refused(refusal)) => refusal,
         Err(Short::Unwritten(_)) => panic!("it waits"),
@@ -111,7 +111,7 @@ fn refused(outcome: Result<(Fields, Lease), Short>) -> Refusal {
     }
 }
 
-fn waiting(outcome: Result<(Fields, Lease), Short>) -> Waiting {
+fn waiting(outcome: Result<(Fields, Occupancy), Short>) -> Waiting {
     match outcome {
         Err(Short::Unwritten(waiting)) => waiting,
         Err(Short::Refused(refusal)) => panic!("{refusal:?}"),
@@ -178,7 +178,7 @@ fn an_own_quota_holds_and_is_cut_to_the_cap() {
 }
 
 #[test]
-fn a_place_is_free_again_when_its_lease_is_dropped() {
+fn a_place_is_free_again_when_what_holds_it_is_dropped() {
     let register = register();
     let (a, b) = (caller(&register, "a"), caller(&register, "b"));
     let scene = Scene::new(&[concurrency("uploads", 2, Per::Account), quota("whole", 9, Per::Route)], None);
@@ -250,7 +250,7 @@ fn a_limit_that_only_watches_refuses_nobody_and_tells_nobody() {
     assert_eq!(scene.passed(&a, 9), 2);
     // Only what was let through counts.
     let held = Scene::new(&[watching, concurrency("none", 1, Per::Account)], Some(Arc::new(Book::new(Mood::Silent))));
-    let _lease = held.ask(&a).map_err(|_| ()).unwrap();
+    let _occupancy = held.ask(&a).map_err(|_| ()).unwrap();
     assert!(held.ask(&a).is_err());
 }
 

@@ -33,7 +33,7 @@ pub struct App {
     pub wall: Wall,
     /// Whether refusals are sent with status 200, as old clients of the API expect.
     pub legacy_200: bool,
-    /// Whether browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+    /// Whether browsers are told that pages of the authorized hosts may read answers (CORS), and show them in frames.
     pub cross_origin: bool,
 }
 

@@ -10,7 +10,7 @@ pub const LONGEST_PAGE: usize = 2048;
 /// The longest name of a host (RFC 1035 §2.3.4), and the longest part of one.
 const LONGEST: (usize, usize) = (253, 63);
 
-/// A list of authorised hosts.
+/// A list of authorized hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     /// In their ASCII form, sorted, each once.
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_no_authorised_one() {
+    fn what_is_no_host_is_no_authorized_one() {
         for name in [
             "",
             "*",

@@ -3,7 +3,7 @@
 /// What a credential is. The name is what the configuration, the logs and the store call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// VXG's licence key: one or more per account.
+    /// VXG's license key: one or more per account.
     LicenseKey,
     /// An API identifier with its secret (SecureVideo).
     ApiClient,
@@ -13,13 +13,13 @@ pub enum Kind {
     GroupToken,
     /// The public key of a service account, looked up by its key id.
     ServiceAccountKey,
-    /// A person or a program with a name and a password, looked up by the name.
+    /// A person or a program with a name and a key, looked up by the name.
     User,
     /// The same user, looked up by the key that was made for them.
     UserKey,
     /// An opaque token for `Bearer`.
     BearerToken,
-    /// An application with an identifier of its own.
+    /// An app with an identifier of its own.
     App,
     /// The client certificate of an operator, looked up by its fingerprint.
     AdminCertificate,

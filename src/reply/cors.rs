@@ -54,7 +54,7 @@ pub struct Rule {
 /// Whose pages may read answers.
 #[derive(Debug)]
 pub enum Readers {
-    /// Those of the authorised hosts, which may also show answers in frames.
+    /// Those of the authorized hosts, which may also show answers in frames.
     Hosts(Hosts),
     /// The same of the app that the route says, where the app asks for that.
     App,

@@ -1,4 +1,4 @@
-//! VXG's licence key: `LKey` and a text that means nothing to us. The record with its digest says whose it is.
+//! VXG's license key: `LKey` and a text that means nothing to us. The record with its digest says whose it is.
 
 use http::HeaderValue;
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ pub struct Settings {}
 #[derive(Debug)]
 pub struct LicenseKey;
 
-/// A licence key as presented.
+/// A license key as presented.
 pub struct Credential<'a>(&'a [u8]);
 
 impl fmt::Debug for Credential<'_> {
@@ -38,7 +38,7 @@ pub(crate) fn presentable(key: &[u8]) -> Result<(), Invalid> {
     if is_one_word(key) && key.len() <= authorization::LONGEST {
         return Ok(());
     }
-    Err(Invalid::new("no request can carry this licence key")
+    Err(Invalid::new("no request can carry this license key")
         .hint("it is at most 8192 visible ASCII characters, without blanks and commas"))
 }
 
@@ -62,7 +62,7 @@ impl Scheme for LicenseKey {
         let Some(key) = authorization::token(head, WORD)? else { return Ok(None) };
         // A blank or a comma inside would be the start of something else.
         if !is_one_word(key) {
-            return Err(Rejection::new(Reason::Malformed, "a licence key is one word"));
+            return Err(Rejection::new(Reason::Malformed, "a license key is one word"));
         }
         Ok(Some(Credential(key)))
     }
@@ -71,7 +71,7 @@ impl Scheme for LicenseKey {
         let record = scene
             .directory
             .look_up(Kind::LicenseKey, key)
-            .ok_or(Rejection::new(Reason::Unknown, "nobody was given this licence key"))?;
+            .ok_or(Rejection::new(Reason::Unknown, "nobody was given this license key"))?;
         usable(&record, scene)?;
         Ok(Principal::of_record("lkey", record))
     }

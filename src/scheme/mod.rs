@@ -294,7 +294,7 @@ fn schema<S: Scheme>(generator: &mut SchemaGenerator) -> Schema {
 pub const KINDS: &[KindEntry] = &[
     entry::<acc::Acc>("acc", "VXG camera access token", "Authorization: Acc <token>, or ?token=<share token>"),
     entry::<si::Si>("si", "VXG access token of a group of cameras", "Authorization: SI <token>"),
-    entry::<lkey::LicenseKey>("lkey", "VXG licence key of an account", "Authorization: LKey <key>"),
+    entry::<lkey::LicenseKey>("lkey", "VXG license key of an account", "Authorization: LKey <key>"),
     entry::<basic::Basic>("basic", "API identifier and secret", "Authorization: Basic base64(id:secret)"),
     entry::<key::Key>("key", "Public API identifier, without its secret", "?apiKey=<id>"),
     entry::<apikey::ApiKey>("apikey", "Secret key of a user", "x-apikey: <key>, or where the table says"),

@@ -20,8 +20,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// A licence key.
-    pub const LICENSE_KEY: Self = Self { text: "vgl", names: "licence key" };
+    /// A license key.
+    pub const LICENSE_KEY: Self = Self { text: "vgl", names: "license key" };
     /// The secret that goes with an API identifier.
     pub const API_SECRET: Self = Self { text: "vgs", names: "secret of an API client" };
     /// The key of a user.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::access::{self, Pen};
+use super::access::{self, Pen, Share};
 use super::entry::Idle;
 use super::exchange::{Decision, Exchange};
 use super::metrics::{self, Tallies, Workers};
@@ -114,13 +114,13 @@ impl Sinks {
     }
 
     /// Whether this one leaves no line, because another speaks for it.
-    fn passes_over(&self, exchange: &Exchange, sample: u32) -> bool {
-        if sample <= 1 || exchange.decision != Decision::Allowed {
+    fn passes_over(&self, exchange: &Exchange, sample: Share) -> bool {
+        if sample.is_whole() || exchange.decision != Decision::Allowed {
             return false;
         }
-        let before = self.passed_over.get();
-        self.passed_over.set((before + 1) % sample);
-        before > 0
+        let (takes, next) = sample.takes(self.passed_over.get());
+        self.passed_over.set(next);
+        !takes
     }
 }
 

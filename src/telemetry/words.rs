@@ -79,7 +79,7 @@ pub fn hint(cause: Cause) -> &'static str {
         Cause::Credential(reason) => credential_hint(reason),
         Cause::AddressRefused => "Look at the networks of the credential and of the route, and at `trusted_proxies`.",
         Cause::PermissionDenied => "Look at the scopes and the role of the credential, and at what the route asks for.",
-        Cause::OriginRefused => "Add the host of the page to the authorised hosts of the app.",
+        Cause::OriginRefused => "Add the host of the page to the authorized hosts of the app.",
         Cause::OperationMissing | Cause::OperationUnknown => {
             "The client has to name an operation that stands in the table of roles of the route."
         }

@@ -573,7 +573,7 @@ fn names_are_looked_up_again_and_a_resolver_that_fails_stalls_nobody() {
     };
     tell("127.0.0.1");
     let toml =
-        configuration(&[format!("\"http://api.example:{port}\"")], "resolve = \"30s\"\ntimeouts = { keep = \"24h\" }");
+        configuration(&[format!("\"http://api.example:{port}\"")], "resolve = \"30s\"\ntimeouts = { idle = \"24h\" }");
     let loaded = config::load_text("test.toml", &toml, Path::new("."), Purpose::Serve);
     let mut loaded = loaded.unwrap_or_else(|report| panic!("{}", report.render(false)));
     loaded.world.upstreams[0].lookup = Arc::new(told.clone());

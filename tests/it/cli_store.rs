@@ -66,7 +66,7 @@ impl House {
 }
 
 #[test]
-fn a_licence_key_is_made_listed_rotated_and_deleted_at_the_command_line() {
+fn a_license_key_is_made_listed_rotated_and_deleted_at_the_command_line() {
     let house = House::new();
     house.said("account create --id alice", "");
     let made: Value = serde_json::from_str(&house.said("license create --account alice --id l1 --json", "")).unwrap();

@@ -75,7 +75,7 @@ fn between_two_requests_there_are_75_seconds_and_then_10_for_a_head() {
 
 #[test]
 fn deadlines_are_the_listeners_own() {
-    let listener = "timeouts = { header = \"3s\", idle = \"5s\", body = \"7s\" }";
+    let listener = "timeouts = { head = \"3s\", idle = \"5s\", body = \"7s\" }";
     let played = Played::start();
     let gateway = timed(&played.upstream, Added { listener, ..Added::default() });
     ends_after(&gateway, &mut gateway.connect(), seconds(3), "header");

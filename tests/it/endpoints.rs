@@ -1,4 +1,4 @@
-//! Endpoints of the house from the street: what a licence key can do with its account's cameras, groups and tokens, and
+//! Endpoints of the house from the street: what a license key can do with its account's cameras, groups and tokens, and
 //! what a customer is shown of the own terms, by HTTP alone.
 
 use std::time::Duration;

@@ -264,7 +264,7 @@ fn an_answer_that_stops_in_the_middle_is_ended_when_its_time_is_up() {
         ("", ["hello", "world"], "\r\n"),
     ] {
         let played = Played::start();
-        let gateway = timed(&played.upstream, Added { upstream: "timeouts = { idle = \"30s\" }", ..Added::default() });
+        let gateway = timed(&played.upstream, Added { upstream: "timeouts = { body = \"30s\" }", ..Added::default() });
         let mut wire = gateway.connect();
         let mut peer = asked(&played, &mut wire);
         peer.say(format!("HTTP/1.1 200 OK\r\n{framing}\r\n{}", pieces[0]));

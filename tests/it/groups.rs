@@ -57,7 +57,7 @@ fn a_groups_token_opens_v5_for_its_members_until_it_is_changed() {
         (ground.status(&member(&inside), "SI", token), ground.status(&member(&outside), "SI", token)),
         (200, 403)
     );
-    // A group's token is no camera's, nor the other way round; and neither is a licence key.
+    // A group's token is no camera's, nor the other way round; and neither is a license key.
     assert_eq!(ground.status("/api/v4/live/watch/", "Acc", token), 401);
     assert_eq!(ground.status(all, "SI", &inside["access_tokens"]["all"]), 401);
     assert_eq!(ground.status(all, "LKey", token), 401);

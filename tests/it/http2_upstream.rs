@@ -344,7 +344,7 @@ fn what_may_have_been_processed_is_not_sent_again() {
 #[test]
 fn an_upstream_that_hangs_is_not_waited_for() {
     let upstream = Framed::start();
-    let timeouts = "timeouts = { response = \"30s\", idle = \"20s\" }";
+    let timeouts = "timeouts = { response = \"30s\", body = \"20s\" }";
     let gateway = before(&upstream, Added { upstream: timeouts, ..Added::default() });
     let mut wire = gateway.connect();
     wire.send(plain("/"));
@@ -393,7 +393,7 @@ fn a_connection_that_answers_no_ping_is_given_up() {
 #[test]
 fn a_connection_that_nobody_uses_is_closed_in_time() {
     let upstream = Framed::start();
-    let gateway = before(&upstream, Added { upstream: "timeouts = { keep = \"9s\" }", ..Added::default() });
+    let gateway = before(&upstream, Added { upstream: "timeouts = { idle = \"9s\" }", ..Added::default() });
     let mut wire = gateway.connect();
     for connection in 0..2 {
         wire.send(plain("/"));

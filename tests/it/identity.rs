@@ -5,7 +5,7 @@ use crate::house::{TestGateway, open};
 use crate::upstream::{Received, Upstream};
 use crate::wire::Answer;
 
-/// An account with a licence key, whose upstream has a credential of its own.
+/// An account with a license key, whose upstream has a credential of its own.
 fn licensed(upstream: &Upstream, credential: &str) -> String {
     open(
         upstream,
@@ -25,7 +25,7 @@ license_key = [{{ id = "main", key = "v3.X9tKpuXq0btatj" }}]
     .replace("[[route]]", "credential = { header = \"Authorization\", value = \"Own key\" }\n\n[[route]]")
 }
 
-/// Sends one request with a licence key and these fields, and says what reached the upstream.
+/// Sends one request with a license key and these fields, and says what reached the upstream.
 fn passed(credential: &str, fields: &str, body: &str) -> Received {
     let upstream = Upstream::start();
     let gateway = TestGateway::alone(&licensed(&upstream, credential));

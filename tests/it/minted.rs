@@ -40,7 +40,7 @@ fn gateway(upstream: &Upstream, folder: &TempDir, own: &str, route: &str) -> Tes
     timed_at(&format!("http://{}", upstream.address()), folder.path(), added)
 }
 
-/// Asks with a licence key, and with a field that looks like the upstream's own.
+/// Asks with a license key, and with a field that looks like the upstream's own.
 fn ask(gateway: &TestGateway, key: &str) -> u16 {
     let key = if key.is_empty() { String::new() } else { format!("Authorization: LKey {key}\r\n") };
     let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Own: forged\r\nX.Own: forged\r\n{key}\r\n");

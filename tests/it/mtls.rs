@@ -344,7 +344,7 @@ fn a_certificate_that_expires_while_its_connection_lasts_opens_nothing_from_then
 }
 
 #[test]
-fn a_licence_key_opens_nothing_of_the_super_admins_and_a_certificate_nothing_of_the_customers() {
+fn a_license_key_opens_nothing_of_the_super_admins_and_a_certificate_nothing_of_the_customers() {
     let house = House::new(FULL);
     let key = format!("Authorization: LKey {LICENSE}\r\n");
     for target in [USERS, "/api/v2/admin/servers/1/"] {
@@ -361,7 +361,7 @@ fn a_licence_key_opens_nothing_of_the_super_admins_and_a_certificate_nothing_of_
 }
 
 #[test]
-fn a_route_may_ask_for_certificate_and_licence_key_together() {
+fn a_route_may_ask_for_certificate_and_license_key_together() {
     let house = House::new(FULL);
     let key = |key: &str| format!("Authorization: LKey {key}\r\n");
     for (what, file, fields, expected) in [

@@ -136,7 +136,7 @@ fn values<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn pages_of_authorised_hosts_may_ask_and_others_may_not() {
+fn pages_of_authorized_hosts_may_ask_and_others_may_not() {
     let house = House::start();
     for (what, line, fields, body, passes) in [
         ("the host", "GET /many", &["Referer: https://mysite.com"][..], "", true),

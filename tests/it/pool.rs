@@ -79,7 +79,7 @@ fn no_more_are_kept_than_the_upstream_is_allowed() {
 #[test]
 fn an_unused_connection_is_kept_for_its_time_and_no_longer() {
     let played = Played::start();
-    let gateway = timed(&played.upstream, Added { upstream: "timeouts = { keep = \"55s\" }", ..Added::default() });
+    let gateway = timed(&played.upstream, Added { upstream: "timeouts = { idle = \"55s\" }", ..Added::default() });
     let mut peer = exchange_anew(&mut gateway.connect(), &played, "/1");
     gateway.pass(Duration::from_secs(54));
     exchange(&mut gateway.connect(), &mut peer, "/2");

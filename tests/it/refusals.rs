@@ -159,12 +159,12 @@ fn lines_are_added_to_a_file_that_may_be_moved_away() {
 }
 
 #[test]
-fn of_those_who_were_let_in_one_in_so_many_has_a_line_and_of_others_each() {
+fn of_those_who_were_let_in_a_part_has_a_line_and_of_others_each() {
     let (folder, upstream) = (tempfile::tempdir().expect("a folder"), Upstream::start());
     fs::write(
         folder.path().join("plain.toml"),
         format!(
-            "[log]\naccess = {{ file = \"access.log\", sample = 4 }}\n[listener.public]\naddress = \"127.0.0.1:0\"\n\
+            "[log]\naccess = {{ file = \"access.log\", sample = 0.25 }}\n[listener.public]\naddress = \"127.0.0.1:0\"\n\
              [upstream.api]\nendpoints = [\"http://{}\"]\n[[route]]\nname = \"all\"\npath = \"/api/{{*rest}}\"\n\
              authenticate = \"open\"\nforward = \"api\"\n",
             upstream.address()

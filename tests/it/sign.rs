@@ -64,7 +64,7 @@ fn pasted(printed: &str) -> String {
 #[test]
 fn the_printed_lines_open_the_gateway() {
     let upstream = Upstream::start();
-    let sharing = sign(&["share", "--key-file", "-", "--si", "235639", "--ttl", "30d"], KEY);
+    let sharing = sign(&["share", "--key-file", "-", "--si", "235639", "--lifetime", "30d"], KEY);
     let sharing = sharing.trim();
     let toml = configuration(&upstream, sharing);
     let gateway = TestGateway::start_at(Clock::system().unix(), &toml, ".".as_ref(), 1);

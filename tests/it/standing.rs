@@ -62,7 +62,7 @@ timeouts = {{ idle = "1ms" }}
 
 [upstream.api]
 endpoints = ["http://{}"]
-timeouts = {{ response = "2h", idle = "2h" }}
+timeouts = {{ response = "2h", body = "2h" }}
 
 [scheme.license.lkey]
 [scheme.api.basic]

@@ -122,7 +122,7 @@ forward = "api"
         Caller::new(self.admin, &format!("Bearer {TOKEN}"))
     }
 
-    /// What a caller with this licence key gets.
+    /// What a caller with this license key gets.
     fn status(&self, key: &str) -> u16 {
         Caller::new(self.public, &format!("LKey {key}")).ask("GET", "/", None).expect("it answers").0
     }

@@ -1,5 +1,5 @@
 //! From the operator's certificate to a player's request, by HTTP alone: the super-admin API makes an account, its
-//! licence key adds a camera, the camera's token opens the upstream, and all of it ends with the account.
+//! license key adds a camera, the camera's token opens the upstream, and all of it ends with the account.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -155,9 +155,9 @@ fn a_certificate_makes_an_account_whose_key_adds_a_camera_whose_token_opens_the_
         user["id"].as_u64().map(|id| id.to_string()).as_deref()
     );
 
-    // Another licence key: the one before ends at once, the camera's token does not.
+    // Another license key: the one before ends at once, the camera's token does not.
     let (_, changed) = house.company("PUT", &one, r#"{"license_key": {"value": null}}"#);
-    let key = changed["license_key"]["value"].as_str().expect("a licence key");
+    let key = changed["license_key"]["value"].as_str().expect("a license key");
     assert_eq!(house.public("GET", channels, "LKey LICENSEKEY").0, 401);
     assert_eq!((house.public("GET", channels, &format!("LKey {key}")).0, live()), (200, 200));
     // Switched off and on again, and then gone with all that it had.

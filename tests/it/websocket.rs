@@ -27,7 +27,7 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const WEBSOCKET: &str = "websocket = { idle = \"60s\", life = \"1h\" }";
+const WEBSOCKET: &str = "websocket = { idle = \"60s\", lifetime = \"1h\" }";
 
 const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];

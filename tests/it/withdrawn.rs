@@ -42,7 +42,7 @@ methods = ["GET"]
 authenticate = "license"
 forward = "api"
 camera = { path = "id" }
-websocket = { idle = "60s", life = "1h" }
+websocket = { idle = "60s", lifetime = "1h" }
 
 [[route]]
 name = "operations"
@@ -274,7 +274,7 @@ timeouts = {{ idle = "1ms" }}
 
 [upstream.api]
 endpoints = ["http://{}"]
-timeouts = {{ response = "2h", idle = "2h" }}
+timeouts = {{ response = "2h", body = "2h" }}
 
 [scheme.staff.mtls]
 pinned = ["company.pem"]

@@ -76,7 +76,7 @@ fn told(target: &str, fields: &[&str], form: &str) -> String {
 }
 
 #[test]
-fn whatever_tells_of_a_page_must_tell_of_an_authorised_one() {
+fn whatever_tells_of_a_page_must_tell_of_an_authorized_one() {
     let (other, none, two) = ("another host", "no address", "two fields");
     for (target, fields, form, expected) in [
         ("/", &["Origin: https://mysite.com"][..], "", ""),

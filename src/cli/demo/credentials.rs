@@ -36,9 +36,9 @@ pub(super) struct Credentials {
     pub(super) admin_token: String,
 }
 
-/// Licence keys and camera tokens.
+/// License keys and camera tokens.
 pub(super) struct Vxg {
-    /// A licence key that is good.
+    /// A license key that is good.
     pub(super) license_key: String,
     /// One that was good until yesterday.
     pub(super) license_key_expired: String,
@@ -124,7 +124,7 @@ impl Vxg {
     }
 }
 
-/// A licence key as vidgate makes them itself.
+/// A license key as vidgate makes them itself.
 fn guest() -> String {
     String::from_utf8_lossy(key_text::make(Prefix::LICENSE_KEY).expose()).into_owned()
 }

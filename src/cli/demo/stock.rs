@@ -1,4 +1,4 @@
-//! Who is in the demo's store: VXG's account with its licence keys and cameras, SecureVideo's with its API client, the
+//! Who is in the demo's store: VXG's account with its license keys and cameras, SecureVideo's with its API client, the
 //! studio with its apps and users, and Voximplant's with their keys. They are created as the admin API would, all of them
 //! in one change.
 

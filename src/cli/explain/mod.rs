@@ -63,8 +63,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// The certificate that the client presents (PEM); its key is not needed
-    #[arg(long, value_name = "FILE")]
-    client_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", visible_alias = "client-cert")]
+    client_certificate: Option<PathBuf>,
     /// When it comes, as 2027-01-01T00:00:00Z; now, if it is left out
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<UnixTime>,
@@ -115,7 +115,7 @@ impl Explain {
             id: None,
             peer: None,
             listener: None,
-            client_cert: None,
+            client_certificate: None,
             at: None,
             offline: true,
             json: false,
@@ -195,7 +195,7 @@ impl Explain {
             }
             (None, None) => self.only_curl().and_then(|()| curl::sent(&curl::unfolded(&self.curl)?))?,
         };
-        let certificate = self.client_cert.as_ref().or(sent.certificate.as_ref());
+        let certificate = self.client_certificate.as_ref().or(sent.certificate.as_ref());
         let certificate = certificate.map(|file| text(file)).transpose()?;
         Ok(Asked {
             method: sent.method,
@@ -397,7 +397,7 @@ mod tests {
             (&[][..], "say which request"),
             (&["ftp://api.example.com/x"], "write the whole address"),
             (&["http://a/", "--listener", "other"], "no listener `other`"),
-            (&["http://a/", "--client-cert", "/nowhere"], "/nowhere"),
+            (&["http://a/", "--client-certificate", "/nowhere"], "/nowhere"),
             (&["-X", "GET", "--", "curl", "http://a/"], "in the call of curl"),
             (&["http://a/", "--at", "noon"], "not an instant"),
             (&["http://a/", "--curl-file", "-"], "cannot be used with"),

@@ -80,7 +80,7 @@ mod tests {
     fn a_request_on_record_walks_again_without_its_credential() {
         let record = json!({
             "request_id": "ab-1", "at": "2027-01-01T00:00:00Z", "decision": "refused", "cause": "credential_unknown",
-            "detail": "nobody was given this licence key", "meaning": "It is unknown.", "hint": "Import it.",
+            "detail": "nobody was given this license key", "meaning": "It is unknown.", "hint": "Import it.",
             "status": 401, "listener": "public", "client_ip": "203.0.113.9", "peer": "10.0.0.1:4711", "method": "GET",
             "host": "api.example.com", "path": "/api/v2/x", "query": "?token=***&a=1",
         });

@@ -1,4 +1,4 @@
-//! `vidgate account`, `license`, … : the same verbs over every resource of the store, made from its registry.
+//! `vidgate account`, `license-key`, … : the same verbs over every resource of the store, made from its registry.
 
 mod draft;
 mod face;
@@ -34,20 +34,26 @@ pub(super) struct Managed {
     json: bool,
 }
 
-/// The word for a resource on the command line.
+/// The word for a resource on the command line: that of the admin API's paths, for one of them.
 fn word(resource: Resource) -> &'static str {
+    let path = resource.path();
+    path.strip_suffix('s').unwrap_or(path)
+}
+
+/// A shorter word for it.
+fn short(resource: Resource) -> Option<&'static str> {
     match resource {
-        Resource::Account => "account",
-        Resource::LicenseKey => "license",
-        Resource::ApiClient => "client",
-        Resource::Camera => "camera",
-        Resource::CameraGroup => "group",
-        Resource::Token => "token",
-        Resource::User => "user",
-        Resource::BearerToken => "bearer-token",
-        Resource::ServiceAccount => "service-account",
-        Resource::App => "app",
-        Resource::AdminCertificate => "admin-certificate",
+        Resource::LicenseKey => Some("license"),
+        Resource::ApiClient => Some("client"),
+        Resource::CameraGroup => Some("group"),
+        Resource::Account
+        | Resource::Camera
+        | Resource::Token
+        | Resource::User
+        | Resource::BearerToken
+        | Resource::ServiceAccount
+        | Resource::App
+        | Resource::AdminCertificate => None,
     }
 }
 
@@ -83,6 +89,7 @@ fn example(resource: Resource, verb: Verb) -> String {
 
 fn command(resource: Resource) -> Command {
     let outline = Command::new(word(resource))
+        .visible_aliases(short(resource))
         .about(resource.about())
         .after_help(example(resource, Verb::Create))
         .subcommand_required(true)
@@ -106,7 +113,7 @@ impl Subcommand for Managed {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        Resource::ALL.iter().any(|resource| word(*resource) == name)
+        Resource::ALL.iter().any(|resource| word(*resource) == name || short(*resource) == Some(name))
     }
 }
 

@@ -67,6 +67,26 @@ fn flags_become_a_document() {
 }
 
 #[test]
+fn every_resource_goes_by_its_name_and_some_by_a_shorter_one() {
+    for resource in Resource::ALL {
+        assert_eq!(word(*resource), resource.name().replace('_', "-"));
+        for name in [Some(word(*resource)), short(*resource)].into_iter().flatten() {
+            let managed = parsed(&[name, "list"]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(managed.resource, *resource, "{name}");
+            assert!(Managed::has_subcommand(name), "{name}");
+        }
+    }
+    for flag in ["--admin-certificate", "--admin-cert"] {
+        let managed = parsed(&["account", "list", flag, "a.pem", "--admin-key", "a.key"]).unwrap();
+        assert_eq!(managed.place.admin_certificate, Some("a.pem".into()), "{flag}");
+    }
+    let help = Managed::augment_subcommands(clap::Command::new("vidgate")).render_help().to_string();
+    for name in ["license", "client", "group"] {
+        assert!(help.contains(&format!("[alias: {name}]")), "{help}");
+    }
+}
+
+#[test]
 fn the_help_of_every_verb_says_what_it_does() {
     let outline = Managed::augment_subcommands(clap::Command::new("vidgate"));
     for resource in Resource::ALL {
@@ -233,7 +253,7 @@ fn done(line: &str, operator: &mut dyn Operator) -> Result<String, Vec<String>> 
 }
 
 #[test]
-fn a_licence_key_goes_through_its_life_in_a_store() {
+fn a_license_key_goes_through_its_life_in_a_store() {
     let (folder, mut local) = crate::cli::operator::local_tests::local();
     let mut document = |line: &str| -> Value { serde_json::from_str(&done(line, &mut local).unwrap()).unwrap() };
     document("account create --id alice --quota-hour 5 --meta note=x --json");

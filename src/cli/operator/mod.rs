@@ -41,10 +41,10 @@ pub(super) struct Where {
     #[command(flatten)]
     pub(super) configuration: Configuration,
     /// The client certificate for the admin listener (PEM).
-    #[arg(long, value_name = "FILE", requires = "admin_key")]
-    pub(super) admin_cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "admin_key", visible_alias = "admin-cert")]
+    pub(super) admin_certificate: Option<PathBuf>,
     /// Its private key (PEM).
-    #[arg(long, value_name = "FILE", requires = "admin_cert")]
+    #[arg(long, value_name = "FILE", requires = "admin_certificate")]
     pub(super) admin_key: Option<PathBuf>,
     /// Which of the admin tokens in the configuration to show; the first if left out.
     #[arg(long, value_name = "NAME")]
@@ -56,7 +56,7 @@ impl Where {
     /// Nowhere.
     pub(super) fn nowhere() -> Self {
         let configuration = Configuration { config: "none".into() };
-        Self { configuration, admin_cert: None, admin_key: None, admin_token: None }
+        Self { configuration, admin_certificate: None, admin_key: None, admin_token: None }
     }
 }
 

@@ -50,7 +50,7 @@ impl Remote {
         let Ok(Ok(socket)) = runtime.block_on(async { timeout(PATIENCE, TcpStream::connect(address)).await }) else {
             return Ok(None);
         };
-        let certificate = place.admin_cert.as_deref().zip(place.admin_key.as_deref());
+        let certificate = place.admin_certificate.as_deref().zip(place.admin_key.as_deref());
         let tls = match &entrance.certificate {
             Some(server) => Some(TlsConnector::from(Arc::new(trust::client_config(server, certificate)?))),
             None => None,
@@ -173,7 +173,7 @@ fn chosen<'a>(entrance: &'a Entrance, name: Option<&str>) -> Result<&'a Secret, 
         (Some(Err(invalid)), _) => unreadable(invalid),
         (_, Some(name)) => Trouble::plain(format!("the configuration has no admin token called `{name}`")),
         (_, None) => Trouble::plain(
-            "the admin listener asks for a client certificate: name it with --admin-cert and --admin-key",
+            "the admin listener asks for a client certificate: name it with --admin-certificate and --admin-key",
         ),
     })
 }
@@ -219,7 +219,7 @@ mod tests {
             assert_eq!(found, expected.map_err(str::to_owned));
         }
         entrance.tokens.clear();
-        assert!(chosen(&entrance, None).unwrap_err().sentences()[0].contains("--admin-cert"));
+        assert!(chosen(&entrance, None).unwrap_err().sentences()[0].contains("--admin-certificate"));
     }
 
     fn head(reader: &mut impl BufRead) -> String {

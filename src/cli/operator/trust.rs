@@ -143,7 +143,7 @@ mod tests {
             .with_single_cert(vec![server], key)
             .unwrap();
         let place = |shown: bool| Where {
-            admin_cert: shown.then(|| file("client.pem")),
+            admin_certificate: shown.then(|| file("client.pem")),
             admin_key: shown.then(|| file("client.key")),
             ..Where::nowhere()
         };
@@ -165,6 +165,6 @@ mod tests {
         let Err(Trouble::Plain(said)) = Remote::reach(&admin(address, "server.pem"), &place(false)) else {
             panic!("no certificate was asked for")
         };
-        assert!(said[0].ends_with("name it with --admin-cert and --admin-key"), "{said:?}");
+        assert!(said[0].ends_with("name it with --admin-certificate and --admin-key"), "{said:?}");
     }
 }

@@ -45,7 +45,16 @@ fn lines(written: &Log, source: &Source, report: &mut Report) -> Option<access::
         }
         path
     });
-    Some(access::Settings { format: lines.format, file, sample: lines.sample.map_or(1, Into::into) })
+    let sample = lines.sample.as_ref().and_then(|sample| {
+        let share = access::Share::new(sample.value);
+        if share.is_none() {
+            let invalid = Invalid::new("a part of the requests is more than 0 and at most 1");
+            report
+                .error(sample.place.clone(), invalid.hint("0.01 is one in a hundred; access = false leaves no lines"));
+        }
+        share
+    });
+    Some(access::Settings { format: lines.format, file, sample: sample.unwrap_or_default() })
 }
 
 /// The names in a query whose values are told nowhere.

@@ -60,7 +60,7 @@ pub(super) fn origin(
             .hint("list hosts, or leave `origin` out to let every page ask");
         report.error(hosts.place.clone(), invalid);
     }
-    let own = hosts.as_ref().and_then(|hosts| authorised(hosts, report));
+    let own = hosts.as_ref().and_then(|hosts| authorized(hosts, report));
     let told = hosts.is_none() || cross_origin.as_ref().is_some_and(|flag| flag.value);
     let cors = told.then(|| cors::Rule {
         readers: own.clone().map_or(cors::Readers::App, cors::Readers::Hosts),
@@ -83,7 +83,7 @@ fn speaks_of_an_app(route: &file::Route, file: &File) -> bool {
     route.app.is_some() || words.into_iter().any(|name| super::binding::is_of(&["signature"], name, file))
 }
 
-fn authorised(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
+fn authorized(hosts: &Placed<Vec<String>>, report: &mut Report) -> Option<Hosts> {
     match Hosts::new(&hosts.value) {
         Ok(list) => Some(list),
         Err(invalid) => {

@@ -85,7 +85,7 @@ fn limits(table: &file::Listener, report: &mut Report) -> Limits {
     let target = size(table.max_target.as_ref(), Size::kib(8), Size(256), head, report);
     Limits {
         handshake: or(timeouts.handshake, 10),
-        header: or(timeouts.header, 10),
+        head: or(timeouts.head, 10),
         idle: or(timeouts.idle, 75),
         body: or(timeouts.body, 30),
         write: or(timeouts.write, 30),

@@ -124,8 +124,8 @@ fn timeouts(table: &file::Upstream) -> Timeouts {
     Timeouts {
         connect: or(table.timeouts.connect, 5),
         response: or(table.timeouts.response, 60),
-        idle: or(table.timeouts.idle, 60),
-        keep: or(table.timeouts.keep, 55),
+        body: or(table.timeouts.body, 60),
+        idle: or(table.timeouts.idle, 55),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forward::Terms;
 use crate::invalid::Invalid;
 
 const IDLE: Duration = Duration::from_mins(1);
-const LIFE: Duration = Duration::from_hours(12);
+const LIFETIME: Duration = Duration::from_hours(12);
 
 /// How long tunnels may last on a route, where it lets WebSocket through.
 pub(super) fn terms(route: &Route, methods: Option<&[Method]>, file: &File, report: &mut Report) -> Option<Terms> {
@@ -40,11 +40,11 @@ pub(super) fn terms(route: &Route, methods: Option<&[Method]>, file: &File, repo
         wrong("WebSocket begins with a GET, which this route does not take", "list it: methods = [\"GET\"]");
     }
     let or = |span: &Option<crate::units::Span>, default| span.as_ref().map_or(default, |span| span.0);
-    let terms = Terms { idle: or(&tunnels.idle, IDLE), life: or(&tunnels.life, LIFE) };
-    if terms.idle < Duration::from_secs(1) || terms.life < terms.idle {
+    let terms = Terms { idle: or(&tunnels.idle, IDLE), lifetime: or(&tunnels.lifetime, LIFETIME) };
+    if terms.idle < Duration::from_secs(1) || terms.lifetime < terms.idle {
         wrong(
-            "`idle` is at least one second, and `life` at least as long",
-            "websocket = { idle = \"60s\", life = \"12h\" }",
+            "`idle` is at least one second, and `lifetime` at least as long",
+            "websocket = { idle = \"60s\", lifetime = \"12h\" }",
         );
     }
     Some(terms)

@@ -38,7 +38,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) hosted_cameras: Option<u64>,
     /// What an upstream with credential = { from = "account" } sees of its callers. Default: they are refused there.
     pub(in crate::config) upstream_credential: Option<Placed<SecretSource>>,
-    /// Licence keys (`LKey`).
+    /// License keys (`LKey`).
     #[serde(default)]
     pub(in crate::config) license_key: Vec<LicenseKey>,
     /// API identifiers with their secrets (`Basic`).
@@ -115,7 +115,7 @@ macro_rules! credential {
 }
 
 credential! {
-    /// A licence key.
+    /// A license key.
     LicenseKey {
         /// The key.
         key: Placed<SecretSource>,
@@ -186,7 +186,7 @@ credential! {
         /// Whether refusals are sent with status 200, as old clients of the API expect. Default: false.
         #[serde(default)]
         legacy_200: bool,
-        /// Whether browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+        /// Whether browsers are told that pages of the authorized hosts may read answers (CORS), and show them in frames.
         /// Default: false.
         #[serde(default)]
         cross_origin: bool,

@@ -171,7 +171,8 @@ pub(in crate::config) struct Timeouts {
     /// For the TLS handshake. Default: 10 s.
     pub(in crate::config) handshake: Option<Span>,
     /// For the head of a request. Default: 10 s.
-    pub(in crate::config) header: Option<Span>,
+    #[schemars(extend("x-formerly" = "header"))]
+    pub(in crate::config) head: Option<Span>,
     /// Between two requests on one connection. Default: 75 s.
     pub(in crate::config) idle: Option<Span>,
     /// Between two pieces of a request's body. Default: 30 s.

@@ -1,7 +1,6 @@
 //! `[log]`, as written.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -53,8 +52,9 @@ pub(in crate::config) struct Lines {
     /// The file that lines are added to; it is opened anew whenever the configuration is read anew. Default: standard error.
     #[schemars(example = "/var/log/vidgate/access.log")]
     pub(in crate::config) file: Option<Placed<PathBuf>>,
-    /// Of the requests that were let in, one in so many leaves a line; others always do. Default: 1.
-    pub(in crate::config) sample: Option<NonZeroU32>,
+    /// The part of the requests that were let in which leaves a line, more than 0 and at most 1, which is all; others always
+    /// do. Default: 1.
+    pub(in crate::config) sample: Option<Placed<f64>>,
 }
 
 impl<'de> Deserialize<'de> for Access {

@@ -169,7 +169,7 @@ pub(in crate::config) struct App {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Pages {
-    /// The authorised hosts; each stands for its subdomains too. Default: those of the app.
+    /// The authorized hosts; each stands for its subdomains too. Default: those of the app.
     pub(in crate::config) hosts: Option<Placed<Vec<String>>>,
     /// Parameters in the query and in forms that say where a page is, beside the fields `Origin` and `Referer`. Default:
     /// `referer`.
@@ -241,7 +241,8 @@ pub(in crate::config) struct Tunnels {
     /// With nothing said on either side. Default: 60s.
     pub(in crate::config) idle: Option<Span>,
     /// At all. Default: 12h.
-    pub(in crate::config) life: Option<Span>,
+    #[schemars(extend("x-formerly" = "life"))]
+    pub(in crate::config) lifetime: Option<Span>,
 }
 
 impl<'de> Deserialize<'de> for Websocket {

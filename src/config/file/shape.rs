@@ -328,10 +328,18 @@ fn strangers<'s>(
         }
         meant.extend(near);
         let mut invalid = Invalid::new(format!("unknown key `{name}`"));
-        invalid.hint = nearest::hint(&name, known());
+        let now = properties.and_then(|all| renamed(&name, all));
+        invalid.hint = now.map(Into::into).or_else(|| nearest::hint(&name, known()));
         report.error(key.span(), invalid);
     }
     meant
+}
+
+/// What a key that went by another name is called now, as its schema says.
+fn renamed(name: &str, properties: &Map<String, Value>) -> Option<String> {
+    let was = |schema: &Value| schema.get("x-formerly").and_then(Value::as_str) == Some(name);
+    let (now, _) = properties.iter().find(|(_, schema)| was(schema))?;
+    Some(format!("it is `{now}` now"))
 }
 
 /// What would help where a key is missing: said by its schema, or an example.

@@ -313,7 +313,8 @@ pub(in crate::config) struct Timeouts {
     /// From the last byte of the request to the head of the answer. Default: 60 s.
     pub(in crate::config) response: Option<Span>,
     /// Between two pieces of an answer's body. Default: 60 s.
-    pub(in crate::config) idle: Option<Span>,
+    pub(in crate::config) body: Option<Span>,
     /// For keeping an unused connection; shorter than the upstream's own. Default: 55 s.
-    pub(in crate::config) keep: Option<Span>,
+    #[schemars(extend("x-formerly" = "keep"))]
+    pub(in crate::config) idle: Option<Span>,
 }

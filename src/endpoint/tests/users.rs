@@ -22,7 +22,7 @@ impl Stage {
 }
 
 fn key(user: &Value) -> String {
-    user["license_key"]["value"].as_str().expect("a licence key").to_owned()
+    user["license_key"]["value"].as_str().expect("a license key").to_owned()
 }
 
 /// The body of the vendor's own example, with the blank before `limits`.
@@ -66,7 +66,7 @@ fn a_user_lives_from_post_to_delete() {
 }
 
 #[test]
-fn a_licence_key_is_made_where_none_is_given_and_made_anew_when_asked_for() {
+fn a_license_key_is_made_where_none_is_given_and_made_anew_when_asked_for() {
     let stage = Stage::new();
     let made = stage.users(Method::POST, "", Some(json!({ "suid": 7 }))).unwrap().body;
     assert_eq!(

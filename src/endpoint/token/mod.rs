@@ -189,10 +189,10 @@ async fn issue(
     let Some((login, password)) = form.credentials()? else { return Err(refused()) };
     let named = Identifier { kind: Kind::User, text: login };
     // Before anything is opened.
-    caller.door().map_or(Ok(()), |door| door.ask(named))?;
+    caller.guard().map_or(Ok(()), |guard| guard.ask(named))?;
     let user = counter.desk.prove(caller.address(), login, password).await?;
     // Before a token is made: whoever is held off by now is given none.
-    caller.door().map_or(Ok(()), |door| door.tell(named, user.is_some()))?;
+    caller.guard().map_or(Ok(()), |guard| guard.tell(named, user.is_some()))?;
     match user {
         Some(user) => counter.token(&user).await?.ok_or_else(refused),
         None => Err(refused()),

@@ -1,4 +1,4 @@
-//! VXG's admin API, for those who let vidgate own cameras and tokens: with a licence key, its account lists and adds
+//! VXG's admin API, for those who let vidgate own cameras and tokens: with a license key, its account lists and adds
 //! cameras (`channels`), puts them into groups, and is shown, given and changes their access tokens. What belongs to
 //! another account is not there (404). A token that was changed stops working at once.
 //!
@@ -96,7 +96,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// The account that asks, with a licence key.
+    /// The account that asks, with a license key.
     fn account(caller: &Caller) -> Result<String, Refusal> {
         caller.must_hold("lkey", Kind::LicenseKey)?;
         Ok(caller.account()?.id.0.to_string())

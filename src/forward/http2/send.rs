@@ -54,7 +54,7 @@ impl Forwarder {
             let goes = sign.is_some_and(|sign| spare.as_mut().is_some_and(|spare| spare.may_go(sign, door)));
             let Some(spare) = spare.as_mut().filter(|_| goes) else {
                 let response = outcome.map_err(|failure| failure.refusal(&upload))?;
-                return Ok(relay(response, (lent, course.turn), sending, upload, upstream.timeouts.idle));
+                return Ok(relay(response, (lent, course.turn), sending, upload, upstream.timeouts.body));
             };
             // An answer that is thrown away resets its stream, and nobody else's.
             drop((outcome, lent));

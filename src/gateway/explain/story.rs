@@ -15,7 +15,7 @@ use crate::edge::connection::ListenerId;
 use crate::edge::head::Head;
 use crate::edge::pairs;
 use crate::forward::Journey;
-use crate::gateway::trace::Trace;
+use crate::gateway::witnesses::Witnesses;
 use crate::limit::failures::{Failures, Glance};
 use crate::limit::{self, Look};
 use crate::record::{Record, Scopes};
@@ -285,7 +285,7 @@ impl limit::Witness for Story<'_> {
     }
 }
 
-impl<'a> Trace<'a> for Story<'a> {
+impl<'a> Witnesses<'a> for Story<'a> {
     type Watch<'f> = Glance<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Glance<'_> {

@@ -18,7 +18,7 @@
 //! from there stays. The rest is forgotten after a quiet time as long as the longest refusal.
 
 mod counters;
-mod door;
+mod at_endpoint;
 mod glance;
 mod held;
 mod registry;
@@ -34,8 +34,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+pub use self::at_endpoint::AtEndpoint;
 use self::counters::{Counter, Counters, Fate, Millis};
-pub use self::door::Door;
 pub use self::glance::Glance;
 pub use self::held::{Held, Which};
 pub use self::registry::{GuardId, Guards, Opened};

@@ -345,20 +345,20 @@ fn a_guard_that_is_taken_out_and_put_back_forgives_nobody() {
 #[test]
 fn a_right_secret_beside_too_many_wrong_ones_is_not_told() {
     let house = House::new(&settings());
-    let door = house.guard.door(OFFICE.parse().unwrap());
+    let guard = house.guard.at_endpoint(OFFICE.parse().unwrap());
     let john = Identifier { kind: Kind::User, text: b"john" };
     // All of them are asked before the first is answered.
     for _ in 0..6 {
-        assert!(door.ask(john).is_ok());
+        assert!(guard.ask(john).is_ok());
     }
-    let told = [false, false, false, false, true].map(|right| door.tell(john, right).map_err(|refusal| refusal.cause));
+    let told = [false, false, false, false, true].map(|right| guard.tell(john, right).map_err(|refusal| refusal.cause));
     let late = Err(Cause::TooManyFailures);
     assert_eq!(told, [Ok(()), Ok(()), Ok(()), late, late]);
     // Nor is anything taken back.
-    assert!(door.ask(john).is_err());
+    assert!(guard.ask(john).is_err());
     house.clock.advance(Duration::from_secs(1));
-    assert!(door.ask(john).is_ok() && door.tell(john, true).is_ok());
-    assert_eq!(door.tell(john, false).map_err(|refusal| refusal.cause), Ok(()));
+    assert!(guard.ask(john).is_ok() && guard.tell(john, true).is_ok());
+    assert_eq!(guard.tell(john, false).map_err(|refusal| refusal.cause), Ok(()));
 }
 
 #[test]

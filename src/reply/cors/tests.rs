@@ -61,7 +61,7 @@ const EXPOSES: &str = "access-control-expose-headers: x-request-id, ratelimit, r
                         accept-ranges, content-range";
 
 #[test]
-fn the_very_origin_is_said_and_only_to_pages_of_authorised_hosts() {
+fn the_very_origin_is_said_and_only_to_pages_of_authorized_hosts() {
     for origin in ["https://mysite.com", "http://a.MYSITE.com:8080"] {
         let said = format!("access-control-allow-origin: {origin}");
         assert_eq!(stamped(origin, &[]), [&said, EXPOSES, ANCESTORS, "vary: Origin"], "{origin}");

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::store::key_text::{self, Prefix};
 use crate::store::refused::Fault;
 
-/// The most authorised hosts.
+/// The most authorized hosts.
 const MOST_HOSTS: usize = 1024;
 
 /// An app with a secret that signs (HMAC-SHA1).
@@ -34,7 +34,7 @@ pub struct App {
     /// Refusals are sent with status 200, as old clients of the API expect.
     #[serde(default)]
     pub legacy_200: bool,
-    /// Browsers are told that pages of the authorised hosts may read answers (CORS), and show them in frames.
+    /// Browsers are told that pages of the authorized hosts may read answers (CORS), and show them in frames.
     #[serde(default)]
     pub cross_origin: bool,
 }

@@ -1,4 +1,4 @@
-//! VXG's licence keys.
+//! VXG's license keys.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,17 @@ use crate::scheme::lkey;
 use crate::secret::Secret;
 use crate::store::key_text::{self, Prefix};
 
-/// A licence key (`LKey`).
+/// A license key (`LKey`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LicenseKey {}
 
 impl Attributes for LicenseKey {
-    const ABOUT: &'static str = "A licence key of an account (LKey)";
+    const ABOUT: &'static str = "A license key of an account (LKey)";
     const FIELDS: &'static [&'static str] = &[];
     const SECRET: Option<SecretRule> = Some(SecretRule {
         field: "key",
-        // VXG's admin API shows licence keys again.
+        // VXG's admin API shows license keys again.
         sealed: true,
         found_as: Some(Kind::LicenseKey),
         check,
@@ -30,5 +30,5 @@ impl Attributes for LicenseKey {
 fn check(key: &Secret) -> Result<Option<Secret>, &'static str> {
     lkey::presentable(key.expose())
         .map(|()| None)
-        .map_err(|_| "no request can carry this licence key: it is 1 to 8192 visible ASCII characters without commas")
+        .map_err(|_| "no request can carry this license key: it is 1 to 8192 visible ASCII characters without commas")
 }

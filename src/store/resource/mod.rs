@@ -205,7 +205,7 @@ macro_rules! resources {
 resources! {
     /// Who owns credentials.
     Account = 1, "account", "accounts";
-    /// VXG's licence key.
+    /// VXG's license key.
     LicenseKey = 2, "license_key", "license-keys";
     /// An API identifier with its secret.
     ApiClient = 3, "api_client", "api-clients";
@@ -248,7 +248,7 @@ impl Resource {
         Self::ALL.iter().copied().find(|resource| resource.name() == name)
     }
 
-    /// The name as people say it: `licence key` stays `license key`, as the configuration spells it.
+    /// The name as people say it: `license key`.
     pub fn words(self) -> String {
         self.name().replace('_', " ")
     }

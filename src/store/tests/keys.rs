@@ -113,7 +113,7 @@ fn a_new_pepper_serves_what_can_be_opened_at_once_and_the_rest_when_it_is_seen()
     let number = house.store.add_pepper(&actor).unwrap();
     assert!(house.found(Kind::LicenseKey, "v3.X9tKpuXq0btatj").is_some());
     let old = house.store.state().unwrap().peppers[0].number;
-    // Licence key, tokens and the app's secret are sealed; the client's, the user's and the bearer's are digests.
+    // License key, tokens and the app's secret are sealed; the client's, the user's and the bearer's are digests.
     let uses = |state: &State| state.peppers.iter().map(|pepper| pepper.secrets).collect::<Vec<_>>();
     house.renewed(|state| uses(state) == [3, 4] && !state.renewing);
     let refused = house.store.retire_pepper(&actor, old).unwrap_err();
@@ -163,7 +163,7 @@ fn what_somebody_moved_or_altered_in_the_file_is_noticed() {
     use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
     const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
     for alter in [
-        // The row of one licence key in the place of another: its owner would get somebody else's rights.
+        // The row of one license key in the place of another: its owner would get somebody else's rights.
         |table: &mut redb::Table<'_, &'static [u8], &'static [u8]>| {
             let row = table.get(b"\x02main".as_slice()).unwrap().unwrap().value().to_vec();
             table.insert(b"\x02other".as_slice(), row.as_slice()).unwrap();

@@ -4,12 +4,14 @@
 mod line;
 mod pen;
 mod phrases;
+mod share;
 mod writer;
 
 use std::path::PathBuf;
 
 pub use self::pen::Pen;
 pub(super) use self::phrases::Phrases;
+pub use self::share::Share;
 pub use self::writer::{Log, Output, Running};
 
 /// What a line says, and how.
@@ -19,13 +21,13 @@ pub struct Settings {
     pub format: Format,
     /// The file that lines are added to; `None` is wherever the server was told, standard error as a rule.
     pub file: Option<PathBuf>,
-    /// Of the requests that were let in, one in so many has a line; others always do.
-    pub sample: u32,
+    /// How many of the requests that were let in have a line; others always do.
+    pub sample: Share,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { format: Format::Json, file: None, sample: 1 }
+        Self { format: Format::Json, file: None, sample: Share::default() }
     }
 }
 

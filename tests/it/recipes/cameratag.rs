@@ -144,7 +144,7 @@ fn a_wall_shows_what_its_app_says() {
     ] {
         let expected: Vec<_> = states.iter().map(ToString::to_string).collect();
         if app == "nobody" {
-            // Of an app that nobody knows, no page is authorised.
+            // Of an app that nobody knows, no page is authorized.
             assert_eq!(kitchen.ask("public", "", "GET /api/v12/cameras/nobody/assets/wall.json", PAGE).0, 403);
         } else {
             assert_eq!(shown(&kitchen, app), expected, "{app}");

@@ -1,4 +1,4 @@
-//! The life of a licence key, from the admin API to the last refusal. The lines build on each other and are told in
+//! The life of a license key, from the admin API to the last refusal. The lines build on each other and are told in
 //! their order; the key is given and not made here, so that each of them can name it.
 
 use serde_json::json;

@@ -36,7 +36,7 @@ pub(super) struct Case {
 /// What is told step by step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Story {
-    /// The life of a licence key.
+    /// The life of a license key.
     LicenseKey,
     /// The life of an account of VXG's, from the super-admin API.
     Account,
@@ -51,7 +51,7 @@ impl Story {
     /// Its title.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Self::LicenseKey => "The life of a licence key",
+            Self::LicenseKey => "The life of a license key",
             Self::Account => "The life of an account, from the operator's certificate to the last camera",
             Self::Token => "The life of a camera's token",
         }

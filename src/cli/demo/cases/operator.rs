@@ -48,7 +48,7 @@ pub(super) fn cases(facts: &Facts) -> Vec<Case> {
             .shows("Recorder"),
         Case::accepted(Vxg, 200, "and who has an account", admin(facts, Some(&pki.client), USERS)).shows("objects"),
         Case::refused(Vxg, 400, "no certificate", admin(facts, None, USERS)).shows(NO_CERTIFICATE),
-        Case::refused(Vxg, 400, "a licence key in its place", admin(facts, None, servers).authorization(&license))
+        Case::refused(Vxg, 400, "a license key in its place", admin(facts, None, servers).authorization(&license))
             .shows(NO_CERTIFICATE)
             .hides("Recorder"),
         Case::refused(Vxg, 400, "a certificate of another authority", admin(facts, Some(&pki.stranger), USERS))
@@ -83,14 +83,14 @@ fn account(facts: &Facts) -> Vec<Case> {
     let step = |status, what, curl| Case::accepted(Vxg, status, what, curl).told(Story::Account);
     let refused = |status, what, curl| Case::refused(Vxg, status, what, curl).told(Story::Account);
     vec![
-        refused(401, "a licence key that nobody has yet", own(first)).shows(WHO),
+        refused(401, "a license key that nobody has yet", own(first)).shows(WHO),
         step(201, "an account is made with it, for one camera", send(facts, USERS, "POST", &make)).shows("newcomer"),
         refused(409, "there is one of this name", send(facts, USERS, "POST", &make)),
         step(200, "it is shown with its key", admin(facts, Some(&facts.pki.client), &named)).shows(first),
         step(201, "the key adds a camera, which has its tokens", add(first)).shows(r#""access_tokens""#),
         refused(403, "a second camera is one too many", add(first)),
         step(200, "the cameras of this account alone", own(first)).shows("Hall").shows(r#""total_count":1"#),
-        step(200, "another licence key takes its place", send(facts, &named, "PUT", &change))
+        step(200, "another license key takes its place", send(facts, &named, "PUT", &change))
             .shows(second)
             .hides(first),
         refused(401, "the first is refused at once", own(first)).shows(WHO),
@@ -132,7 +132,7 @@ fn token(facts: &Facts) -> Vec<Case> {
         step(201, "a camera that exists is taken over", post("cameras", &camera)),
         step(201, "and so is its token", post("tokens", &token)).hides(&later.share),
         step(200, "which players go on with", watch()).shows("playlist.m3u8"),
-        step(200, "the licence key is shown the camera", channel()).shows(r#""access_tokens""#),
+        step(200, "the license key is shown the camera", channel()).shows(r#""access_tokens""#),
         step(200, "and asks for another token", {
             channel().with(&["-X", "PUT", "-H", "Content-Type: application/json", "-d", &anew])
         })

@@ -1,4 +1,4 @@
-//! VXG: licence keys on the v2 and v3 APIs, camera tokens on the v4 API.
+//! VXG: license keys on the v2 and v3 APIs, camera tokens on the v4 API.
 
 use super::{Case, echoed};
 use crate::cli::demo::curl::Curl;
@@ -29,9 +29,9 @@ fn reading(facts: &Facts) -> Vec<Case> {
     let ask = |path: &str| Curl::new(format!("{base}{path}"));
     let (license, acc) = (format!("LKey {}", vxg.license_key), format!("Acc {}", vxg.all.access));
     vec![
-        Case::accepted(Vxg, 200, "a licence key lists the cameras", ask("/api/v2/cameras/").authorization(&license))
+        Case::accepted(Vxg, 200, "a license key lists the cameras", ask("/api/v2/cameras/").authorization(&license))
             .shows("Front door"),
-        Case::accepted(Vxg, 200, "a licence key lists the channels", ask("/api/v3/channels/").authorization(&license))
+        Case::accepted(Vxg, 200, "a license key lists the channels", ask("/api/v3/channels/").authorization(&license))
             .shows("Front door"),
         Case::accepted(Vxg, 200, "a camera's token opens the camera", ask("/api/v4/live/watch/").authorization(&acc))
             .shows("playlist.m3u8"),
@@ -113,7 +113,7 @@ fn arriving(facts: &Facts) -> Vec<Case> {
         .shows(&subject)
         .hides("camera:1\""),
         accepted(
-            "the account of a licence key is named",
+            "the account of a license key is named",
             ask("/api/v2/echo/").authorization(&format!("LKey {}", vxg.license_key)),
         )
         .shows(echoed("x-vidgate-subject", "license_key:main"))
@@ -139,7 +139,7 @@ fn bound(facts: &Facts) -> Vec<Case> {
     let no = |what, curl| Case::refused(Vxg, 403, what, curl).shows(MAY_NOT);
     let (own, other) = ("/api/v2/cameras/248527/", "/api/v2/cameras/248528/");
     vec![
-        yes("a licence key and a camera of its account", ask(own, &license)),
+        yes("a license key and a camera of its account", ask(own, &license)),
         no("a camera that the account does not have", ask("/api/v2/cameras/1/", &license)),
         yes("a camera's token and its camera", ask(own, &acc)),
         yes("a player's ?token= and its camera", query(own, &vxg.all.share)),
@@ -171,10 +171,10 @@ fn license_keys_refused(facts: &Facts) -> Vec<Case> {
     let channels = "/api/v3/channels/";
     vec![
         refused("no credential", Curl::new(format!("{base}{channels}"))),
-        refused("a licence key nobody has", lkey(channels, "v3.AAAAAAAAAAAAAA")),
-        refused("a licence key of yesterday", lkey(channels, &vxg.license_key_expired)),
-        refused("a licence key switched off", lkey(channels, &vxg.license_key_disabled)),
-        refused("a licence key on the camera's API", lkey("/api/v4/live/watch/", &vxg.license_key)),
+        refused("a license key nobody has", lkey(channels, "v3.AAAAAAAAAAAAAA")),
+        refused("a license key of yesterday", lkey(channels, &vxg.license_key_expired)),
+        refused("a license key switched off", lkey(channels, &vxg.license_key_disabled)),
+        refused("a license key on the camera's API", lkey("/api/v4/live/watch/", &vxg.license_key)),
         refused(
             "a camera's token on the account's API",
             Curl::new(format!("{base}{channels}")).authorization(&format!("Acc {}", vxg.all.access)),
@@ -254,7 +254,7 @@ fn paths_refused(facts: &Facts) -> Vec<Case> {
         refused(401, "the same with encoded dots", as_is("/api/v4/%2e%2e/v3/channels/")).shows(WHO),
         refused(400, "an encoded slash", as_is("/api/v4%2fecho")),
         refused(400, "an encoded NUL", as_is("/api/v4/echo%00")),
-        refused(404, "a licence key at the super-admin's door", ask("/api/v2/admin/users/").authorization(&license)),
+        refused(404, "a license key at the super-admin's door", ask("/api/v2/admin/users/").authorization(&license)),
         refused(404, "a path without a route", ask("/api/v9/anything").authorization(&license)),
         refused(405, "a method that the route does not take", ask("/docs/").with(&["-d", "x"])).shows("GET, HEAD"),
     ]

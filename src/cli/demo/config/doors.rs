@@ -6,7 +6,7 @@ use crate::cli::demo::vendor::Vendor;
 pub(super) fn doors(vendor: Vendor) -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
     match vendor {
         Vendor::Vxg => &[
-            // One by one: below `/api/v2/` there is also the super-admin's `admin/`, which no licence key opens.
+            // One by one: below `/api/v2/` there is also the super-admin's `admin/`, which no license key opens.
             ("v2-cameras", "/api/v2/cameras/", "license", ""),
             ("v2-camera", "/api/v2/cameras/{id}/{*rest}", "license or camera", "camera = { path = \"id\" }\n"),
             ("v2-storage", "/api/v2/storage/{*rest}", "license", ""),

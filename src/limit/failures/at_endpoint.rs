@@ -9,19 +9,19 @@ use crate::scheme::{Guard, Identifier};
 
 /// A guard, and the address that it guards against.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct AtEndpoint {
     failures: Failures,
     address: IpAddr,
 }
 
 impl Failures {
-    /// The door for callers at this address.
-    pub fn door(&self, address: IpAddr) -> Door {
-        Door { failures: self.clone(), address }
+    /// This guard, to be asked by an endpoint about callers at this address.
+    pub fn at_endpoint(&self, address: IpAddr) -> AtEndpoint {
+        AtEndpoint { failures: self.clone(), address }
     }
 }
 
-impl Door {
+impl AtEndpoint {
     /// Refuses a caller of whom nothing is to be looked at: from this address, or for this identifier from its network.
     pub fn ask(&self, identifier: Identifier<'_>) -> Result<(), Refusal> {
         let watch = self.failures.watch(self.address);

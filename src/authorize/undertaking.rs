@@ -16,14 +16,14 @@ use crate::scheme::Principal;
 
 /// What somebody was let do.
 #[derive(Clone, Debug)]
-pub struct Deed {
+pub struct Undertaking {
     address: IpAddr,
     reading: bool,
     operation: Option<Box<str>>,
     camera: Option<CameraId>,
 }
 
-impl Deed {
+impl Undertaking {
     pub(super) fn new(head: &Head<'_>, operation: Option<Box<str>>, camera: Option<CameraId>) -> Self {
         Self { address: head.client_ip(), reading: scope::reads(head.method()), operation, camera }
     }

@@ -16,7 +16,7 @@ use crate::world::{Route, RouteId};
 use crate::{authenticate, authorize, limit};
 
 /// Hears it, step by step.
-pub(super) trait Trace<'a>:
+pub(super) trait Witnesses<'a>:
     client_ip::Witness + authenticate::witness::Witness + authorize::Witness + limit::Witness
 {
     /// Who watches over wrong credentials of the request.
@@ -53,7 +53,7 @@ impl authenticate::witness::Witness for Entry {}
 impl authorize::Witness for Entry {}
 impl limit::Witness for Entry {}
 
-impl<'a> Trace<'a> for Entry {
+impl<'a> Witnesses<'a> for Entry {
     type Watch<'f> = Watch<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
@@ -83,7 +83,7 @@ impl<'a> Trace<'a> for Entry {
 
 /// Nobody hears it.
 #[cfg(test)]
-impl Trace<'_> for () {
+impl Witnesses<'_> for () {
     type Watch<'f> = Watch<'f>;
 
     fn watch(failures: &Failures, address: IpAddr) -> Watch<'_> {
