@@ -160,6 +160,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         return None;
     }
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
+    lint::unknown_roles(&routes, &directory, report);
     unwise((file, &routes, &limits), (&listeners, &tables), (&schemes, &networks), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
