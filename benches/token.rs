@@ -1,4 +1,4 @@
-//! Does the time of a refused login tell why it was refused (threats A9, A15)?
+//! Does the time of a refused login tell why it was refused (an oracle of padding or of names)?
 //!
 //! `cargo bench --bench token timing [COUNT]`: COUNT logins of each class in random order, first where they are proven,
 //! then through a socket. A control tells how far two equal classes fall apart by chance: only what lies well above it

@@ -190,7 +190,7 @@ struct Seen<'a> {
     form: Option<&'a Preface>,
     /// Whether the request has waited for its quota to be written down.
     waited: bool,
-    /// And whether for the keys of an issuer.
+    /// And whether it has waited for the keys of issuers as often as it may.
     fetched: bool,
 }
 
@@ -226,8 +226,8 @@ enum Decision<'a> {
 enum Lack<'a> {
     /// Its form must be read.
     Form(&'a Route, (Announced, bool)),
-    /// These keys must be fetched.
-    Keys(&'a KeySet, u64),
+    /// One of these sets of keys must be fetched: the attempt at it is under way.
+    Keys(Vec<(&'a KeySet, u64)>),
     /// Its quota must be written down.
     Ledger(&'a Route, Waiting),
 }

@@ -22,7 +22,7 @@ use crate::record::PublicKey;
 const NEVER: UnixTime = UnixTime(u64::MAX);
 
 /// Where keys are fetched.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Source {
     /// The address: https, or http on this machine.
     pub url: Uri,
@@ -90,6 +90,8 @@ struct Wish {
     wanted: bool,
     /// An attempt is under way, or about to be.
     in_flight: bool,
+    /// Nobody fetches any more: whoever asks would wait in vain.
+    over: bool,
     /// When somebody last asked.
     asked: Option<UnixTime>,
     /// When somebody last asked during an attempt that was under way already.
@@ -189,7 +191,7 @@ impl KeySet {
     pub fn want(&self, now: UnixTime) {
         let Some(source) = &self.source else { return };
         let mut wish = self.wish();
-        if wish.is_cooling(source, now) {
+        if wish.over || wish.is_cooling(source, now) {
             return;
         }
         if wish.in_flight {
@@ -205,7 +207,7 @@ impl KeySet {
     /// Whether somebody who asked for a refresh now would have to wait for one. Nothing comes of it.
     pub fn would_be_wanted(&self, now: UnixTime) -> bool {
         let wish = self.wish();
-        wish.in_flight || self.source.as_ref().is_some_and(|source| !wish.is_cooling(source, now))
+        wish.in_flight || !wish.over && self.source.as_ref().is_some_and(|source| !wish.is_cooling(source, now))
     }
 
     /// The attempt that is under way, to be waited for with [`KeySet::poll_ended`].
@@ -219,7 +221,9 @@ impl KeySet {
         if self.attempts.load(Ordering::Acquire) != attempt {
             return Poll::Ready(());
         }
-        wish.waiting.push(context.waker().clone());
+        if !wish.waiting.iter().any(|own| own.will_wake(context.waker())) {
+            wish.waiting.push(context.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -262,10 +266,10 @@ impl KeySet {
         taken.unwrap_or(Ok(()))
     }
 
-    /// An attempt was given up before it had ended: nobody waits for it any more.
+    /// Nobody fetches these keys any more: nobody waits for an attempt that was under way, or asks for another.
     pub fn give_up(&self) {
         let mut wish = self.wish();
-        (wish.in_flight, wish.wanted) = (false, false);
+        (wish.in_flight, wish.wanted, wish.over) = (false, false, true);
         self.attempts.fetch_add(1, Ordering::Release);
         let waiting = std::mem::take(&mut wish.waiting);
         drop(wish);
@@ -300,13 +304,15 @@ impl KeySet {
         self.held.store(Some(held));
     }
 
-    /// Begins with the keys of a set from the same place, which holds the same as this one from now on: also for as long
-    /// as is said here.
-    fn go_on_from(&self, before: &Arc<Self>) {
+    /// A set from the same place, and those that it had replaced, hold the same as this one from now on.
+    fn replaces(&self, before: &Arc<Self>) {
         let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
         former.append(&mut before.former.lock().unwrap_or_else(PoisonError::into_inner));
         former.push(Arc::downgrade(before));
-        drop(former);
+    }
+
+    /// Begins with the keys of a set from the same place, for as long as is said here.
+    fn begin_with(&self, before: &Self) {
         if let Some(held) = before.held.load_full() {
             let Held { keys, fetched, .. } = &*held;
             self.hold(Held { keys: keys.clone(), fetched: *fetched, until: self.end_of(*fetched) });
@@ -339,23 +345,45 @@ impl KeySet {
 /// Lets the sets of one configuration follow those of another: nobody waits for keys to be fetched that are there, and who
 /// was proven by a key before is held to what is said of it now.
 pub fn succeed(before: &[Arc<KeySet>], next: &[Arc<KeySet>]) {
+    // Several schemes may have keys from one place: each of them begins with what was there.
     for former in before {
-        let like = |is: fn(&Source, &Source) -> bool| {
-            let source = former.source.as_ref()?;
-            next.iter().find(|next| next.source.as_ref().is_some_and(|next| is(source, next)))
-        };
-        match like(Source::eq).or_else(|| like(Source::is_there_too)) {
-            Some(next) => next.go_on_from(former),
-            None => former.shrink_to(next),
+        if let Some(next) = like(former, before, next) {
+            next.replaces(former);
         }
+    }
+    for set in next {
+        if let Some(former) = like(set, next, before) {
+            set.begin_with(former);
+        }
+    }
+    for former in before.iter().filter(|former| like(former, before, next).is_none()) {
+        former.shrink_to(next);
+    }
+}
+
+/// The one among `others` that has its keys from the same place as one of `own`: where several have, the one in the same
+/// turn, since who was proven is known by the very key; one that is fetched as often comes before all others.
+fn like<'s>(set: &Arc<KeySet>, own: &[Arc<KeySet>], others: &'s [Arc<KeySet>]) -> Option<&'s Arc<KeySet>> {
+    let source = set.source.as_ref()?;
+    let find = |is: fn(&Source, &Source) -> bool| {
+        let alike = |one: &&Arc<KeySet>| one.source.as_ref().is_some_and(|one| is(source, one));
+        let turn = own.iter().take_while(|one| !Arc::ptr_eq(one, set)).filter(alike).count();
+        let mut found = others.iter().filter(alike);
+        found.clone().nth(turn).or_else(|| found.next_back())
+    };
+    find(Source::eq).or_else(|| find(Source::is_there_too))
+}
+
+// A query may be a secret.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
     }
 }
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySet")
-            .field("source", &self.source.as_ref().map(|source| &source.url))
-            .finish_non_exhaustive()
+        f.debug_struct("KeySet").field("source", &self.source.as_ref().map(Source::shown)).finish_non_exhaustive()
     }
 }
 
@@ -469,13 +497,73 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_sets_of_one_place_goes_on_with_what_was_there() {
+        let sets = || [Arc::new(KeySet::at(source())), Arc::new(KeySet::at(source()))];
+        let (before, next) = (sets(), sets());
+        let firsts = before.each_ref().map(|keys| {
+            keys.end(Some(&set("issuer.jwks")), days(1)).unwrap();
+            let Known::Key(first) = keys.find("issuer-1", days(1)) else { panic!("it is there") };
+            first
+        });
+        succeed(&before, &next);
+        for (keys, first) in next.iter().zip(&firsts) {
+            assert!(matches!(keys.find("issuer-1", days(1)), Known::Key(own) if Arc::ptr_eq(&own, first)));
+            assert_eq!((keys.len(), keys.told().succeeded), (before[0].len(), 1));
+            // Who was proven under the one before is held to what comes now.
+            keys.end(Some(&set("issuer.jwks")), days(2)).unwrap();
+        }
+        for (keys, first) in before.iter().zip(&firsts) {
+            assert_eq!(keys.stands(first), Some(days(3)));
+        }
+        // A scheme more, and one less.
+        let more = [(), (), ()].map(|()| Arc::new(KeySet::at(source())));
+        succeed(&next, &more);
+        assert!(more.iter().all(|keys| matches!(keys.find("issuer-1", days(2)), Known::Key(_))));
+        let one = [Arc::new(KeySet::at(source()))];
+        succeed(&more, &one);
+        assert!(matches!(one[0].find("issuer-1", days(2)), Known::Key(_)));
+    }
+
+    #[test]
+    fn nobody_waits_for_keys_that_nobody_fetches_any_more() {
+        let keys = KeySet::at(source());
+        let mut context = Context::from_waker(Waker::noop());
+        keys.want(UnixTime(100));
+        let attempt = keys.attempt().unwrap();
+        assert!(keys.poll_ended(attempt, &mut context).is_pending());
+        keys.give_up();
+        assert!(keys.poll_ended(attempt, &mut context).is_ready());
+        keys.want(UnixTime(1000));
+        assert!(keys.attempt().is_none() && !keys.would_be_wanted(UnixTime(1000)));
+    }
+
+    #[test]
+    fn whoever_waits_is_noted_once() {
+        struct Waiting;
+        impl std::task::Wake for Waiting {
+            fn wake(self: Arc<Self>) {}
+        }
+        let keys = KeySet::at(source());
+        let waker = Waker::from(Arc::new(Waiting));
+        let mut context = Context::from_waker(&waker);
+        keys.want(UnixTime(100));
+        for _ in 0..3 {
+            assert!(keys.poll_ended(keys.attempt().unwrap(), &mut context).is_pending());
+        }
+        assert_eq!(keys.wish().waiting.len(), 1);
+    }
+
+    #[test]
     fn an_address_is_shown_without_its_secrets() {
         for (url, expected) in [
             ("https://keys.example.com/jwks.json", "https://keys.example.com/jwks.json"),
             ("http://user:hunter2@127.0.0.1:8080/a?key=hunter2", "http://127.0.0.1:8080/a"),
             ("https://[::1]:8443", "https://[::1]:8443/"),
         ] {
-            assert_eq!(Source { url: url.parse().unwrap(), ..source() }.shown(), expected);
+            let source = Source { url: url.parse().unwrap(), ..source() };
+            assert_eq!(source.shown(), expected);
+            assert!(!format!("{source:?}").contains("hunter2"));
+            assert!(!format!("{:?}", KeySet::at(source)).contains("hunter2"));
         }
     }
 }

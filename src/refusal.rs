@@ -107,6 +107,8 @@ pub enum Cause {
 pub enum Reason {
     /// None was presented that the route asks for.
     Missing,
+    /// It is somebody else's to judge: it names another issuer.
+    Foreign,
     /// It does not have the form of its kind.
     Malformed,
     /// Two were presented where there is room for one.
@@ -168,6 +170,11 @@ impl Refusal {
         Self { said: Some(said.into()), ..Self::new(Cause::InvalidContent, "the content is not what is asked for") }
     }
 
+    /// Whether nobody can say yet what the credential is worth: the keys of an issuer are not there.
+    pub fn is_unsettled(&self) -> bool {
+        self.cause == Cause::Credential(Reason::Unsettled)
+    }
+
     /// Ends the connection with the answer.
     pub fn closing(mut self) -> Self {
         self.close = true;
@@ -189,7 +196,7 @@ impl Refusal {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::MalformedRequest,
         Self::TargetTooLong,
         Self::HeadTooLarge,
@@ -200,6 +207,7 @@ impl Cause {
         Self::MethodNotImplemented,
         Self::NotImplemented,
         Self::Credential(Reason::Missing),
+        Self::Credential(Reason::Foreign),
         Self::Credential(Reason::Malformed),
         Self::Credential(Reason::Ambiguous),
         Self::Credential(Reason::Insecure),
@@ -287,6 +295,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "credential_missing",
+            Self::Foreign => "credential_foreign",
             Self::Malformed => "credential_malformed",
             Self::Ambiguous => "credential_ambiguous",
             Self::Insecure => "credential_insecure",

@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::deadline::Deadlines;
 use crate::edge::listener::{Accepted, Seat};
-use crate::edge::strain::{Memory, Strain};
+use crate::edge::overload::{Gauge, Memory};
 use crate::edge::vitals::Vitals;
 use crate::edge::worker;
 use crate::endpoint::Kit;
@@ -273,8 +273,8 @@ impl Crew {
             let gates = (self.limits.open(&self.world.limits), Arc::clone(&opened), Arc::clone(&groups));
             let (endings, told) = (Arc::clone(&self.endings), told.clone());
             let work = move || {
-                let strain = Strain::new(memory, vitals);
-                work(world, (&kit, strain), (gates, endings, told), (waiting, heard), clock, drain, &ready);
+                let gauge = Gauge::new(memory, vitals);
+                work(world, (&kit, gauge), (gates, endings, told), (waiting, heard), clock, drain, &ready);
             };
             seat(number, alive.clone(), work)?;
         }
@@ -306,7 +306,7 @@ fn await_workers(readiness: &Receiver<io::Result<()>>, workers: usize) -> io::Re
 
 fn work(
     world: Arc<World>,
-    (kit, strain): (&Kit, Strain),
+    (kit, gauge): (&Kit, Gauge),
     (gates, endings, told): ((Gate, Opened, Groups), Arc<Endings>, Told),
     inbox: (UnboundedReceiver<Accepted>, UnboundedReceiver<Change>),
     clock: Clock,
@@ -328,7 +328,7 @@ fn work(
         let gateway = Gateway::new(world, kit, gates, clock.clone(), (&deadlines, &leases, &sinks));
         drop(sinks);
         say(Ok(()));
-        worker::serve(inbox, Rc::new(Current::new(gateway, strain)), clock, deadlines, drain).await;
+        worker::serve(inbox, Rc::new(Current::new(gateway, gauge)), clock, deadlines, drain).await;
     });
 }
 

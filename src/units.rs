@@ -132,7 +132,7 @@ impl JsonSchema for Percent {
 pub struct Network(ipnet::IpNet);
 
 impl Network {
-    /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as its IPv4 (threats: address spoofing).
+    /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as its IPv4 (RFC 4291 §2.5.5.2).
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }

@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::Listener;
+use crate::edge::overload;
 use crate::edge::own_certificate::OwnCertificate;
-use crate::edge::strain;
 use crate::edge::tls::Keeper;
 use crate::endpoint::{self, Entry};
 use crate::envelope::Dialect;
@@ -60,7 +60,7 @@ pub struct World {
     /// Who exists.
     pub directory: Arc<Index>,
     /// How much a worker bears.
-    pub overload: strain::Settings,
+    pub overload: overload::Settings,
     /// What is told of requests.
     pub telemetry: telemetry::Settings,
     /// Names in a query whose values are told nowhere, besides the places of credentials.

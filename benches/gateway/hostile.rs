@@ -87,7 +87,7 @@ fn more(upstream: SocketAddr, count: u32) -> String {
     format!(
         "[upstream.endless]\nendpoints = [\"http://{upstream}\"]\n[[route]]\nname = \"endless\"\n\
          path = \"/endless/{{*rest}}\"\nauthenticate = \"open\"\nforward = \"endless\"\n\
-         [overload]\nmax_memory = \"512 MiB\"\nmax_requests = {}\n",
+         [overload]\nmax_memory = \"512 MiB\"\nmax_in_flight = {}\n",
         2 * count.max(1000)
     )
 }

@@ -34,7 +34,7 @@ pub(super) fn identify(
     if let Some(certificate) = connection.client_certificate() {
         // The handshake is over, but the connection may outlive the certificate.
         return match certificate.vouched_for(now) {
-            Ok(_) => Ok(Actor(format!("certificate:{}", named(&certificate.subject)))),
+            Ok(_) => Ok(Actor(format!("operator:{}", named(&certificate.subject)))),
             Err(_) => Err(refused()),
         };
     }
@@ -165,8 +165,8 @@ mod tests {
         let far = "10.0.0.1:5";
         let later = i64::try_from(NOW.0).unwrap() + 60;
         let ops = |subject, end, verdict| who(far, Some(certificate(subject, end, verdict)), &[]);
-        assert_eq!(ops("CN=ops", later, Ok(later)), Some("certificate:ops".into()));
-        assert_eq!(ops("CN=ops,O=acme", later, Ok(later)), Some("certificate:CN=ops,O=acme".into()));
+        assert_eq!(ops("CN=ops", later, Ok(later)), Some("operator:ops".into()));
+        assert_eq!(ops("CN=ops,O=acme", later, Ok(later)), Some("operator:CN=ops,O=acme".into()));
         assert_eq!(ops("CN=ops", later - 61, Ok(later)), None, "it has lapsed");
         assert_eq!(ops("CN=ops", later, Ok(later - 61)), None, "its revocation list has");
         assert_eq!(ops("CN=ops", later, Err(REVOKED)), None);

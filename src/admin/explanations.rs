@@ -61,7 +61,7 @@ pub(super) fn asked() -> Value {
             "peer": text("The address at the other end of the socket; 192.0.2.1, which is nobody's, if it is left out"),
             "listener": text("The listener that it comes in by, where several fit the address"),
             "client_certificate": text("The certificate that the client presents, and those behind it (PEM)"),
-            "time": { "type": "string", "format": "date-time", "description": "Now if it is left out" },
+            "at": { "type": "string", "format": "date-time", "description": "Now if it is left out" },
         },
     })
 }

@@ -179,11 +179,11 @@ pub struct Worker {
     /// How many connections it has.
     pub connections: usize,
     /// How many requests it has in flight.
-    pub requests: usize,
+    pub requests_in_flight: usize,
     /// Which configuration it serves.
     pub generation: u64,
     /// Why it refuses what is new, if it does.
-    pub sheds: Option<String>,
+    pub overload: Option<String>,
 }
 
 /// Where requests go.
@@ -200,7 +200,7 @@ pub struct Upstream {
 pub struct Endpoint {
     /// Where it is.
     pub url: String,
-    /// `in`, `unwell`, `resting`, `on_trial` or `returning`.
+    /// `in`, `unhealthy`, `resting`, `on_trial` or `returning`.
     pub state: String,
     /// Why it is not simply `in`.
     pub why: Option<String>,
@@ -224,8 +224,8 @@ pub struct Guard {
     pub name: String,
     /// From how many addresses, and for how many identifiers, wrong ones are remembered.
     pub counted: usize,
-    /// How many of them are refused at present.
-    pub refused: usize,
+    /// How many of them are held off at present.
+    pub held: usize,
     /// Whether it only says in the log what it would refuse.
     pub log_only: bool,
 }

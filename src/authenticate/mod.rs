@@ -21,7 +21,7 @@ use crate::invalid::Invalid;
 use crate::key_set::KeySet;
 use crate::record::Kind;
 use crate::refusal::{Cause, Reason, Refusal};
-use crate::scheme::{Examine, Open, Places, Principal, Scene, at_most_one, leak};
+use crate::scheme::{Examine, Fetching, Open, Places, Principal, Scene, at_most_one, leak};
 
 /// When to come again where something is missing by which callers are judged.
 const UNSETTLED: Duration = Duration::from_secs(1);
@@ -78,11 +78,11 @@ impl Expression {
         !self.places.form.is_empty()
     }
 
-    /// The keys that are being fetched just now, and the attempt at it: a caller whose key is not there waits for them. An
-    /// attempt that has ended in the meantime is waited for in no time.
-    pub fn awaited(&self) -> Option<(&Arc<KeySet>, u64)> {
-        let under_way = self.key_sets.iter().find_map(|keys| Some((keys, keys.attempt()?)));
-        under_way.or_else(|| self.key_sets.first().map(|keys| (keys, u64::MAX)))
+    /// The keys that are being fetched just now, each with the attempt at it: a caller whose key is not there waits for the
+    /// first of them. None, where all attempts have ended in the meantime; `None` where no keys are ever fetched.
+    pub fn awaited(&self) -> Option<Vec<(&KeySet, u64)>> {
+        let under_way = || self.key_sets.iter().filter_map(|keys| Some((&**keys, keys.attempt()?)));
+        (!self.key_sets.is_empty()).then(|| under_way().collect())
     }
 
     /// The names of its schemes, in the order of the text.
@@ -112,7 +112,10 @@ impl Expression {
         };
         guard.enter()?;
         let proven = self.proven(presented, witness);
-        guard.settle(proven.is_ok())?;
+        // What is decided anew once keys have come is settled then, and once.
+        if scene.fetching != Fetching::Asked || !proven.as_ref().is_err_and(Refusal::is_unsettled) {
+            guard.settle(proven.is_ok())?;
+        }
         proven.map_err(|refusal| nowhere(refusal, scene))
     }
 
@@ -169,7 +172,7 @@ impl Expression {
 }
 
 /// What somebody hears who has proven nothing, for an app that does not exist: apps are public, and no credential would
-/// help (vendors 3.2).
+/// help.
 fn nowhere(refusal: Refusal, scene: &Scene<'_>) -> Refusal {
     let there = scene.app.is_none_or(|app| scene.directory.look_up(Kind::App, app.as_bytes()).is_some());
     let unproven = matches!(refusal.cause, Cause::Credential(reason) if reason != Reason::Leaked);

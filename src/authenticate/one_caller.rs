@@ -1,8 +1,6 @@
 //! A credential in the head, another in the query or a form, on their way to an upstream that goes on checking: where
 //! several places hold one, each must be the proven caller's. One that nobody has looked at, or that was found wrong, could
-//! be the one that it believes (threats A6).
-
-use std::sync::Arc;
+//! be the one that it believes.
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -80,6 +78,5 @@ fn answers(scheme: &dyn Examine, word: &[u8]) -> bool {
 }
 
 fn is_of(found: Result<Option<Principal>, Rejection>, principal: &Principal) -> bool {
-    let Ok(Some(found)) = found else { return false };
-    found.credentials().iter().all(|record| principal.credentials().iter().any(|own| Arc::ptr_eq(own, record)))
+    found.is_ok_and(|found| found.is_some_and(|found| principal.includes(&found)))
 }

@@ -1,5 +1,5 @@
 //! Where a caller may come from: the addresses that their account may be used from (SecureVideo's API tab), and those of
-//! every account above it. Asked only of a proven caller, so that nobody else learns that there is a list (vendors 2.2).
+//! every account above it. Asked only of a proven caller, so that nobody else learns that there is a list.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
 //! Which pages may ask: the hosts of `Origin`, of `Referer` and of parameters that say where a page is, each of which must
-//! be authorised (CameraTag, vendors 3.1 and 3.2; threats A11, A37).
+//! be authorised (CameraTag; RFC 6455 §10.2 for WebSocket, which knows no CORS).
 
 use std::borrow::Cow;
 

@@ -111,6 +111,10 @@ impl Rule {
                 }
             }
         }
+        // Whom a foreign issuer knows has nothing on file: the account that they speak for is what they are kept to.
+        if self.binds == Binds::Everyone && principal.rests_on_issuers() {
+            of_account(principal, id, now)?;
+        }
         Ok(())
     }
 

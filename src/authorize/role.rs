@@ -1,4 +1,4 @@
-//! The operation decides the permission (Voximplant, vendors 5.2): its name stands in the path, in the query or in a form,
+//! The operation decides the permission (Voximplant): its name stands in the path, in the query or in a form,
 //! and wherever it stands it is the same. Which roles may do which operation is data: a table that comes with the house
 //! (`role/voximplant.rs`), changed entry by entry as the operator says.
 
@@ -116,7 +116,7 @@ pub(crate) fn held(principal: &Principal) -> Option<&[Box<str>]> {
     principal.credentials().iter().any(|record| HOLDERS.contains(&record.kind())).then_some(&[])
 }
 
-/// Whether both are names of one role: without regard to case, blanks, hyphens and underscores (vendors 5.2), or the
+/// Whether both are names of one role: without regard to case, blanks, hyphens and underscores, or the
 /// vendor's number for it.
 pub fn is_same_role(own: &str, other: &str) -> bool {
     own == other || letters(named(own)).eq(letters(named(other)))

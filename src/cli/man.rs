@@ -144,7 +144,10 @@ const OF_THE_PROGRAM: [(&str, &[(&str, &str)]); 4] = [
         "SIGNALS",
         &[
             ("SIGHUP", "vidgate serve reads its configuration anew. With a mistake in it, everything stays as it was."),
-            ("SIGTERM, SIGINT", "It takes in nobody any more, finishes what is in flight, and ends."),
+            (
+                "SIGTERM, SIGINT",
+                "It goes on for as long as lame_duck says, then takes in nobody any more, finishes what is in flight, and ends. A second one ends it at once.",
+            ),
         ],
     ),
 ];

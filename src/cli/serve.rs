@@ -24,7 +24,7 @@ pub(super) fn run(config: &Path) -> ExitCode {
 }
 
 /// Keys and secrets lie in memory: where the process crashes, none of it is written to a disk, and no other process of
-/// the same user looks into it (threats C34). Said first, before a secret is read.
+/// the same user looks into it. Said first, before a secret is read.
 fn leave_no_memory_behind() {
     let set = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Where Linux hands cores to a program, it does not ask for their limit.

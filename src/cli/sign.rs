@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_app_signs_as_the_vendor_says() {
-        // vendors 3.3, row 1; 2100-01-01T00:00:00Z is 4102444800.
+        // By `openssl dgst -sha1 -hmac ct-secret-0001`; 2100-01-01T00:00:00Z is 4102444800.
         let (json, tag) =
             (r#"{"api_key":"123-456-789","expiration":4102444800}"#, "a6278a4184545200a08454ae33b31533b5ccfadf");
         let with = "--api-key 123-456-789 --secret-file KEY --expires 2100-01-01T00:00:00Z --url http://a/x";

@@ -73,7 +73,7 @@ fn page(status: &Document, lines: bool) -> String {
         }
     };
     section(&["listener", "address", "connections", "certificates"], status.listeners.iter().map(listener).collect());
-    section(&["worker", "state", "lag", "connections", "requests"], status.workers.iter().map(worker).collect());
+    section(&["worker", "state", "lag", "connections", "in flight"], status.workers.iter().map(worker).collect());
     section(&["upstream", "endpoint", "state", "why"], status.upstreams.iter().flat_map(upstream).collect());
     let only_log = |log_only: bool| if log_only { "only says so in the log" } else { "" }.to_owned();
     let limits = status.limits.iter().map(|own| vec![own.name.clone(), own.measure.clone(), only_log(own.log_only)]);
@@ -81,8 +81,8 @@ fn page(status: &Document, lines: bool) -> String {
     let guards = status
         .guards
         .iter()
-        .map(|own| vec![own.name.clone(), own.counted.to_string(), own.refused.to_string(), only_log(own.log_only)]);
-    section(&["guard", "counted", "refused", ""], guards.collect());
+        .map(|own| vec![own.name.clone(), own.counted.to_string(), own.held.to_string(), only_log(own.log_only)]);
+    section(&["guard", "counted", "held", ""], guards.collect());
     for warning in &status.configuration.warnings {
         let _ = write!(page, "\nwarning: {}", visible(warning));
     }
@@ -144,13 +144,13 @@ fn listener(listener: &Listener) -> Vec<String> {
 }
 
 fn worker(worker: &Worker) -> Vec<String> {
-    let state = match (&worker.sheds, worker.alive) {
+    let state = match (&worker.overload, worker.alive) {
         (_, false) => "DOES NOT COME ROUND".to_owned(),
-        (Some(sheds), true) => format!("REFUSES: {sheds}"),
+        (Some(why), true) => format!("REFUSES: {why}"),
         (None, true) => "well".to_owned(),
     };
     let lag = format!("{:.1} ms", worker.lag_seconds * 1e3);
-    vec![worker.number.to_string(), state, lag, worker.connections.to_string(), worker.requests.to_string()]
+    vec![worker.number.to_string(), state, lag, worker.connections.to_string(), worker.requests_in_flight.to_string()]
 }
 
 fn upstream(upstream: &Upstream) -> Vec<Vec<String>> {
@@ -198,12 +198,12 @@ mod tests {
                 "certificates": [certificate(90), certificate(3), certificate(-1)],
             }],
             "workers": [{
-                "number": 0, "alive": true, "lag_seconds": 0.0005, "connections": 3, "requests": 1, "generation": 3,
-                "sheds": "it does not keep up",
+                "number": 0, "alive": true, "lag_seconds": 0.0005, "connections": 3, "requests_in_flight": 1, "generation": 3,
+                "overload": "it does not keep up",
             }],
             "upstreams": [{ "name": "api", "endpoints": [endpoint] }],
             "limits": [{ "name": "hourly", "measure": "quota", "log_only": true }],
-            "guards": [{ "name": "guess", "counted": 5, "refused": 2, "log_only": false }],
+            "guards": [{ "name": "guess", "counted": 5, "held": 2, "log_only": false }],
             "store": {
                 "entries": 12, "file_bytes": 1_048_576, "queue": 0, "last_commit": "2025-01-01T03:00:00Z",
                 "read_only": false, "renewing": false,

@@ -73,7 +73,7 @@ fn told(refusal: &Value) -> String {
     line("who", if is("subject") { joined(&["subject", "account", "scheme"]) } else { "nobody was proven".to_owned() });
     line("upstream", joined(&["upstream", "endpoint"]));
     line("cause", format!("{}: {}", of("cause"), of("detail")));
-    write!(told, "\n{} {}\n", of("explanation"), of("hint")).expect("memory takes all");
+    write!(told, "\n{} {}\n", of("meaning"), of("hint")).expect("memory takes all");
     told
 }
 
@@ -108,7 +108,7 @@ mod tests {
     fn refusal() -> Value {
         json!({
             "request_id": "an-id", "at": "2027-01-15T08:00:00.000000Z", "decision": "refused", "status": 401,
-            "cause": "credential_unknown", "detail": "no such key", "explanation": "Nobody has it.",
+            "cause": "credential_unknown", "detail": "no such key", "meaning": "Nobody has it.",
             "hint": "Look whether it was deleted.", "listener": "public", "client_ip": "203.0.113.9",
             "peer": "127.0.0.1:4711", "method": "GET", "host": "a.test", "path": "/x\u{1b}[2J", "query": "token=***",
             "route": "all", "duration_us": 12,

@@ -1,5 +1,5 @@
 //! The address of the caller. The socket is asked first; a header is believed only where a configured proxy wrote it,
-//! read from the right, hop by hop, up to the first address that nobody vouches for (threats A10). No name is looked
+//! read from the right, hop by hop, up to the first address that nobody vouches for (RFC 7239 §8.1). No name is looked
 //! up, and nothing here is a proof: an address becomes one only in the `ip` scheme.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! A budget for frames of HTTP/2 that carry nothing of a request (threats B19): PING, SETTINGS, PRIORITY, `RST_STREAM`,
+//! A budget for frames of HTTP/2 that carry nothing of a request (RFC 9113 §10.5): PING, SETTINGS, PRIORITY, `RST_STREAM`,
 //! `WINDOW_UPDATE`, CONTINUATION, empty DATA, and whatever nobody knows. The library answers or ignores each of them, and
 //! counts only some. So frames are counted in the bytes of the connection, by their headers alone; what is sent of answers
 //! earns more of them, since honest callers move their windows with what they get.

@@ -1,7 +1,7 @@
 //! What another proxy asks before it lets a request through (`auth_request` of nginx, `forwardAuth` of Traefik, `forward_auth`
 //! of Caddy, `ext_authz` of Envoy): the request that is asked about is put together here, from what the check says of it,
 //! and walks from then on as if its caller had come to us. Nothing of it is guessed: every part is said exactly once, by
-//! the fields of one convention and never by those of another (threats A3, A10; GHSA-7x63-xv5r-3p2x).
+//! the fields of one convention and never by those of another (GHSA-7x63-xv5r-3p2x).
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,5 +1,5 @@
 //! What hyper lets through and we do not: a request passes here only if every reader behind us will see the same method,
-//! framing, target and host in it (threats A1, A11, A12, A13, A16). Paths have their own file.
+//! framing, target and host in it (RFC 9112 §11.2). Paths have their own file.
 //!
 //! Three things need no look. Control characters in a field's value: neither hyper's parser nor the type lets them in.
 //! `Content-Length` beside `Transfer-Encoding`: hyper drops the length and ends the connection after the answer. A

@@ -1,6 +1,6 @@
 //! What a listener is called. Where client certificates decide who gets in, a request must name the connection that it
 //! came by: otherwise a page, a proxy or a connection shared by HTTP/2 could bring it to a door that its sender never
-//! knocked at (threats A7).
+//! knocked at (RFC 9110 §7.4).
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};

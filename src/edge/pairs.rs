@@ -1,5 +1,5 @@
 //! The pairs of a query as different readers find them: what one of them would take for a name counts as it, wherever a
-//! credential, an operation or a page is looked for, and wherever one is taken out (threats A3, A6, A36).
+//! credential, an operation or a page is looked for, and wherever one is taken out.
 
 use std::borrow::Cow;
 use std::iter::once;

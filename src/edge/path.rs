@@ -1,6 +1,6 @@
 //! The one canonical path of a request: computed once, matched, ruled on, and sent upstream. Unreserved octets are
-//! decoded, dot segments resolved, slashes merged; whatever two readers could take for two different paths is refused
-//! (threats A3). The query is no part of this: it goes upstream as it came.
+//! decoded, dot segments resolved, slashes merged; whatever two readers could take for two different paths is refused.
+//! The query is no part of this: it goes upstream as it came.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! A whole form body, for rooms that must look into it, and replayed byte for byte: what stands in it is read in one way
-//! only, and what could be read in another is refused (design §3; threats A6).
+//! only, and what could be read in another is refused.
 //!
 //! Both readers are our own. A library for forms is made to read as much as it can, and two of them read differently: what
 //! one passes over is where a second `cmd` or a second credential hides from the other. So whatever does not stand as the

@@ -1,7 +1,7 @@
 //! The PROXY protocol, versions 1 and 2 (`HAProxy`, specification of 2020-03-05): a balancer below HTTP says in the first
 //! bytes of a connection whose it is. It is read only from networks that the operator names, where every connection must
 //! begin with it, and not one byte more than it is taken: what follows belongs to TLS or HTTP. Elsewhere such bytes are
-//! no request and are refused as such (threats A10).
+//! no request and are refused as such.
 
 use std::fmt;
 use std::io;

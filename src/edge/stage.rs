@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::deadline::{Deadline, Deadlines};
 use crate::edge::listener::Limits;
-use crate::edge::strain::Load;
+use crate::edge::overload::Load;
 
 /// What a connection that is closed with unread bytes still takes in, so that the peer reads our answer and not a reset.
 const LINGER_BYTES: usize = 64 * 1024;

@@ -7,22 +7,22 @@ use crate::heartbeat::Heartbeat;
 
 /// Why a worker refuses what is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shedding {
+pub enum Overload {
     /// The process takes too much memory.
     Memory = 1,
     /// It does not keep up.
-    Slow = 2,
+    Lag = 2,
     /// It has too many requests in flight.
-    Crowded = 3,
+    InFlight = 3,
 }
 
-impl Shedding {
+impl Overload {
     /// In a word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
-            Self::Slow => "slow",
-            Self::Crowded => "crowded",
+            Self::Lag => "lag",
+            Self::InFlight => "in_flight",
         }
     }
 
@@ -30,8 +30,8 @@ impl Shedding {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Memory => "the process takes too much memory",
-            Self::Slow => "it does not keep up",
-            Self::Crowded => "it has too many requests in flight",
+            Self::Lag => "it does not keep up",
+            Self::InFlight => "it has too many requests in flight",
         }
     }
 }
@@ -42,19 +42,19 @@ pub struct Vitals {
     heart: Heartbeat,
     /// In microseconds.
     lag: AtomicU64,
-    requests: AtomicUsize,
-    /// A [`Shedding`], or 0.
-    sheds: AtomicU8,
+    in_flight: AtomicUsize,
+    /// An [`Overload`], or 0.
+    overload: AtomicU8,
     generation: AtomicU64,
 }
 
 impl Vitals {
     /// It has swept, so much later than it wanted, with so many requests in flight.
-    pub fn swept(&self, lag: Duration, requests: usize, sheds: Option<Shedding>) {
+    pub fn swept(&self, lag: Duration, in_flight: usize, overload: Option<Overload>) {
         self.heart.beat();
         self.lag.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.requests.store(requests, Ordering::Relaxed);
-        self.sheds.store(sheds.map_or(0, |sheds| sheds as u8), Ordering::Relaxed);
+        self.in_flight.store(in_flight, Ordering::Relaxed);
+        self.overload.store(overload.map_or(0, |reason| reason as u8), Ordering::Relaxed);
     }
 
     /// It serves this configuration from now on: the first is number 1, and each that comes after it one more.
@@ -78,14 +78,14 @@ impl Vitals {
     }
 
     /// How many requests it had in flight then.
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Why it refused what was new then, if it did.
-    pub fn sheds(&self) -> Option<Shedding> {
-        let sheds = self.sheds.load(Ordering::Relaxed);
-        [Shedding::Memory, Shedding::Slow, Shedding::Crowded].into_iter().find(|known| *known as u8 == sheds)
+    pub fn overload(&self) -> Option<Overload> {
+        let overload = self.overload.load(Ordering::Relaxed);
+        [Overload::Memory, Overload::Lag, Overload::InFlight].into_iter().find(|known| *known as u8 == overload)
     }
 }
 
@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn what_was_told_last_is_what_is_read() {
         let vitals = Vitals::default();
-        assert_eq!((vitals.generation(), vitals.requests(), vitals.sheds()), (0, 0, None));
-        for sheds in [Some(Shedding::Memory), Some(Shedding::Slow), Some(Shedding::Crowded), None] {
-            vitals.swept(Duration::from_millis(7), 3, sheds);
-            assert_eq!((vitals.lag(), vitals.requests(), vitals.sheds()), (Duration::from_millis(7), 3, sheds));
+        assert_eq!((vitals.generation(), vitals.in_flight(), vitals.overload()), (0, 0, None));
+        for overload in [Some(Overload::Memory), Some(Overload::Lag), Some(Overload::InFlight), None] {
+            vitals.swept(Duration::from_millis(7), 3, overload);
+            assert_eq!((vitals.lag(), vitals.in_flight(), vitals.overload()), (Duration::from_millis(7), 3, overload));
         }
         vitals.adopt(2);
         assert_eq!(vitals.generation(), 2);

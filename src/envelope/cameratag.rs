@@ -1,5 +1,5 @@
 //! CameraTag's dialect: `success`, `error` and `message`. Its recorder shows `error` where publishing fails, and `message`
-//! where recording cannot begin; both say the same (vendors 3.1, 3.2). The old recorder reads neither unless the status is
+//! where recording cannot begin; both say the same. The old recorder reads neither unless the status is
 //! 200: apps with `legacy_200` have it so, which is settled where the app is known.
 
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ fn word(refusal: &Refusal, _request_id: &str) -> Wording {
     }
 }
 
-/// The vendor has 403 for whoever may not, be it a signature, a page or a key (vendors 3.2): a browser that met 401 would
+/// The vendor has 403 for whoever may not, be it a signature, a page or a key: a browser that met 401 would
 /// ask its user for a password that nobody has.
 fn face(refusal: &Refusal) -> StatusCode {
     match refusal.cause {
@@ -92,6 +92,7 @@ mod tests {
         method_not_implemented 501 {"success":false,"error":"This method is not supported.","message":"This method is not supported."}
         not_implemented 501 {"success":false,"error":"This is not available yet.","message":"This is not available yet."}
         credential_missing 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
+        credential_foreign 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_malformed 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_ambiguous 403 {"success":false,"error":"Please present a valid credential.","message":"Please present a valid credential."}
         credential_insecure 403 {"success":false,"error":"Credentials are only taken over HTTPS.","message":"Credentials are only taken over HTTPS."}

@@ -87,6 +87,7 @@ fn code(cause: Cause) -> u16 {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired

@@ -1,5 +1,5 @@
 //! SecureVideo's dialect: what an ASP.NET Web API answers, byte for byte, down to the line breaks inside its JSON and to
-//! the three fields that forbid caching (vendors 2.1).
+//! the three fields that forbid caching.
 
 use std::borrow::Cow;
 
@@ -52,6 +52,7 @@ pub(super) fn web_api(refusal: &Refusal) -> &str {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -116,6 +117,7 @@ mod tests {
         method_not_implemented 501 {\r\n  "Message": "The requested resource does not support this HTTP method."\r\n}
         not_implemented 501 {\r\n  "Message": "This is not available yet."\r\n}
         credential_missing 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
+        credential_foreign 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_malformed 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_ambiguous 401 {\r\n  "Message": "Authorization has been denied for this request."\r\n}
         credential_insecure 403 {\r\n  "Message": "Credentials are only taken over HTTPS."\r\n}

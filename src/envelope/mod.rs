@@ -130,6 +130,7 @@ fn usual(cause: Cause) -> StatusCode {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -164,7 +165,7 @@ fn told(refusal: &Refusal) -> &str {
 }
 
 /// What happened, in one plain sentence. The same for every credential that is not believed: which part of it was wrong
-/// is for the log (threats A15).
+/// is for the log.
 fn sentence(cause: Cause) -> &'static str {
     match cause {
         Cause::MalformedRequest => "The request could not be understood.",
@@ -183,6 +184,7 @@ fn sentence(cause: Cause) -> &'static str {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -239,7 +241,8 @@ pub(crate) mod tests {
             Cause::MethodNotImplemented => Cause::NotImplemented,
             Cause::NotImplemented => Cause::Credential(Reason::Missing),
             Cause::Credential(reason) => match reason {
-                Reason::Missing => Cause::Credential(Reason::Malformed),
+                Reason::Missing => Cause::Credential(Reason::Foreign),
+                Reason::Foreign => Cause::Credential(Reason::Malformed),
                 Reason::Malformed => Cause::Credential(Reason::Ambiguous),
                 Reason::Ambiguous => Cause::Credential(Reason::Insecure),
                 Reason::Insecure => Cause::Credential(Reason::Leaked),

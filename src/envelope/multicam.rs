@@ -1,5 +1,5 @@
 //! Multicam's dialect: ASP.NET Web API's one property `Message`, without the line breaks that SecureVideo's server puts
-//! in (vendors 4.1, 4.2). Its sentences are those of `message`; an address that is refused is 403 here.
+//! in. Its sentences are those of `message`; an address that is refused is 403 here.
 
 use std::borrow::Cow;
 
@@ -43,6 +43,7 @@ mod tests {
         method_not_implemented 501 {"Message":"The requested resource does not support this HTTP method."}
         not_implemented 501 {"Message":"This is not available yet."}
         credential_missing 401 {"Message":"Authorization has been denied for this request."}
+        credential_foreign 401 {"Message":"Authorization has been denied for this request."}
         credential_malformed 401 {"Message":"Authorization has been denied for this request."}
         credential_ambiguous 401 {"Message":"Authorization has been denied for this request."}
         credential_insecure 403 {"Message":"Credentials are only taken over HTTPS."}
@@ -81,7 +82,7 @@ mod tests {
         "#);
     }
 
-    /// What Web API answers to a token that nobody knows (vendors 4.1).
+    /// What Web API answers to a token that nobody knows.
     #[test]
     fn an_unknown_token_is_answered_as_the_vendor_answers() {
         let mut refusal = Refusal::new(Cause::Credential(Reason::Unknown), "");

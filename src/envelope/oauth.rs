@@ -1,5 +1,5 @@
 //! The dialect of token endpoints (RFC 6749 §5.2), as ASP.NET's Katana speaks it in front of Multicam: one property
-//! `error`, status 400, and three fields that forbid caching (vendors 4.1). No `error_description`: the vendor sends none,
+//! `error`, status 400, and three fields that forbid caching. No `error_description`: the vendor sends none,
 //! and one that says which part of a grant was wrong would be an oracle.
 
 use std::borrow::Cow;
@@ -57,6 +57,7 @@ fn face(refusal: &Refusal) -> (StatusCode, &'static str) {
             | Reason::Ambiguous
             | Reason::Insecure
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -100,6 +101,7 @@ mod tests {
         method_not_implemented 501 {"error":"invalid_request"}
         not_implemented 501 {"error":"invalid_request"}
         credential_missing 403 {"error":"access_denied"}
+        credential_foreign 403 {"error":"access_denied"}
         credential_malformed 403 {"error":"access_denied"}
         credential_ambiguous 403 {"error":"access_denied"}
         credential_insecure 403 {"error":"access_denied"}
@@ -138,7 +140,7 @@ mod tests {
         "#);
     }
 
-    /// Katana's answer to a wrong password (vendors 4.1), which a client may compare whole.
+    /// Katana's answer to a wrong password, which a client may compare whole.
     #[test]
     fn a_refused_grant_is_answered_as_the_vendor_answers() {
         let response = render(&DIALECT, &Refusal::new(Cause::GrantRefused, ""), &HeaderValue::from_static("r-1"));

@@ -56,6 +56,7 @@ mod tests {
         method_not_implemented 501 {"type":"about:blank","title":"Not Implemented","status":501,"detail":"This method is not supported.","request_id":"r-1"}
         not_implemented 501 {"type":"about:blank","title":"Not Implemented","status":501,"detail":"This is not available yet.","request_id":"r-1"}
         credential_missing 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
+        credential_foreign 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_malformed 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_ambiguous 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please present a valid credential.","request_id":"r-1"}
         credential_insecure 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"Credentials are only taken over HTTPS.","request_id":"r-1"}

@@ -1,4 +1,4 @@
-//! Voximplant's dialect: `error` and `errors`, each with the vendor's number and its words (vendors 5.1). Its clients look
+//! Voximplant's dialect: `error` and `errors`, each with the vendor's number and its words. Its clients look
 //! for the number in the body, and some take any status but 200 for a broken connection: what the API itself would refuse
 //! has status 200. What never comes to be a call of the API keeps the status of HTTP: a message that cannot be read or is
 //! too large, an address or a method that is not there, an upstream that fails, and, as the vendor has it, too many calls
@@ -100,6 +100,7 @@ fn number(cause: Cause) -> (u16, &'static str) {
             | Reason::Ambiguous
             | Reason::Insecure
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Disabled
@@ -157,6 +158,7 @@ mod tests {
         method_not_implemented 501 {"error":{"msg":"Invalid arguments","code":101},"errors":[{"msg":"Invalid arguments","code":101}]}
         not_implemented 501 {"error":{"msg":"Internal error","code":2},"errors":[{"msg":"Internal error","code":2}]}
         credential_missing 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
+        credential_foreign 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_malformed 200 {"error":{"msg":"Invalid token format.","code":447},"errors":[{"msg":"Invalid token format.","code":447}]}
         credential_ambiguous 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_insecure 200 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}

@@ -1,5 +1,5 @@
 //! Voximplant's dialect for clients that read statuses: the same bodies, and 401, 403, 404 or 429 in the place of 200. The
-//! vendor's Python client still finds the number; its Node.js client rejects its promise (vendors 5.3).
+//! vendor's Python client still finds the number; its Node.js client rejects its promise.
 
 use super::{Dialect, Wording, status, voximplant};
 use crate::refusal::Refusal;
@@ -33,6 +33,7 @@ mod tests {
         method_not_implemented 501 {"error":{"msg":"Invalid arguments","code":101},"errors":[{"msg":"Invalid arguments","code":101}]}
         not_implemented 501 {"error":{"msg":"Internal error","code":2},"errors":[{"msg":"Internal error","code":2}]}
         credential_missing 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
+        credential_foreign 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_malformed 401 {"error":{"msg":"Invalid token format.","code":447},"errors":[{"msg":"Invalid token format.","code":447}]}
         credential_ambiguous 401 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}
         credential_insecure 403 {"error":{"msg":"Authorization failed","code":100},"errors":[{"msg":"Authorization failed","code":100}]}

@@ -1,5 +1,5 @@
 //! VXG's dialect: `status`, `errorType` and `errorDetail`. Their clients read `errorDetail`, and one of them tells an
-//! error from an object by the presence of `status` (vendors 1.1).
+//! error from an object by the presence of `status`.
 
 use std::borrow::Cow;
 
@@ -47,6 +47,7 @@ fn error_type(cause: Cause) -> &'static str {
             | Reason::Malformed
             | Reason::Ambiguous
             | Reason::Leaked
+            | Reason::Foreign
             | Reason::Unknown
             | Reason::Mismatch
             | Reason::Expired
@@ -97,6 +98,7 @@ mod tests {
         method_not_implemented 501 {"status":501,"errorType":"method_not_allowed","errorDetail":"This method is not supported."}
         not_implemented 501 {"status":501,"errorType":"not_implemented","errorDetail":"This is not available yet."}
         credential_missing 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
+        credential_foreign 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_malformed 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_ambiguous 401 {"status":401,"errorType":"invalid_auth","errorDetail":"Please present a valid credential."}
         credential_insecure 403 {"status":403,"errorType":"access_deny","errorDetail":"Credentials are only taken over HTTPS."}

@@ -1,5 +1,5 @@
 //! VXG's super-admin API: without a good client certificate, the page of nginx, in whose words VXG's own clients look for
-//! `400 The SSL certificate error` (vendors 1.1); everything else as in the rest of VXG's API. The name in nginx's last
+//! `400 The SSL certificate error`; everything else as in the rest of VXG's API. The name in nginx's last
 //! line is left out: nobody looks for it, and it would not be true.
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
 //! Which header fields of a caller go on to an upstream. Everything here keeps back: what vidgate adds is added after, so
-//! that a caller cannot name it in `Connection` and have it removed again (threats A4, A5, A16, A32, A36).
+//! that a caller cannot name it in `Connection` and have it removed again (RFC 9110 §7.6.1).
 
 use http::HeaderMap;
 use http::header::{

@@ -14,7 +14,7 @@ pub enum Condition {
     /// It gets its share.
     In,
     /// Health checks do not find it well.
-    Unwell,
+    Unhealthy,
     /// It has failed too often, and rests for so long still.
     Resting(Duration),
     /// Its rest is over: one request decides.
@@ -25,13 +25,13 @@ pub enum Condition {
 
 impl Condition {
     /// The words for all of them.
-    pub const NAMES: [&'static str; 5] = ["in", "unwell", "resting", "on_trial", "returning"];
+    pub const NAMES: [&'static str; 5] = ["in", "unhealthy", "resting", "on_trial", "returning"];
 
     /// In a word.
     pub fn name(self) -> &'static str {
         match self {
             Self::In => "in",
-            Self::Unwell => "unwell",
+            Self::Unhealthy => "unhealthy",
             Self::Resting(_) => "resting",
             Self::OnTrial => "on_trial",
             Self::Returning => "returning",
@@ -42,7 +42,7 @@ impl Condition {
     pub fn why(self) -> Option<String> {
         match self {
             Self::In => None,
-            Self::Unwell => Some("health checks do not find it well".to_owned()),
+            Self::Unhealthy => Some("health checks do not find it well".to_owned()),
             Self::Resting(left) => {
                 let seconds = left.as_millis().div_ceil(1000);
                 Some(format!("requests to it have failed: it is left alone for {seconds} s more"))
@@ -80,7 +80,7 @@ impl Fleet {
 impl Member {
     fn condition(&self, ejection: &Ejection, now: std::time::Instant) -> Condition {
         if !self.is_well() {
-            return Condition::Unwell;
+            return Condition::Unhealthy;
         }
         match self.fitness(ejection, now) {
             Fitness::Share(share) if share < 1.0 => Condition::Returning,

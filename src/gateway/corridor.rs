@@ -23,7 +23,7 @@ use crate::forward::leases::Leases;
 use crate::forward::{Passage, Payload, websocket};
 use crate::limit::failures::Failures;
 use crate::limit::{self, Asked, Gate, Outcome};
-use crate::refusal::{Cause, Reason, Refusal};
+use crate::refusal::{Cause, Refusal};
 use crate::reply::{cors, wall};
 use crate::scheme::jwt::Verified;
 use crate::scheme::{self, Fetching, Scene};
@@ -82,11 +82,11 @@ impl<'a> Corridor<'a> {
         let outcome = match self.admit(route, &head, seen, &scene, trace) {
             Ok(outcome) => outcome,
             Err(refusal) => {
-                let awaited = awaited(&refusal).then(|| route.authenticate.awaited()).flatten();
-                let Some((keys, attempt)) = awaited.filter(|_| !seen.fetched) else {
+                let waits = refusal.is_unsettled() && !seen.fetched;
+                let Some(attempts) = waits.then(|| route.authenticate.awaited()).flatten() else {
                     return Err((refusal, route.dialect));
                 };
-                return Ok(Decision::Lacks(Lack::Keys(keys, attempt)));
+                return Ok(Decision::Lacks(Lack::Keys(attempts)));
             }
         };
         let (admission, operation) = match outcome {
@@ -193,16 +193,12 @@ impl Seen<'_> {
     /// What is done about a key of an issuer that is not there.
     fn fetching(self, rehearses: bool) -> Fetching {
         match (rehearses, self.fetched) {
-            (false, _) => Fetching::Asked,
+            (false, false) => Fetching::Asked,
+            (false, true) => Fetching::Waited,
             (true, false) => Fetching::Rehearsed,
             (true, true) => Fetching::InVain,
         }
     }
-}
-
-/// Whether the keys of an issuer could turn a refusal into something else.
-fn awaited(refusal: &Refusal) -> bool {
-    refusal.cause == Cause::Credential(Reason::Unsettled)
 }
 
 /// The app that a route says a request is for, as it is written.

@@ -23,9 +23,9 @@ use crate::deadline::SWEEP;
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::handshake::Handshake;
 use crate::edge::listener::Listener;
+use crate::edge::overload::Gauge;
 use crate::edge::request_body::RequestBody;
 use crate::edge::stage::InFlight;
-use crate::edge::strain::Strain;
 use crate::edge::worker::{Answer, Stay};
 use crate::endpoint;
 use crate::forward::{Body, Groups};
@@ -37,7 +37,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct Current {
     gateway: RefCell<Rc<Gateway>>,
-    strain: Strain,
+    gauge: Gauge,
     /// Those of before that have listeners which are no more, the latest last, and until when their connections may stay.
     former: RefCell<Vec<(Rc<Gateway>, Instant, Duration)>>,
 }
@@ -66,8 +66,8 @@ impl fmt::Debug for Change {
 
 impl Current {
     /// Begins with this one.
-    pub fn new(gateway: Gateway, strain: Strain) -> Self {
-        Self { gateway: RefCell::new(Rc::new(gateway)), strain, former: RefCell::default() }
+    pub fn new(gateway: Gateway, gauge: Gauge) -> Self {
+        Self { gateway: RefCell::new(Rc::new(gateway)), gauge, former: RefCell::default() }
     }
 
     /// The gateway that serves what comes in by this listener. `None`: there was one, and its time is over.
@@ -124,7 +124,7 @@ impl Answer for Current {
             return Ok(answer);
         };
         let id = gateway.request_ids.choose(&parts.headers, &connection, &gateway.world.trusted_proxies);
-        let load = match self.strain.enter(&gateway.world.overload) {
+        let load = match self.gauge.enter(&gateway.world.overload) {
             Ok(load) => load,
             Err(refusal) => {
                 let mut answer = gateway.shed(refusal, &parts, &connection, &id);
@@ -172,7 +172,7 @@ impl Answer for Current {
             let until = before.clock.now() + drain + 10 * SWEEP;
             self.former.borrow_mut().push((before, until, drain));
         }
-        self.strain.adopt(generation);
+        self.gauge.adopt(generation);
         drop(taken);
     }
 
@@ -184,7 +184,7 @@ impl Answer for Current {
 
     fn sweep(&self, lag: Duration) {
         let gateway = Rc::clone(&self.gateway.borrow());
-        self.strain.swept(lag, &gateway.world.overload);
+        self.gauge.swept(lag, &gateway.world.overload);
         let now = gateway.clock.now();
         gateway.forwarder.sweep();
         gateway.gate.sweep(now, gateway.clock.unix());

@@ -30,19 +30,22 @@ pub(super) struct Supplies {
     form: Option<Box<Preface>>,
     /// How long it waits for its quota to be written down, where it does.
     patience: Option<Deadline>,
-    /// Whether it has waited for the keys of an issuer.
+    /// How long it waits for the keys of issuers, where it does, and how often it has.
+    keys: Option<Deadline>,
+    rounds: usize,
+    /// Whether it has done so as often as it may.
     fetched: bool,
 }
 
 impl Supplies {
     /// Nothing but its body.
     pub(super) fn new(body: Payload) -> Self {
-        Self { body, form: None, patience: None, fetched: false }
+        Self { body, form: None, patience: None, keys: None, rounds: 0, fetched: false }
     }
 
     /// What a decision may know of it.
     pub(super) fn seen(&self) -> Seen<'_> {
-        let Self { body, form, patience, fetched } = self;
+        let Self { body, form, patience, fetched, .. } = self;
         Seen { body, form: form.as_deref(), waited: patience.is_some(), fetched: *fetched }
     }
 
@@ -80,14 +83,16 @@ impl Gateway {
                 supplies.body = Payload::Whole(read.body().clone());
                 supplies.form = Some(Box::new(read));
             }
-            // Once: the key may be among those that come.
-            Lack::Keys(keys, attempt) => {
-                supplies.fetched = true;
-                self.fetched(keys, attempt).await;
+            // As often as there are sets: the key may be among those that come last.
+            Lack::Keys(attempts) => {
+                let deadline = supplies.keys.get_or_insert_with(|| self.deadline(key_sets::PATIENCE));
+                let is_late = first_of(&attempts, deadline).await;
+                supplies.rounds += 1;
+                supplies.fetched = is_late || supplies.rounds >= attempts.len();
             }
             // Much may have changed while the disk was waited for.
             Lack::Ledger(route, waiting) => {
-                if !waiting.before(supplies.patience.get_or_insert_with(|| self.ledger_deadline())).await {
+                if !waiting.before(supplies.patience.get_or_insert_with(|| self.deadline(LEDGER))).await {
                     return Err((limit::unwritten(), route.dialect));
                 }
             }
@@ -95,21 +100,10 @@ impl Gateway {
         Ok(())
     }
 
-    fn ledger_deadline(&self) -> Deadline {
+    fn deadline(&self, after: Duration) -> Deadline {
         let deadline = self.deadlines.register();
-        deadline.arm(LEDGER);
+        deadline.arm(after);
         deadline
-    }
-
-    /// Waits for the keys of an issuer, as long as fetching them may take.
-    async fn fetched(&self, keys: &KeySet, attempt: u64) {
-        let deadline = self.deadlines.register();
-        deadline.arm(key_sets::PATIENCE);
-        poll_fn(|context| match keys.poll_ended(attempt, context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => deadline.poll(context),
-        })
-        .await;
     }
 
     /// The whole of a form that is looked into. Callers who were proven by the head have room of their own: others could
@@ -138,4 +132,16 @@ impl Gateway {
             yield_now().await;
         }
     }
+}
+
+/// Waits for the first of these attempts to end, as long as fetching may take; whether that was too long.
+async fn first_of(attempts: &[(&KeySet, u64)], deadline: &Deadline) -> bool {
+    poll_fn(|context| {
+        let mut ended = attempts.is_empty();
+        for (keys, attempt) in attempts {
+            ended |= keys.poll_ended(*attempt, context).is_ready();
+        }
+        if ended { Poll::Ready(false) } else { deadline.poll(context).map(|()| true) }
+    })
+    .await
 }

@@ -48,6 +48,8 @@ pub(super) enum Party<'a> {
     /// Two accounts may each call a camera of their own by the same name.
     Camera(&'a str, &'a str),
     User(&'a str),
+    /// Somebody who is not on file, by the name that a foreign issuer or an authority vouches for.
+    Named(&'a str),
     /// Mapped addresses are what they map; the host part of IPv6 is gone.
     Address(IpAddr),
     Route(&'a str),
@@ -69,7 +71,8 @@ impl<'a> Caller<'a> {
     }
 
     fn credential(&self) -> Option<Party<'a>> {
-        self.principal.speaker().map(|record| Party::Credential(record.kind(), record.id()))
+        let on_file = self.principal.speaker().map(|record| Party::Credential(record.kind(), record.id()));
+        on_file.or_else(|| self.principal.identity().map(Party::Named))
     }
 
     fn camera(&self) -> Option<Party<'a>> {
@@ -121,6 +124,7 @@ impl fmt::Display for Party<'_> {
             // An id holds no space.
             Self::Camera(account, id) => write!(f, "camera:{account} {id}"),
             Self::User(id) => write!(f, "user:{id}"),
+            Self::Named(name) => write!(f, "named:{name}"),
             Self::Address(address) => write!(f, "address:{address}"),
             Self::Route(name) => write!(f, "route:{name}"),
         }
@@ -183,6 +187,7 @@ impl Keys {
                 Party::Camera(account, id)
             }
             "user" => Party::User(name),
+            "named" => Party::Named(name),
             "address" => Party::Address(name.parse().ok()?),
             "route" => Party::Route(name),
             _ => return None,

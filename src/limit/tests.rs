@@ -19,7 +19,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::record::{self, Attributes, Directory as _, Kind, Standing, Terms};
 use crate::refusal::Cause;
-use crate::scheme::stage::{Register, Request, build, examine, named, proofs};
+use crate::scheme::stage::{Register, Request, build, examine, issuers_keys, named, proofs, stranger};
 
 const NOON: UnixTime = UnixTime(1_803_902_400); // 2027-03-01T12:00:00Z
 
@@ -266,6 +266,7 @@ fn each_caller_is_counted_by_what_is_proven_of_them() {
     let key = caller(&register, "a");
     let request = Request::get("/").header("authorization", "Basic Y2xpZW50OnNlY3JldA==");
     let client = examine(&*build("basic", "tls_only = false"), &request, &register, NOON.0).unwrap().unwrap();
+    let alice = stranger("alice", Some(register.account("a", None)), &issuers_keys());
     let office = named("ip", "office", "networks = [\"203.0.113.9\"]");
     let office = examine(&*office, &Request::get("/"), &register, NOON.0).unwrap().unwrap();
     for (principal, per, address, expected) in [
@@ -278,6 +279,9 @@ fn each_caller_is_counted_by_what_is_proven_of_them() {
         (&key, Per::Address, "::ffff:192.0.2.1", "address:192.0.2.1"),
         (&key, Per::Address, "2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::"),
         (&key, Per::Route, "192.0.2.1", "route:r"),
+        (&alice, Per::Account, "192.0.2.1", "account:a"),
+        (&alice, Per::Credential, "192.0.2.1", "named:jwt:staff:alice"),
+        (&alice, Per::User, "192.0.2.1", "named:jwt:staff:alice"),
         (&office, Per::Account, "2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::"),
         (&office, Per::Camera, "192.0.2.1", "address:192.0.2.1"),
     ] {

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_what_the_vendor_computes() {
-        // vendors 3.3
+        // By `openssl dgst -sha1 -hmac ct-secret-0001`.
         let signer = Signer::new(&Secret::new(b"ct-secret-0001".to_vec()), Some(UnixTime(100)));
         let message = br#"{"api_key":"123-456-789","expiration":4102444800}"#;
         let tag: [u8; 20] =

@@ -1,5 +1,5 @@
 //! Hosts whose pages may use something. A host stands for itself and for its subdomains; names are compared label by
-//! label, without regard to case, port and one trailing dot (vendors 3.1, 3.2; threats A11).
+//! label, without regard to case, port and one trailing dot.
 
 use url::Host;
 
@@ -145,7 +145,6 @@ mod tests {
 
     #[test]
     fn a_host_stands_for_itself_and_its_subdomains() {
-        // vendors 3.3, vector 5
         let own = hosts(&["mysite.com"]);
         for (address, expected) in [
             ("https://mysite.com", true),

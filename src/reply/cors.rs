@@ -1,7 +1,7 @@
 //! What browsers are told of an answer: whose pages may read it (CORS, WHATWG Fetch §3.2) and show it in a frame (CSP
 //! Level 3 §6.4.2). A preflight is answered before identity: it carries none.
 //!
-//! The very `Origin` is said, and only where it, or its host, is listed (threats A35); `*` only where everyone's pages may
+//! The very `Origin` is said, and only where it, or its host, is listed; `*` only where everyone's pages may
 //! read. Answers are released to requests with cookies only where that is said of a list of origins.
 
 mod origins;

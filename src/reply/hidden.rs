@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_covered_as_it_was_sent_and_as_it_was_meant() {
-        // vendors 2.3
+        // The identifier and the secret of SecureVideo's own example.
         let basic = "Basic OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJjMQ==";
         let request =
             Request::get("/user?token=share.eyJ9.abc&x=12345678").header(AUTHORIZATION, basic).body(()).unwrap();
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_covered_whole_where_it_was_folded_or_percent_encoded() {
-        // The blank is where a MIME encoder folds (vendors 2.3, 4).
+        // The blank is where a MIME encoder folds (RFC 2045 §6.8).
         let folded = "Basic  OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJj\tMQ==";
         let request = Request::get("/user?%54oken=share%2EeyJ9%2Eabc").header(AUTHORIZATION, folded).body(()).unwrap();
         let places = Places { query: vec!["token".into()], ..Places::authorization() };

@@ -1,4 +1,4 @@
-//! Which assets of an app a public listing may show (CameraTag, vendors 3.1): the upstream's JSON is read whole and those
+//! Which assets of an app a public listing may show (CameraTag): the upstream's JSON is read whole and those
 //! that may not be seen are taken out of it, the rest byte for byte. What is not the JSON that is expected is withheld:
 //! whatever cannot be looked through is not shown.
 

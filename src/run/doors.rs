@@ -17,7 +17,7 @@ use super::systemd::Inherited;
 use crate::clock::Clock;
 use crate::edge::connection::ListenerId;
 use crate::edge::listener::{self, Listener, Seat};
-use crate::edge::strain::Memory;
+use crate::edge::overload::Memory;
 use crate::forward::key_sets;
 use crate::key_set::KeySet;
 use crate::world::World;

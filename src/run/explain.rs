@@ -46,7 +46,7 @@ impl Explaining {
 }
 
 /// What a description may hold.
-const FIELDS: [&str; 8] = ["method", "url", "headers", "body", "peer", "listener", "client_certificate", "time"];
+const FIELDS: [&str; 8] = ["method", "url", "headers", "body", "peer", "listener", "client_certificate", "at"];
 
 /// The request that is described. What is wrong is named by its place: the values may be credentials.
 fn asked(document: Map<String, Value>) -> Result<Asked, String> {

@@ -21,7 +21,7 @@ use crate::admin::status::{
     Store as StoreStatus, Upstream, Worker,
 };
 use crate::clock::{Clock, UnixTime};
-use crate::edge::strain;
+use crate::edge::overload;
 use crate::edge::vitals::Vitals;
 use crate::forward::Fleet;
 use crate::forward::leases::Endings;
@@ -54,7 +54,7 @@ pub(super) struct Lookout {
     pub(super) fleet: Arc<Fleet>,
     pub(super) guards: Arc<Guards>,
     pub(super) store: Option<Store>,
-    pub(super) memory: Arc<strain::Memory>,
+    pub(super) memory: Arc<overload::Memory>,
     /// The file, where it was started with one.
     path: Option<String>,
     pub(super) facts: ArcSwap<Facts>,
@@ -195,7 +195,7 @@ impl Overview for Lookout {
 
     fn ready(&self) -> Health {
         let facts = self.facts.load();
-        let sheds = self.workers.iter().find_map(|(vitals, _)| vitals.sheds());
+        let overload = self.workers.iter().find_map(|(vitals, _)| vitals.overload());
         let unless = |well: bool, why: &'static str| (!well).then_some(why);
         let open = facts.doors.iter().all(|door| door.up.load(Ordering::Relaxed));
         Health::of([
@@ -203,7 +203,7 @@ impl Overview for Lookout {
             ("workers", self.hang()),
             ("listeners", unless(open && !facts.doors.is_empty(), "one of them takes no connections")),
             ("store", self.store.as_ref().and_then(Store::trouble)),
-            ("overload", sheds.map(|_| "requests are refused at present")),
+            ("overload", overload.map(|_| "requests are refused at present")),
             ("stop", unless(self.ready.load(Ordering::Relaxed), "it is about to end")),
         ])
     }
@@ -289,7 +289,7 @@ impl Lookout {
             Guard {
                 name: own.name.to_string(),
                 counted: counted.clone().count(),
-                refused: counted.filter(|held| held.until.is_some()).count(),
+                held: counted.filter(|held| held.until.is_some()).count(),
                 log_only: own.log_only,
             }
         };
@@ -303,9 +303,9 @@ fn worker((number, (vitals, connections)): (usize, &Watched)) -> Worker {
         alive: vitals.silence() < HANGS,
         lag_seconds: vitals.lag().as_secs_f64(),
         connections: connections.load(Ordering::Relaxed),
-        requests: vitals.requests(),
+        requests_in_flight: vitals.in_flight(),
         generation: vitals.generation(),
-        sheds: vitals.sheds().map(|sheds| sheds.sentence().to_owned()),
+        overload: vitals.overload().map(|reason| reason.sentence().to_owned()),
     }
 }
 

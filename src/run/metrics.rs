@@ -9,7 +9,7 @@ use super::lookout::{Facts, Lookout};
 use crate::clock::UnixTime;
 use crate::edge::connection::ListenerId;
 use crate::edge::tls::Keeper;
-use crate::edge::vitals::Shedding;
+use crate::edge::vitals::Overload;
 use crate::forward::standing::Condition;
 use crate::key_set::{KeySet, Source};
 use crate::limit::failures::Counted;
@@ -115,14 +115,14 @@ impl Lookout {
             sheet.gauge(&of::WORKER_LAG, &[&worker], seconds(vitals.lag()));
             sheet.gauge(&of::WORKER_SILENCE, &[&worker], seconds(vitals.silence()));
             sheet.number(&of::WORKER_CONNECTIONS, &[&worker], connections.load(Ordering::Relaxed));
-            sheet.number(&of::WORKER_REQUESTS, &[&worker], vitals.requests());
-            for reason in [Shedding::Memory, Shedding::Slow, Shedding::Crowded] {
-                let is = f64::from(u8::from(vitals.sheds() == Some(reason)));
-                sheet.gauge(&of::WORKER_SHEDDING, &[&worker, reason.name()], is);
+            sheet.number(&of::WORKER_REQUESTS, &[&worker], vitals.in_flight());
+            for reason in [Overload::Memory, Overload::Lag, Overload::InFlight] {
+                let is = f64::from(u8::from(vitals.overload() == Some(reason)));
+                sheet.gauge(&of::WORKER_OVERLOAD, &[&worker, reason.name()], is);
             }
         }
         if let Some(most) = self.memory.most() {
-            sheet.number(&of::MEMORY_LIMIT, &[], most);
+            sheet.number(&of::MAX_MEMORY, &[], most);
         }
         sheet.count(&of::LOG_DROPPED, &["events"], log::dropped());
         if let Some(access) = &self.access {
@@ -136,7 +136,7 @@ impl Lookout {
     fn tell_configuration(&self, sheet: &mut Sheet, facts: &Facts) {
         sheet.number(&of::BUILD, &[env!("CARGO_PKG_VERSION")], 1_u64);
         sheet.number(&of::GENERATION, &[], facts.generation);
-        sheet.number(&of::RELOAD_TIME, &[], facts.loaded.0);
+        sheet.number(&of::LOADED, &[], facts.loaded.0);
         let ok = self.last_reload.load().as_ref().is_none_or(|last| last.ok);
         sheet.number(&of::RELOAD_OK, &[], u64::from(ok));
         for (outcome, count) in ["succeeded", "failed"].into_iter().zip(&self.reloads) {
@@ -185,7 +185,7 @@ fn handshakes(sheet: &mut Sheet, counted: &Workers, world: &World) {
 fn listeners(sheet: &mut Sheet, facts: &Facts) {
     for door in &facts.doors {
         sheet.number(&of::CONNECTIONS, &[&door.name], door.connections());
-        sheet.number(&of::CONNECTIONS_LIMIT, &[&door.name], door.most);
+        sheet.number(&of::MAX_CONNECTIONS, &[&door.name], door.most);
     }
 }
 

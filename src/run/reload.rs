@@ -16,7 +16,7 @@ use super::lookout::Lookout;
 use super::systemd::{self, Inherited};
 use crate::admin::{Reload, Unchanged};
 use crate::config::{self, Fixed, Installed, Next, Report, Stop};
-use crate::edge::strain::Memory;
+use crate::edge::overload::Memory;
 use crate::endpoint::Kit;
 use crate::forward::Fleet;
 use crate::gateway::current::Change;

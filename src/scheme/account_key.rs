@@ -1,4 +1,4 @@
-//! Voximplant's keys from before service accounts (vendors 5.1): an account by its id, name or e-mail address, and its
+//! Voximplant's keys from before service accounts: an account by its id, name or e-mail address, and its
 //! `api_key` beside it, in the query or in a form. Who an account is called by is public and often sent along: by itself
 //! it is no credential. Passwords, sessions and the credentials of parents are refused: nobody here knows them.
 //!

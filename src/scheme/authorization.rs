@@ -11,7 +11,7 @@ use crate::scheme::Rejection;
 /// The longest token that anyone looks into.
 pub(super) const LONGEST: usize = 8 * 1024;
 
-/// Where VXG's clients name a second account (vendors 1.1). Nobody serves it, and no upstream is to act upon it.
+/// Where VXG's clients name a second account. Nobody serves it, and no upstream is to act upon it.
 static SECOND: HeaderName = HeaderName::from_static("authorization2");
 
 const TWO: Rejection = Rejection { reason: Reason::Ambiguous, detail: "more than one credential in Authorization" };

@@ -32,6 +32,9 @@ const TAKEN: [&str; 4] = ["x-vidgate-subject", "x-vidgate-account", "x-vidgate-s
 /// What is not text of a subject in a header field.
 const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'"').add(b',');
 
+/// A token of somebody else's.
+pub(super) const OTHER: Rejection = Rejection { reason: Reason::Foreign, detail: "`iss` is another issuer" };
+
 /// `issuer` of `[scheme.<name>.jwt]`: whose tokens are believed, by which keys, and what they must say.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -178,13 +181,18 @@ impl Issuer {
         &self.keys
     }
 
+    /// Whether a token that names this issuer names it. Only a text does: a number that reads alike is somebody else's.
+    pub(super) fn is_called(&self, named: &Json) -> bool {
+        named.text() == Some(&self.name)
+    }
+
     /// The key of this id; asks for a refresh where it is not there.
     pub(super) fn key(&self, id: &str, scene: &Scene<'_>) -> Result<Arc<PublicKey>, Rejection> {
         if let Known::Key(key) = self.keys.find(id, scene.now) {
             return Ok(key);
         }
         let wanted = match scene.fetching {
-            Fetching::Asked => {
+            Fetching::Asked | Fetching::Waited => {
                 self.keys.want(scene.now);
                 self.keys.attempt().is_some()
             }
@@ -211,9 +219,8 @@ impl Issuer {
     pub(super) fn admit(&self, key: Arc<PublicKey>, claims: &Claims, scene: &Scene<'_>) -> Result<Stranger, Rejection> {
         let contradicted = |detail| Rejection::new(Reason::Contradicted, detail);
         let all = &claims.all;
-        // Only a text is an issuer here: a number that reads alike is somebody else's.
-        if all.member("iss").and_then(Json::text) != Some(&self.name) {
-            return Err(Rejection::new(Reason::Unknown, "`iss` is another issuer"));
+        if !all.member("iss").is_some_and(|named| self.is_called(named)) {
+            return Err(OTHER);
         }
         let audience = all.member("aud").ok_or(contradicted("the token is for nobody (`aud`)"))?;
         if !self.audience.iter().any(|own| has(audience, own)) {

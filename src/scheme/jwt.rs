@@ -19,6 +19,7 @@ use crate::record::{Account, Attributes, Kind, Record};
 use crate::refusal::Reason;
 use crate::scheme::issuer::{self, Issuer};
 use crate::scheme::jose::{self, Claims, Compact};
+use crate::scheme::json::Json;
 use crate::scheme::verified::{Holder, Key, Remembered};
 use crate::scheme::{Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
 use crate::units::Span;
@@ -132,10 +133,8 @@ impl Jwt {
             return self.prove_stranger(issuer, token, &key_id, scene);
         }
         // A `kid` is public and names no person: that an unknown one costs no RSA is nothing worth hiding.
-        let record = scene
-            .directory
-            .look_up(Kind::ServiceAccountKey, key_id.as_bytes())
-            .ok_or(Rejection::new(Reason::Unknown, "nobody has a key with this `kid`"))?;
+        let record =
+            scene.directory.look_up(Kind::ServiceAccountKey, key_id.as_bytes()).ok_or_else(|| nobodys(token, scene))?;
         let Attributes::PublicKey(key) = &record.attributes else {
             return Err(Rejection::new(Reason::Unknown, "the record of this `kid` holds no public key"));
         };
@@ -160,6 +159,10 @@ impl Jwt {
         key_id: &str,
         scene: &Scene<'_>,
     ) -> Result<Remembered, Rejection> {
+        // Beside another scheme that believes tokens: its callers have guessed nothing here, and no keys are fetched for them.
+        if token.names_issuer(|named| !issuer.is_called(named)) {
+            return Err(issuer::OTHER);
+        }
         let key = issuer.key(key_id, scene)?;
         if !token.holds(&key.0) {
             return Err(Rejection::new(Reason::Mismatch, "the signature does not hold"));
@@ -206,6 +209,15 @@ impl Jwt {
 
 const fn malformed(detail: &'static str) -> Rejection {
     Rejection { reason: Reason::Malformed, detail }
+}
+
+/// Why a key is not there: a token of a foreign issuer names no account, and is no guess at a key of one.
+fn nobodys(token: &Compact<'_>, scene: &Scene<'_>) -> Rejection {
+    let is_no_account = |named: &Json| jose::issuer(named).is_some_and(|id| scene.directory.account(&id).is_none());
+    if token.names_issuer(is_no_account) {
+        return Rejection::new(Reason::Foreign, "nobody has a key with this `kid`, and `iss` is no account");
+    }
+    Rejection::new(Reason::Unknown, "nobody has a key with this `kid`")
 }
 
 /// The account that the token speaks for: the key's own, or a direct child of it; never a parent or a sibling.
@@ -426,8 +438,29 @@ mod tests {
         let issuer =
             "issuer = { name = \"https://id.example.com\", file = \"jwt/issuer.jwks\", audience = [\"vidgate\"] }";
         let foreign = scheme("a", issuer);
-        assert_eq!(ask(&foreign, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::Unknown));
+        assert_eq!(ask(&foreign, "exact-hour.jwt", &register, &verified, NOW), Err(Reason::Foreign));
         assert!(verified.is_empty());
+    }
+
+    #[test]
+    fn a_token_is_told_apart_by_its_issuer_before_anything_of_it_is_believed() {
+        let (register, verified, own) = (register(), Verified::new(8), scheme("service", ""));
+        for (token, reason) in [
+            ("issuer-good.jwt", Reason::Foreign),
+            ("issuer-expired.jwt", Reason::Foreign),
+            ("issuer-forged.jwt", Reason::Foreign),
+            ("unknown-kid.jwt", Reason::Unknown),
+        ] {
+            assert_eq!(ask(&own, token, &register, &verified, NOW), Err(reason), "{token}");
+        }
+        let issuer =
+            "issuer = { name = \"https://id.example.com\", url = \"http://127.0.0.1:1/\", audience = [\"vidgate\"] }";
+        let foreign = scheme("staff", issuer);
+        for token in ["exact-hour.jwt", "unknown-kid.jwt", "issuer-other-issuer.jwt"] {
+            assert_eq!(ask(&foreign, token, &register, &verified, NOW), Err(Reason::Foreign), "{token}");
+            assert_eq!(foreign.key_set().unwrap().attempt(), None, "no keys are fetched for {token}");
+        }
+        assert_eq!(ask(&foreign, "issuer-good.jwt", &register, &verified, NOW), Err(Reason::Unsettled));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Credentials {
     }
 
     /// Joins both lists.
-    pub fn join(self, other: Self) -> Self {
+    fn join(self, other: Self) -> Self {
         Self(self.0.join(other.0))
     }
 
@@ -231,6 +231,25 @@ impl Principal {
             until: NEVER,
             limits: stranger.scopes.clone(),
             certified: None,
+        }
+    }
+
+    /// Whether whatever proved `other` has proven this caller too; nothing at all proves nobody.
+    pub fn includes(&self, other: &Self) -> bool {
+        let has = |record: &Arc<Record>| self.credentials.iter().any(|own| Arc::ptr_eq(own, record));
+        let knows = |its: &Arc<Stranger>| {
+            let is_same = |own: &Arc<Stranger>| Arc::ptr_eq(&own.keys, &its.keys) && own.subject == its.subject;
+            self.strangers.iter().any(is_same)
+        };
+        let anything = !other.credentials.is_empty() || other.rests_on_issuers();
+        anything && other.credentials.iter().all(has) && other.strangers.iter().all(knows)
+    }
+
+    /// Who a foreign issuer, or the authority of a certificate, says they are; `None`: a record does, or nobody.
+    pub fn identity(&self) -> Option<&str> {
+        match &self.speaker {
+            Speaker::Token(_) | Speaker::Certificate(_) => Some(self.subject()),
+            Speaker::Credential(_) | Speaker::Circumstance(_) => None,
         }
     }
 
@@ -348,7 +367,7 @@ fn both(one: Option<&Scopes>, other: Option<&Scopes>) -> Option<Scopes> {
 mod tests {
     use super::*;
     use crate::record::{Attributes, Directory, Kind};
-    use crate::scheme::stage::Register;
+    use crate::scheme::stage::{Register, issuers_keys, stranger};
 
     /// `parent` is above `child`, which is above `grandchild`; `sibling` is beside `child`.
     fn register() -> Register {
@@ -423,6 +442,30 @@ mod tests {
         let key = || of(&register, Kind::LicenseKey, "child");
         for merged in [ops().agree(key()).unwrap(), key().agree(ops()).unwrap()] {
             assert_eq!((merged.subject(), merged.credentials.len()), ("license_key:child", 1));
+        }
+    }
+
+    #[test]
+    fn a_caller_includes_only_what_proved_them() {
+        let register = register();
+        let (keys, others) = (issuers_keys(), issuers_keys());
+        let known = |name, keys| {
+            stranger(name, register.look_up(Kind::LicenseKey, b"child").map(|own| Arc::clone(&own.account)), keys)
+        };
+        let key = || of(&register, Kind::LicenseKey, "child");
+        let (alice, office) = (known("alice", &keys), Principal::ambient("ip", HeaderValue::from_static("address:x")));
+        for (what, own, its, expected) in [
+            ("the same token", alice.clone(), known("alice", &keys), true),
+            ("another's of the issuer", alice.clone(), known("bob", &keys), false),
+            ("another issuer's of that name", alice.clone(), known("alice", &others), false),
+            ("a token beside a key", key(), alice.clone(), false),
+            ("a key beside a token", alice.clone(), key(), false),
+            ("one of both", key().agree(alice.clone()).unwrap(), alice.clone(), true),
+            ("the other of both", key().agree(alice.clone()).unwrap(), key(), true),
+            ("both of one", key(), key().agree(alice).unwrap(), false),
+            ("nothing at all", key(), office, false),
+        ] {
+            assert_eq!(own.includes(&its), expected, "{what}");
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Scene<'a> {
 pub enum Fetching {
     /// The issuer is asked for it.
     Asked,
+    /// The same, and the request has waited for keys as often as it may.
+    Waited,
     /// The issuer would be asked. Nobody is: the request is only talked about.
     Rehearsed,
     /// Nobody is asked, as if that had been in vain.

@@ -1,4 +1,4 @@
-//! CameraTag's signatures of what is published and played (vendors 3.1 to 3.3): hex of HMAC-SHA1 over a JSON text that
+//! CameraTag's signatures of what is published and played: hex of HMAC-SHA1 over a JSON text that
 //! names the app and an end, exactly as it was received. The text is believed only once its MAC holds; before that it
 //! may choose a key, and no more. An app that asks for no signature is let in without one, where the route says which
 //! app it is.

@@ -18,7 +18,9 @@ use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::head::Head;
 use crate::edge::preface::{Announced, Preface};
 use crate::invalid::Invalid;
+use crate::key_set::{KeySet, Known};
 use crate::record::{Account, Details, Digest, Directory, Holding, Key, Kind, Proof, Record, Standing, Verdict};
+use crate::scheme::issuer::Stranger;
 use crate::scheme::jwt::Verified;
 use crate::scheme::{Examine, Fetching, Kit, Principal, Rejection, Scene};
 use crate::secret::{Secret, SecretSource};
@@ -156,6 +158,20 @@ impl Register {
 /// A caller who is known by a circumstance alone.
 pub(crate) fn passer_by() -> Principal {
     Principal::ambient("ip", HeaderValue::from_static("address:office"))
+}
+
+/// A caller whom a foreign issuer knows by this name, for an account. Two of one issuer share `keys`.
+pub(crate) fn stranger(name: &str, account: Option<Arc<Account>>, keys: &Arc<KeySet>) -> Principal {
+    let Known::Key(key) = keys.find("issuer-1", UnixTime(0)) else { panic!("the issuer has this key") };
+    let subject = HeaderValue::try_from(format!("jwt:staff:{name}")).unwrap();
+    let stranger = Stranger { key, keys: Arc::clone(keys), subject, account, scopes: None, fields: Arc::default() };
+    Principal::of_stranger("jwt", &Arc::new(stranger))
+}
+
+/// The keys of a foreign issuer.
+pub(crate) fn issuers_keys() -> Arc<KeySet> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/jwt/issuer.jwks");
+    Arc::new(KeySet::read(&std::fs::read(file).unwrap()).unwrap())
 }
 
 fn digest(text: &[u8]) -> Digest {

@@ -83,7 +83,8 @@ use self::writer::Writer;
 use crate::clock::{Clock, UnixTime};
 use crate::secret::Secret;
 
-/// Who asks for a change, as the audit trail has it: `token:alice`, `certificate:ops`, `local:0`.
+/// Who asks for a change, as the audit trail has it: `operator:ops` and `token:alice` at the admin API, `local:0` at the
+/// file itself, and the subject of a caller, `admin_certificate:ops`, at what the gateway answers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor(pub String);
 

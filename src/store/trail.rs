@@ -19,7 +19,7 @@ pub struct Deed {
     pub sequence: u64,
     /// When.
     pub at: UnixTime,
-    /// Who: `token:alice`, `certificate:ops`, `local:0`.
+    /// Who: `operator:ops`, `token:alice`, `local:0`, or the subject of a caller.
     pub actor: String,
     /// What.
     pub changes: Vec<Deal>,

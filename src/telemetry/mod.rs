@@ -23,4 +23,4 @@ pub use self::names::{Names, RouteNames, UpstreamNames};
 pub use self::redact::{ALWAYS as ALWAYS_HIDDEN, shown_path};
 pub use self::refusals::{Recorded, Refusals};
 pub use self::sinks::{Scope, Settings, Sinks, Told};
-pub use self::words::{explanation, hint};
+pub use self::words::{hint, meaning};

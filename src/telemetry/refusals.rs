@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::exchange::{Exchange, Texts};
 use super::sinks::Scope;
-use super::words::{explanation, hint};
+use super::words::{hint, meaning};
 use crate::refusal::Cause;
 
 /// The refusals of all workers of a server.
@@ -67,7 +67,7 @@ pub struct Recorded {
     /// The precise reason.
     pub detail: &'static str,
     /// What that means.
-    pub explanation: &'static str,
+    pub meaning: &'static str,
     /// What can be done about it.
     pub hint: &'static str,
     /// The status that the caller was told.
@@ -252,7 +252,7 @@ impl Kept {
             decision: self.decision,
             cause: self.cause.name(),
             detail: self.detail,
-            explanation: explanation(self.cause),
+            meaning: meaning(self.cause),
             hint: hint(self.cause),
             status: self.status,
             listener: self.listener.clone(),

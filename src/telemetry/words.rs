@@ -3,8 +3,8 @@
 
 use crate::refusal::{Cause, Reason};
 
-/// What happened, in a sentence.
-pub fn explanation(cause: Cause) -> &'static str {
+/// What it means, in a sentence.
+pub fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::MalformedRequest => "The message can be read in more than one way, or in none.",
         Cause::TargetTooLong => "The target is longer than the listener allows.",
@@ -49,6 +49,7 @@ fn credential(reason: Reason) -> &'static str {
         Reason::Ambiguous => "Two credentials were presented where there is room for one.",
         Reason::Insecure => "The credential came in clear, where it may only come over TLS.",
         Reason::Leaked => "A secret stood in the query, where it ends up in the logs of others.",
+        Reason::Foreign => "The token names an issuer that is not believed here.",
         Reason::Unknown => "Nobody has the credential.",
         Reason::Unsettled => "It could not be said whether the credential is good: what it is judged by is not there.",
         Reason::Mismatch => "Somebody has this identifier, but not this secret or signature.",
@@ -98,7 +99,9 @@ pub fn hint(cause: Cause) -> &'static str {
             "`vidgate failures list` shows from where; `vidgate failures clear` lets them in again."
         }
         Cause::MalformedBody | Cause::BodyTimeout => "Look at the client and at the network between.",
-        Cause::Overloaded => "Look at the load: workers, memory, and what `[overload]` bears.",
+        Cause::Overloaded => {
+            "Look at the load: the detail says whether it is that of `[overload]`, of an upstream, or something else."
+        }
         Cause::UpstreamUnreachable => "Look whether the endpoint runs and can be reached from here.",
         Cause::UpstreamFailed => "Look into the upstream's log at this time.",
         Cause::UpstreamTimeout => "Look at the upstream; if it needs longer, raise its `timeouts.response`.",
@@ -115,6 +118,9 @@ fn credential_hint(reason: Reason) -> &'static str {
             "The client has to use https; behind a proxy that ends TLS, name that in `trusted_proxies`."
         }
         Reason::Leaked => "Rotate the secret, and have the client send it in a field.",
+        Reason::Foreign => {
+            "Look whether the `iss` of the token is that of `[scheme.NAME.jwt.issuer] name`, or an account on file."
+        }
         Reason::Unknown => "Look whether it was deleted, is one of another installation, or was mistyped.",
         Reason::Unsettled => "Look whether the keys of the issuer can be fetched.",
         Reason::Mismatch => {
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn the_words_are_sentences() {
         for cause in [Cause::NotFound, Cause::Credential(Reason::Leaked), Cause::UpstreamTimeout] {
-            for text in [explanation(cause), hint(cause)] {
+            for text in [meaning(cause), hint(cause)] {
                 assert!(
                     text.ends_with('.') && text.starts_with(|first: char| first.is_ascii_uppercase() || first == '`')
                 );

@@ -15,7 +15,7 @@ operations. It is no way to the upstreams, and no listener for callers is a way 
 * **A client certificate** of the authorities in `[admin.tls] client_ca`, from anywhere: whoever has one may do everything.
 * **A token** of `[admin] tokens`, in `Authorization: Bearer <token>`, from this machine alone.
 
-Pages in browsers are refused, whoever looks at them. The audit trail keeps the name of the certificate or of the token.
+Pages in browsers are refused, whoever looks at them. The audit trail keeps the name of the certificate (`operator:ops`) or of the token (`token:alice`).
 
 ## What holds for every operation
 

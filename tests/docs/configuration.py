@@ -180,6 +180,9 @@ class Page:
             _, meant = self.target(schema)
             if isinstance(meant.get("additionalProperties"), dict) and "](#" not in self.kind(schema):
                 return self.examples.within(table.path + (key,)) or self.examples.anywhere(table.path, key)
+            # Tables of a list have a section of their own, and a key of this name elsewhere says nothing of them.
+            if isinstance(meant.get("items"), dict) and self.target(meant["items"])[0] in self.homes:
+                return None
             examples = schema.get("examples") or meant.get("examples")
             words = self.words(schema)
             if examples:

@@ -1,4 +1,4 @@
-//! CameraTag's signatures from the street (vendors 3.3): what is published and played opens with a signature of the app,
+//! CameraTag's signatures from the street: what is published and played opens with a signature of the app,
 //! and without one where the app asks for none; media is streamed behind it as the upstream sends it.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! One credential, proven or not (threats A6, A17), through the sockets: what each vendor's clients send, what they get
+//! One credential, proven or not, through the sockets: what each vendor's clients send, what they get
 //! for it, and what a caller who has proven nothing can learn.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::wire::Answer;
 pub const INNER: &str = "share.eyJzaSI6IDIzNTYzOX0.61a964c3tbc1fab00.4NuL1qp8jcInCqp0RGnQGJOQtm4";
 /// Another camera's, on record as well.
 const OTHER: &str = "share.eyJzaSI6IDExfQ.61a964c3tbc1fab00.uB6jD0tTpYxVOJsY2vpntxX7yDY";
-/// vendors 1.3: `camid`, `access` and the inner token above.
+/// `camid`, `access` and the inner token above.
 pub const ACC: &str = "eyJjYW1pZCI6IDI0ODUyNywgImNtbmdyaWQiOiAyNDg5NjQsICJhY2Nlc3MiOiAiYWxsIiwgInRva2VuIjogInNoYXJlLmV5SnphU0k2SURJek5UWXpPWDAuNjFhOTY0YzN0YmMxZmFiMDAuNE51TDFxcDhqY0luQ3FwMFJHblFHSk9RdG00IiwgImFwaSI6ICJ3ZWIuZXhhbXBsZS50ZXN0IiwgImNhbSI6ICJjYW0uZXhhbXBsZS50ZXN0In0=";
-/// vendors 1.3: a group's token.
+/// A group's token.
 pub const SI: &str = "eyJ0b2tlbiI6ICJzaGFyZS5leUp6YVNJNklERTRmUS42NTE1ZWNjYXRiYzFmYWIwMC5YVi1UdFMyOHUtRWVDUFY1dEZZcEpRR0J0X1EiLCAiYXBpIjogIndlYi5leGFtcGxlLnRlc3QifQ==";
 /// `watch` on record: the camera of `OTHER`.
 pub const WATCH: &str = "eyJjYW1pZCI6IDExLCAiYWNjZXNzIjogIndhdGNoIiwgInRva2VuIjogInNoYXJlLmV5SnphU0k2SURFeGZRLjYxYTk2NGMzdGJjMWZhYjAwLnVCNmpEMHRUcFl4Vk9Kc1kydnBudHhYN3lEWSJ9";
 pub const KEY: &str = "v3.X9tKpuXq0btatj";
-/// vendors 2.3: SecureVideo's own example, 80 characters.
+/// SecureVideo's own example, 80 characters.
 pub const BASIC: &str = "OGRlZDVhODkwNTFhOWEwMWEzODliY2RmMWUxNzQ6OTkxNzZiMWQyNDRjNDg0ZWQ2NWRkNzkyYWJjMQ==";
 
 /// A house of two vendors; callers who use `office` come from elsewhere.

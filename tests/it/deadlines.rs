@@ -171,7 +171,7 @@ fn streams_that_move_outlive_every_deadline() {
     let mut wire = gateway.connect();
     wire.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (mut peer, _) = played.next_head();
-    // 25 seconds, and what is least in that time: 240 bytes a second (threats B18).
+    // 25 seconds, and what is least in that time: 240 bytes a second.
     let piece = format!("1770\r\n{}\r\n", "u".repeat(6000));
     for _ in 0..8 {
         gateway.pass(seconds(25));

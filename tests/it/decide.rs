@@ -387,7 +387,7 @@ fn a_refusal_that_is_200_elsewhere_lets_nobody_through() {
 fn a_worker_that_has_enough_to_do_lets_nobody_through() {
     let played = Played::start();
     let toml = format!(
-        "[overload]\nmax_requests = 1\n[listener.public]\naddress = \"127.0.0.1:0\"\n\
+        "[overload]\nmax_in_flight = 1\n[listener.public]\naddress = \"127.0.0.1:0\"\n\
          [listener.checks]\naddress = \"127.0.0.1:0\"\ndialect = \"voximplant\"\n\
          decide = {{ from = [\"127.0.0.1\"], as = \"forwarded\" }}\n\
          [upstream.api]\nendpoints = [\"http://{}\"]\n\

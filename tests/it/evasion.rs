@@ -1,5 +1,5 @@
-//! Who is counted stays who they are, whatever they change of themselves from one request to the next (threats B26); and a
-//! defect costs one answer (B25).
+//! Who is counted stays who they are, whatever they change of themselves from one request to the next; and a
+//! defect costs one answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

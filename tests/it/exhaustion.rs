@@ -1,5 +1,5 @@
 //! The real process where the operating system gives no more, and what it keeps for itself: whoever is connected is served,
-//! and once there is room again so is everybody else (threats B24, C34).
+//! and once there is room again so is everybody else.
 
 use std::fs;
 use std::io::{Read, Write};

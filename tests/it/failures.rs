@@ -1,4 +1,4 @@
-//! The failure guard (threats B21, B26): who guesses is refused for a growing while, by address and by identifier within
+//! The failure guard: who guesses is refused for a growing while, by address and by identifier within
 //! a network, and nobody else is.
 
 use std::sync::{Arc, Barrier};

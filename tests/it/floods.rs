@@ -1,4 +1,4 @@
-//! Floods in HTTP/2 (threats B19): frames that cost their sender next to nothing end the connection or are absorbed, and
+//! Floods in HTTP/2 (RFC 9113 §10.5): frames that cost their sender next to nothing end the connection or are absorbed, and
 //! an honest neighbour on the same worker is answered all along. No answer and no time stands in their way: the clock of
 //! these tests does not move by itself.
 

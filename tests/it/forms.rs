@@ -392,7 +392,7 @@ fn a_users_key_opens_in_every_place_that_is_named_and_goes_no_further() {
     }
 }
 
-/// What stays where it is must be the caller's, in whichever places it stands (threats A6).
+/// What stays where it is must be the caller's, in whichever places it stands.
 #[test]
 fn where_credentials_are_kept_a_form_holds_no_other_callers() {
     let upstream = Upstream::start();

@@ -1,5 +1,5 @@
 //! Where a request ends: whatever two readers could see differently is refused, the connection is closed behind it, and
-//! no byte of a body is ever taken for a request (threats A1, A2, A13).
+//! no byte of a body is ever taken for a request (RFC 9112 §6.3 and §11.2).
 
 use std::io::Read;
 use std::sync::mpsc;

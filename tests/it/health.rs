@@ -149,7 +149,7 @@ fn a_lame_duck_is_not_ready_and_lives_and_serves() {
 #[test]
 fn a_worker_that_refuses_is_not_ready_until_there_is_room_again() {
     let played = Played::start();
-    let top = format!("[overload]\nmax_requests = 1\n{MONITORING}");
+    let top = format!("[overload]\nmax_in_flight = 1\n{MONITORING}");
     let gateway = timed(&played.upstream, Added { top: &top, ..Added::default() });
     assert_eq!(health(&gateway, "/ready"), well());
     let mut first = gateway.connect();

@@ -1,5 +1,5 @@
 //! What the house says of itself in its own answers, whoever words them: nothing that helps an attacker, and no way on to
-//! anywhere (threats C28 to C30).
+//! anywhere.
 
 use crate::credentials::House;
 use crate::house::{TestGateway, open};

@@ -1,4 +1,4 @@
-//! Who the caller is, told to the upstream by vidgate alone (threats A4, A5, A16, A32): nothing that a caller writes
+//! Who the caller is, told to the upstream by vidgate alone: nothing that a caller writes
 //! passes for it, in no spelling and at no place of the message.
 
 use crate::house::{TestGateway, open};

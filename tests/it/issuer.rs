@@ -1,5 +1,5 @@
 //! Tokens of a foreign issuer whose keys are fetched: what goes upstream of them, keys that come later, and a source that
-//! fails (design §3; threats A8, B22).
+//! fails.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -49,6 +49,10 @@ fn gateway(upstream: &Upstream, keys: &str) -> TestGateway {
 }
 
 fn gateway_with(upstream: &Upstream, keys: &str, settings: &str) -> TestGateway {
+    TestGateway::start_at(NOW, &config(upstream, keys, settings), Path::new("."), 2)
+}
+
+fn config(upstream: &Upstream, keys: &str, settings: &str) -> String {
     let more = format!(
         r#"
 [[account]]
@@ -66,10 +70,9 @@ headers = {{ X-Vidgate-Email = "email" }}
 {settings}
 "#
     );
-    let toml = open(upstream, &more)
+    open(upstream, &more)
         .replace("\"open\"", "\"staff\"")
-        .replace("forward = \"api\"", "forward = \"api\"\ndialect = \"message\"");
-    TestGateway::start_at(NOW, &toml, Path::new("."), 2)
+        .replace("forward = \"api\"", "forward = \"api\"\ndialect = \"message\"")
 }
 
 fn ask(gateway: &TestGateway, token: &str) -> Answer {
@@ -121,6 +124,42 @@ fn a_key_that_comes_later_is_fetched_once_for_the_first_who_brings_it() {
     assert_eq!(keys.server.seen().len(), 3);
     assert_eq!(ask(&gateway, "issuer-good.jwt").status, 401);
     assert_eq!(ask(&gateway, "issuer-second.jwt").status, 200);
+}
+
+#[test]
+fn a_caller_of_the_issuer_is_kept_to_the_cameras_of_their_account() {
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, vector("issuer.jwks")));
+    let cameras = "[[account.camera]]\nid = \"1\"\n[[account]]\nid = \"other\"\ncamera = [{ id = \"5\" }]\n";
+    let toml = config(&upstream, &keys.server.address().to_string(), cameras)
+        .replace("forward = \"api\"", "forward = \"api\"\ncamera = { query = [\"camid\"] }");
+    let gateway = TestGateway::start_at(NOW, &toml, Path::new("."), 1);
+    let ask = |camera: &str| {
+        let token = vector("issuer-good.jwt");
+        let request = format!("GET /live?camid={camera} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+        gateway.connect().ask(request).status
+    };
+    for (camera, status) in [("1", 200), ("5", 403), ("77", 403)] {
+        assert_eq!(ask(camera), status, "{camera}");
+    }
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn a_token_that_another_scheme_is_to_judge_is_no_guess() {
+    let (upstream, keys) = (Upstream::start(), Keys::serving(200, vector("issuer.jwks")));
+    let more = "[scheme.service.jwt]\n[limit.guard]\nfailures = 1\n";
+    for expression in ["service or staff", "staff or service"] {
+        let toml = config(&upstream, &keys.server.address().to_string(), more)
+            .replace("\"staff\"", &format!("\"{expression}\""))
+            .replace("forward = \"api\"", "forward = \"api\"\nlimits = [\"guard\"]");
+        let gateway = TestGateway::start_at(NOW, &toml, Path::new("."), 1);
+        // The first may come before the keys; those that were good once are no guesses either.
+        let tokens = ["issuer-good.jwt", "issuer-expired.jwt", "issuer-expired.jwt", "issuer-good.jwt"];
+        assert_eq!(tokens.map(|token| ask(&gateway, token).status), [200, 401, 401, 200], "{expression}");
+        // A key that the issuer does not have is one, and counts once although keys are fetched for it.
+        let guesses = ["issuer-unknown-key.jwt", "issuer-good.jwt"].map(|token| ask(&gateway, token).status);
+        assert_eq!(guesses, [401, 429], "{expression}");
+    }
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! How much of it: rates, quotas and requests under way, counted over real connections on several workers (vendors 2.3
-//! #9 and #10).
+//! How much of it: rates, quotas and requests under way, counted over real connections on several workers.
 
 use std::fmt;
 use std::mem;

@@ -293,8 +293,8 @@ fn limits_and_the_guard_say_how_they_stand() {
         assert_eq!(page.get("vidgate_limit_decisions_total", &labels), Some(expected), "{decision}");
     }
     assert_eq!(page.get("vidgate_limit_callers", &[("limit", "few")]), Some(1.0));
-    for by in ["address", "identifier"] {
-        assert_eq!(page.get("vidgate_guard_held", &[("limit", "guard"), ("by", by)]), Some(1.0), "{by}");
+    for per in ["address", "identifier"] {
+        assert_eq!(page.get("vidgate_guard_held", &[("limit", "guard"), ("per", per)]), Some(1.0), "{per}");
     }
     assert_eq!(page.get("vidgate_guard_refusals_total", &[("limit", "guard")]), Some(1.0));
 }
@@ -389,7 +389,7 @@ fn a_reload_is_told_and_keeps_what_was_counted() {
     }
     let requests = |route: &str| page.get("vidgate_requests_total", &[("route", route)]);
     assert_eq!([requests("known"), requests("free")], [Some(2.0), None]);
-    let read = page.get("vidgate_config_last_reload_timestamp_seconds", &[]).unwrap();
+    let read = page.get("vidgate_config_loaded_timestamp_seconds", &[]).unwrap();
     assert_eq!(page.get("process_start_time_seconds", &[]), Some(read - 10.0));
 }
 

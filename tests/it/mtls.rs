@@ -142,7 +142,7 @@ impl House {
         pki.self_signed("filed", |_| {});
         pki.self_signed("posing", ops);
         pki.revoke(&[7], 4000);
-        let gateway = TestGateway::start_at(now, &toml(&upstream, tls, &digest(&pki, "filed")), pki.path(), 1);
+        let gateway = TestGateway::start_at(now, &toml(&upstream, tls, &pki.digest("filed")), pki.path(), 1);
         Self { pki, upstream, gateway }
     }
 
@@ -168,13 +168,6 @@ impl House {
         let heard = self.upstream.seen().split_off(before);
         heard.iter().map(|request| request.header("x-vidgate-subject").unwrap_or("nobody").to_owned()).collect()
     }
-}
-
-/// SHA-256 as `sha256sum` prints it.
-fn digest(pki: &Pki, file: &str) -> String {
-    let der = &pki.pair(file).0[0];
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-    digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn tell(secure: &mut Secure, target: &str, fields: &str) -> String {
@@ -275,7 +268,7 @@ fn another_configuration_judges_the_connections_that_stand() {
     assert!(again(&mut ops).starts_with("HTTP/1.1 200 "));
     house.pki.revoke_in("other.crl", vec![serial_of(&house.pki.pair("ops").0[0])], 4000);
     let tls = FULL.replace("ca.crl", "other.crl");
-    house.gateway.adopt_in(&toml(&house.upstream, &tls, &digest(&house.pki, "filed")), house.pki.path());
+    house.gateway.adopt_in(&toml(&house.upstream, &tls, &house.pki.digest("filed")), house.pki.path());
     assert!(is_page(&again(&mut ops), BAD));
     assert!(again(&mut pinned).starts_with("HTTP/1.1 200 "));
 }

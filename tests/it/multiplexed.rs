@@ -1,4 +1,4 @@
-//! HTTP/2 towards an upstream of HTTP/1.1 (threats A7, A11, A12): nothing that is said in frames becomes something else
+//! HTTP/2 towards an upstream of HTTP/1.1 (RFC 9113 §10.3): nothing that is said in frames becomes something else
 //! in lines.
 
 use crate::frames::{House, Outcome};

@@ -1,4 +1,4 @@
-//! The operation decides the permission (Voximplant, vendors 5.4): what the vendor's clients send, in the path, in the query
+//! The operation decides the permission (Voximplant): what the vendor's clients send, in the path, in the query
 //! and in forms, and what callers get who may not. The tokens are those of `tests/vectors/jwt`, made with openssl.
 
 use std::fmt::Write as _;
@@ -253,15 +253,15 @@ fn the_operation_is_found_wherever_a_client_puts_it() {
 fn two_operations_are_one_too_many() {
     let house = House::start(&["Owner"]);
     for (what, target, body, code) in [
-        ("vendors 5.4 (9)", "/platform_api/GetAccountInfo/", "cmd=DelApplication", 101),
+        ("path and form", "/platform_api/GetAccountInfo/", "cmd=DelApplication", 101),
         ("query and form", "/platform_api?cmd=GetAccountInfo", "cmd=DelApplication", 101),
         ("twice", "/platform_api", "cmd=GetAccountInfo&cmd=DelApplication", 101),
         ("case", "/platform_api", "cmd=GetAccountInfo&CMD=DelApplication", 101),
         ("behind a semicolon", "/platform_api", "cmd=GetAccountInfo&a=b;cmd=DelApplication", 101),
         ("behind a semicolon in the query", "/platform_api/GetAccountInfo?a;cmd=DelApplication", "a=b", 101),
         ("in brackets", "/platform_api/GetAccountInfo", "cmd[]=DelApplication", 101),
-        ("vendors 5.4 (11)", "/platform_api", "application_id=1", 102),
-        ("vendors 5.4 (11)", "/platform_api/NoSuchMethod", "a=b", 103),
+        ("no operation", "/platform_api", "application_id=1", 102),
+        ("an unknown operation", "/platform_api/NoSuchMethod", "a=b", 103),
         ("a password", "/platform_api/GetAccountInfo", "account_password=x", 100),
         ("a session", "/platform_api/GetAccountInfo?session_id=x", "a=b", 100),
         ("a parent", "/platform_api/AddAccount", "parent_account_id=1&parent_account_api_key=x", 100),

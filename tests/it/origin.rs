@@ -1,4 +1,4 @@
-//! Where a request came from, as the upstream hears it and as `ip` judges it (threats A10): a stranger's word on it is
+//! Where a request came from, as the upstream hears it and as `ip` judges it: a stranger's word on it is
 //! replaced, a trusted proxy's is kept and continued.
 
 use crate::house::{TestGateway, open};

@@ -9,7 +9,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 #[test]
 fn a_request_too_many_is_503_at_once_and_its_connection_goes_on() {
     let played = Played::start();
-    let (top, listener) = ("[overload]\nmax_requests = 1", "dialect = \"message\"");
+    let (top, listener) = ("[overload]\nmax_in_flight = 1", "dialect = \"message\"");
     let gateway = timed(&played.upstream, Added { top, listener, ..Added::default() });
     let (mut first, mut second) = (gateway.connect(), gateway.connect());
     first.send(GET);

@@ -1,5 +1,4 @@
-//! Pages that ask: whose they may be, what their browsers are told, and what a public listing shows them (CameraTag,
-//! vendors 3.1 to 3.3).
+//! Pages that ask: whose they may be, what their browsers are told, and what a public listing shows them (CameraTag).
 
 use std::time::Duration;
 
@@ -139,7 +138,6 @@ fn values<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
 #[test]
 fn pages_of_authorised_hosts_may_ask_and_others_may_not() {
     let house = House::start();
-    // vendors 3.3, vectors 5 and 6
     for (what, line, fields, body, passes) in [
         ("the host", "GET /many", &["Referer: https://mysite.com"][..], "", true),
         ("below it, on a port", "GET /many", &["Referer: https://a.b.mysite.com:8443"], "", true),
@@ -270,7 +268,7 @@ fn browsers_are_told_whose_pages_may_read_and_show_every_answer() {
     assert_eq!(values(&answer, "content-security-policy")[1], "frame-ancestors mysite.com:* *.mysite.com:*");
 }
 
-/// vendors 3.3, vector 12
+/// A listing of CameraTag's, with an asset in each state.
 const LISTING: &str = r#"{"page":1, "assets": [{"uuid":"1","state":"published"}, {"state":"processed","n":1.50},
  {"uuid":"3","state":"approved"},{"state":"rejected"} , {"uuid":"5","state":"featured"}], "total_pages":3}"#;
 

@@ -124,6 +124,12 @@ impl Pki {
         (vec![certificate], key)
     }
 
+    /// SHA-256 of a certificate, as `sha256sum` prints it.
+    pub fn digest(&self, file: &str) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.pair(file).0[0]);
+        digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
     /// A client that trusts this authority and speaks these protocols.
     pub fn client(&self, protocols: &[&str]) -> ClientConfig {
         self.client_of(rustls::ALL_VERSIONS, protocols)

@@ -1,4 +1,4 @@
-//! Connections that come by a balancer below HTTP (threats A10): what its PROXY header says is where the caller is, from
+//! Connections that come by a balancer below HTTP: what its PROXY header says is where the caller is, from
 //! the operator's balancers alone, and from them always.
 
 use std::io::Write;

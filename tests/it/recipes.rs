@@ -24,7 +24,7 @@ use crate::pki::{Pki, dial};
 use crate::processes;
 use crate::upstream::{Received, Upstream};
 
-/// vendors 1.3: a group's token.
+/// A group's token.
 const SI: &str = "eyJ0b2tlbiI6ICJzaGFyZS5leUp6YVNJNklERTRmUS42NTE1ZWNjYXRiYzFmYWIwMC5YVi1UdFMyOHUtRWVDUFY1dEZZcEpRR0J0X1EiLCAiYXBpIjogIndlYi5leGFtcGxlLnRlc3QifQ==";
 const STREAMING: &str = "share.eyJzaSI6IDR9.61a964c3tbc1fab00.AAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const IDENTIFIER: &str = "8ded5a89051a9a01a389bcdf1e174";
@@ -165,7 +165,7 @@ fn run(folder: &Path, words: &[&str], input: &str) -> String {
 
 const OK: &str = "upstream-ok";
 const RANGE: &str = "content-range: bytes 0-10/44";
-/// What a wall could show, in all five states (vendors 3.3, vector 12).
+/// What a wall could show, in all five states.
 const LISTING: &str = r#"{"assets":[{"state":"published"},{"state":"processed"},{"state":"approved"},{"state":"rejected"},{"state":"featured"}],"total_pages":1,"by":"upstream-ok"}"#;
 const WHO: &str = r#""errorType":"invalid_auth""#;
 const MAY_NOT: &str = r#""errorType":"access_deny""#;

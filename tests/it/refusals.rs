@@ -72,7 +72,7 @@ fn why_a_request_was_refused_is_found_by_its_id() {
     let (status, refusal) = get("/v1/refusals/a%2Fbad:id");
     assert_eq!(status, 200, "{refusal}");
     assert!(refusal["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{refusal}");
-    assert!(refusal["explanation"].is_string() && refusal["hint"].is_string(), "{refusal}");
+    assert!(refusal["meaning"].is_string() && refusal["hint"].is_string(), "{refusal}");
     let expected = json!({
         "request_id": "a/bad:id", "at": "2025-01-01T00:00:00.000000Z", "decision": "refused", "status": 401,
         "cause": "credential_unknown", "listener": "public", "client_ip": "127.0.0.1", "method": "GET",

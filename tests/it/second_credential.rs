@@ -1,4 +1,4 @@
-//! A second credential on its way to an upstream that goes on checking (threats A6): what nobody here has proven must not
+//! A second credential on its way to an upstream that goes on checking: what nobody here has proven must not
 //! be what the upstream believes.
 
 use crate::credentials::{ACC, BASIC, INNER, KEY};
@@ -76,7 +76,7 @@ fn what_goes_on_to_an_upstream_that_checks_again_was_proven_here() {
     }
 }
 
-/// VXG's clients name the account that a camera is to be moved to in a field of its own (vendors 1.1), which is not served.
+/// VXG's clients name the account that a camera is to be moved to in a field of its own, which is not served.
 #[test]
 fn a_second_field_of_vxgs_is_refused_wherever_it_comes() {
     let upstream = Upstream::start();

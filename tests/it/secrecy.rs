@@ -1,4 +1,4 @@
-//! Secrets stay where they are (threats C27, C36): none comes back in an answer, none is written to the log.
+//! Secrets stay where they are: none comes back in an answer, none is written to the log.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! SecureVideo's API from the street (vendors 2.3): where customers may call from, what their bodies are, what they hear
+//! SecureVideo's API from the street: where customers may call from, what their bodies are, what they hear
 //! of what went wrong, and paths in any case.
 
 use std::time::Duration;

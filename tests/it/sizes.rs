@@ -1,4 +1,4 @@
-//! How much of a request is too much (threats B20): told before anything is sent upstream wherever that can be known.
+//! How much of a request is too much: told before anything is sent upstream wherever that can be known.
 
 use crate::house::{TestGateway, open};
 use crate::stranger::Face::{Bare, Problem};

@@ -1,4 +1,4 @@
-//! The spellings of a path (threats A3): what is matched is what the upstream gets, and no spelling leads from a
+//! The spellings of a path: what is matched is what the upstream gets, and no spelling leads from a
 //! listener to a path that none of its routes names.
 
 use std::collections::BTreeSet;

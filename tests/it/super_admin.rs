@@ -2,8 +2,10 @@
 //! licence key adds a camera, the camera's token opens the upstream, and all of it ends with the account.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rcgen::DnType;
 use serde_json::{Value, json};
 use vidgate::store::{MasterKey, Settings, Store};
 
@@ -28,6 +30,9 @@ impl House {
         pki.issue("a", &["localhost"]);
         pki.self_signed("company", |_| {});
         pki.self_signed("rogue", |_| {});
+        // Two more that go by the name `company`: one is on file, the other is an operator's.
+        pki.self_signed("filed", |_| {});
+        pki.issue_as("operator", &[], |params| params.distinguished_name.push(DnType::CommonName, "company"));
         std::fs::write(pki.path().join("master.key"), key.to_text().expose()).expect("written");
         Store::create(&Settings { path: pki.path().join("vidgate.redb"), cache: 1 << 20 }, &key).expect("a store");
         let toml = format!(
@@ -40,6 +45,10 @@ address = "127.0.0.1:0"
 dialect = "vxg"
 tls = {{ certificate = "a.pem", key = "a.key", client_certificates = true }}
 
+[admin]
+address = "127.0.0.1:0"
+tls = {{ certificate = "a.pem", key = "a.key", client_ca = "ca.pem" }}
+
 [upstream.vms]
 endpoints = ["http://{}"]
 
@@ -51,6 +60,10 @@ master_key = {{ file = "master.key" }}
 pinned = ["company.pem"]
 [scheme.license.lkey]
 [scheme.camera.acc]
+
+[[account]]
+id = "operators"
+admin_certificate = [{{ id = "company", sha256 = "{}" }}]
 
 [[route]]
 name = "users"
@@ -76,7 +89,8 @@ authenticate = "camera"
 forward = "vms"
 dialect = "vxg"
 "#,
-            upstream.address()
+            upstream.address(),
+            pki.digest("filed")
         );
         let gateway = TestGateway::start_at(START, &toml, pki.path(), 2);
         Self { pki, gateway, upstream }
@@ -84,10 +98,20 @@ dialect = "vxg"
 
     /// Asks the super-admin API with this certificate, and says the status and the body.
     fn admin(&self, file: Option<&str>, method: &str, rest: &str, body: &str) -> (u16, String) {
+        self.secured(self.gateway.address("admin"), file, (method, &format!("{USERS}{rest}")), body)
+    }
+
+    fn secured(
+        &self,
+        address: SocketAddr,
+        file: Option<&str>,
+        (method, target): (&str, &str),
+        body: &str,
+    ) -> (u16, String) {
         let client = file.map_or_else(|| self.pki.client(&[]), |file| self.pki.presenting(&self.pki, file, &[]));
-        let mut secure = dial(self.gateway.address("admin"), "localhost", &Arc::new(client)).expect("a handshake");
+        let mut secure = dial(address, "localhost", &Arc::new(client)).expect("a handshake");
         let typed = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-        let head = format!("{method} {USERS}{rest} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         write!(secure, "{head}{typed}\r\n{body}").expect("it is taken");
         let mut text = String::new();
         secure.read_to_string(&mut text).expect("an answer, and its end");
@@ -145,6 +169,23 @@ fn a_certificate_makes_an_account_whose_key_adds_a_camera_whose_token_opens_the_
     assert_eq!(house.company("GET", &one, "").0, 404);
     let deeds = house.gateway.store().audit(0, 1000).expect("the trail");
     assert_eq!(deeds.last().expect("a deed").actor, "certificate:company");
+}
+
+#[test]
+fn the_trail_tells_an_operator_from_callers_of_the_same_name() {
+    let house = House::new();
+    assert_eq!(house.admin(Some("company"), "POST", "", r#"{"suid": "a"}"#).0, 201);
+    assert_eq!(house.admin(Some("filed"), "POST", "", r#"{"suid": "b"}"#).0, 201);
+    let made = house.secured(
+        house.gateway.admin_address(),
+        Some("operator"),
+        ("POST", "/v1/accounts"),
+        r#"{"id": "company"}"#,
+    );
+    assert_eq!(made.0, 201, "{}", made.1);
+    let deeds = house.gateway.store().audit(0, 1000).expect("the trail");
+    let actors: Vec<_> = deeds.iter().rev().take(3).map(|deed| deed.actor.as_str()).collect();
+    assert_eq!(actors, ["operator:company", "admin_certificate:company", "certificate:company"]);
 }
 
 #[test]

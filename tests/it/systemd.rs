@@ -98,6 +98,6 @@ fn a_restart_refuses_no_connection_and_a_reload_is_told() {
     second.signal("-HUP");
     said(&notices, "RELOADING=1");
     said(&notices, "READY=1");
-    config("[reload]\nwatch = true", "max_requests = 7");
+    config("[reload]\nwatch = true", "max_in_flight = 7");
     said(&notices, "RELOADING=1");
 }

@@ -1,4 +1,4 @@
-//! Which host, which method, which form of target (threats A1, A11, A16): the gateway and its upstream never differ.
+//! Which host, which method, which form of target (RFC 9112 §3.2): the gateway and its upstream never differ.
 
 use crate::house::{TestGateway, open};
 use crate::stranger::Face::{Bare, Problem};

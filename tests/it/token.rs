@@ -1,4 +1,4 @@
-//! `POST /Token` from the street (vendors 4.3): logins in every spelling, one refusal for all that is wrong, tokens that
+//! `POST /Token` from the street: logins in every spelling, one refusal for all that is wrong, tokens that
 //! hold from the next request on and go with their user. The ciphertexts are openssl's.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Keys of Voximplant's service accounts from the street (vendors 5.1, 5.4): made and used as the vendor's clients do, each
+//! Keys of Voximplant's service accounts from the street: made and used as the vendor's clients do, each
 //! answer byte for byte, and gone or changed for the next request.
 
 use std::process::Command;

@@ -23,6 +23,8 @@ def the_package_holds_what_its_parts_name(folder):
         "usr/share/doc/vidgate/copyright",
         "usr/share/doc/vidgate/third-party-licenses.gz",
         "usr/share/doc/vidgate/examples/vidgate.toml",
+        "usr/share/doc/vidgate/examples/minimal.toml",
+        "usr/share/doc/vidgate/examples/example-service.pub.pem",
     ):
         assert (root / path).is_file(), path
     (control,) = [run("dpkg-deb", "-I", package(), "conffiles")]

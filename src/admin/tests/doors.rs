@@ -309,7 +309,7 @@ fn only_a_good_certificate_of_the_authority_passes_the_handshake() {
     let answer = over_tls(&door, &issuer, Some(client(&issuer, 1)), &request).expect("it is let in");
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     let deeds = door.house.store.audit(0, 10).expect("it can be read");
-    assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("certificate:ops"));
+    assert_eq!(deeds.last().map(|deed| deed.actor.as_str()), Some("operator:ops"));
     // The list of the revoked is too old by then.
     door.house.clock.advance(Duration::from_hours(40 * 24));
     assert!(over_tls(&door, &issuer, Some(client(&issuer, 1)), &request).is_err());

@@ -27,9 +27,9 @@ impl Overview for Played {
             alive: true,
             lag_seconds: 0.25,
             connections: 1,
-            requests: 2,
+            requests_in_flight: 2,
             generation: 1,
-            sheds: None,
+            overload: None,
         };
         Status {
             version: "0.0.0".into(),

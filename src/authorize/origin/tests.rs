@@ -86,7 +86,7 @@ fn whatever_tells_of_a_page_must_tell_of_an_authorised_one() {
         ("/", &[], "referer=https%3A%2F%2Fmysite.com%2Fp%3Fq%3Da+b", ""),
         ("/", &[], "", "nothing says"),
         ("/?refererx=https://evil.com&xreferer=https://evil.com", &[], "a=b", "nothing says"),
-        // vendors 3.3, vector 6
+        // What one place says does not excuse another.
         ("/?referer=https://mysite.com/", &["Referer: https://evil.com/"], "", other),
         ("/", &["Referer: https://evil.com/"], "referer=https://mysite.com/", other),
         ("/", &["Referer: https://evil.com/"], "referer=mysite.com", other),

@@ -3,7 +3,7 @@ use crate::clock::UnixTime;
 use crate::record::{Group, PublicKey};
 use crate::scheme::Fetching;
 use crate::scheme::jwt::Verified;
-use crate::scheme::stage::{self, Register, Request, passer_by};
+use crate::scheme::stage::{self, Register, Request, issuers_keys, passer_by, stranger};
 
 /// `acme` has the cameras 1 and 2, and 3 that is switched off; `below`, which is below it, has 4; `other` has 5.
 fn register() -> Register {
@@ -124,6 +124,29 @@ fn whoever_has_no_cameras_is_kept_to_none() {
     for caller in [passer_by(), register.caller(Kind::AdminCertificate, "root")] {
         assert_eq!(checked(&rule, &caller, &register, "/cameras/1?camid=1"), "", "{caller:?}");
     }
+}
+
+#[test]
+fn whom_a_foreign_issuer_knows_is_kept_to_the_cameras_of_their_account() {
+    let register = register();
+    let keys = issuers_keys();
+    let alice = stranger("alice", Some(register.account("acme", None)), &keys);
+    let everyone = rule("/cameras/{id}", &[], Binds::Everyone);
+    for (id, said) in [
+        ("1", ""),
+        ("3", "the camera is switched off"),
+        ("5", "the camera belongs to another account"),
+        ("77", "nobody here knows the camera"),
+    ] {
+        assert_eq!(checked(&everyone, &alice, &register, &format!("/cameras/{id}")), said, "{id}");
+    }
+    let of_nobody = stranger("bob", None, &keys);
+    assert_ne!(checked(&everyone, &of_nobody, &register, "/cameras/1"), "");
+    // Also where somebody else's address stands beside it.
+    let from_the_office = passer_by().agree(stranger("alice", Some(register.account("acme", None)), &keys)).unwrap();
+    assert_eq!(checked(&everyone, &from_the_office, &register, "/cameras/5"), "the camera belongs to another account");
+    let tokens = rule("/cameras/{id}", &[], Binds::Tokens);
+    assert_eq!(checked(&tokens, &alice, &register, "/cameras/5"), "");
 }
 
 #[test]

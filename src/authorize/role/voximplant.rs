@@ -1,7 +1,7 @@
-//! Voximplant's roles and operations, as its reference lists them (vendors 5.2). Operations that its client has and whose
+//! Voximplant's roles and operations, as its HTTP API's reference lists them. Operations that its client has and whose
 //! roles no list names are the owner's alone; those without any list are for everyone where they only read what an account
 //! is and costs, and the owner's where they touch keys, roles, secrets or plans: a key without a role could else give itself
-//! any (vendors 5.3).
+//! any.
 
 use std::collections::HashMap;
 

@@ -199,7 +199,7 @@ fn twisted(seeds: &[Asked], chance: &mut Chance, now: UnixTime) -> Asked {
     }
     if chance.one_in(6) {
         let far = chance.of(&[3600, 40_000, 90_000, 10_000_000]);
-        asked.time = Some(UnixTime(if chance.one_in(2) { now.0 + far } else { now.0 - far }));
+        asked.at = Some(UnixTime(if chance.one_in(2) { now.0 + far } else { now.0 - far }));
     }
     asked
 }

@@ -205,7 +205,7 @@ impl Explain {
             body: sent.body.map(|body| STANDARD.encode(body)),
             listener: self.listener.clone(),
             client_certificate: certificate,
-            time: self.at,
+            at: self.at,
         })
     }
 

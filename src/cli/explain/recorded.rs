@@ -38,7 +38,7 @@ fn asked(record: &Value) -> Result<Asked, Trouble> {
         peer,
         listener: Some(text("listener").to_owned()).filter(|name| !name.is_empty()),
         client_certificate: None,
-        time: None,
+        at: None,
     })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn drawn(record: &Value) -> String {
         text("cause"),
         text("detail"),
     );
-    for name in ["explanation", "hint"].map(text).iter().filter(|text| !text.is_empty()) {
+    for name in ["meaning", "hint"].map(text).iter().filter(|text| !text.is_empty()) {
         let _ = writeln!(drawn, "   {name}");
     }
     drawn.push_str("\nThe same without its credential, which is not on record. ");
@@ -80,7 +80,7 @@ mod tests {
     fn a_request_on_record_walks_again_without_its_credential() {
         let record = json!({
             "request_id": "ab-1", "at": "2027-01-01T00:00:00Z", "decision": "refused", "cause": "credential_unknown",
-            "detail": "nobody was given this licence key", "explanation": "It is unknown.", "hint": "Import it.",
+            "detail": "nobody was given this licence key", "meaning": "It is unknown.", "hint": "Import it.",
             "status": 401, "listener": "public", "client_ip": "203.0.113.9", "peer": "10.0.0.1:4711", "method": "GET",
             "host": "api.example.com", "path": "/api/v2/x", "query": "?token=***&a=1",
         });

@@ -89,8 +89,10 @@ fn command(resource: Resource) -> Command {
         .arg_required_else_help(true);
     Verb::of(resource).fold(outline, |outline, verb| {
         let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON, for scripts");
-        let command = Command::new(verb.name()).about(verb.about(resource)).after_help(example(resource, verb));
-        outline.subcommand(Where::augment_args(verb.args(resource, command).arg(json)))
+        let command = Command::new(verb.name()).after_help(example(resource, verb));
+        // What flattened arguments are about would stand in the place of what the verb does.
+        let command = Where::augment_args(verb.args(resource, command).arg(json));
+        outline.subcommand(command.about(verb.about(resource)).long_about(None))
     })
 }
 

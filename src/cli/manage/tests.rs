@@ -67,6 +67,20 @@ fn flags_become_a_document() {
 }
 
 #[test]
+fn the_help_of_every_verb_says_what_it_does() {
+    let outline = Managed::augment_subcommands(clap::Command::new("vidgate"));
+    for resource in Resource::ALL {
+        let managed = outline.find_subcommand(word(*resource)).unwrap();
+        for verb in Verb::of(*resource) {
+            let command = managed.find_subcommand(verb.name()).unwrap();
+            let about = command.get_about().map(ToString::to_string);
+            assert_eq!(about, Some(verb.about(*resource)), "{resource:?} {}", verb.name());
+            assert!(command.get_long_about().is_none());
+        }
+    }
+}
+
+#[test]
 fn what_needs_no_document_sends_none() {
     for (line, request, header) in [
         ("group show my/group", "GET /v1/camera-groups/my%2Fgroup", None),

@@ -1,5 +1,5 @@
 //! `vidgate sign jwt`: the header field that Voximplant's `token.sh` prints for a `credentials.json`, letter for letter: the
-//! same header and claims in the same order, RS256 over both (vendors 5.1).
+//! same header and claims in the same order, RS256 over both.
 
 use std::path::PathBuf;
 

@@ -27,7 +27,8 @@ const BATCH: usize = 5000;
 /// What to import, and how.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Import {
-    /// JSON Lines: {"resource": "`license_key`", …} a line; - is standard input
+    // Backticks would stand in the help.
+    #[arg(help = "JSON Lines: {\"resource\": \"license_key\", …} a line; - is standard input")]
     file: PathBuf,
     /// Read everything, send nothing
     #[arg(long)]

@@ -14,7 +14,7 @@ pub(in crate::config) struct Overload {
     /// How late the turns of a worker may be that should come ten times a second, several in succession. Default: 1 s.
     pub(in crate::config) max_lag: Option<Placed<Span>>,
     /// How many requests a worker has in flight at most. Default: 10000.
-    pub(in crate::config) max_requests: Option<Placed<usize>>,
+    pub(in crate::config) max_in_flight: Option<Placed<usize>>,
     /// How much memory the process takes at most, as the system counts it. Default: nobody looks.
     #[schemars(example = "512 MiB")]
     pub(in crate::config) max_memory: Option<Placed<Size>>,

@@ -186,7 +186,7 @@ fn only_a_certificate_opens_it_and_the_trail_names_its_holder() {
     }
     stage.users(Method::POST, "", Some(example())).unwrap();
     let deeds = stage.sample.store.audit(0, 1000).unwrap();
-    assert_eq!(deeds.last().unwrap().actor, "certificate:root");
+    assert_eq!(deeds.last().unwrap().actor, "admin_certificate:root");
     let shown = stage.sample.store.named(Resource::Account, "", "user_id").unwrap().unwrap();
     assert_eq!(shown.document["metadata"], json!({ "usrc": "Company_name" }));
 }

@@ -1,4 +1,4 @@
-//! What stands in `password`: a ciphertext in hex or base64, as clients write it and forms leave it (vendors 4.2). All of
+//! What stands in `password`: a ciphertext in hex or base64, as clients write it and forms leave it (`+` as a blank). All of
 //! it is the caller's own and no secret: what cannot be read is told from the rest by nothing but the answer to all.
 
 use base64::Engine;

@@ -1,4 +1,4 @@
-//! `POST /Token`: a token for a user's name and key, the key encrypted to the gateway (Multicam; vendors 4.1 to 4.3).
+//! `POST /Token`: a token for a user's name and key, the key encrypted to the gateway (Multicam; RFC 6749 §4.3).
 //!
 //! | step | where |
 //! |---|---|

@@ -1,5 +1,5 @@
 //! Is this the key of that user? Opened, looked up and compared without saying, by answer, work or time, where it went
-//! wrong (threats A9; Bleichenbacher, Marvin): every pair is tried in every way, what does not open is replaced by a
+//! wrong (Bleichenbacher, Marvin; RFC 8017 §7.2.2): every pair is tried in every way, what does not open is replaced by a
 //! text of chance, and the same compare runs on all of them. The one branch is on the whole.
 
 use std::fmt;

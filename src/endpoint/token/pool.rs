@@ -1,5 +1,5 @@
 //! Threads for what takes long to compute. They give way to the workers, their number is that of the cores, and what
-//! waits for them is bounded: more of it is refused, so that nobody else's request ever waits for it (threats A21).
+//! waits for them is bounded: more of it is refused, so that nobody else's request ever waits for it.
 //!
 //! One address may have all of the room while nobody else wants any. Where there is none left, whoever has less than
 //! another is let in all the same, and the last of those is refused that came from the address with the most.

@@ -1,4 +1,4 @@
-//! Voximplant's keys of service accounts (vendors 5.1): a key is made, listed, changed and taken away by the calls of the
+//! Voximplant's keys of service accounts: a key is made, listed, changed and taken away by the calls of the
 //! vendor's API, and holds or is gone for the next request. The operations are answered out of the store on a route that
 //! forwards all others, or on one of their own; which role may do which was decided before.
 //!

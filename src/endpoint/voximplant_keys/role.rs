@@ -1,4 +1,4 @@
-//! The roles of service accounts by name and number. The names are the vendor's (vendors 5.2), and so are the numbers of
+//! The roles of service accounts by name and number. The names are the vendor's, and so are the numbers of
 //! Support, whose parents are 1 and 2, and Accountant; the vendor prints no others, and those are ours.
 
 use serde::Serialize;

@@ -1,5 +1,6 @@
 //! The head of an answer. Everything that two readers could take in two ways is refused: more than one framing, one that
-//! is not spelled as everybody spells it, a switch of protocols that nobody asked for (threats A1, A13, B23).
+//! is not spelled as everybody spells it, a switch of protocols that nobody asked for
+//! (RFC 9112 §6.3 and §11.1, RFC 9110 §7.8).
 
 use std::mem::MaybeUninit;
 

@@ -45,7 +45,7 @@ pub struct Asked {
     pub client_certificate: Option<String>,
     /// When it comes; now if that is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<UnixTime>,
+    pub at: Option<UnixTime>,
 }
 
 fn get() -> String {

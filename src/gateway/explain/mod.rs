@@ -79,7 +79,7 @@ impl Scenery {
     /// It is none that a client could send, or it is not clear where it comes in: what is wrong, in words.
     pub fn explain(&self, asked: &Asked) -> Result<Explanation, String> {
         // Another time than now is another wall clock; limits go on by theirs.
-        let clock = asked.time.map_or_else(|| self.clock.clone(), |time| self.clock.set_to(time));
+        let clock = asked.at.map_or_else(|| self.clock.clone(), |at| self.clock.set_to(at));
         let arriving = asked.arriving(&self.world, clock.unix())?;
         let rehearsal = Rehearsal::new(self, &clock);
         Ok(rehearsal.walk(arriving.parts, arriving.body, &arriving.connection))

@@ -46,9 +46,9 @@ impl<'s> Service<'s> {
         asked: &Asked,
     ) -> Result<[(Decided, Option<Admission>); N], String> {
         let scenery = services.first().expect("somebody decides").scenery;
-        let clock = asked.time.map_or_else(|| scenery.clock.clone(), |time| scenery.clock.set_to(time));
+        let clock = asked.at.map_or_else(|| scenery.clock.clone(), |at| scenery.clock.set_to(at));
         let arriving = asked.arriving(&scenery.world, clock.unix())?;
-        Ok(services.each_ref().map(|service| service.decide(&arriving, (asked.time.is_some(), &clock))))
+        Ok(services.each_ref().map(|service| service.decide(&arriving, (asked.at.is_some(), &clock))))
     }
 
     fn decide(&self, arriving: &Arriving, (elsewhen, clock): (bool, &Clock)) -> (Decided, Option<Admission>) {

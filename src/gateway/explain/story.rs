@@ -211,20 +211,20 @@ impl witness::Witness for Story<'_> {
                     }
                     Answer::Missing if scheme.ambient() => {
                         let says = format!("`{name}`: the caller is at none of its addresses");
-                        Telling::new("scheme", Outcome::Failed, says).with("reason", "address_refused")
+                        Telling::new("scheme", Outcome::Failed, says).with("cause", "address_refused")
                     }
                     Answer::Missing if scheme.by_certificate() => {
                         let says = format!("`{name}`: the client presents no certificate");
-                        Telling::new("scheme", Outcome::Failed, says).with("reason", "credential_missing")
+                        Telling::new("scheme", Outcome::Failed, says).with("cause", "credential_missing")
                     }
                     Answer::Missing => {
                         let says = format!("`{name}`: no credential of its kind in {}", looks(&places));
-                        Telling::new("scheme", Outcome::Failed, says).with("reason", "credential_missing")
+                        Telling::new("scheme", Outcome::Failed, says).with("cause", "credential_missing")
                     }
                     Answer::Wrong(Rejection { reason, detail }) => {
                         let says = format!("`{name}`: {}: {detail}", reason.name());
                         let told = Telling::new("scheme", Outcome::Failed, says);
-                        told.with("reason", reason.name()).with("detail", detail)
+                        told.with("cause", reason.name()).with("detail", detail)
                     }
                 };
                 let held = self.held(&places);
@@ -276,7 +276,7 @@ impl limit::Witness for Story<'_> {
         };
         let says = format!("`{}` for {party}: {stands}", policy.name);
         let outcome = if full && !policy.log_only { Outcome::Failed } else { Outcome::Passed };
-        let told = Telling::new("limit", outcome, says).with("name", &*policy.name).with("party", party.to_string());
+        let told = Telling::new("limit", outcome, says).with("name", &*policy.name).with("caller", party.to_string());
         let told = told.with("quota", quota).with("remaining", remaining).with("full", full);
         self.room("limit").steps.push(match reset {
             Some(seconds) => told.with("reset_seconds", seconds),

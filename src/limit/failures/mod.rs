@@ -247,6 +247,7 @@ fn is_guess(reason: Reason) -> bool {
     match reason {
         Reason::Unknown | Reason::Mismatch | Reason::Leaked => true,
         Reason::Missing
+        | Reason::Foreign
         | Reason::Unsettled
         | Reason::Malformed
         | Reason::Ambiguous
@@ -344,6 +345,9 @@ impl Guard for Watch<'_> {
         let mut marked = self.marked.get();
         let place = marked.iter_mut().find(|place| place.is_none_or(|(own, _)| own == mark));
         let Some(place) = place else {
+            if self.failures.log_only {
+                return Some(mark);
+            }
             self.held.set(self.held.get().max(Some(self.failures.policy.first)));
             return None;
         };

@@ -9,7 +9,7 @@ fn left(text: &str, wall: Wall) -> Option<String> {
 
 #[test]
 fn each_mode_shows_its_states() {
-    // vendors 3.3, vector 12
+    // The states of CameraTag's assets.
     let states = ["published", "processed", "approved", "rejected", "featured"];
     let asset = |state: &&str| format!(r#"{{"uuid":"{state}","state":"{state}"}}"#);
     let listing = |states: &[&str]| {

@@ -2,7 +2,7 @@ use super::*;
 use crate::record::{Attributes, Hosts, Wall};
 use crate::scheme::stage::{self, Register, Request, kit};
 
-// vendors 3.3, row 1.
+// By `openssl dgst -sha1 -hmac ct-secret-0001`.
 const ROW: &str = "/?signature=a6278a4184545200a08454ae33b31533b5ccfadf\
     &signature_json=%7B%22api_key%22:%22123-456-789%22,%22expiration%22:4102444800%7D";
 

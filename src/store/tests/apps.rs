@@ -6,7 +6,7 @@ use super::*;
 use crate::record::{App, Attributes, Wall};
 
 const TEXT: &[u8] = br#"{"api_key":"123-456-789","expiration":4102444800}"#;
-// vendors 3.3, row 1; and the same under `ct-secret-0002`, by openssl dgst -sha1 -hmac.
+// By `openssl dgst -sha1 -hmac`, under `ct-secret-0001` and under `ct-secret-0002`.
 const BY_FIRST: &str = "a6278a4184545200a08454ae33b31533b5ccfadf";
 const BY_SECOND: &str = "8021ec80bffcded8ac41b1adbbff262a1beaaaa5";
 

@@ -113,7 +113,8 @@ pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp
     if let Some(decided) = exchange.decided {
         member!(line, "decision_us");
         digits(line, micros(exchange.begun, decided));
-        if let Some(answered) = exchange.answered {
+        // What the gateway answers itself was asked of no upstream.
+        if let (Some(answered), Some(_)) = (exchange.answered, exchange.journey.endpoint()) {
             member!(line, "upstream_us");
             digits(line, micros(decided, answered));
         }

@@ -100,7 +100,7 @@ table! {
     "Connections, streams and TLS" {
         CONNECTIONS: gauge "vidgate_connections" ["listener"]
             "Open connections";
-        CONNECTIONS_LIMIT: gauge "vidgate_connections_limit" ["listener"]
+        MAX_CONNECTIONS: gauge "vidgate_max_connections" ["listener"]
             "Open connections that the listener takes at most";
         STREAMS: gauge "vidgate_open_streams" ["kind"]
             "What is on its way for longer: `stream` (an answer or a large upload) and `tunnel` (WebSocket)";
@@ -124,16 +124,16 @@ table! {
             "Callers that a limit counts just now";
         LIMIT_SHARED: counter "vidgate_limit_shared_total" ["limit"]
             "Requests that were counted together with strangers, because the limit's memory for callers is full";
-        GUARD_COUNTED: gauge "vidgate_guard_counted" ["limit", "by"]
+        GUARD_COUNTED: gauge "vidgate_guard_counted" ["limit", "per"]
             "Addresses, and identifiers from one network, with wrong credentials that the failure guard remembers";
-        GUARD_HELD: gauge "vidgate_guard_held" ["limit", "by"]
+        GUARD_HELD: gauge "vidgate_guard_held" ["limit", "per"]
             "Those of them from which, or for which, nothing is looked at just now";
         GUARD_REFUSALS: counter "vidgate_guard_refusals_total" ["limit"]
             "Requests that the failure guard has refused";
     }
     "Upstreams" {
         ENDPOINT_STATE: gauge "vidgate_upstream_endpoint_state" ["upstream", "endpoint", "state"]
-            "1 for the state that an endpoint is in and 0 for all others: `in`, `unwell` (health checks), `resting` (left \
+            "1 for the state that an endpoint is in and 0 for all others: `in`, `unhealthy` (health checks), `resting` (left \
              alone after failures), `on_trial` or `returning`";
         UPSTREAM_IN_FLIGHT: gauge "vidgate_upstream_requests_in_flight" ["upstream"]
             "Requests under way to an upstream, where they are counted (`max_in_flight`)";
@@ -188,9 +188,9 @@ table! {
             "Connections that a worker has";
         WORKER_REQUESTS: gauge "vidgate_worker_requests_in_flight" ["worker"]
             "Requests that a worker has in flight";
-        WORKER_SHEDDING: gauge "vidgate_worker_shedding" ["worker", "reason"]
-            "1 where a worker refuses what is new: `memory`, `slow` or `crowded`";
-        MEMORY_LIMIT: gauge "vidgate_memory_limit_bytes" []
+        WORKER_OVERLOAD: gauge "vidgate_worker_overload" ["worker", "reason"]
+            "1 where a worker refuses what is new: `memory`, `lag` or `in_flight`, as the setting of `[overload]` that it is over";
+        MAX_MEMORY: gauge "vidgate_max_memory_bytes" []
             "Memory that the process may take before it refuses what is new, where that is set";
         LOG_DROPPED: counter "vidgate_log_lines_dropped_total" ["log"]
             "Lines that were dropped because they could not be written fast enough: `events`, or of requests (`access`)";
@@ -205,7 +205,7 @@ table! {
             "Attempts to read the configuration anew: `succeeded` or `failed`";
         RELOAD_OK: gauge "vidgate_config_last_reload_successful" []
             "1 where the last attempt succeeded or there was none, 0 where it changed nothing";
-        RELOAD_TIME: gauge "vidgate_config_last_reload_timestamp_seconds" []
+        LOADED: gauge "vidgate_config_loaded_timestamp_seconds" []
             "When the configuration in force was read, in seconds since the epoch";
         PROCESS_START: gauge "process_start_time_seconds" []
             "When the process began to serve, in seconds since the epoch";

@@ -1,4 +1,4 @@
-//! CameraTag's recipe (vectors of vendors 3.3).
+//! CameraTag's recipe from the street. The tags are openssl's.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Multicam's recipe (vectors of vendors 4.3).
+//! Multicam's recipe from the street.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::{Kitchen, OK, form, uncommented};
 
 const MACHINE: &str = "X-Forwarded-For: 192.0.2.7";
 const STRANGER: &str = "X-Forwarded-For: 203.0.113.9";
-/// vendors 4.1
+/// As Multicam's article for version 10 has it.
 const APIKEY: &str = "x-apikey: QkFqTmtDclVkQTFVaUAz";
 const MESSAGE: &str = r#"{"Message":"#;
 

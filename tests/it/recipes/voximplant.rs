@@ -1,4 +1,4 @@
-//! Voximplant's recipe (vectors of vendors 5.4). The tokens are those of `tests/vectors/jwt`.
+//! Voximplant's recipe from the street. The tokens are those of `tests/vectors/jwt`.
 
 use std::fs;
 

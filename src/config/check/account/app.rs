@@ -118,7 +118,7 @@ id = "studio"
                     [publish, playback, expiration_only, legacy_200, cross_origin],
                     [false, true, true, false, true]
                 );
-                // vendors 3.3, row 1.
+                // By `openssl dgst -sha1 -hmac ct-secret-0001`.
                 let tag = app.signers[0].sign(br#"{"api_key":"123-456-789","expiration":4102444800}"#);
                 assert_eq!(tag[..4], [0xa6, 0x27, 0x8a, 0x41]);
                 assert!(app.signers[0].is_good(UnixTime(u64::MAX)));
