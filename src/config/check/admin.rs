@@ -132,7 +132,7 @@ fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Re
         }
         Err(mistakes) => {
             for own in mistakes {
-                report.error(place_of(own.part).clone(), own.invalid);
+                report.error(place_of(own.part).clone(), source.as_written(own.invalid));
             }
             None
         }

@@ -89,7 +89,8 @@ pub(super) fn keeper(
                     Part::Authorities => tls.client_ca.as_ref(),
                     Part::RevocationLists => tls.client_crl.as_ref(),
                 };
-                report.error(place.map_or(&written.place, |file| &file.place).clone(), mistake.invalid);
+                let place = place.map_or(&written.place, |file| &file.place);
+                report.error(place.clone(), source.as_written(mistake.invalid));
             }
             None
         }

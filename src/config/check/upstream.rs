@@ -55,7 +55,8 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
         Ok(trust) => trust.map(Arc::new),
         Err(mistake) => {
             let mut wrong = |file: &Option<Placed<PathBuf>>, invalid| {
-                report.error(file.as_ref().map_or(&table.endpoints.place, |file| &file.place).clone(), invalid);
+                let place = file.as_ref().map_or(&table.endpoints.place, |file| &file.place);
+                report.error(place.clone(), source.as_written(invalid));
             };
             match mistake {
                 tls::Mistake::Authorities(invalid) => wrong(&table.ca, invalid),
