@@ -22,6 +22,15 @@ pub(super) const WORDS: [(&str, &[&str]); 4] = [
     ("delete", &["id", "revision"]),
 ];
 
+/// Whether an operation cannot be without this field. A new secret is made where none is given.
+pub(super) fn needs(word: &str, field: &str) -> bool {
+    match field {
+        "id" => true,
+        "document" => !["rotate", "delete"].contains(&word),
+        _ => false,
+    }
+}
+
 /// `POST /v1/bulk`
 pub(super) async fn bulk(call: Call) -> Result<Response, Problem> {
     let Call { house, actor, idempotency, document, .. } = call;
@@ -107,8 +116,7 @@ fn one(item: Value) -> Result<Operation, Vec<Fault>> {
     };
     let document = match item.remove("document") {
         Some(Value::Object(document)) => document,
-        // A new secret is made where none is given.
-        None if ["rotate", "delete"].contains(word) => Map::new(),
+        None if !needs(word, "document") => Map::new(),
         None | Some(_) => {
             faults.push(Fault::new("document", "this is an object"));
             Map::new()

@@ -48,20 +48,26 @@ pub(super) async fn explain(call: Call) -> Result<Response, Problem> {
 /// The schema of a request to be explained.
 pub(super) fn asked() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
+    let maybe = |about: &str| json!({ "type": ["string", "null"], "minLength": 1, "description": about });
+    let peer = "The address at the other end of the socket; 192.0.2.1, which is nobody's, if it is left out";
     let field = json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 });
     json!({
         "type": "object",
         "required": ["url"],
         "additionalProperties": false,
         "properties": {
-            "method": text("GET if it is left out"),
+            "method": { "type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "description": "GET if it is left out" },
             "url": text("The whole address; its path is taken as it stands there"),
             "headers": { "type": "array", "items": field, "description": "Name and value of each field, in their order" },
-            "body": { "type": "string", "contentEncoding": "base64" },
-            "peer": text("The address at the other end of the socket; 192.0.2.1, which is nobody's, if it is left out"),
-            "listener": text("The listener that it comes in by, where several fit the address"),
-            "client_certificate": text("The certificate that the client presents, and those behind it (PEM)"),
-            "at": { "type": "string", "format": "date-time", "description": "Now if it is left out" },
+            "body": { "type": ["string", "null"], "contentEncoding": "base64" },
+            "peer": {
+                "type": ["string", "null"],
+                "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }],
+                "description": peer,
+            },
+            "listener": maybe("The listener that it comes in by, where several fit the address"),
+            "client_certificate": maybe("The certificate that the client presents, and those behind it (PEM)"),
+            "at": { "type": ["string", "null"], "format": "date-time", "description": "Now if it is left out" },
         },
     })
 }

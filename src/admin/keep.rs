@@ -16,7 +16,7 @@ use crate::store::passphrase::Lock;
 use crate::store::{Fault, Refused};
 
 /// The shortest passphrase of an export.
-const SHORTEST: usize = 8;
+pub(super) const SHORTEST: usize = 8;
 
 /// `GET /v1/store`
 pub(super) async fn state(call: Call) -> Result<Response, Problem> {
@@ -35,6 +35,9 @@ pub(super) async fn backup(call: Call) -> Result<Response, Problem> {
 /// `POST /v1/store/rekey`
 pub(super) async fn rekey(mut call: Call) -> Result<Response, Problem> {
     let file = only(&mut call, "key_file")?;
+    if file.as_deref() == Some("") {
+        return Err(Refused::invalid("key_file", "this is the name of a file").into());
+    }
     let state = aside(move || {
         call.house.store.rekey(&call.actor, file.as_deref().map(Path::new))?;
         call.house.store.state()
@@ -75,14 +78,15 @@ pub(super) async fn export(mut call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// The only field of a body, which may be left out.
+/// The only field of a body, which may be left out. It is not null: whoever sends that meant something, and what is done
+/// without it is something else.
 fn only(call: &mut Call, field: &str) -> Result<Option<String>, Problem> {
     let value = call.document.remove(field);
     let mut faults: Vec<Fault> = call.document.keys().map(|key| unknown(&plain(key), &[field])).collect();
     let text = match value {
-        None | Some(Value::Null) => None,
+        None => None,
         Some(Value::String(text)) => Some(text),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             faults.push(Fault::new(field, "this is a string"));
             None
         }

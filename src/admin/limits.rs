@@ -19,7 +19,7 @@ pub(super) fn usage(call: &Call) -> Result<Response, Problem> {
     };
     // Declared accounts are not on file, and have their quotas all the same.
     let Some(account) = call.house.store.index().account(&id) else {
-        return Err(Refused::Missing { resource: Resource::Account, id }.into());
+        return Err(Refused::missing(Resource::Account, id).into());
     };
     let usage = call.house.counters.limits.usage(&account, call.house.clock.unix());
     Ok(answer(StatusCode::OK, &json!({ "account": id, "quotas": usage })))

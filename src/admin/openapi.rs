@@ -14,7 +14,7 @@ use super::preconditions::Condition;
 use super::problem::Problem;
 use super::query::Parameter;
 use super::schema::{self, component, reference};
-use super::{answer, schema::word, status};
+use super::{answer, keep, schema::word, status};
 use crate::store::Resource;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
@@ -88,7 +88,7 @@ fn parameters(mounted: &Mounted) -> Vec<Value> {
         parameter("number", "path", "The number of the pepper", schema)
     });
     let query = mounted.query().iter();
-    let query = query.map(|own| given(own.name(), "query", own.about(), own.required(), own.schema()));
+    let query = query.map(|own| given(own.name(), "query", own.about(), own.required(), own.schema(mounted.resource)));
     let conditions = mounted.operation.conditions.iter();
     let conditions = conditions.map(|own| parameter(own.name(), "header", own.about(), own.schema()));
     id.into_iter().chain(number).chain(query).chain(conditions).collect()
@@ -96,8 +96,9 @@ fn parameters(mounted: &Mounted) -> Vec<Value> {
 
 fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {
     let of = |suffix: &str| resource.map(|resource| reference(&component(resource, suffix)));
-    let only = |field: &str, about: &str| {
-        let field = Map::from_iter([(field.to_owned(), json!({ "type": "string", "description": about }))]);
+    let only = |field: &str, least: usize, about: &str| {
+        let schema = json!({ "type": "string", "minLength": least, "description": about });
+        let field = Map::from_iter([(field.to_owned(), schema)]);
         json!({ "type": "object", "properties": field, "additionalProperties": false })
     };
     match takes {
@@ -109,9 +110,9 @@ fn body(takes: Takes, resource: Option<Resource>) -> Option<Value> {
         Takes::Bulk => Some(reference("Bulk")),
         Takes::Asked => Some(reference("Asked")),
         Takes::KeyFile => {
-            Some(only("key_file", "The file of the new master key, where the old one does not come from a file"))
+            Some(only("key_file", 1, "The file of the new master key, where the old one does not come from a file"))
         }
-        Takes::Passphrase => Some(only("passphrase", "With it, secrets are written too, sealed by it")),
+        Takes::Passphrase => Some(only("passphrase", keep::SHORTEST, "With it, secrets are written too, sealed by it")),
     }
 }
 

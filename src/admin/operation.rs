@@ -212,7 +212,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/v1/audit",
         name: "audit",
         about: "Lists what was done by whom, oldest first, page by page",
-        query: &[Parameter::Limit, Parameter::After],
+        query: &[Parameter::Limit, Parameter::AfterDeed],
         gives: Gives::Deeds,
         serve: Serve::House(|call| Box::pin(audit::list(call))),
         ..READS

@@ -46,7 +46,7 @@ impl Condition {
     /// The JSON schema of its value.
     pub(super) fn schema(self) -> Value {
         match self {
-            Self::Revision => json!({ "type": "string", "examples": ["\"7\""] }),
+            Self::Revision => json!({ "type": "string", "pattern": "^(\\*|(W/)?\"[^\"]*\")$", "examples": ["\"7\""] }),
             Self::Repetition => json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
         }
     }

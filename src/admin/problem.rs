@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_a_status_and_names_what_is_wrong() {
-        let missing = Refused::Missing { resource: Resource::LicenseKey, id: "k1".into() };
+        let missing = Refused::missing(Resource::LicenseKey, "k1");
         let needed = Refused::InUse {
             resource: Resource::Account,
             id: "acme".into(),

@@ -23,6 +23,8 @@ pub(super) enum Parameter {
     Limit,
     /// The cursor that the page before gave.
     After,
+    /// The number of the last entry of the trail on the page before.
+    AfterDeed,
     /// Whose.
     Account,
     /// For which user.
@@ -44,7 +46,7 @@ impl Parameter {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit",
-            Self::After => "after",
+            Self::After | Self::AfterDeed => "after",
             Self::Account | Self::Whose => "account",
             Self::User => "user",
             Self::Status => "status",
@@ -58,7 +60,7 @@ impl Parameter {
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Limit => "How many items the page has at most",
-            Self::After => "Goes on after the page whose `next` this is",
+            Self::After | Self::AfterDeed => "Goes on after the page whose `next` this is",
             Self::Account => "Only what belongs to this account",
             Self::User => "Only what was made for this user",
             Self::Status => "Only what stands so",
@@ -74,11 +76,14 @@ impl Parameter {
         self == Self::Whose
     }
 
-    /// The JSON schema of its value.
-    pub(super) fn schema(self) -> Value {
+    /// The JSON schema of its value, where this is listed.
+    pub(super) fn schema(self, listed: Option<Resource>) -> Value {
         match self {
             Self::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE }),
-            Self::After | Self::Account | Self::User | Self::Name | Self::Whose | Self::Address | Self::Identifier => {
+            Self::After => json!({ "type": "string", "pattern": listed.map_or_else(|| "^.+$".to_owned(), cursors) }),
+            Self::AfterDeed => json!({ "type": "integer", "minimum": 0 }),
+            Self::Address => json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] }),
+            Self::Account | Self::User | Self::Name | Self::Whose | Self::Identifier => {
                 json!({ "type": "string", "minLength": 1 })
             }
             Self::Status => json!({ "type": "string", "enum": ["active", "disabled", "expired", "pending"] }),
@@ -159,14 +164,22 @@ impl Query {
 
     /// The number after which the audit trail goes on.
     pub(super) fn sequence(&self) -> Result<u64, Problem> {
-        let Some(text) = self.text(Parameter::After) else { return Ok(0) };
-        text.parse().map_err(|_| wrong(Parameter::After, "this is the number of an entry of the audit trail"))
+        let Some(text) = self.text(Parameter::AfterDeed) else { return Ok(0) };
+        text.parse().map_err(|_| wrong(Parameter::AfterDeed, "this is the number of an entry of the audit trail"))
     }
 }
 
 /// What a caller hands back to go on after `id`.
 pub(super) fn cursor(resource: Resource, id: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}\0{id}", resource.path()))
+}
+
+/// What the cursors of a listing look like: all of them begin with the name of what is listed, as far as whole characters
+/// tell it.
+fn cursors(listed: Resource) -> String {
+    let beginning = cursor(listed, "");
+    let whole = (listed.path().len() + 1) * 8 / 6;
+    format!("^{}[A-Za-z0-9_-]+$", &beginning[..whole])
 }
 
 fn wrong(parameter: Parameter, message: impl Into<String>) -> Problem {
@@ -231,6 +244,24 @@ mod tests {
         assert_eq!(query.text(Parameter::Name), Some("front door + ü"));
         assert_eq!(query.text(Parameter::Account), Some("a&b"));
         assert_eq!(query.limit().expect("the default"), 100);
+    }
+
+    #[test]
+    fn cursors_are_as_they_are_described() {
+        for resource in Resource::ALL {
+            let schema = Parameter::After.schema(Some(*resource));
+            let pattern = schema["pattern"].as_str().expect("a pattern");
+            let beginning = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix("[A-Za-z0-9_-]+$"));
+            let beginning = beginning.expect("a beginning, and more of the alphabet");
+            assert!(beginning.len() > 5, "{pattern}");
+            for id in ["a", "gate/1%", "~~~", "\u{fc}"] {
+                let cursor = cursor(*resource, id);
+                let rest = cursor.strip_prefix(beginning).expect("it begins so");
+                assert!(
+                    !rest.is_empty() && rest.bytes().all(|own| own.is_ascii_alphanumeric() || b"_-".contains(&own))
+                );
+            }
+        }
     }
 
     #[test]

@@ -97,6 +97,9 @@ fn point_to_components(value: &mut Value) {
 /// What is said of a secret that is set like any other field.
 const SET: &str = "A secret; never shown again";
 
+/// The longest of those, in bytes: it stands in a header field.
+const LONGEST_SET: usize = 4096;
+
 /// The fields of a resource.
 struct Fields {
     resource: Resource,
@@ -124,7 +127,18 @@ impl Fields {
 
     fn secret(&self, about: &str) -> Option<(String, Value)> {
         let rule = self.resource.secret()?;
-        Some((rule.field.to_owned(), json!({ "type": "string", "description": about })))
+        let mut schema = json!({ "type": "string", "description": about });
+        if self.is_set() {
+            (schema["minLength"], schema["maxLength"]) = (json!(1), json!(LONGEST_SET));
+        }
+        Some((rule.field.to_owned(), schema))
+    }
+
+    /// A secret that is given: null is like leaving it out.
+    fn given(&self, about: &str) -> Option<(String, Value)> {
+        let (name, mut schema) = self.secret(about)?;
+        schema["type"] = json!(["string", "null"]);
+        Some((name, schema))
     }
 
     fn shown(&self) -> Value {
@@ -151,7 +165,7 @@ impl Fields {
         let mut properties = Map::from_iter([("id".to_owned(), Self::id())]);
         properties.extend(self.written.clone());
         let none = if self.is_set() { SET } else { "Itself, where it is not to be made here" };
-        properties.extend(self.secret(none));
+        properties.extend(self.given(none));
         json!({ "type": "object", "properties": properties, "required": self.required, "additionalProperties": false })
     }
 
@@ -172,7 +186,7 @@ impl Fields {
             "description": "How long the old one stays good; \"0s\" ends it at once. Of an entry that is disabled, \"0s\" is the default",
         });
         let mut properties = Map::from_iter([("overlap".to_owned(), overlap)]);
-        properties.extend(self.secret("The new one, where it is not to be made here"));
+        properties.extend(self.given("The new one, where it is not to be made here"));
         let mut required = json!([]);
         if self.resource == Resource::ServiceAccount {
             properties.insert("id".into(), Self::id());
@@ -274,7 +288,7 @@ fn bulk_of(resource: &Value) -> Value {
         for field in *takes {
             let kind = match *field {
                 "id" => json!({ "type": "string" }),
-                "revision" => json!({ "type": "integer" }),
+                "revision" => json!({ "type": ["integer", "null"], "minimum": 0 }),
                 "versions" => json!({
                     "type": "array",
                     "items": { "type": "object" },
@@ -284,7 +298,9 @@ fn bulk_of(resource: &Value) -> Value {
             };
             properties.insert((*field).to_owned(), kind);
         }
-        json!({ "type": "object", "properties": properties, "required": ["op", "resource"], "additionalProperties": false })
+        let needed = takes.iter().filter(|field| bulk::needs(word, field));
+        let required: Vec<_> = ["op", "resource"].iter().chain(needed).collect();
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
     };
     let operations = json!({
         "type": "array",

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::manage;
-use super::operator::{Call, Operator, Trouble, Where, operate, visible};
+use super::operator::{Call, Operator, Trouble, Where, operate_gateway, visible};
 
 /// Whose quotas.
 #[derive(Args, Debug)]
@@ -68,7 +68,7 @@ pub(super) struct Which {
 impl Usage {
     /// Shows them.
     pub(super) fn run(&self) -> ExitCode {
-        operate(&self.place, |operator| {
+        operate_gateway(&self.place, "its answers have `RateLimit` fields", |operator| {
             super::print(&self.ask(operator, io::stdout().is_terminal())?);
             Ok(())
         })
@@ -92,7 +92,7 @@ impl Failures {
     /// Does it.
     pub(super) fn run(&self) -> ExitCode {
         let (Self::List { place, .. } | Self::Clear { place, .. }) = self;
-        operate(place, |operator| {
+        operate_gateway(place, "a restart forgets wrong credentials", |operator| {
             super::print(&self.ask(operator, io::stdout().is_terminal())?);
             Ok(())
         })

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::operator::{Call, Operator, Trouble, Where, operate, visible};
+use super::operator::{Call, Operator, Trouble, Where, operate_gateway, visible};
+
+/// What has a gateway without an admin listener do the same.
+const OTHERWISE: &str = "SIGHUP has it read its configuration anew";
 
 /// Which gateway.
 #[derive(Args, Debug)]
@@ -18,7 +21,7 @@ pub(super) struct Reload {
 impl Reload {
     /// Asks for it over the admin API, and says what is unwise in what is in force then.
     pub(super) fn run(&self) -> ExitCode {
-        operate(&self.place, |operator| reload(operator, &mut anstream::stdout()))
+        operate_gateway(&self.place, OTHERWISE, |operator| reload(operator, &mut anstream::stdout()))
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::manage;
-use super::operator::{Call, Operator, Trouble, Where, operate, visible};
+use super::operator::{Call, Operator, Trouble, Where, operate_gateway, visible};
 
 /// Which request.
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Why {
 impl Why {
     /// Asks for it over the admin API.
     pub(super) fn run(&self) -> ExitCode {
-        operate(&self.place, |operator| {
+        operate_gateway(&self.place, "its log has the cause of every refusal", |operator| {
             super::print(&self.ask(operator, io::stdout().is_terminal())?);
             Ok(())
         })

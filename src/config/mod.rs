@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::check::{Fixed, Installed, Stop, Unmade};
+pub use self::check::{Fixed, Installed, PUT_BACK, Stop, Unmade};
 use self::check::{Use, Who};
 pub use self::report::{Finding, Report};
 pub use self::rules::{RULES, Rule, Severity, document as document_of_rules};

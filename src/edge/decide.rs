@@ -42,6 +42,15 @@ pub enum Convention {
 }
 
 impl Convention {
+    /// As the configuration names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Original => "original",
+            Self::Envoy => "envoy",
+        }
+    }
+
     /// Whether a proxy says what it asks about in this field, which could say another method or target elsewhere.
     pub fn says_in(self, name: &HeaderName) -> bool {
         match self {
@@ -93,6 +102,45 @@ impl Decide {
             return Ok(());
         }
         Err(Refusal::new(Cause::AddressRefused, "the listener decides for its own proxies alone (`decide.from`)"))
+    }
+
+    /// Whether these are the fields of a check: no caller of a proxy says which method, target or protocol was theirs.
+    pub fn is_check(&self, fields: &HeaderMap) -> bool {
+        let own: &[Field] = match self.reads {
+            Convention::Forwarded => &[PROTO, FORWARDED_METHOD, FORWARDED_URI],
+            Convention::Original => &[PROTO, ORIGINAL_METHOD, ORIGINAL_URI],
+            Convention::Envoy => &[PROTO],
+        };
+        own.iter().any(|(name, _)| fields.contains_key(name))
+    }
+
+    /// The check that a proxy would send about this request of somebody at `peer`: the other way round than
+    /// [`subject`](Self::subject), for whoever explains what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// Its target cannot be said in a field.
+    pub fn check(&self, mut request: Parts, (peer, secure): (IpAddr, bool)) -> Result<Parts, Refusal> {
+        let unspeakable = |_| Refusal::malformed("the target cannot be said in a field");
+        let target = HeaderValue::try_from(request.uri.to_string()).map_err(unspeakable)?;
+        let method = HeaderValue::try_from(request.method.as_str()).map_err(unspeakable)?;
+        let fields = &mut request.headers;
+        let host = fields.get(HOST).cloned();
+        let said = match self.reads {
+            Convention::Forwarded => Some((FORWARDED_METHOD.0, FORWARDED_URI.0)),
+            Convention::Original => Some((ORIGINAL_METHOD.0, ORIGINAL_URI.0)),
+            Convention::Envoy => None,
+        };
+        if let Some((method_field, target_field)) = said {
+            fields.insert(method_field, method);
+            fields.insert(target_field, target);
+            host.map(|host| fields.insert(FORWARDED_HOST.0, host));
+        }
+        fields.insert(PROTO.0, HeaderValue::from_static(if secure { "https" } else { "http" }));
+        let before = fields.get_all(FOR.0).iter().map(|value| [value.as_bytes(), b", "].concat());
+        let hops = [&before.collect::<Vec<_>>().concat()[..], peer.to_string().as_bytes()].concat();
+        fields.insert(FOR.0, HeaderValue::from_bytes(&hops).map_err(unspeakable)?);
+        Ok(request)
     }
 
     /// Puts together what a check is about; refuses one that leaves anything open.
@@ -302,6 +350,30 @@ mod tests {
             let subject = subject(Convention::Forwarded, true, "/", &but("x-forwarded-for", Some(said))).unwrap();
             assert_eq!(subject.connection.peer.ip().to_string(), peer, "{said}");
             assert_eq!(subject.parts.headers.get(FOR.0).map(|value| value.to_str().unwrap()), before, "{said}");
+        }
+    }
+
+    #[test]
+    fn the_check_about_a_request_leads_back_to_it() {
+        for reads in [Convention::Forwarded, Convention::Original, Convention::Envoy] {
+            let decide = Decide { from: Vec::new(), reads, rewrites: false };
+            let request = Request::builder().method("PUT").uri("/a?b").header(HOST, "api.example").header("a", "b");
+            let request = request.header(FOR.0, "203.0.113.9").body(()).unwrap().into_parts().0;
+            assert!(!decide.is_check(&request.headers), "a caller may come through a proxy before");
+            let check = decide.check(request, ("192.0.2.1".parse().unwrap(), true)).unwrap();
+            assert!(decide.is_check(&check.headers));
+            let peer = "10.0.0.1:80".parse().unwrap();
+            let subject = decide.subject(&check, &Connection::new(peer, peer, ListenerId(0), None)).unwrap();
+            assert_eq!((subject.parts.method.as_str(), subject.parts.uri.to_string()), ("PUT", "/a?b".to_owned()));
+            assert_eq!(
+                (&subject.parts.headers[HOST], &subject.parts.headers["a"]),
+                (&"api.example".parse().unwrap(), &"b".parse().unwrap())
+            );
+            assert_eq!(subject.parts.headers[FOR.0], "203.0.113.9");
+            assert_eq!(
+                (subject.connection.peer.ip().to_string(), subject.connection.tls.is_some()),
+                ("192.0.2.1".to_owned(), true)
+            );
         }
     }
 

@@ -59,7 +59,7 @@ impl<'a> Name<'a> {
     /// Whether anybody could read it as this one: percent-decoded, with `+` for a blank, ended by NUL as in C, and otherwise
     /// as the names in forms are read.
     pub fn is_called(self, name: &str) -> bool {
-        if self.is_plain && (self.text.len() == name.len() || name.is_ascii()) {
+        if self.is_plain {
             return self.text.eq_ignore_ascii_case(name) || !name.is_ascii() && is_read_as(self.text, name);
         }
         is_read_as(self.text, name)

@@ -127,6 +127,11 @@ impl Preface {
         &self.body
     }
 
+    /// Whether anybody could find a field in it.
+    pub fn has_fields(&self) -> bool {
+        !self.fields.is_empty() || !self.hidden.is_empty()
+    }
+
     /// Every field, in the order they were sent.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter()

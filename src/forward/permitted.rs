@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-use crate::edge::decide::Convention;
+use crate::edge::decide::{Convention, Decide};
 use crate::edge::pairs;
 use crate::forward::credential::Field;
 use crate::forward::identity::{self, ACCOUNT, SCHEME, SCOPES, SUBJECT};
@@ -56,8 +56,18 @@ pub fn write(
     }
 }
 
+/// Writes what the proxy is to do with the request besides: where it sends it, and which of its fields it takes out.
+pub fn direct(fields: &mut HeaderMap, decide: &Decide, (parts, way): (&Parts, Way<'_>), path: &str) {
+    if decide.rewrites {
+        write_target(fields, (parts, way), path);
+    }
+    if decide.reads == Convention::Envoy {
+        write_removals(fields, way);
+    }
+}
+
 /// Writes the target: this canonical path, and the query without the caller's credential unless the route keeps it.
-pub fn write_target(fields: &mut HeaderMap, (parts, way): (&Parts, Way<'_>), path: &str) {
+fn write_target(fields: &mut HeaderMap, (parts, way): (&Parts, Way<'_>), path: &str) {
     let keeps = way.credential == CredentialPolicy::Keep;
     let rest = parts.uri.query().filter(|_| !keeps).and_then(|query| pairs::without(query, &way.places.query));
     let query = match &rest {
@@ -71,8 +81,17 @@ pub fn write_target(fields: &mut HeaderMap, (parts, way): (&Parts, Way<'_>), pat
     }
 }
 
+/// Takes the query out of the target, where a credential may be, for whoever is only shown it.
+pub fn hide_query(fields: &mut HeaderMap) {
+    let Some(target) = fields.get_mut(&TARGET) else { return };
+    let path = target.as_bytes().iter().position(|byte| *byte == b'?').map(|at| target.as_bytes()[..at].to_vec());
+    if let Some(shown) = path.and_then(|path| HeaderValue::try_from([&path[..], "?…".as_bytes()].concat()).ok()) {
+        *target = shown;
+    }
+}
+
 /// Writes which of the caller's fields may not reach the upstream: their credentials, and what would pass for our word.
-pub fn write_removals(fields: &mut HeaderMap, way: Way<'_>) {
+fn write_removals(fields: &mut HeaderMap, way: Way<'_>) {
     let names = [SUBJECT, ACCOUNT, SCHEME, SCOPES];
     let gone = names.iter().chain(&way.places.headers).filter(|name| !fields.contains_key(*name));
     let list = gone.map(HeaderName::as_str).collect::<Vec<_>>().join(", ");

@@ -7,10 +7,12 @@ use http::{HeaderMap, Method};
 
 use super::credential::{self, Minted};
 use super::outgoing::{Outgoing, Payload};
+use super::permitted;
 use super::request::{Errand, Passage, Way};
 use super::upload::Upload;
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
+use crate::edge::decide::Decide;
 use crate::limit::Admission;
 use crate::refusal::Refusal;
 
@@ -28,6 +30,25 @@ pub struct Preview {
     pub fields: HeaderMap,
     /// The endpoints of which one would get it.
     pub endpoints: Vec<String>,
+}
+
+/// The fields by which a proxy that asks is told that a request may pass, as the gateway writes them.
+///
+/// # Errors
+///
+/// There is no credential to put in the place of the caller's.
+pub fn permission(
+    decide: &Decide,
+    (parts, way, path): (&Parts, Way<'_>, &str),
+    admission: &Admission,
+    clock: &Clock,
+) -> Result<HeaderMap, Refusal> {
+    let minted = Minted::default();
+    let own = credential::own(&minted, way, admission, || clock.unix())?;
+    let mut fields = HeaderMap::new();
+    permitted::write(&mut fields, (parts, way), (admission, own));
+    permitted::direct(&mut fields, decide, (parts, way), path);
+    Ok(fields)
 }
 
 /// Makes it as sending does. `as_it_comes`: the gateway would not have read the body to its end before.

@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::manner::{Manner, refuse};
 use super::sending::{Errand, is_empty, way};
 use super::supply::Supplies;
 use super::{Arrival, Decision, Gateway, Lack};
-use crate::edge::decide::{Convention, Decide, Subject};
+use crate::edge::connection::Connection;
+use crate::edge::decide::{Decide, Subject};
 use crate::edge::path;
 use crate::edge::request_body::RequestBody;
 use crate::forward::{Body, Passage, Payload, permitted};
@@ -17,7 +18,7 @@ use crate::limit::Admission;
 use crate::refusal::{Cause, Refusal};
 use crate::reply;
 use crate::telemetry::Entry;
-use crate::world::{Destination, Route};
+use crate::world::{Destination, Route, World};
 
 /// Refuses what is not decided by the head alone, or is nothing that a proxy could send: bodies never come here, and
 /// answers do not come by on their way back.
@@ -46,6 +47,39 @@ fn undecidable(route: &Route) -> Option<&'static str> {
     }
 }
 
+/// What a check is about, if it comes from one of the operator's proxies and leaves nothing open.
+pub(super) fn subject(decide: &Decide, check: &Parts, with: (&Payload, &Connection)) -> Result<Subject, Refusal> {
+    decide.admit(with.1.peer.ip())?;
+    subject_for_proxy(decide, check, with)
+}
+
+/// The same where it is certain that one of the proxies asks.
+pub(super) fn subject_for_proxy(
+    decide: &Decide,
+    check: &Parts,
+    (body, connection): (&Payload, &Connection),
+) -> Result<Subject, Refusal> {
+    if !is_empty(body) {
+        return Err(Refusal::malformed("the check has a body"));
+    }
+    permitted::is_modest(&check.headers, decide.reads)?;
+    decide.subject(check, connection)
+}
+
+/// What is told of a preflight that may pass.
+pub(super) fn preflight_fields(
+    decide: &Decide,
+    fields: &mut HeaderMap,
+    (world, parts, route): (&World, &Parts, &Route),
+) -> Result<(), Refusal> {
+    let path = path::canonical(parts.uri.path());
+    let (Destination::Upstream { id, credential }, Ok(path)) = (&route.destination, path) else {
+        return Err(Refusal::new(Cause::Internal, "a preflight came to a route without an upstream"));
+    };
+    permitted::direct(fields, decide, (parts, way(world, route, *id, *credential)), &path);
+    Ok(())
+}
+
 impl Gateway {
     /// Answers a check: whether its subject may pass, and as whose request.
     pub(super) async fn judge(
@@ -57,14 +91,7 @@ impl Gateway {
     ) -> Response<Body> {
         let Arrival { connection, id, .. } = arrival;
         let body = Payload::Streamed(body);
-        let subject = decide.admit(connection.peer.ip()).and_then(|()| {
-            if !is_empty(&body) {
-                return Err(Refusal::malformed("the check has a body"));
-            }
-            permitted::is_modest(&check.headers, decide.reads)?;
-            decide.subject(&check, connection)
-        });
-        let Subject { parts, connection: caller } = match subject {
+        let Subject { parts, connection: caller } = match subject(decide, &check, (&body, connection)) {
             Ok(subject) => subject,
             Err(refusal) => {
                 let mut entry = Entry::begin(&self.told, id, connection, &check);
@@ -125,14 +152,8 @@ impl Gateway {
         };
         let mut answer = Response::new(Body::whole(Bytes::new()));
         permitted::write(answer.headers_mut(), (parts, way), (&admission, own));
-        let fields = answer.headers_mut();
-        if decide.rewrites {
-            let path = passage.path.as_deref().unwrap_or_else(|| parts.uri.path());
-            permitted::write_target(fields, (parts, way), path);
-        }
-        if decide.reads == Convention::Envoy {
-            permitted::write_removals(fields, way);
-        }
+        let path = passage.path.as_deref().unwrap_or_else(|| parts.uri.path());
+        permitted::direct(answer.headers_mut(), decide, (parts, way), path);
         reply::tidy(&mut answer, HeaderValue::clone(passage.id));
         self.lend(&mut answer, admission, passage);
         manner.finish(entry.answered(answer))
@@ -148,20 +169,11 @@ impl Gateway {
         id: &HeaderValue,
         (mut entry, manner): (Entry, Manner),
     ) -> Response<Body> {
-        let path = path::canonical(parts.uri.path());
-        let (Destination::Upstream { id: upstream, credential }, Ok(path)) = (&route.destination, path) else {
-            let refusal = Refusal::new(Cause::Internal, "a preflight came to a route without an upstream");
+        let told = preflight_fields(decide, answer.headers_mut(), (&self.world, parts, route));
+        if let Err(refusal) = told {
             return refuse(refusal, route.dialect, id, (entry, manner));
-        };
-        let way = way(&self.world, route, *upstream, *credential);
+        }
         *answer.status_mut() = StatusCode::OK;
-        let fields = answer.headers_mut();
-        if decide.rewrites {
-            permitted::write_target(fields, (parts, way), &path);
-        }
-        if decide.reads == Convention::Envoy {
-            permitted::write_removals(fields, way);
-        }
         entry.answered_by_house(&answer);
         reply::tidy(&mut answer, id.clone());
         manner.finish(answer)

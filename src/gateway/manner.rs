@@ -8,6 +8,7 @@ use super::Gateway;
 use crate::edge::connection::Connection;
 use crate::edge::decide::Convention;
 use crate::edge::head::Head;
+use crate::edge::listener::Listener;
 use crate::envelope::{self, Dialect, passed_on};
 use crate::forward::Body;
 use crate::record::App;
@@ -29,6 +30,11 @@ pub(super) struct Manner {
 }
 
 impl Manner {
+    /// That of a listener, before anything is known of a request.
+    pub(super) fn of(listener: &Listener) -> Self {
+        Self { asked: listener.decide.as_ref().map(|decide| decide.reads), ..Self::default() }
+    }
+
     /// Learns it of a route, and of the app that the route says.
     pub(super) fn learn(&mut self, route: &Route, head: &Head<'_>, scene: &Scene<'_>, tunnel: bool) {
         let record = scene.named_app();
@@ -47,12 +53,16 @@ impl Manner {
 
     /// Words a refusal's answer for whoever hears it.
     pub(super) fn told(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Body> {
-        let answer = match self.asked {
+        self.worded(answer, refusal).map(Body::whole)
+    }
+
+    /// The same for whoever explains it.
+    pub(super) fn worded(&self, answer: Response<Bytes>, refusal: &Refusal) -> Response<Bytes> {
+        match self.asked {
             None => answer,
             Some(Convention::Original) => passed_on::by_nginx(answer),
             Some(Convention::Forwarded | Convention::Envoy) => passed_on::as_it_is(answer, refusal),
-        };
-        answer.map(Body::whole)
+        }
     }
 
     /// Says it in an answer.
@@ -67,8 +77,7 @@ impl Manner {
 impl Gateway {
     /// What every answer on a connection carries, before anything is known of its request.
     pub(super) fn manner(&self, connection: &Connection) -> Manner {
-        let decide = self.world.listener(connection.listener).decide.as_ref();
-        Manner { asked: decide.map(|decide| decide.reads), ..Manner::default() }
+        Manner::of(self.world.listener(connection.listener))
     }
 
     /// Refuses a request that the worker cannot bear, before anything else is done with it.

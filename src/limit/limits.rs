@@ -29,6 +29,10 @@ const MOST_ADDRESSES: usize = 1 << 18;
 /// How long the true figures are waited for in the end.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// How many limits are remembered that no configuration has any more. Whoever takes one out and puts it back has forgiven
+/// nobody meanwhile.
+const MOST_GONE: usize = 8;
+
 /// Every counter of the house, shared by all workers.
 pub struct Limits {
     keys: Keys,
@@ -37,6 +41,8 @@ pub struct Limits {
     /// What the ledger held at the start and no limit has asked for yet.
     loaded: Mutex<Vec<LedgerEntry>>,
     pub(super) open: Mutex<Vec<Limit>>,
+    /// Those that were in force, the latest last.
+    gone: Mutex<Vec<Limit>>,
 }
 
 /// A limit with its counters.
@@ -56,6 +62,18 @@ pub(super) enum Tallies {
     Rate(Rate, Arc<Table<Bucket>>),
     Quota(Quota, Arc<Table<Spending>>),
     Concurrency(Concurrency, Arc<Table<UnderWay>>),
+}
+
+impl Limit {
+    /// Whether what it has counted means the same under another policy.
+    fn goes_on_as(&self, policy: &Policy) -> bool {
+        let alike = match (&self.tallies, policy.measure) {
+            (Tallies::Rate(..), Measure::Rate(_)) | (Tallies::Concurrency(..), Measure::Concurrency(_)) => true,
+            (Tallies::Quota(own, _), Measure::Quota(quota)) => own.period == quota.period,
+            (Tallies::Rate(..) | Tallies::Quota(..) | Tallies::Concurrency(..), _) => false,
+        };
+        alike && self.policy.name == policy.name && self.policy.per == policy.per
+    }
 }
 
 /// The limits of one configuration, as one worker holds them.
@@ -84,6 +102,7 @@ impl Limits {
             ledger,
             loaded: Mutex::new(loaded),
             open: Mutex::default(),
+            gone: Mutex::default(),
         }))
     }
 
@@ -91,7 +110,13 @@ impl Limits {
     pub fn open(&self, policies: &[Policy]) -> Gate {
         debug_assert!(policies.is_sorted_by(|one, next| one.name < next.name), "the order in which locks are taken");
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits: Vec<Limit> = policies.iter().map(|policy| self.limit(policy, &open)).collect();
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<&Limit> = open.iter().chain(gone.iter().rev()).collect();
+        let limits: Vec<Limit> = policies.iter().map(|policy| self.limit(policy, &known)).collect();
+        let goes_on = |limit: &Limit| policies.iter().any(|policy| limit.goes_on_as(policy));
+        let mut left: Vec<Limit> = gone.iter().chain(open.iter()).filter(|limit| !goes_on(limit)).cloned().collect();
+        left.drain(..left.len().saturating_sub(MOST_GONE));
+        *gone = left;
         open.clone_from(&limits);
         self.gate(limits)
     }
@@ -115,15 +140,13 @@ impl Limits {
     }
 
     /// The limit with the counters that it had, or with new ones.
-    fn limit(&self, policy: &Policy, open: &[Limit]) -> Limit {
-        let before = open.iter().find(|limit| limit.policy.name == policy.name && limit.policy.per == policy.per);
+    fn limit(&self, policy: &Policy, known: &[&Limit]) -> Limit {
+        let before = known.iter().find(|limit| limit.goes_on_as(policy));
         let most = if policy.per == Per::Address { MOST_ADDRESSES } else { MOST_KNOWN };
         let tallies = match (policy.measure, before.map(|limit| limit.tallies.clone())) {
             (Measure::Rate(rate), Some(Tallies::Rate(_, table))) => Tallies::Rate(rate, table),
             (Measure::Rate(rate), _) => Tallies::Rate(rate, Arc::new(Table::new(most))),
-            (Measure::Quota(quota), Some(Tallies::Quota(was, table))) if was.period == quota.period => {
-                Tallies::Quota(quota, table)
-            }
+            (Measure::Quota(quota), Some(Tallies::Quota(_, table))) => Tallies::Quota(quota, table),
             (Measure::Quota(quota), _) => Tallies::Quota(quota, Arc::new(self.loaded(policy, &quota, most))),
             (Measure::Concurrency(own), Some(Tallies::Concurrency(_, table))) => Tallies::Concurrency(own, table),
             (Measure::Concurrency(own), _) => Tallies::Concurrency(own, Arc::new(Table::new(most))),

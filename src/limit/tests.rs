@@ -303,6 +303,27 @@ fn a_reopened_limit_forgives_nobody() {
 }
 
 #[test]
+fn a_limit_that_is_taken_out_and_put_back_forgives_nobody() {
+    let a = caller(&register(), "a");
+    let mut scene = Scene::new(&[quota("hourly", 5, Per::Account)], None);
+    assert_eq!(scene.passed(&a, 1), 1);
+    for others in [[quota("daily", 100, Per::Account)], [quota("hourly", 5, Per::Route)]] {
+        scene.gate = scene.limits.open(&others);
+        // As for each worker.
+        scene.gate = scene.limits.open(&others);
+        assert_eq!(scene.passed(&a, 3), 3);
+    }
+    scene.gate = scene.limits.open(&[quota("hourly", 3, Per::Account)]);
+    assert_eq!(scene.passed(&a, 3), 2);
+    // Not for ever: so many others have come and gone.
+    for number in 0..=8 {
+        scene.gate = scene.limits.open(&[quota(&format!("other-{number}"), 1, Per::Route)]);
+    }
+    scene.gate = scene.limits.open(&[quota("hourly", 3, Per::Account)]);
+    assert_eq!(scene.passed(&a, 3), 3);
+}
+
+#[test]
 fn a_sweep_forgets_what_is_over_and_nothing_else() {
     let a = caller(&register(), "a");
     let scene =

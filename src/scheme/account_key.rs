@@ -121,7 +121,7 @@ impl Scheme for AccountKey {
 
     fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Credential>, Rejection> {
         let mut in_form = self.foreign.iter().flat_map(|name| preface.values(name));
-        if pairs::holds(head.query(), &self.foreign) || in_form.next().is_some() {
+        if pairs::holds(head.query(), &self.foreign) || preface.has_fields() && in_form.next().is_some() {
             return Err(Rejection::new(Reason::Unknown, "a password, a session, or the credential of a parent"));
         }
         let key =

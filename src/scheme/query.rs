@@ -121,6 +121,10 @@ fn place_of(own: Name<'_>, names: &[impl AsRef<str>], case: Case) -> Option<usiz
 }
 
 fn collect<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
+    // Most have nothing to be decoded.
+    if memchr(b'%', text.as_bytes()).is_none() {
+        return Buffer::copy(text.as_bytes());
+    }
     Buffer::collect(percent_decode(text.as_bytes()))
 }
 

@@ -34,6 +34,7 @@ pub struct Entry {
 #[serde(deny_unknown_fields, default)]
 pub struct Common {
     /// What people call it; it can be changed, unlike the id.
+    #[schemars(length(min = 1, max = 256))]
     pub name: Option<String>,
     /// The account that owns it.
     pub account: Option<String>,

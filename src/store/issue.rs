@@ -21,7 +21,7 @@ pub(super) fn issue(
 ) -> Result<Worked, Stop> {
     let resource = Resource::User;
     let Some(user) = desk.entry(resource, user)? else {
-        return Err(Refused::Missing { resource, id: user.to_owned() }.into());
+        return Err(Refused::missing(resource, user).into());
     };
     let (mut over, mut good) = (Vec::new(), Vec::new());
     for token in tokens(desk, &user)? {

@@ -4,6 +4,7 @@
 use super::entry::{Entry, Version};
 use super::refused::{Fault, Refused};
 use super::resource::{Body, Owner, Resource, SecretRule};
+use super::rules::Declared;
 use super::shelf::{Desk, Shelf, entry_key, name_key, need_key, of_entry_key, public_handle_key, secret_handle_key};
 use crate::record::Kind;
 
@@ -103,17 +104,17 @@ pub(super) fn found_as(body: &Body) -> Option<(SecretRule, Kind)> {
 }
 
 /// Looks at everything that an entry refers to and says whose the entry is.
-pub(super) fn references(desk: &Desk<'_>, entry: &mut Entry) -> Result<(), Stop> {
+pub(super) fn references(desk: &Desk<'_>, entry: &mut Entry, declared: &Declared) -> Result<(), Stop> {
     let mut faults = Vec::new();
     if let Some(account) = &entry.common.account
         && desk.entry(Resource::Account, account)?.is_none()
     {
-        faults.push(missing("account", Resource::Account, account));
+        faults.push(missing("account", (Resource::Account, account), declared));
     }
     let mut owner = entry.common.account.clone();
     for reference in entry.body.references() {
         let Some(found) = desk.entry(reference.resource, reference.id)? else {
-            faults.push(missing(reference.field, reference.resource, reference.id));
+            faults.push(missing(reference.field, (reference.resource, reference.id), declared));
             continue;
         };
         if reference.resource == Resource::Account {
@@ -188,7 +189,15 @@ fn reaches_down(desk: &Desk<'_>, id: &str, levels: usize) -> Result<bool, redb::
     Ok(false)
 }
 
-fn missing(field: &str, resource: Resource, id: &str) -> Fault {
+fn missing(field: &str, (resource, id): (Resource, &str), declared: &Declared) -> Fault {
+    if declared.contains(&(resource, id.to_owned())) {
+        let what = resource.words();
+        let message = format!(
+            "the {what} `{id}` is declared in the configuration: what is in the store belongs to what is there too, so \
+             declare this as well"
+        );
+        return Fault::new(field, message);
+    }
     // The id is the caller's own text, and may be anything.
     let id: String = id.chars().filter(|c| !c.is_control()).take(128).collect();
     Fault::new(field, format!("there is no {} `{id}`", resource.words()))

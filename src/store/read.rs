@@ -88,9 +88,13 @@ impl Store {
                 None => Ok(None),
             }
         })?;
-        found
-            .map(|(entry, used)| self.outcome(&entry, used))
-            .ok_or_else(|| Refused::Missing { resource, id: id.to_owned() })
+        found.map(|(entry, used)| self.outcome(&entry, used)).ok_or_else(|| self.missing(resource, id))
+    }
+
+    /// Why there is no entry with this id.
+    pub(super) fn missing(&self, resource: Resource, id: &str) -> Refused {
+        let declared = self.inner.declared.load().contains(&(resource, id.to_owned()));
+        Refused::Missing { resource, id: id.to_owned(), declared }
     }
 
     /// The entries after an id that a filter lets through.

@@ -52,12 +52,14 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no such entry.
-    #[error("there is no {} `{id}`", resource.words())]
+    #[error("{}", missing(*resource, id, *declared))]
     Missing {
         /// What was looked for.
         resource: Resource,
         /// By which id or name.
         id: String,
+        /// It is declared in the configuration: it may be good, and cannot be changed here.
+        declared: bool,
     },
     /// The document is wrong; everything that is wrong with it.
     #[error("{}", sentences(.0))]
@@ -111,6 +113,16 @@ pub enum Refused {
     Unavailable(String),
 }
 
+fn missing(resource: Resource, id: &str, declared: bool) -> String {
+    let what = resource.words();
+    if declared {
+        return format!(
+            "the {what} `{id}` is declared in the configuration and not in the store: change it there, then `vidgate reload`"
+        );
+    }
+    format!("there is no {what} `{id}`")
+}
+
 fn sentences(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -119,6 +131,11 @@ impl Refused {
     /// One thing is wrong with the document.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![Fault::new(field, message)])
+    }
+
+    /// There is no such entry, and it is not declared either, or it is not known whether.
+    pub fn missing(resource: Resource, id: impl Into<String>) -> Self {
+        Self::Missing { resource, id: id.into(), declared: false }
     }
 
     /// Something is taken.

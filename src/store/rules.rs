@@ -63,25 +63,31 @@ pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstan
     match operation {
         Operation::Create { resource, document, versions } => create(desk, resource, document, versions, at),
         Operation::Change { resource, id, patch, revision } => {
-            let before = find(desk, resource, &id, revision)?;
+            let before = find(desk, (resource, &id), revision, at)?;
             change(desk, before, patch, at)
         }
         Operation::Rotate { resource, id, document, revision } => {
-            let before = find(desk, resource, &id, revision)?;
+            let before = find(desk, (resource, &id), revision, at)?;
             super::rotate::rotate(desk, before, document, at)
         }
         Operation::Issue { user, expires, most } => super::issue::issue(desk, &user, expires, most, at),
         Operation::Delete { resource, id, revision } => {
-            let before = find(desk, resource, &id, revision)?;
+            let before = find(desk, (resource, &id), revision, at)?;
             delete(desk, before, at)
         }
     }
 }
 
 /// The entry, if it is there and still at that revision.
-fn find(desk: &Desk<'_>, resource: Resource, id: &str, revision: Option<u64>) -> Result<Entry, Stop> {
+fn find(
+    desk: &Desk<'_>,
+    (resource, id): (Resource, &str),
+    revision: Option<u64>,
+    at: &Circumstances<'_>,
+) -> Result<Entry, Stop> {
     let Some(entry) = desk.entry(resource, id)? else {
-        return Err(Refused::Missing { resource, id: id.to_owned() }.into());
+        let declared = at.declared.contains(&(resource, id.to_owned()));
+        return Err(Refused::Missing { resource, id: id.to_owned(), declared }.into());
     };
     match revision {
         Some(revision) if revision != entry.revision => Err(Refused::Stale { revision: entry.revision }.into()),
@@ -105,7 +111,7 @@ pub(super) fn create(
     let id = id.unwrap_or_else(super::new_id);
     free(desk, resource, &id, at)?;
     let mut entry = Entry { id, revision: 1, created: at.now, changed: at.now, common, body, versions: Vec::new() };
-    link::references(desk, &mut entry)?;
+    link::references(desk, &mut entry, at.declared)?;
     let made = if given.is_empty() {
         let (version, made) = first_version(desk, &entry, secret.as_ref(), at)?;
         entry.versions.extend(version);
@@ -226,7 +232,7 @@ pub(super) fn replace(
     let mut changed = before.clone();
     alter(&mut changed);
     let same = changed == before;
-    link::references(desk, &mut changed)?;
+    link::references(desk, &mut changed, at.declared)?;
     if same {
         // Nothing was asked that is not so already: no new revision, nothing for the trail.
         return Ok(Worked { entry: before, made: None, effects: Vec::new(), deals: Vec::new() });

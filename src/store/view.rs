@@ -30,7 +30,7 @@ impl Store {
                 None => Ok(Some(None)),
             }
         })?;
-        found.ok_or_else(|| Refused::Missing { resource, id: id.to_owned() })
+        found.ok_or_else(|| self.missing(resource, id))
     }
 
     /// The entry of this id, and of no other: names are not looked at.

@@ -143,7 +143,11 @@ fn an_export_with_its_passphrase_makes_the_same_credentials_elsewhere() {
 fn a_backup_makes_the_same_store_where_there_is_none() {
     let house = House::new();
     house.said("account create --id alice", "");
-    house.said("backup saved", "");
+    let saved = house.run("backup saved", "");
+    let told = String::from_utf8(saved.stderr).unwrap();
+    let bytes = fs::metadata(house.path().join("saved")).unwrap().len();
+    assert_eq!(told, format!("`saved`: the store as of now, {bytes} bytes; it opens with its master key alone\n"));
+    assert!(saved.status.success() && saved.stdout.is_empty());
     let (_, complaint) = house.refused("backup saved", "");
     assert!(complaint.contains("is there already"), "{complaint}");
     house.said("account delete alice", "");
@@ -156,4 +160,67 @@ fn a_backup_makes_the_same_store_where_there_is_none() {
     house.said("store rekey", "");
     house.said("store pepper add", "");
     assert!(house.said("audit", "").contains("rekey"));
+}
+
+#[test]
+fn a_backup_goes_through_a_pipe_and_back() {
+    let house = House::new();
+    house.said("account create --id alice", "");
+    let piped = house.run("backup -", "");
+    let told = String::from_utf8(piped.stderr).unwrap();
+    assert!(piped.status.success() && told.starts_with("standard output: the store as of now, "), "{told}");
+    assert!(told.contains(&format!(" {} bytes;", piped.stdout.len())), "{told}");
+    assert!(!house.path().join("-").exists());
+    fs::rename(house.path().join("store.redb"), house.path().join("old.redb")).unwrap();
+    fs::write(house.path().join("saved"), &piped.stdout).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vidgate"));
+    let saved = fs::File::open(house.path().join("saved")).unwrap();
+    let restored = command.args(["restore", "-"]).current_dir(house.path()).stdin(saved).output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert!(house.said("account list", "").contains("alice"));
+    let exported = house.run("export -o entries", "");
+    let told = String::from_utf8(exported.stderr).unwrap();
+    let bytes = fs::metadata(house.path().join("entries")).unwrap().len();
+    assert_eq!(told, format!("`entries`: every entry as of now, without secrets, {bytes} bytes\n"));
+}
+
+#[test]
+fn what_only_a_gateway_can_tell_is_not_looked_for_where_none_can_be_asked() {
+    let house = House::new();
+    let without = CONFIGURATION.split("[listener.public]").nth(1).unwrap();
+    fs::write(house.path().join("vidgate.toml"), format!("[listener.public]{without}")).unwrap();
+    for (line, otherwise) in [
+        ("reload", "SIGHUP has it read"),
+        ("why x", "its log has the cause"),
+        ("failures list", "a restart forgets"),
+        ("usage x", "`RateLimit` fields"),
+    ] {
+        let (_, complaint) = house.refused(line, "");
+        let beginning = "vidgate: no gateway can be asked: the configuration has no [admin], and that needs [store]; ";
+        assert!(complaint.starts_with(beginning) && complaint.contains(otherwise), "{line}: {complaint}");
+    }
+}
+
+#[test]
+fn what_is_declared_is_named_as_declared() {
+    let house = House::new();
+    let declared = "[[account]]\nid = \"acme\"\nlicense_key = [{ id = \"acme-main\", key = \"v3.declared\" }]\n";
+    fs::write(house.path().join("vidgate.toml"), format!("{CONFIGURATION}{declared}")).unwrap();
+    for line in [
+        "license show acme-main",
+        "license disable acme-main",
+        "license enable acme-main",
+        "license rotate acme-main",
+        "license change acme-main --name x",
+        "license delete acme-main",
+        "account show acme",
+        "license create --account acme",
+        "account create --id below --parent acme",
+    ] {
+        let (_, complaint) = house.refused(line, "");
+        assert!(complaint.contains("is declared in the configuration"), "{line}: {complaint}");
+    }
+    let (_, complaint) = house.refused("license show acme-other", "");
+    assert!(complaint.contains("there is no ") && !complaint.contains("declared"), "{complaint}");
+    assert_eq!(house.said("license list --json", ""), "");
 }

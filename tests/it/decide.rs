@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vidgate::gateway::explain::{Asked, Verdict as Decision};
+
 use crate::house::TestGateway;
 use crate::log::Log;
 use crate::peer::Played;
@@ -508,4 +510,131 @@ fn checks_may_come_over_tls() {
     let clear =
         check("GET", "/user", &["Authorization: Basic b25lOnNlY3JldA=="]).replace("Proto: https", "Proto: http");
     assert!(ask(clear).starts_with("HTTP/1.1 403 "));
+}
+
+/// A check in the manner of each proxy, of a caller over TLS or not.
+fn check_of(convention: &str, secure: bool, (method, target, fields): (&str, &str, &[&str])) -> String {
+    let forwarded = check(method, target, fields);
+    let check = match convention {
+        "forwarded" => forwarded,
+        "original" => original(&forwarded),
+        _ => {
+            let own = [
+                "GET /check HTTP/1.1",
+                "Host: vidgate",
+                "X-Forwarded-Method:",
+                "X-Forwarded-Uri:",
+                "X-Forwarded-Host:",
+            ];
+            let others = forwarded.lines().filter(|line| !own.iter().any(|own| line.starts_with(own)));
+            let others = others.collect::<Vec<_>>().join("\r\n");
+            format!("{method} {target} HTTP/1.1\r\nHost: api.example\r\n{others}\r\n")
+        }
+    };
+    if secure { check } else { check.replace("X-Forwarded-Proto: https", "X-Forwarded-Proto: http") }
+}
+
+/// A request as its caller sends it to the proxy, to be explained.
+fn asked(secure: bool, (method, target, fields): (&str, &str, &[&str])) -> Asked {
+    let scheme = if secure { "https" } else { "http" };
+    let headers = fields.iter().filter_map(|field| field.split_once(": "));
+    Asked {
+        method: method.to_owned(),
+        url: format!("{scheme}://api.example{target}"),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body: None,
+        peer: Some([198, 51, 100, 1].into()),
+        listener: Some("checks".to_owned()),
+        client_certificate: None,
+        at: None,
+    }
+}
+
+/// What of an answer is the gateway's word to the proxy.
+fn words<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let words = fields.map(str::to_ascii_lowercase);
+    let mut words: Vec<_> =
+        words.filter(|name| ["x-", "access-control-", "ratelimit"].iter().any(|kind| name.starts_with(kind))).collect();
+    words.sort();
+    words.dedup();
+    words
+}
+
+#[test]
+fn an_explanation_says_what_the_proxy_is_answered() {
+    let basic = "Authorization: Basic b25lOnNlY3JldA==";
+    let (origin, preflight) = ("Origin: https://page.example", "Access-Control-Request-Method: GET");
+    let requests: [(&str, &str, &[&str]); 18] = [
+        ("GET", "/key/x?a=1", &[KEY]),
+        ("PUT", "/key/x", &[KEY]),
+        ("POST", "/key/x", &[KEY]),
+        ("GET", "/key/x", &[]),
+        ("GET", "/key/../key/x", &[KEY]),
+        ("GET", "/key/x", &[KEY, "X-Vidgate-Subject: me"]),
+        ("GET", "/key/x", &[KEY, "X-Original-Url: /a"]),
+        ("GET", "/keep/x", &[KEY]),
+        ("GET", "/translate/x", &[KEY]),
+        ("GET", "/secure/x", &[basic]),
+        ("GET", "/office/x", &["X-Forwarded-For: 192.0.2.7"]),
+        ("GET", "/few/x", &[KEY]),
+        ("GET", "/few/x", &[]),
+        ("GET", "/json/x", &[KEY]),
+        ("GET", "/usage", &[KEY]),
+        ("GET", "/nowhere", &[]),
+        ("GET", "/pages/x", &[KEY, origin]),
+        ("OPTIONS", "/pages/x", &[origin, preflight]),
+    ];
+    for convention in ["forwarded", "original", "envoy"] {
+        for more in ["", ", rewrites = true"].iter().take(if convention == "envoy" { 1 } else { 2 }) {
+            let house = House::with(
+                &format!("decide = {{ from = [\"127.0.0.1\"], as = \"{convention}\"{more} }}"),
+                "trusted_proxies = [\"198.51.100.0/24\"]",
+            );
+            let agree = |asked: &Asked, check: &str| {
+                let told = house.gateway.explain(asked);
+                let what = format!("{convention}{more} {check}\n{}", serde_json::to_string(&told).expect("plain"));
+                let answer = house.checks().ask(check);
+                let said = told.answer.expect("the gateway answers");
+                assert_eq!(said.status, answer.status, "{what}");
+                assert_eq!(told.decision != Decision::Refused, answer.status == 200, "{what}");
+                let own = words(said.headers.iter().map(|(name, _)| name.as_str()));
+                assert_eq!(own, words(answer.headers.iter().map(|(name, _)| name.as_str())), "{what}");
+                assert!(!what[check.len()..].contains("of-the-upstream"), "{what}");
+                said.status
+            };
+            let mut seen = std::collections::BTreeSet::new();
+            for request in requests {
+                for secure in [true, false] {
+                    let check = check_of(convention, secure, request);
+                    // Who comes through a proxy before has that said.
+                    let check = match request.2.iter().find(|field| field.starts_with("X-Forwarded-For")) {
+                        None => check,
+                        Some(field) => check
+                            .replace(&format!("{field}\r\n"), "")
+                            .replace("X-Forwarded-For: 198.51.100.1", &format!("{field}, 198.51.100.1")),
+                    };
+                    seen.insert(agree(&asked(secure, request), &check));
+                    // The check itself, as it comes from the proxy.
+                    let (line, fields) = check.split_once("\r\n").expect("a line");
+                    let mut words = line.split(' ');
+                    let request = (words.next().expect("a method"), words.next().expect("a target"));
+                    let fields: Vec<_> = fields.lines().filter(|line| !line.is_empty()).collect();
+                    let itself =
+                        Asked { peer: Some([127, 0, 0, 1].into()), ..asked(false, (request.0, request.1, &fields)) };
+                    agree(&itself, &check);
+                    let cut: Vec<_> =
+                        fields.iter().copied().filter(|field| !field.starts_with("X-Forwarded-P")).collect();
+                    let cut_check =
+                        check.replace("X-Forwarded-Proto: https\r\n", "").replace("X-Forwarded-Proto: http\r\n", "");
+                    let cut = Asked { peer: itself.peer, ..asked(false, (request.0, request.1, &cut)) };
+                    let cut = Asked { url: cut.url.replace("api.example", "127.0.0.1:0"), ..cut };
+                    agree(&cut, &cut_check);
+                    let stranger = house.gateway.explain(&Asked { peer: Some([192, 0, 2, 1].into()), ..itself });
+                    assert_eq!(stranger.cause, Some("address_refused"));
+                }
+            }
+            assert!(seen.contains(&200) && seen.contains(&401) && seen.contains(&403), "{seen:?}");
+            assert_eq!(house.upstream.seen().len(), 0);
+        }
+    }
 }

@@ -179,3 +179,65 @@ fn fits(document: &Value, schema: &Value, value: &Value, what: &str) {
         assert!(object.contains_key(required.as_str().unwrap()), "{what} lacks {required}");
     }
 }
+
+#[test]
+fn the_document_forbids_what_the_server_refuses() {
+    let house = House::with_account();
+    let document = document();
+    let at = |pointer: &str| document.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}")).clone();
+    let body = "requestBody/content/application~1json/schema/properties";
+    // Said of a value: what it is, and what the server makes of some.
+    for (path, field, said, wrong) in [
+        ("export", "passphrase", json!({ "type": "string", "minLength": 8 }), json!(null)),
+        ("export", "passphrase", json!({ "type": "string", "minLength": 8 }), json!("sevensq")),
+        ("store/rekey", "key_file", json!({ "type": "string", "minLength": 1 }), json!(null)),
+        ("store/rekey", "key_file", json!({ "type": "string", "minLength": 1 }), json!("")),
+    ] {
+        let mut schema = at(&format!("/paths/~1v1~1{}/post/{body}/{field}", path.replace('/', "~1")));
+        schema.as_object_mut().expect("a schema").remove("description");
+        assert_eq!(schema, said, "{path}");
+        house.post(&format!("/v1/{path}"), &json!({ field: wrong })).expect(422);
+    }
+    let new = at("/components/schemas/AccountNew/properties");
+    assert_eq!((&new["name"]["minLength"], &new["name"]["maxLength"]), (&json!(1), &json!(256)));
+    let set = &new["upstream_credential"];
+    assert_eq!(set["type"], json!(["string", "null"]));
+    assert_eq!((&set["minLength"], &set["maxLength"]), (&json!(1), &json!(4096)));
+    for (field, length, status) in [
+        ("name", 0, 422),
+        ("name", 256, 201),
+        ("name", 257, 422),
+        ("upstream_credential", 0, 422),
+        ("upstream_credential", 4096, 201),
+        ("upstream_credential", 4097, 422),
+    ] {
+        house.post("/v1/accounts", &json!({ field: "x".repeat(length) })).expect(status);
+    }
+    house.post("/v1/accounts", &json!({ "upstream_credential": null })).expect(201);
+    for operation in at("/components/schemas/Bulk/properties/operations/items/oneOf").as_array().expect("some") {
+        let word = &operation["properties"]["op"]["const"];
+        for needed in operation["required"].as_array().expect("some").iter().filter_map(Value::as_str) {
+            let mut one = json!({ "op": word, "resource": "account", "id": "acme", "document": {} });
+            one.as_object_mut().expect("an object").retain(|field, _| field != needed);
+            let reply = house.post("/v1/bulk", &json!({ "operations": [one] }));
+            assert_eq!(reply.status, 422, "{word} without {needed}");
+        }
+    }
+    for (pointer, wrong) in [
+        ("/paths/~1v1~1accounts/get/parameters", "/v1/accounts?after=0"),
+        ("/paths/~1v1~1audit/get/parameters", "/v1/audit?after=x"),
+        ("/paths/~1v1~1failures/get/parameters", "/v1/failures?address=0"),
+    ] {
+        let name = wrong.split(['?', '=']).nth(1).expect("a name");
+        let parameters = at(pointer);
+        let own = parameters.as_array().expect("some").iter().find(|own| own["name"] == name).expect("it is listed");
+        let schema = &own["schema"];
+        let is_told = schema["type"] == "integer" || schema.get("pattern").is_some() || schema.get("anyOf").is_some();
+        assert!(is_told, "{wrong}: {schema}");
+        house.get(wrong).expect(400);
+    }
+    for field in ["peer", "method"] {
+        let schema = at(&format!("/components/schemas/Asked/properties/{field}"));
+        assert!(schema.get("anyOf").is_some() || schema.get("pattern").is_some(), "{field} {schema}");
+    }
+}

@@ -54,6 +54,12 @@ fn verdict(text: &mut String, explanation: &Value) {
     let answer = &explanation["answer"];
     let (status, cause) = (&answer["status"], word(&explanation["cause"]));
     let _ = match explanation["decision"].as_str() {
+        Some("admitted") if answer.is_object() => {
+            writeln!(
+                text,
+                "{GOOD}It would be let in. It is only decided here: the proxy is answered {status}, with{GOOD:#}"
+            )
+        }
         Some("admitted") => writeln!(text, "{GOOD}It would be let in.{GOOD:#}"),
         Some("answered") => writeln!(text, "{GOOD}The gateway would answer it itself, with {status}.{GOOD:#}"),
         _ => writeln!(text, "{BAD}It would be refused with {status}: {cause}.{BAD:#}"),

@@ -29,7 +29,9 @@ impl Local {
     pub(super) fn open(path: &Path, ways: &Ways) -> Result<Self, Trouble> {
         let Some(file) = &ways.store else {
             return Err(Trouble::plain(match &ways.admin {
-                None => "the configuration has no [store]: there is nothing to manage".to_owned(),
+                None => "the configuration has no [store], so that there is nothing to manage, and no [admin], which needs one, so \
+                         that no gateway can be asked"
+                    .to_owned(),
                 Some(admin) => format!("nobody listens at {}, and the configuration has no [store]", admin.address),
             }));
         };
@@ -192,6 +194,8 @@ pub(in crate::cli) mod tests {
         assert!(said.contains("vidgate store init"), "{said}");
         fs::write(folder.path().join("vidgate.toml"), REST).unwrap();
         let said = opened(&folder).err().unwrap();
-        assert_eq!(said, "the configuration has no [store]: there is nothing to manage");
+        assert!(
+            said.starts_with("the configuration has no [store], so that there is nothing to manage, and no [admin]")
+        );
     }
 }

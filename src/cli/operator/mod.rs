@@ -175,6 +175,21 @@ pub(super) fn operate(place: &Where, command: impl FnOnce(&mut dyn Operator) -> 
     }
 }
 
+/// The same for what only a gateway that runs can tell. Where nobody could ask it, `otherwise` says what else helps.
+pub(super) fn operate_gateway(
+    place: &Where,
+    otherwise: &str,
+    command: impl FnOnce(&mut dyn Operator) -> Result<(), Trouble>,
+) -> ExitCode {
+    match config::ways(&place.configuration.config) {
+        Ok(ways) if ways.admin.is_none() && ways.store.is_none() => Trouble::plain(format!(
+            "no gateway can be asked: the configuration has no [admin], and that needs [store]; {otherwise}"
+        ))
+        .tell(),
+        _ => operate(place, command),
+    }
+}
+
 /// The runtime that carries one request at a time.
 fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::{complain, print};
-use crate::config::{self, Report, Unmade};
+use crate::config::{self, PUT_BACK, Report, Unmade};
 use crate::store::{MasterKey, Store, Unopened};
 
 /// Makes what the configuration names, and says what was made.
@@ -41,6 +41,9 @@ pub(in crate::cli) enum NotMade {
     /// The file of the master key.
     #[error("the master key `{}` cannot be written: {}", .0.display(), plain(.1))]
     Key(PathBuf, io::Error),
+    /// The master key of a store that is there.
+    #[error("the store `{}` is there, and its master key `{}` is not; nothing was made: {PUT_BACK}", .0.display(), .1.display())]
+    Keyless(PathBuf, PathBuf),
     /// The store.
     #[error("the store `{}` cannot be made: {}{}", .0.display(), .1, remedy(.1))]
     Store(PathBuf, Unopened),
@@ -66,7 +69,7 @@ fn make(unmade: &Unmade) -> Result<(), NotMade> {
         (None, Some(file)) => {
             // Before a key is made: one that nothing is sealed with would be kept for nothing.
             if path.exists() || path.is_symlink() {
-                return create(unmade, &MasterKey::random());
+                return Err(NotMade::Keyless(path.clone(), file.clone()));
             }
             let key = MasterKey::random();
             write_key(file, &key).map_err(|error| NotMade::Key(file.clone(), error))?;

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::counted::Counted;
 use super::new_file::NewFile;
-use crate::cli::manage;
-use crate::cli::operator::{Call, Operator, Trouble, Where, operate};
+use crate::cli::operator::{Call, Operator, Trouble, Where, operate, visible};
+use crate::cli::{complain, manage};
 
 /// What to export, and where to.
 #[derive(Args, Debug)]
@@ -37,9 +38,13 @@ impl Export {
                 Ok(out.flush()?)
             }
             Some(path) => {
-                let mut file = NewFile::begin(path)?;
+                let mut file = Counted::new(NewFile::begin(path)?);
                 self.write(operator, &mut file)?;
-                file.finish()
+                file.to.finish()?;
+                let with = if self.secrets { "secrets sealed under the passphrase" } else { "without secrets" };
+                let told = format!("`{}`: every entry as of now, {with}, {} bytes", path.display(), file.bytes);
+                complain(&(visible(&told) + "\n"));
+                Ok(())
             }
         })
     }

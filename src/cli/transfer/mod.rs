@@ -1,6 +1,7 @@
 //! What goes into the store and comes out of it in files: import, export, backup and its way back.
 
 mod backup;
+mod counted;
 mod export;
 mod import;
 mod lines;

@@ -59,8 +59,8 @@ use crate::world::{RouteId, World};
 
 pub use self::declared::Installed;
 pub use self::fixed::Fixed;
-pub use self::store::Unmade;
 pub(super) use self::store::unmade;
+pub use self::store::{PUT_BACK, Unmade};
 
 /// What the file says, ready to run.
 pub(super) struct Meant {

@@ -2,7 +2,7 @@
 //! else is wrong, and not a byte of it is written here.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::file::{self, Elsewhere, Placed};
 use crate::config::report::Report;
@@ -45,7 +45,7 @@ pub struct Unmade {
 /// Reads the master key. `None`: the report says why.
 pub(super) fn checked(written: &file::Store, source: &Source, report: &mut Report) -> Option<Checked> {
     let settings = settings(written, source, report);
-    let key = master_key(&written.master_key, source, report)?;
+    let key = master_key(&written.master_key, &settings.path, source, report)?;
     Some(Checked {
         settings,
         master: Master { key, file: key_file(&written.master_key.value, source) },
@@ -83,7 +83,7 @@ pub(in crate::config) fn unmade(written: &file::Store, source: &Source, report: 
     let settings = settings(written, source, report);
     let key_file = key_file(&written.master_key.value, source);
     let is_missing = key_file.as_ref().is_some_and(|file| !file.exists() && !file.is_symlink());
-    let key = if is_missing { None } else { master_key(&written.master_key, source, report) };
+    let key = if is_missing { None } else { master_key(&written.master_key, &settings.path, source, report) };
     (report.errors() == errors).then_some(Unmade { settings, key, key_file })
 }
 
@@ -95,7 +95,10 @@ fn settings(written: &file::Store, source: &Source, report: &mut Report) -> Sett
     Settings { path: source.path(&written.path.value), cache: cache.bytes() }
 }
 
-fn master_key(written: &Placed<Elsewhere>, source: &Source, report: &mut Report) -> Option<MasterKey> {
+/// Said of a master key that is not there though its store is: whoever makes another one has lost the store.
+pub const PUT_BACK: &str = "put the copy of the master key back: the store that is there opens with no other";
+
+fn master_key(written: &Placed<Elsewhere>, store: &Path, source: &Source, report: &mut Report) -> Option<MasterKey> {
     let origin = Placed::new(written.value.clone().into(), written.place.clone());
     let key = match source.secret(&origin.value) {
         Ok(text) => MasterKey::parse(text.expose()),
@@ -104,6 +107,8 @@ fn master_key(written: &Placed<Elsewhere>, source: &Source, report: &mut Report)
             Elsewhere::Env(_) => invalid.hint("`vidgate store key` prints a new key for it"),
         }),
     };
+    let is_lost = store.exists() || store.is_symlink();
+    let key = key.map_err(|invalid| if is_lost { invalid.hint(PUT_BACK) } else { invalid });
     if let Elsewhere::File(path) = &written.value
         && let Some(exposed) = source.exposure(path)
     {

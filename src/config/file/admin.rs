@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::placed::Placed;
 use crate::secret::SecretSource;
 
-/// Where the admin API comes in.
+/// Where the admin API comes in. It needs `[store]`: without one there is no admin API, and nobody asks the gateway that
+/// runs anything (`vidgate status`, `why`, `failures`, `usage`); SIGHUP reloads it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(in crate::config) struct Admin {

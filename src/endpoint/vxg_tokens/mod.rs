@@ -129,7 +129,7 @@ struct Hosts {
 fn own(store: &Store, resource: Resource, id: &str, account: &str) -> Result<Outcome, Refused> {
     let found = store.exactly(resource, id)?;
     let owned = found.filter(|found| found.document.get("account").and_then(Value::as_str) == Some(account));
-    owned.ok_or_else(|| Refused::Missing { resource, id: id.to_owned() })
+    owned.ok_or_else(|| Refused::missing(resource, id))
 }
 
 /// Many objects of one account, each by its id. Says the same of one that is not there as of another's.

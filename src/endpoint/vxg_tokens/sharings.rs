@@ -130,7 +130,7 @@ async fn found(desk: &Desk, place: (String, String), account: String) -> Result<
 fn find(store: &Store, camera: &str, id: &str, account: &str) -> Result<Sharing, Refused> {
     let entry = own(store, Resource::Token, id, account)?;
     if entry.document.get("camera").and_then(Value::as_str) != Some(camera) {
-        return Err(Refused::Missing { resource: Resource::Token, id: id.to_owned() });
+        return Err(Refused::missing(Resource::Token, id));
     }
     Sharing::of(store, entry)
 }

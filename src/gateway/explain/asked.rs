@@ -57,6 +57,10 @@ pub(super) struct Arriving {
     pub(super) parts: Parts,
     pub(super) body: Bytes,
     pub(super) connection: Connection,
+    /// Whether the address says `https`.
+    pub(super) secure: bool,
+    /// Whether it names the port of the listener itself.
+    pub(super) direct: bool,
 }
 
 /// The parts of an address.
@@ -90,7 +94,8 @@ impl Asked {
         let body = self.body.as_ref().map(|text| STANDARD.decode(text)).transpose();
         let body = body.map_err(|_| "`body` is not base64")?.unwrap_or_default();
         let parts = self.parts(&address, body.len())?;
-        Ok(Arriving { parts, body: body.into(), connection })
+        let direct = address.port == listener.address.port();
+        Ok(Arriving { parts, body: body.into(), connection, secure: address.secure, direct })
     }
 
     fn parts(&self, address: &Address<'_>, length: usize) -> Result<Parts, String> {

@@ -4,6 +4,7 @@
 mod account;
 mod ahead;
 mod asked;
+mod decided;
 mod others;
 #[cfg(test)]
 pub(crate) mod service;
@@ -18,6 +19,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 pub use self::account::{Answer, Decision as Verdict, Explanation, Outcome, Telling};
 use self::ahead::Received;
+use self::asked::Arriving;
 pub use self::asked::{Asked, NOBODY};
 use self::story::Story;
 use super::corridor::Corridor;
@@ -26,6 +28,7 @@ use super::{Arrival, Decision, Lack, Seen};
 use crate::clock::Clock;
 use crate::deadline::Deadlines;
 use crate::edge::connection::Connection;
+use crate::edge::decide::Subject;
 use crate::edge::preface::{Announced, Preface};
 use crate::edge::stage::{InFlight, Stage};
 use crate::envelope::{self, Dialect};
@@ -82,7 +85,7 @@ impl Scenery {
         let clock = asked.at.map_or_else(|| self.clock.clone(), |at| self.clock.set_to(at));
         let arriving = asked.arriving(&self.world, clock.unix())?;
         let rehearsal = Rehearsal::new(self, &clock);
-        Ok(rehearsal.walk(arriving.parts, arriving.body, &arriving.connection))
+        Ok(rehearsal.begin(arriving))
     }
 }
 
@@ -117,14 +120,33 @@ impl<'s> Rehearsal<'s> {
         Corridor { world, verified: &self.verified, gate: &self.gate, guards, clock: self.clock, leases: &self.leases }
     }
 
+    /// Takes the request as its listener does: as it is, or as what a proxy asks about.
+    fn begin(&self, arriving: Arriving) -> Explanation {
+        let world = &self.scenery.world;
+        let notes: Vec<_> = self.scenery.fleet.is_none().then(counted_nothing).into_iter().collect();
+        let id = arriving.connection.listener;
+        let Some(decide) = &world.listener(id).decide else {
+            return self.walk(arriving.parts, arriving.body, &arriving.connection, notes);
+        };
+        let (told, subject) = decided::subject((&world.listener(id).name, decide), arriving);
+        let notes = notes.into_iter().chain([told]).collect();
+        match subject {
+            Ok(Subject { parts, connection }) => self.walk(*parts, Bytes::new(), &connection, notes),
+            Err(refusal) => {
+                let manner = Manner::of(world.listener(id));
+                self.refused(Story::default(), notes, refusal, (world.dialect(id), &manner))
+            }
+        }
+    }
+
     /// Has the request decided, as often as a gateway would, and then tells what would be done.
-    fn walk(&self, parts: Parts, body: Bytes, connection: &Connection) -> Explanation {
+    fn walk(&self, parts: Parts, body: Bytes, connection: &Connection, mut notes: Vec<Telling>) -> Explanation {
+        let listener = self.scenery.world.listener(connection.listener);
         let arrival = Arrival { connection, in_flight: &self.in_flight, id: &self.id };
         let payload = Payload::Whole(body.clone());
         let (mut form, mut fetched) = (None, false);
-        let mut notes: Vec<_> = self.scenery.fleet.is_none().then(counted_nothing).into_iter().collect();
         loop {
-            let (mut story, mut manner) = (Story::default(), Manner::default());
+            let (mut story, mut manner) = (Story::default(), Manner::of(listener));
             let seen = Seen { body: &payload, form: form.as_ref(), waited: true, fetched };
             let decided = self.corridor().decide(&parts, seen, arrival, &mut manner, &mut story);
             match decided {
@@ -143,25 +165,38 @@ impl<'s> Rehearsal<'s> {
                 }
                 Ok(Decision::Send(errand, admission, passage)) => {
                     let received = Received { parts, body, form };
-                    let route = errand.route;
-                    let ahead = ahead::ahead(self.scenery, received, &errand, (&admission, &passage), self.clock);
-                    return match ahead {
-                        Ok(told) => {
+                    let told = match &listener.decide {
+                        None => ahead::ahead(self.scenery, received, &errand, (&admission, &passage), self.clock)
+                            .map(|told| (told, None)),
+                        Some(decide) => self.permitted(decide, &received.parts, &errand, (&admission, &passage)),
+                    };
+                    return match told {
+                        Ok((told, fields)) => {
                             story.rooms.push(told);
-                            self.ended(story, notes, (Verdict::Admitted, None, None))
+                            let answer = fields.map(|fields| decided::answer(fields, admission, manner));
+                            self.ended(story, notes, (Verdict::Admitted, None, answer))
                         }
                         Err(refusal) => {
                             let refusal = admission.refused(refusal);
                             story.room("forward");
-                            self.refused(story, notes, refusal, (route.dialect, &manner))
+                            self.refused(story, notes, refusal, (errand.route.dialect, &manner))
                         }
                     };
                 }
-                Ok(Decision::Preflight(answer, _)) => {
-                    let says = "a browser asks what a page may do: the gateway answers that itself";
-                    story.rooms.push(Telling::new("reply", Outcome::Passed, says));
-                    let answer = shown(&answer.map(|_| Bytes::new()), None);
-                    return self.ended(story, notes, (Verdict::Answered, None, Some(answer)));
+                Ok(Decision::Preflight(answer, route)) => {
+                    let answer = answer.map(|_| Bytes::new());
+                    let told = match &listener.decide {
+                        None => Ok((decided::PREFLIGHT, answer)),
+                        Some(decide) => decided::preflight(decide, answer, (&self.scenery.world, &parts, route)),
+                    };
+                    return match told {
+                        Ok((says, answer)) => {
+                            story.rooms.push(Telling::new("reply", Outcome::Passed, says));
+                            let answer = decided::finished(answer, manner);
+                            self.ended(story, notes, (Verdict::Answered, None, Some(answer)))
+                        }
+                        Err(refusal) => self.refused(story, notes, refusal, (route.dialect, &manner)),
+                    };
                 }
                 Ok(Decision::Pong) => {
                     story.rooms.push(Telling::new("reply", Outcome::Passed, "it asks after the gateway itself"));
@@ -189,7 +224,12 @@ impl<'s> Rehearsal<'s> {
         manner.bend(&mut refusal);
         story.refused(&refusal);
         let answer = envelope::render(dialect, &refusal, &self.id);
-        let told = format!("it is refused with {} in the dialect `{}`", answer.status().as_u16(), dialect.name);
+        let meant = answer.status();
+        let answer = manner.worded(answer, &refusal);
+        let mut told = format!("it is refused with {} in the dialect `{}`", meant.as_u16(), dialect.name);
+        if answer.status() != meant {
+            told = format!("{told}; the proxy that asks is answered {}", answer.status().as_u16());
+        }
         story.rooms.push(Telling::new("envelope", Outcome::Note, told));
         let answer = shown(&answer, Some(dialect));
         self.ended(story, notes, (Verdict::Refused, Some((refusal.cause, refusal.detail)), Some(answer)))

@@ -13,27 +13,37 @@ pub struct GuardId(pub usize);
 /// The guards of one configuration, in its order.
 pub type Opened = Arc<[Failures]>;
 
+/// How many guards are remembered that no configuration has any more.
+const MOST_GONE: usize = 8;
+
 /// Every guard of the house.
 #[derive(Debug)]
 pub struct Guards {
     clock: Clock,
     open: Mutex<Opened>,
+    /// Those that were in force, the latest last.
+    gone: Mutex<Vec<Failures>>,
 }
 
 impl Guards {
     /// None yet.
     pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock, open: Mutex::new(Arc::default()) })
+        Arc::new(Self { clock, open: Mutex::default(), gone: Mutex::default() })
     }
 
     /// The guards of a configuration, with what those of the same names have counted.
     pub fn open(&self, settings: &[Settings]) -> Opened {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = |own: &Settings| match open.iter().find(|guard| guard.name == own.name) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |own: &Settings| match open.iter().chain(gone.iter()).find(|guard| guard.name == own.name) {
             Some(before) => before.under(own),
             None => Failures::new(own, self.clock.clone()),
         };
         let opened: Opened = settings.iter().map(one).collect();
+        let goes_on = |guard: &Failures| opened.iter().any(|own| own.name == guard.name);
+        let mut left: Vec<Failures> = gone.iter().chain(open.iter()).filter(|guard| !goes_on(guard)).cloned().collect();
+        left.drain(..left.len().saturating_sub(MOST_GONE));
+        *gone = left;
         *open = Arc::clone(&opened);
         opened
     }

@@ -325,6 +325,24 @@ fn a_guard_of_the_same_name_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_guard_that_is_taken_out_and_put_back_forgives_nobody() {
+    let clock = Clock::manual(UnixTime(1_700_000_000));
+    let guards = Guards::new(clock.clone());
+    let named = |name: &str| Settings { name: name.into(), failures: 2, ..settings() };
+    let open = |name: &str| House { guard: Failures::clone(&guards.open(&[named(name)])[0]), clock: clock.clone() };
+    assert_eq!(open("a").guesses(OFFICE, "client"), Told::Wrong);
+    open("b");
+    open("b");
+    let again = open("a");
+    assert_eq!(again.guesses(OFFICE, "client"), Told::Wrong);
+    assert!(matches!(again.asks(OFFICE, &[]), Told::Held { .. }), "the second in all");
+    for other in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        open(other);
+    }
+    assert_eq!(open("a").asks(OFFICE, &[]), Told::Wrong, "so many others have come and gone");
+}
+
+#[test]
 fn a_right_secret_beside_too_many_wrong_ones_is_not_told() {
     let house = House::new(&settings());
     let door = house.guard.door(OFFICE.parse().unwrap());

@@ -266,6 +266,20 @@ fn a_missing_store_is_made_by_the_command_that_the_report_names() {
 }
 
 #[test]
+fn whoever_has_lost_the_master_key_of_a_store_is_not_told_to_make_another() {
+    let ground = Ground::new();
+    let back = "put the copy of the master key back: the store that is there opens with no other";
+    fs::remove_file(ground.path("master.key")).unwrap();
+    let gone = format!("16:14: cannot read `master.key`: there is no such file; {back}");
+    assert_eq!(ground.errors(Purpose::Serve), [gone]);
+    for content in ["", "not a key"] {
+        ground.write("master.key", content.as_bytes());
+        let errors = ground.errors(Purpose::Serve);
+        assert!(errors.last().is_some_and(|error| error.ends_with(back)), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_store_in_use_is_not_served_twice_and_a_look_says_that_it_did_not_look() {
     let ground = Ground::new();
     let store = ground.open();
@@ -299,7 +313,7 @@ fn the_store_of_a_master_key_from_the_environment_opens_too() {
     assert_eq!(
         ground.errors(Purpose::Look),
         ["16:14: the environment variable `VIDGATE_TEST_NOWHERE_SET` is not set; \
-          `vidgate store key` prints a new key for it"]
+          put the copy of the master key back: the store that is there opens with no other"]
     );
     // Set, and no master key.
     ground.write("vidgate.toml", text("CARGO_MANIFEST_DIR").as_bytes());
