@@ -353,7 +353,10 @@ mod tests {
             recorder.asked[4].body["operations"].as_array().unwrap().iter().map(|op| &op["document"]["id"]).collect();
         assert_eq!(ids, ["c1", "c2"]);
         let (result, _, _) = sent(&cameras(1), false, &mut Recorder::answering([conflict()]));
-        assert_eq!(result.unwrap_err().sentences(), ["line 1: `id`: taken", "--skip-existing leaves out what is there already, by id"]);
+        assert_eq!(
+            result.unwrap_err().sentences(),
+            ["line 1: `id`: taken", "--skip-existing leaves out what is there already, by id"]
+        );
     }
 
     #[test]
