@@ -17,7 +17,8 @@ use rustls::{CertificateError, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::distinguished_name;
-use super::tls::{Asking, Keeper, Mistake, Part, certificates, flaw, roots};
+use super::pem_file::{certificates, flaw, roots};
+use super::tls::{Asking, Keeper, Mistake, Part};
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::refusal::Reason;

@@ -146,15 +146,15 @@ pub(crate) fn digest(text: &str) -> Result<String, Invalid> {
         .hint("`openssl x509 -in FILE -noout -fingerprint -sha256` prints it"))
 }
 
-/// Whether a certificate can be found by this subject: as a common name, or as a whole one.
-pub(crate) fn presentable(subject: &str) -> Result<(), Invalid> {
+/// The subject by which a certificate is found: a common name, or a whole one.
+pub(crate) fn presentable(subject: &str) -> Result<String, Invalid> {
     if digest(subject).is_ok() {
         return Err(Invalid::new("this is a digest, and no subject").hint("write it as `sha256`"));
     }
     if !(1..=256).contains(&subject.len()) || subject.chars().any(char::is_control) {
         return Err(Invalid::new("a subject is 1 to 256 bytes without control characters"));
     }
-    Ok(())
+    Ok(subject.to_owned())
 }
 
 fn digests(pem: &[u8]) -> Option<Vec<[u8; 32]>> {
