@@ -358,7 +358,8 @@ mod tests {
         ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
         date_time_ymd,
     };
-    use rustls::{ClientConfig, ClientConnection, ServerConnection};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
     use tempfile::TempDir;
 
     use super::*;
