@@ -79,20 +79,13 @@ impl<'a> Corridor<'a> {
         let scene = Scene { guard, fetching: seen.fetching(T::REHEARSES), ..self.scene(app.as_deref()) };
         manner.learn(route, &head, &scene, websocket::is_connect(parts));
         let websocket = Gateway::websocket(route, parts).map_err(|refusal| (refusal, route.dialect))?;
-        let outcome = match self.admit(route, &head, seen, &scene, trace) {
-            Ok(outcome) => outcome,
-            Err(refusal) => {
-                let waits = refusal.is_unsettled() && !seen.fetched;
-                let Some(attempts) = waits.then(|| route.authenticate.awaited()).flatten() else {
-                    return Err((refusal, route.dialect));
-                };
-                return Ok(Decision::Lacks(Lack::Keys(attempts)));
+        let (admission, operation) = match self.admit(route, &head, seen, &scene, trace) {
+            Ok(Step::Decided(Outcome::Admitted(admission), operation)) => (admission, operation),
+            Ok(Step::Decided(Outcome::Unwritten(waiting), _)) => {
+                return Ok(Decision::Lacks(Lack::Ledger(route, waiting)));
             }
-        };
-        let (admission, operation) = match outcome {
-            Step::Read(found) => return Ok(Decision::Lacks(Lack::Form(route, found))),
-            Step::Decided(Outcome::Unwritten(waiting), _) => return Ok(Decision::Lacks(Lack::Ledger(route, waiting))),
-            Step::Decided(Outcome::Admitted(admission), operation) => (admission, operation),
+            Ok(Step::Read(found)) => return Ok(Decision::Lacks(Lack::Form(route, found))),
+            Err(refusal) => return lacking_keys(refusal, route, seen),
         };
         let wall = route.wall.as_ref().map(|rule| (rule, wall::shown(admission.principal(), &scene)));
         let errand = Errand { route, operation, wall, address: head.client_ip(), websocket };
@@ -187,6 +180,17 @@ impl<'a> Corridor<'a> {
         }
         Ok(Step::Decided(outcome, operation))
     }
+}
+
+/// A refusal, unless keys of an issuer that are being fetched could turn it into something else.
+fn lacking_keys<'a>(
+    refusal: Refusal,
+    route: &'a Route,
+    seen: Seen<'_>,
+) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
+    let waits = refusal.is_unsettled() && !seen.fetched;
+    let attempts = waits.then(|| route.authenticate.awaited()).flatten();
+    attempts.map(|attempts| Decision::Lacks(Lack::Keys(attempts))).ok_or((refusal, route.dialect))
 }
 
 impl Seen<'_> {
