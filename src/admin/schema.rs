@@ -181,8 +181,9 @@ impl Fields {
     fn to_rotate(&self) -> Value {
         let overlap = json!({
             "type": "string",
+            "default": "24h",
             "examples": ["24h"],
-            "description": "How long the old one stays good",
+            "description": "How long the old one stays good; \"0s\" ends it at once. Of an entry that is disabled, \"0s\" is the default",
         });
         let mut properties = Map::from_iter([("overlap".to_owned(), overlap)]);
         properties.extend(self.given("The new one, where it is not to be made here"));

@@ -28,11 +28,13 @@ const SHARE_LIFETIME: u64 = 0xbc1f_ab00;
 pub(super) enum Command {
     /// A camera access token of VXG: `Authorization: Acc`, or ?token= where no camera is named.
     #[command(
+        override_usage = "vidgate sign acc [OPTIONS] --token <TOKEN> --url <URL>\n       vidgate sign acc [OPTIONS] --key-file <FILE> --si <N> --url <URL>",
         after_help = "Example: vidgate sign acc --token share.eyJzaSI6IDF9.61a964c3tbc1fab00.… --camera 248527 --url https://vms.example/api/v4/live/watch/"
     )]
     Acc(Acc),
     /// A group access token of VXG: `Authorization: SI`.
     #[command(
+        override_usage = "vidgate sign si [OPTIONS] --token <TOKEN> --url <URL>\n       vidgate sign si [OPTIONS] --key-file <FILE> --si <N> --url <URL>",
         after_help = "Example: vidgate sign si --token - --url https://vms.example/api/v5/channels/ < group.token"
     )]
     Si(Si),
@@ -43,11 +45,13 @@ pub(super) enum Command {
     Basic(Basic),
     /// What an app of CameraTag publishes: the signed text, its signature, and the form.
     #[command(
+        override_usage = "vidgate sign publish [OPTIONS] --app <ID> --url <URL>\n       vidgate sign publish [OPTIONS] --api-key <KEY> --secret-file <FILE> --url <URL>",
         after_help = "Example: vidgate sign publish --app demo --config vidgate.toml --url https://tag.example/api/v16/cameras/demo/assets/v-1/publish.json"
     )]
     Publish(app::App),
     /// What an app of CameraTag plays: the signed text, its signature, and the link.
     #[command(
+        override_usage = "vidgate sign playback [OPTIONS] --app <ID> --url <URL>\n       vidgate sign playback [OPTIONS] --api-key <KEY> --secret-file <FILE> --url <URL>",
         after_help = "Example: vidgate sign playback --api-key 123-456-789 --secret-file secret.txt --expires 30m --url https://tag.example/assets/v-1/720p.mp4"
     )]
     Playback(app::App),

@@ -12,6 +12,7 @@ use super::operator::{Call, Operator, Trouble, Where, operate_gateway, visible};
 
 /// Which request.
 #[derive(Args, Debug)]
+#[command(override_usage = "vidgate why [OPTIONS] <ID>\n       vidgate why [OPTIONS] --last [<N>]")]
 pub(super) struct Why {
     /// The id of the request: `X-Request-Id` of its answer
     #[arg(required_unless_present = "last", conflicts_with = "last")]

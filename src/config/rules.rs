@@ -251,6 +251,9 @@ rules! {
     UNKNOWN_WORD = "unknown-word" Medium, "A role or an operation is nearly one of the vendor's",
         "a slip of the keyboard gives a right to nobody, or keeps nobody from anything",
         "write it as the vendor does";
+    UNKNOWN_ROLE = "unknown-role" Medium, "Somebody has a role that opens nothing",
+        "a slip of the keyboard, and its holder is refused whatever needs the role that was meant",
+        "write it as the routes do: `roles` of the service account or the user, in the file or in the store";
     UNNEEDED_ALLOW = "unneeded-allow" Low, "`[lint] allow` lists what is not found",
         "it would hide the finding if that came back", "take it out of the list";
 }

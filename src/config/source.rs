@@ -30,6 +30,16 @@ impl Source {
         self.base.join(written)
     }
 
+    /// A mistake that names files by where they are, with the names by which they are written: the folder of the
+    /// configuration goes without saying.
+    pub(super) fn as_written(&self, invalid: Invalid) -> Invalid {
+        let base = self.base.join("").display().to_string();
+        if base.is_empty() {
+            return invalid;
+        }
+        Invalid { message: invalid.message.replace(&base, "").into(), ..invalid }
+    }
+
     /// The content of a file that must hold something.
     pub(super) fn file(&self, written: &Path) -> Result<Zeroizing<Vec<u8>>, Invalid> {
         let bytes = read(&self.path(written)).map_err(|error| unreadable(written, &error))?;

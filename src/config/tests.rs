@@ -71,8 +71,10 @@ fn every_mistake_is_told_at_its_place_and_all_of_them_at_once() {
 
 /// A repository keeps no modes beyond "may be run": a key that others may read is warned about.
 fn close_keys() {
-    let owner_alone = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
-    fs::set_permissions(here("tests/fixtures/keys/server.key"), owner_alone).unwrap();
+    for key in ["server.key", "version-1.key", "garbage.key", "encrypted.key"] {
+        let owner_alone = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        fs::set_permissions(here("tests/fixtures/keys").join(key), owner_alone).unwrap();
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ use rustls::{CertificateError, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::distinguished_name;
-use super::tls::{Asking, Keeper, Mistake, Part, certificates, roots};
+use super::pem_file::{certificates, flaw, roots};
+use super::tls::{Asking, Keeper, Mistake, Part};
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::refusal::Reason;
@@ -329,17 +330,17 @@ pub(super) fn judge(
 
 /// Reads a PEM file with at least one revocation list.
 fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Invalid> {
-    let lists: Vec<_> =
-        CertificateRevocationListDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<_, _>>)
-            .map_err(|error| Invalid::new(format!("no revocation list can be read from this file: {error}")))?;
-    if lists.is_empty() {
-        return Err(Invalid::new("this file holds no revocation list").hint(
-            "a list is PEM and begins with -----BEGIN X509 CRL-----; \
-             `openssl crl -inform DER -in FILE` prints one that is not",
-        ));
-    }
-    Ok(lists)
+    const HINT: &str = "a list is PEM and begins with -----BEGIN X509 CRL-----; \
+                        `openssl crl -inform DER -in FILE` prints one that is not";
+    let nothing = || Invalid::new("this file holds no revocation list").hint(HINT);
+    let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|error| {
+        flaw(&error).map_or_else(nothing, |flaw| {
+            Invalid::new(format!("no revocation list can be read from this file: {flaw}")).hint(HINT)
+        })
+    })?;
+    if lists.is_empty() { Err(nothing()) } else { Ok(lists) }
 }
 
 fn noted(der: &CertificateRevocationListDer<'_>) -> Option<RevocationList> {

@@ -19,6 +19,7 @@ pub mod overload;
 pub mod own_certificate;
 pub mod pairs;
 pub mod path;
+mod pem_file;
 mod possession;
 pub mod preface;
 mod prior_knowledge;

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::clock::Clock;
@@ -24,6 +24,7 @@ use crate::edge::connection::Tls;
 use crate::edge::http_versions::HttpVersions;
 pub use crate::edge::names::Names;
 use crate::edge::own_certificate::OwnCertificate;
+pub use crate::edge::pem_file::{Half, certificates, certified_key, roots};
 use crate::edge::possession::Possession;
 use crate::edge::protocol::Protocol;
 use crate::invalid::Invalid;
@@ -69,8 +70,10 @@ pub struct Mistake {
 /// One of the settings that name [`Files`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Certificates and keys, or all of it together.
-    Own,
+    /// One half of the pair at this place among the certificates.
+    Own(usize, Half),
+    /// All of it together.
+    Whole,
     /// `client_ca`.
     Authorities,
     /// `client_crl`.
@@ -128,7 +131,7 @@ impl Acceptor {
     fn again(read: Result<Self, Vec<Mistake>>, files: &Files, clock: &Clock) -> Result<Self, String> {
         let lists = files.client_crl.as_deref().unwrap_or(Path::new("")).display();
         let told = |Mistake { part, invalid }: &Mistake| match part {
-            Part::Own | Part::Authorities => invalid.message.to_string(),
+            Part::Own(..) | Part::Whole | Part::Authorities => invalid.message.to_string(),
             // The configuration has a place for it, and the log has none.
             Part::RevocationLists => format!("{lists}: {invalid}"),
         };
@@ -164,14 +167,14 @@ impl Acceptor {
         let provider = Arc::new(files.protocol.provider());
         let mut mistakes = Vec::new();
         let (mut by_name, mut names, mut own) = (ByName::default(), Names::default(), Vec::new());
-        for (certificate, key) in &files.certificates {
+        for (at, (certificate, key)) in files.certificates.iter().enumerate() {
             match certified_key(certificate, key, &provider) {
                 Ok(key) => {
                     key.cert.first().into_iter().for_each(|leaf| names.add_certificate(leaf));
                     own.push(OwnCertificate::of(certificate, &key.cert));
                     by_name.add(key);
                 }
-                Err(invalid) => mistakes.push(Part::Own.wrong(invalid)),
+                Err(wrong) => mistakes.extend(wrong.into_iter().map(|(half, own)| Part::Own(at, half).wrong(own))),
             }
         }
         files.names.iter().for_each(|name| names.add(name));
@@ -180,7 +183,7 @@ impl Acceptor {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let unusable = |error: rustls::Error| vec![Part::Own.wrong(Invalid::new(error.to_string()))];
+        let unusable = |error: rustls::Error| vec![Part::Whole.wrong(Invalid::new(error.to_string()))];
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(files.protocol.versions())
             .map_err(unusable)?;
@@ -276,42 +279,6 @@ impl TimeProvider for Time {
     }
 }
 
-/// Reads a certificate chain and its key, which must belong together.
-pub fn certified_key(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Invalid> {
-    let chain = certificates(certificate)?;
-    let key_der = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Invalid::new(format!("no private key can be read from {}: {error}", key.display())))?;
-    CertifiedKey::from_der(chain, key_der, provider).map_err(|error| {
-        Invalid::new(format!("{} and {} do not belong together: {error}", certificate.display(), key.display()))
-            .hint("the key must be the one the certificate was made for")
-    })
-}
-
-/// Reads a PEM file with at least one certificate.
-pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Invalid::new(format!("no certificate can be read from {}: {error}", path.display()))
-    };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| unreadable(&error))?;
-    if chain.is_empty() {
-        return Err(Invalid::new(format!("{} holds no certificate", path.display())));
-    }
-    Ok(chain)
-}
-
-/// The authorities in a PEM file.
-pub fn roots(path: &Path) -> Result<RootCertStore, Invalid> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| {
-            Invalid::new(format!("{} holds a certificate that cannot be an authority: {error}", path.display()))
-        })?;
-    }
-    Ok(roots)
-}
-
 fn asking(
     files: &Files,
     anonymous: bool,
@@ -391,7 +358,8 @@ mod tests {
         ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
         date_time_ymd,
     };
-    use rustls::{ClientConfig, ClientConnection, ServerConnection};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
     use tempfile::TempDir;
 
     use super::*;

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::edge::tls::{certified_key, roots};
+use crate::edge::tls::{Half, certified_key, roots};
 use crate::forward::upstream::Protocol;
 use crate::invalid::Invalid;
 use crate::kept::Kept;
@@ -42,8 +42,8 @@ pub struct Files {
 pub enum Mistake {
     /// With the authorities.
     Authorities(Invalid),
-    /// With what is presented.
-    Own(Invalid),
+    /// With what is presented: with one half or both.
+    Own(Vec<(Half, Invalid)>),
 }
 
 impl Terms {
@@ -53,7 +53,10 @@ impl Terms {
         let (first, paths) = (files.clone(), own.chain(&files.ca).cloned().collect());
         let again = move |_: &_| {
             Self::load(&files, protocol).map_err(|mistake| match mistake {
-                Mistake::Authorities(invalid) | Mistake::Own(invalid) => invalid.message.into_owned(),
+                Mistake::Authorities(invalid) => invalid.message.into_owned(),
+                Mistake::Own(halves) => {
+                    halves.into_iter().map(|(_, invalid)| invalid.message).collect::<Vec<_>>().join("; ")
+                }
             })
         };
         Kept::open(name, paths, || Self::load(&first, protocol), again)

@@ -135,24 +135,26 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a certificate can be found by this digest.
-pub(crate) fn digest_like(text: &str) -> Result<(), Invalid> {
-    if is_digest(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Ok(());
+/// The digest by which a certificate is found, from what `sha256sum` prints, or `openssl x509 -fingerprint`, which has
+/// colons and upper case.
+pub(crate) fn digest(text: &str) -> Result<String, Invalid> {
+    let plain = if text.split(':').all(|byte| byte.len() == 2) { text.replace(':', "") } else { text.to_owned() };
+    if is_digest(&plain) {
+        return Ok(plain.to_ascii_lowercase());
     }
-    Err(Invalid::new("SHA-256 is 64 hex digits in lower case, without colons")
-        .hint("`openssl x509 -in FILE -outform DER | sha256sum` prints it"))
+    Err(Invalid::new("SHA-256 is 64 hex digits, with or without colons between each two")
+        .hint("`openssl x509 -in FILE -noout -fingerprint -sha256` prints it"))
 }
 
-/// Whether a certificate can be found by this subject: as a common name, or as a whole one.
-pub(crate) fn presentable(subject: &str) -> Result<(), Invalid> {
-    if is_digest(subject) {
-        return Err(Invalid::new("this is a digest, and no subject").hint("write it as `sha256`, in lower case"));
+/// The subject by which a certificate is found: a common name, or a whole one.
+pub(crate) fn presentable(subject: &str) -> Result<String, Invalid> {
+    if digest(subject).is_ok() {
+        return Err(Invalid::new("this is a digest, and no subject").hint("write it as `sha256`"));
     }
     if !(1..=256).contains(&subject.len()) || subject.chars().any(char::is_control) {
         return Err(Invalid::new("a subject is 1 to 256 bytes without control characters"));
     }
-    Ok(())
+    Ok(subject.to_owned())
 }
 
 fn digests(pem: &[u8]) -> Option<Vec<[u8; 32]>> {
@@ -192,10 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_written_as_sha256sum_writes_it() {
+    fn a_digest_is_taken_as_sha256sum_and_openssl_write_it() {
         let digest: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8 + 1).unwrap());
         assert_eq!(hex(&digest), "0109111921293139414951596169717981899199a1a9b1b9c1c9d1d9e1e9f1f9");
-        assert!(digest_like(&hex(&digest)).is_ok() && digest_like(&hex(&digest).to_uppercase()).is_err());
-        assert!(presentable("ops").is_ok() && presentable(&hex(&digest).to_uppercase()).is_err());
+        let plain = hex(&digest);
+        let upper = plain.to_uppercase();
+        let pairs: Vec<&str> = (0..32).map(|at| &upper[2 * at..2 * at + 2]).collect();
+        for good in [&plain, &upper, &pairs.join(":")] {
+            assert_eq!(super::digest(good).unwrap(), plain, "{good}");
+            assert!(presentable(good).is_err(), "{good}");
+        }
+        for wrong in [&plain[1..], &pairs[1..].join(":"), &pairs.join(" "), &format!("{}:", pairs.join(":")), "", ":"] {
+            assert!(super::digest(wrong).is_err(), "{wrong}");
+        }
+        assert!(presentable("ops").is_ok());
     }
 }

@@ -19,7 +19,8 @@ use crate::clock::UnixTime;
 /// How many versions of a secret are kept, and so how many can be good at once. Those that are over stay as long as there
 /// is room, so that the log can say so.
 pub(super) const MOST_VERSIONS: usize = 4;
-/// How long the one before stays good where nothing is said.
+/// How long the one before stays good where nothing is said. Of an entry that is disabled, not at all: who has switched off
+/// a key that leaked, and rotates it, does not want it back with the next `enable`.
 const OVERLAP: Duration = Duration::from_hours(24);
 /// The longest overlap: rotation that never ends is none.
 const LONGEST_OVERLAP: Duration = Duration::from_hours(366 * 24);
@@ -32,7 +33,8 @@ pub(super) fn rotate(
     at: &Circumstances<'_>,
 ) -> Result<Worked, Stop> {
     let mut faults = Vec::new();
-    let overlap = overlap(document.remove("overlap"), &mut faults);
+    let usual = if before.common.disabled { Duration::ZERO } else { OVERLAP };
+    let overlap = overlap(document.remove("overlap"), usual, &mut faults);
     if before.resource() == Resource::ServiceAccount {
         return succeed(desk, before, document, overlap, faults, at);
     }
@@ -113,15 +115,15 @@ fn earlier(one: Option<UnixTime>, other: UnixTime) -> UnixTime {
     one.map_or(other, |one| one.min(other))
 }
 
-fn overlap(value: Option<Value>, faults: &mut Vec<Fault>) -> Duration {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return OVERLAP };
+fn overlap(value: Option<Value>, usual: Duration, faults: &mut Vec<Fault>) -> Duration {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return usual };
     let span = value.as_str().and_then(|text| text.parse::<jiff::Span>().ok());
     let exact = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
     match exact.and_then(|duration| Duration::try_from(duration).ok()) {
         Some(duration) if duration <= LONGEST_OVERLAP => duration,
         Some(_) | None => {
             faults.push(Fault::new("overlap", "this is a duration such as \"24h\", \"0s\" or \"7d\", a year at most"));
-            OVERLAP
+            usual
         }
     }
 }

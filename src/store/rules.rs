@@ -137,7 +137,7 @@ pub(super) fn free(desk: &Desk<'_>, resource: Resource, id: &str, at: &Circumsta
         return Err(Refused::conflict("id", format!("the {what} `{id}` is declared in the configuration")).into());
     }
     if desk.get(Shelf::Entries, &entry_key(resource, id))?.is_some() {
-        return Err(Refused::conflict("id", format!("there is a {what} `{id}` already")).into());
+        return Err(Refused::conflict("id", format!("the {what} `{id}` is there already")).into());
     }
     Ok(())
 }

@@ -358,8 +358,13 @@ fn securevideo_lets_in_whom_each_route_is_for() {
         ("public", "", "POST /user", &post("text/plain"), 415, MESSAGE),
         ("public", "", "POST /user", &post("application/json"), 200, OK),
     ]);
-    // The hour's quota of six is spent.
-    kitchen.walk(&[("public", "", "GET /user", basic, 429, MESSAGE), ("public", "", "GET /user", ward, 412, MESSAGE)]);
+    // The hour's quota of six is spent, and whoever has spent it can see that.
+    kitchen.walk(&[
+        ("public", "", "GET /user", basic, 200, OK),
+        ("public", "", "GET /user", basic, 429, MESSAGE),
+        ("public", "", "GET /account/usage", basic, 200, "\"remaining\":0"),
+        ("public", "", "GET /user", ward, 412, MESSAGE),
+    ]);
     assert_eq!(kitchen.upstream.seen()[0].header("authorization"), Some(&*format!("Basic {BASIC}")));
 }
 

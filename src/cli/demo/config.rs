@@ -5,6 +5,8 @@
 mod doors;
 
 use std::fmt::Write;
+use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use self::doors::{HOUSE, doors};
@@ -38,7 +40,8 @@ pub(super) fn write(folder: &Folder, credentials: &Credentials, upstreams: &Upst
     let (multicam, voximplant) = (&credentials.multicam, &credentials.voximplant);
     folder.write(ADMIN_TOKEN, &credentials.admin_token)?;
     folder.write(PAIR, &String::from_utf8_lossy(multicam.pair.expose()))?;
-    let text = [listeners(), STORE.to_owned(), routes(upstreams), SCHEMES.to_owned()].join("\n");
+    let text =
+        [listeners(), STORE.replace(ADMIN_ADDRESS, &free_address()?), routes(upstreams), SCHEMES.to_owned()].join("\n");
     let config = folder.write("vidgate.toml", &text)?;
     init::make_for(&config)?;
     let private_key = folder.write("service-account.key", &voximplant.key.private)?;
@@ -64,7 +67,7 @@ path = "vidgate.redb"
 master_key = { file = "master.key" }
 
 [admin]
-address = "127.0.0.1:0"
+address = "ADMIN_ADDRESS"
 tokens = { demo = { file = "admin.token" } }
 
 # Every vendor's ways are shown here, the weak ones too.
@@ -75,9 +78,20 @@ allow = [
 ]
 "#;
 
+/// What stands in [`STORE`] for the address of the admin API.
+const ADMIN_ADDRESS: &str = "ADMIN_ADDRESS";
+
+/// An address that nobody has bound. It is chosen before the file is written, so that commands which read the file find
+/// the gateway there.
+fn free_address() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 /// A plain and a TLS listener a vendor, and the super-admin's.
 fn listeners() -> String {
-    let mut text = String::from("# The demo's gateway. Every port is chosen by the system.\n\n[log]\naccess = false\n");
+    let mut text = String::from(
+        "# The demo's gateway. Every port is chosen by the system; that of [admin] beforehand.\n\n[log]\naccess = false\n",
+    );
     for vendor in Vendor::ALL {
         let (name, dialect) = (vendor.name(), dialect(vendor));
         let _ = write!(
@@ -211,6 +225,14 @@ mod tests {
         let loaded = crate::config::load(&files.config, Purpose::Look)
             .unwrap_or_else(|report| panic!("{}", report.render(false)));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+
+    #[test]
+    fn commands_that_read_the_file_find_the_admin_api_by_it() {
+        let (_folder, _, text) = written();
+        let table: toml::Table = text.parse().unwrap();
+        let address: std::net::SocketAddr = table["admin"]["address"].as_str().unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback() && address.port() != 0, "{address}");
     }
 
     #[test]

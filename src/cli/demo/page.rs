@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::cases::{Case, Story};
 use super::ground::Facts;
 use super::vendor::Vendor;
+use crate::cli::shell::quoted;
 
 const TITLE: Style = Style::new().bold();
 const ACCEPTED: Style = AnsiColor::Green.on_default();
@@ -50,7 +51,12 @@ pub(super) fn print(facts: &Facts, cases: &[Case], mut out: impl Write) -> io::R
             line(case, if case.status < 400 { ACCEPTED } else { REFUSED }, &mut out)?;
         }
     }
-    writeln!(out, "\nServing until Ctrl-C.")?;
+    let config = quoted(&facts.files.config.to_string_lossy());
+    writeln!(
+        out,
+        "\nWhat an operator asks: vidgate status --config {config}, and why, explain, lint in the same way."
+    )?;
+    writeln!(out, "Serving until Ctrl-C.")?;
     out.flush()
 }
 

@@ -61,7 +61,7 @@ fn collect(schema: &Value, root: &Value, path: &mut Vec<String>, fields: &mut Ve
             collect(meant, root, path, fields);
         } else {
             let about = property["description"].as_str().or(meant["description"].as_str()).unwrap_or_default();
-            fields.push(Field { path: path.clone(), form: Form::of(meant), about: about.to_owned() });
+            fields.push(Field { path: path.clone(), form: Form::of(meant), about: about.replace('\n', " ") });
         }
         path.pop();
     }

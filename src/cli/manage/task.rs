@@ -165,9 +165,13 @@ fn list_args(resource: Resource, command: Command) -> Command {
     command.arg(limit.value_parser(value_parser!(u32)))
 }
 
+/// What `--overlap` says.
+const OVERLAP: &str = "How long the one before stays good: 30m, 7d, or 0s, which ends it at once; 24h if left out, and 0s if the \
+                       entry is disabled";
+
 fn rotate_args(resource: Resource, command: Command) -> Command {
     let overlap = Arg::new("overlap").long("overlap").value_name("DURATION");
-    let command = command.arg(overlap.help("How long the one before stays good: 24h, 30m"));
+    let command = command.arg(overlap.help(OVERLAP));
     if resource != Resource::ServiceAccount {
         return draft::with_secret(resource, command);
     }

@@ -143,6 +143,11 @@ impl Run<'_> {
                 }
                 self.send(&new, bulk(self.text, &new, self.lock), operator)
             }
+            Err(Trouble::Refused(problem)) if problem.status == StatusCode::CONFLICT => {
+                let mut sentences = Trouble::Refused(problem).sentences();
+                sentences.push("--skip-existing leaves out what is there already, by id".to_owned());
+                Err(Trouble::Plain(sentences))
+            }
             sent => sent,
         }
     }
@@ -348,7 +353,10 @@ mod tests {
             recorder.asked[4].body["operations"].as_array().unwrap().iter().map(|op| &op["document"]["id"]).collect();
         assert_eq!(ids, ["c1", "c2"]);
         let (result, _, _) = sent(&cameras(1), false, &mut Recorder::answering([conflict()]));
-        assert_eq!(result.unwrap_err().sentences(), ["line 1: `id`: taken"]);
+        assert_eq!(
+            result.unwrap_err().sentences(),
+            ["line 1: `id`: taken", "--skip-existing leaves out what is there already, by id"]
+        );
     }
 
     #[test]
@@ -380,7 +388,7 @@ mod tests {
         assert_eq!((done, skipped, secrets.lines().count()), (5, 0, 2));
         assert!(secrets.lines().all(|line| line.contains("\"vgl_") || line.contains("\"share.")), "{secrets}");
         let faults = import(text, false).unwrap_err();
-        assert!(faults.len() == 1 && faults[0].starts_with("line 5: `id`: "), "{faults:?}");
+        assert!(faults.len() == 2 && faults[0].starts_with("line 5: `id`: "), "{faults:?}");
         let more = format!("{text}\n{}", r#"{"resource":"camera","id":"c2","account":"child"}"#);
         assert_eq!(import(&more, true).unwrap(), (1, 5, String::new()));
         let wrong = r#"{"resource":"camera","id":"c3","account":"child"}

@@ -258,15 +258,15 @@ impl Register<'_> {
     fn admin_certificate(&mut self, written: &file::AdminCertificate) {
         let record = self.record(Kind::AdminCertificate, &written.id, &written.moments());
         let known = match (&written.sha256, &written.subject) {
-            (Some(sha256), None) => mtls::digest_like(&sha256.value).map(|()| sha256).map_err(|own| (sha256, own)),
-            (None, Some(subject)) => mtls::presentable(&subject.value).map(|()| subject).map_err(|own| (subject, own)),
+            (Some(own), None) => mtls::digest(&own.value).map(|text| (own, text)).map_err(|wrong| (own, wrong)),
+            (None, Some(own)) => mtls::presentable(&own.value).map(|text| (own, text)).map_err(|wrong| (own, wrong)),
             (Some(_), Some(_)) | (None, None) => {
                 Err((&written.id, Invalid::new("a certificate is known by either its `sha256` or its `subject`")))
             }
         };
         match (known, record) {
             (Err((place, invalid)), _) => self.report.error(place.place.clone(), invalid),
-            (Ok(text), Some(record)) => self.insert(record, named(text), &text.place),
+            (Ok((own, text)), Some(record)) => self.insert(record, Secret::new(text.into_bytes()), &own.place),
             (Ok(_), None) => {}
         }
     }

@@ -11,7 +11,7 @@ use crate::config::file::{self, Admin, AdminTls, Named, Placed};
 use crate::config::report::Report;
 use crate::config::rules;
 use crate::config::source::Source;
-use crate::edge::tls::{Acceptor, Files, Keeper, Part};
+use crate::edge::tls::{Acceptor, Files, Half, Keeper, Part};
 use crate::invalid::Invalid;
 
 /// The shortest token, in bytes.
@@ -116,7 +116,9 @@ fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Re
     };
     let loaded = Acceptor::kept_demanding("admin", files, tokens);
     let place_of = |part| match part {
-        Part::Own => place,
+        Part::Own(_, Half::Certificate) => &tls.certificate.place,
+        Part::Own(_, Half::Key) => &tls.key.place,
+        Part::Whole => place,
         Part::Authorities => tls.client_ca.as_ref().map_or(place, |file| &file.place),
         Part::RevocationLists => tls.client_crl.as_ref().map_or(place, |file| &file.place),
     };
@@ -130,7 +132,7 @@ fn keeper(tls: &Placed<AdminTls>, tokens: bool, source: &Source, report: &mut Re
         }
         Err(mistakes) => {
             for own in mistakes {
-                report.error(place_of(own.part).clone(), own.invalid);
+                report.error(place_of(own.part).clone(), source.as_written(own.invalid));
             }
             None
         }

@@ -46,8 +46,8 @@ pub(super) fn certificates(file: &File, routes: &[Option<route::Checked>], repor
             report.find(rules::NO_AUTHORITY.on(&written.name.value), written.authenticate.place.clone(), invalid);
         }
     }
-    // A route that could not be read may be the one that looks.
-    if routes.iter().any(Option::is_none) {
+    // A route that could not be read may be the one that looks, and what is wrong may be whom it looks for.
+    if report.errors() > 0 {
         return;
     }
     for (listener, _) in file.listeners.iter().zip(looked_at).filter(|(_, looked_at)| !looked_at) {

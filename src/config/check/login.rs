@@ -10,6 +10,7 @@ use crate::endpoint::Settings;
 use crate::endpoint::token::{LIFETIME, Outfit, Pair, TOKENS};
 use crate::invalid::Invalid;
 use crate::limit::Per;
+use crate::secret::SecretSource;
 
 /// One, and another while that takes its place: each costs every login its work.
 const MOST_PAIRS: usize = 2;
@@ -37,7 +38,20 @@ pub(super) fn login(written: Option<&Placed<Settings>>, source: &Source, report:
     let mut pairs = Vec::new();
     for own in &told.keys {
         let key = Placed::new(own.key.clone(), written.place.clone());
-        let Some(pem) = super::secret(&key, source, report) else { continue };
+        let read = source.secret(&key.value).map_err(|invalid| match &key.value {
+            SecretSource::File(path) if !source.path(path).exists() => {
+                invalid.hint(format!("vidgate multicam key new {} makes it", path.display()))
+            }
+            SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Literal(_) => invalid,
+        });
+        let pem = match read {
+            Ok(_) => super::secret(&key, source, report),
+            Err(invalid) => {
+                report.error(key.place.clone(), invalid);
+                None
+            }
+        };
+        let Some(pem) = pem else { continue };
         match Pair::read(pem.expose(), own.oaep) {
             Ok(pair) => pairs.push(pair),
             Err(invalid) => report.error(written.place.clone(), invalid),

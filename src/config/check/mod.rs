@@ -160,7 +160,7 @@ pub(super) fn check(file: &File, source: &Source, purpose: Use<'_>, report: &mut
         return None;
     }
     let (directory, store, declared) = purpose.directory(declared, store, report)?;
-    unwise((file, &routes, &limits), (&listeners, &tables), (&schemes, &networks), report);
+    unwise((file, &routes, &limits), (&listeners, &tables), (&schemes, &networks, &directory), report);
     websockets(&mut listeners, &routes);
     Some(Meant {
         world: World {
@@ -262,9 +262,10 @@ fn empty(file: &File, report: &mut Report) {
 fn unwise(
     (file, routes, limits): (&File, &[Option<route::Checked>], &[Policy]),
     (listeners, tables): (&[Listener], &[Table<RouteId>]),
-    (schemes, networks): (&[lint::Built], &Networks),
+    (schemes, networks, index): (&[lint::Built], &Networks, &Index),
     report: &mut Report,
 ) {
+    lint::unknown_roles(routes, index, report);
     unused(file, routes, limits, networks, report);
     certificate::covered(file, routes, listeners, report);
     decide::unwise(file, routes, limits, report);

@@ -14,7 +14,7 @@ use crate::edge::guard;
 use crate::edge::http_versions::HttpVersions;
 use crate::edge::own_certificate::{Flaw, OwnCertificate};
 use crate::edge::protocol::{Protocol, Suite, Version};
-use crate::edge::tls::{Acceptor, Files, Keeper, Part};
+use crate::edge::tls::{Acceptor, Files, Half, Keeper, Part};
 use crate::invalid::Invalid;
 
 /// How often files are looked at. More often than every second is a slip of the keyboard.
@@ -83,11 +83,14 @@ pub(super) fn keeper(
         Err(mistakes) => {
             for mistake in mistakes {
                 let place = match mistake.part {
-                    Part::Own => None,
+                    Part::Own(at, Half::Certificate) => pairs.get(at).map(|pair| &pair.certificate),
+                    Part::Own(at, Half::Key) => pairs.get(at).map(|pair| &pair.key),
+                    Part::Whole => None,
                     Part::Authorities => tls.client_ca.as_ref(),
                     Part::RevocationLists => tls.client_crl.as_ref(),
                 };
-                report.error(place.map_or(&written.place, |file| &file.place).clone(), mistake.invalid);
+                let place = place.map_or(&written.place, |file| &file.place);
+                report.error(place.clone(), source.as_written(mistake.invalid));
             }
             None
         }

@@ -1,5 +1,6 @@
 //! `[upstream.<name>]`, as meant.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -11,6 +12,7 @@ use crate::config::file::{self, Named, Placed};
 use crate::config::report::Report;
 use crate::config::rules;
 use crate::config::source::Source;
+use crate::edge::tls::Half;
 use crate::forward::names::System;
 use crate::forward::policy::MOST_ENDPOINTS;
 use crate::forward::tls;
@@ -52,11 +54,17 @@ fn upstream(name: &str, table: &file::Upstream, source: &Source, report: &mut Re
     let tls = match trust {
         Ok(trust) => trust.map(Arc::new),
         Err(mistake) => {
-            let (file, invalid) = match mistake {
-                tls::Mistake::Authorities(invalid) => (&table.ca, invalid),
-                tls::Mistake::Own(invalid) => (&table.client_key, invalid),
+            let mut wrong = |file: &Option<Placed<PathBuf>>, invalid| {
+                let place = file.as_ref().map_or(&table.endpoints.place, |file| &file.place);
+                report.error(place.clone(), source.as_written(invalid));
             };
-            report.error(file.as_ref().map_or(&table.endpoints.place, |file| &file.place).clone(), invalid);
+            match mistake {
+                tls::Mistake::Authorities(invalid) => wrong(&table.ca, invalid),
+                tls::Mistake::Own(halves) => halves.into_iter().for_each(|(half, invalid)| match half {
+                    Half::Certificate => wrong(&table.client_certificate, invalid),
+                    Half::Key => wrong(&table.client_key, invalid),
+                }),
+            }
             return None;
         }
     };

@@ -209,7 +209,8 @@ pub(in crate::config) struct Signatures {
 credential! {
     /// A client certificate, known by its digest or by its subject.
     AdminCertificate {
-        /// SHA-256 over the certificate (DER), 64 hex digits in lower case: this very certificate, whoever has issued it.
+        /// SHA-256 over the certificate (DER), as `openssl x509 -noout -fingerprint -sha256` prints it, or as 64 hex
+        /// digits: this very certificate, whoever has issued it.
         sha256: Option<Placed<String>>,
         /// The common name, or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it: any
         /// certificate of the listener's `client_ca` with this subject.

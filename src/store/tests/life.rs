@@ -74,6 +74,38 @@ fn rotation_leaves_the_old_key_good_until_the_overlap_ends() {
 }
 
 #[test]
+fn of_a_key_that_is_disabled_nothing_stays_good_unless_that_is_said() {
+    let house = furnished();
+    let disable = |disabled: bool| {
+        house.change(Resource::LicenseKey, "main", json!({ "disabled": disabled })).unwrap();
+    };
+    let end = |key: &str| house.found(Kind::LicenseKey, key).unwrap().expires();
+    disable(true);
+    house.rotate(Resource::LicenseKey, "main", json!({"key": "second"})).unwrap();
+    disable(false);
+    // The one that leaked does not come back with the next `enable`.
+    assert_eq!((end("v3.X9tKpuXq0btatj"), end("second")), (Some(house.clock.unix()), None));
+    house.rotate(Resource::LicenseKey, "main", json!({"key": "third"})).unwrap();
+    assert_eq!(end("second"), Some(UnixTime(house.clock.unix().0 + 24 * 3600)));
+    disable(true);
+    house.rotate(Resource::LicenseKey, "main", json!({"key": "fourth", "overlap": "1h"})).unwrap();
+    assert_eq!(end("third"), Some(UnixTime(house.clock.unix().0 + 3600)));
+}
+
+#[test]
+fn a_certificate_is_known_by_its_digest_however_that_is_written() {
+    let house = furnished();
+    let printed = "AF:92:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD";
+    let plain = printed.replace(':', "").to_lowercase();
+    let made = house.create(Resource::AdminCertificate, json!({"account": "acme", "sha256": printed}));
+    assert_eq!(house.found(Kind::AdminCertificate, &plain).unwrap().id(), made.id);
+    assert_eq!(house.store.show(Resource::AdminCertificate, &made.id).unwrap().document["sha256"], json!(plain));
+    for same in [printed.to_owned(), plain.to_uppercase(), plain] {
+        house.attempt(create(Resource::AdminCertificate, json!({"account": "acme", "sha256": same}))).unwrap_err();
+    }
+}
+
+#[test]
 fn four_versions_of_a_secret_are_good_at_once_and_no_more() {
     let house = furnished();
     let rotate = |number: u32, overlap: &str| {

@@ -3,6 +3,7 @@
 
 mod access;
 mod guesses;
+mod roles;
 mod shadow;
 mod upkeep;
 mod weak;
@@ -11,6 +12,7 @@ mod words;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(super) use self::roles::unknown as unknown_roles;
 use super::networks::Networks;
 use super::route::Checked;
 use crate::config::file::{self, File};
