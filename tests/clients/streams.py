@@ -230,7 +230,7 @@ class Streams(House):
         return websockets.sync.client.connect(f"wss://{self.address}/talk", ssl=trust, additional_headers=headers, proxy=None)
 
     def make_key(self, key):
-        """Has a further licence key made; its id."""
+        """Has a further license key made; its id."""
         name = secrets.token_hex(4)
         status = self._operate("POST", "/v1/license-keys", {"id": name, "account": "studio", "key": key})
         assert status == 201, status
