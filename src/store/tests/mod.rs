@@ -13,6 +13,7 @@ mod ledger;
 mod life;
 mod many;
 mod model;
+mod rotation;
 mod scribe;
 
 use std::path::Path;
