@@ -74,7 +74,7 @@ fn what_cannot_be_used_changes_nothing_and_is_told_once() {
     for _ in 0..2 {
         let outcomes = gateway.reload_certificates();
         let reason = outcomes[0].result.as_ref().expect_err("they do not belong together");
-        assert!(reason.contains("do not belong together"), "{reason}");
+        assert!(reason.contains("is not the key of"), "{reason}");
     }
     log.await_line(&["could not be read anew", &key.display().to_string()]);
     let told = |line: &&str| line.contains("could not be read anew") && line.contains(&key.display().to_string());
