@@ -158,7 +158,7 @@ const CASES: [Case; 7] = [
         name: "account_key",
         query: "?account_id=1&api_key=eec36d6c-a0eb-46b5-a006-1c2b65343bac",
         field: NOTHING,
-        most: 49_000,
+        most: 24_000,
     },
 ];
 
