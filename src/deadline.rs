@@ -153,6 +153,13 @@ impl Deadline {
         entry.fired = false;
     }
 
+    /// Fires in `after` from now, or when it was to fire before that.
+    pub fn hasten(&self, after: Duration) {
+        let due = self.home.now() + after + SWEEP;
+        let entry = &mut self.home.entries.borrow_mut()[self.key];
+        entry.due = Some(entry.due.map_or(due, |before| before.min(due)));
+    }
+
     /// Does not fire any more.
     pub fn disarm(&self) {
         let entry = &mut self.home.entries.borrow_mut()[self.key];

@@ -19,6 +19,10 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// How long it does so.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What a head has left that is awaited when its connection is asked to leave: whoever was let in as the house closed has
+/// sent it, or is about to.
+const LAST_HEAD: Duration = Duration::from_secs(1);
+
 /// What is taken at once of a body that has only begun. hyper reserves for the next read what the last ones filled, and
 /// keeps it for as long as nothing comes.
 const PIECE: usize = 8 * 1024 - 1;
@@ -112,6 +116,18 @@ impl Stage {
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.requests.get() == 0
+    }
+
+    /// Whether all that was asked is answered and taken, and nothing of another request has come.
+    pub fn is_between(&self) -> bool {
+        self.between.get() && !self.stalled.get()
+    }
+
+    /// The connection has to leave. A head that is awaited, the first one or one that has begun, comes soon or not at all.
+    pub fn hurry(&self) {
+        if self.is_idle() && !self.between.get() {
+            self.deadline.hasten(LAST_HEAD);
+        }
     }
 
     /// What the listener bears.

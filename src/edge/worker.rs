@@ -283,16 +283,16 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         http.serve_connection(TokioIo::new(Gather(Watched::new(socket, Rc::clone(&stage)))), service);
     let mut leave = Leave::new(id, &stage, worker);
     let outcome = poll_fn(|context| {
-        if leave.is_asked(worker, context) {
-            if stage.is_idle() {
-                return Poll::Ready(None);
-            }
+        if leave.is_last(worker, context) {
             Pin::new(&mut conversation).graceful_shutdown();
         }
         if leave.poll_over(context).is_ready() || stage.poll_overstayed(context).is_ready() {
             return Poll::Ready(None);
         }
-        Pin::new(&mut conversation).poll(context).map(Some)
+        match Pin::new(&mut conversation).poll(context) {
+            Poll::Pending if leave.is_done() => Poll::Ready(None),
+            polled => polled.map(Some),
+        }
     });
     match outcome.await {
         // hyper has worded its refusal of bytes that are no request, and left: the peer shall read it.

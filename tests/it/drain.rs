@@ -76,11 +76,16 @@ fn a_drain_finishes_what_is_in_flight_and_nothing_else() {
     let (mut third, _) = played.next_head();
     assert_eq!(third.take_text(5), "hello");
 
+    let clock = gateway.clock.clone();
     let draining = draining(gateway);
     port.await_silence();
-    for idle in [&mut silent, &mut half, &mut idle] {
-        assert!(idle.is_closed(), "nothing was in flight on it");
-    }
+    assert!(idle.is_closed(), "nothing was in flight on it");
+    assert!(half.is_quiet() && silent.is_quiet(), "their heads may be on their way");
+    until("the end of what never comes", || {
+        clock.advance(Duration::from_millis(1200));
+        !half.is_quiet() && !silent.is_quiet()
+    });
+    assert!(half.is_closed() && silent.is_closed());
     first.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let answer = waiting.answer();
     assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
@@ -101,6 +106,29 @@ fn a_drain_finishes_what_is_in_flight_and_nothing_else() {
 }
 
 #[test]
+fn a_drain_answers_the_heads_that_were_on_their_way() {
+    let (upstream, port) = (Upstream::start(), Reserved::new());
+    let gateway = at(&port, &upstream, "");
+    let (mut fresh, mut half, mut kept) = (gateway.connect(), gateway.connect(), gateway.connect());
+    half.send("GET / HTTP/1.1\r\nHost:");
+    assert_eq!(kept.ask(GET).status, 200);
+    kept.send("GET / HTTP/1.1\r\n");
+    assert!(kept.is_quiet());
+    gateway.settle("public");
+    let draining = draining(gateway);
+    port.await_silence();
+    fresh.send(GET);
+    half.send(" a\r\n\r\n");
+    kept.send("Host: a\r\n\r\n");
+    for mut wire in [fresh, half, kept] {
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert!(wire.is_closed());
+    }
+    assert!(draining.join().expect("it ends"), "all of it ended in time");
+}
+
+#[test]
 fn a_drain_waits_no_longer_than_it_is_told() {
     let played = Played::start();
     let gateway = timed(&played.upstream, Added { top: "drain = \"100ms\"", ..Added::default() });
@@ -117,8 +145,9 @@ fn a_drain_waits_no_longer_than_it_is_told() {
 fn a_drain_with_nothing_in_flight_is_over_at_once() {
     let gateway = timed(&Upstream::start(), Added { top: "drain = \"20s\"", ..Added::default() });
     let mut wires: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
-    assert_eq!(wires[0].ask(GET).status, 200);
-    gateway.settle("public");
+    for wire in &mut wires {
+        assert_eq!(wire.ask(GET).status, 200);
+    }
     assert!(gateway.drain());
     assert!(wires.iter_mut().all(Wire::is_closed));
 }

@@ -13,6 +13,7 @@ use vidgate::record::{Directory, Kind};
 use vidgate::store::{MasterKey, Settings, Store};
 
 use crate::house::TestGateway;
+use crate::patience::until;
 use crate::peer::Played;
 use crate::ports::Reserved;
 use crate::store_kill::Caller;
@@ -65,6 +66,11 @@ fn connections_of_a_listener_that_is_no_more_end_with_what_is_in_flight_on_them(
     busy.send(GET);
     let (mut peer, _) = before.next_head();
     gateway.reload(&world(&after, &["other"])).expect("it is right");
+    assert!(idle.is_quiet(), "a head may be on its way");
+    until("the end of a connection that asks nothing", || {
+        gateway.advance(Duration::from_millis(1200));
+        !idle.is_quiet()
+    });
     assert!(idle.is_closed());
     peer.say(OK);
     let last = busy.answer();
