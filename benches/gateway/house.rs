@@ -134,7 +134,9 @@ impl Drop for House {
 }
 
 fn run(config: &Path, command: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_vidgate"))
+    // Another build may be looked at, that of packaging/release as a rule.
+    let program = std::env::var_os("VIDGATE").unwrap_or_else(|| env!("CARGO_BIN_EXE_vidgate").into());
+    Command::new(program)
         .args(command)
         .arg("--config")
         .arg(config)

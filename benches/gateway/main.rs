@@ -7,6 +7,8 @@
 //! * `cargo bench --bench gateway hostile [COUNT]`: requests beside connections that mean harm; memory and p99.
 //! * `cargo bench --bench gateway slow [COUNT]`: the same with heads that never end, and nothing else.
 //!
+//! `VIDGATE=target/guided/vidgate` before it measures that binary, and not what cargo has just built.
+//!
 //! Everything runs on this machine: the gateway as a process of its own, the upstream and the clients in this one.
 
 #![expect(clippy::print_stdout, reason = "figures are for whoever runs it")]

@@ -20,13 +20,13 @@ class Disturbed(Exception):
     """A measurement during which something failed: its figures mean nothing."""
 
 
-def wrk(path, core, port, target, header, connections, seconds):
+def wrk(path, core, port, target, header, connections, seconds, scheme="http"):
     """Drives one proxy for some seconds and returns what wrk counted."""
     command = [path, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", HERE / "wrk.lua"]
     if header:
         command += ["-H", f"Authorization: {header}"]
     child = subprocess.Popen(
-        [*(str(part) for part in command), f"http://127.0.0.1:{port}{target}"],
+        [*(str(part) for part in command), f"{scheme}://127.0.0.1:{port}{target}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -46,6 +46,15 @@ def wrk(path, core, port, target, header, connections, seconds):
     if counted["status"] or counted["socket"]:
         raise Disturbed(f"{counted['status']} answers of another status, {counted['socket']} socket errors")
     return counted
+
+
+def streams(path, core, port, target, requests=50_000):
+    """So many requests over HTTP/2 and TLS, sixteen at once on each of eight connections."""
+    command = [str(path), f"-n{requests}", "-c8", "-m16", f"https://127.0.0.1:{port}{target}"]
+    pinned = {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **pinned)
+    if f"{requests} succeeded" not in done.stdout or f"{requests} 2xx" not in done.stdout:
+        raise Disturbed(f"h2load said: {(done.stdout + done.stderr).strip()[-300:]}")
 
 
 def shake_hands(path, core, port, version, callers, seconds):

