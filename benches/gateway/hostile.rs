@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -24,8 +27,6 @@ const ROUND: Duration = Duration::from_secs(4);
 const SPREAD: Duration = Duration::from_secs(10);
 /// What the machine has to close what a crowd leaves behind.
 const REST: Duration = Duration::from_secs(2);
-/// How far the crowd gives way: on a machine of few cores it would else be measured, and it belongs to others.
-const ASIDE: i32 = 15;
 /// What is to be held.
 const MOST_MEMORY: f64 = 512.0;
 const MOST_RATIO: f64 = 2.0;
@@ -37,10 +38,7 @@ pub fn run(count: u32, kinds: u32) {
     let crowd = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        // Linux keeps this for each thread.
-        .on_thread_start(|| {
-            let _ = nice(ASIDE);
-        })
+        .on_thread_start(stand_aside)
         .build()
         .expect("a runtime");
     let upstream = crowd.block_on(async {
@@ -87,6 +85,15 @@ pub fn run(count: u32, kinds: u32) {
     println!("p99     quiet {before:.0} us, beside them {beside:.0} us; median of the rounds' ratios {ratio:.2}");
     println!("held    memory: {}, p99: {}", memory < MOST_MEMORY, ratio <= MOST_RATIO);
     crowd.shutdown_background();
+}
+
+/// Lets a thread of the crowd leave a core at once to whoever wants it: the crowd belongs to other machines, and on one of few
+/// cores its own work would else be measured. With a nice value it would keep a core to the end of its slice, some
+/// milliseconds.
+fn stand_aside() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+        .unwrap_or_else(|error| println!("the crowd takes cores like all others: {error:?}"));
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
