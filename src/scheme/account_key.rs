@@ -223,6 +223,9 @@ mod tests {
             ("account_id=1&api_key=eec36d6c", "account_id=1&api_key=eec36d6c", Ok(true)),
             ("", "account_email=acme%40example.com&api_key=eec36d6c", Ok(true)),
             ("", "account_id=acme%40example.com&api_key=eec36d6c", Ok(true)),
+            ("account_id=1&account_id=1&api_key=eec36d6c", "", Ok(true)),
+            ("account_id=1&account_id=2&api_key=eec36d6c", "", Err(Reason::Ambiguous)),
+            ("account_id=2&account_id=1&api_key=eec36d6c", "", Err(Reason::Ambiguous)),
             ("account_id=1&api_key=old", "", Err(Reason::Expired)),
             ("account_id=1&api_key=eec36d6", "", Err(Reason::Mismatch)),
             ("account_id=2&api_key=eec36d6c", "", Err(Reason::Unknown)),
@@ -296,6 +299,10 @@ mod tests {
             (list(&[&"a".repeat(129)]), Some(Some(0))),
         ] {
             assert_eq!(aliases(&names).err().map(|(place, _)| place), expected, "{names:?}");
+        }
+        for (names, expected) in [(list(&["a", "a"]), "twice"), (list(&["a:b"]), "colons")] {
+            let (_, why) = aliases(&names).unwrap_err();
+            assert!(why.contains(expected), "{names:?}: {why}");
         }
     }
 }

@@ -411,6 +411,48 @@ mod tests {
         assert_eq!(ask(&scheme, "exact-hour.jwt", &register, &verified, NOW).as_deref(), Ok("77"));
     }
 
+    fn fetch(keys: &KeySet, set: &str) {
+        keys.end(Some(set.as_bytes()), UnixTime(NOW)).unwrap();
+    }
+
+    /// What an issuer has vouched for stands under the key of a token that it never signed: only the memory believes that.
+    #[test]
+    fn what_an_issuer_has_vouched_for_is_believed_until_its_ground_is_gone() {
+        type Change = fn(&Register, &KeySet);
+        let table = "issuer = { name = \"https://id.example.com\", url = \"http://127.0.0.1:1/\", audience = [\"vidgate\"], \
+                     account_claim = \"tenant\", refresh = \"1m\", max_age = \"5m\" }";
+        for (what, now, change, expected) in [
+            ("nothing", NOW, (|_, _| {}) as Change, true),
+            ("the last second of the keys", NOW + 299, |_, _| {}, true),
+            ("the keys are too old", NOW + 300, |_, _| {}, false),
+            ("the same keys", NOW, |_, keys| fetch(keys, &file("issuer.jwks")), true),
+            ("other keys", NOW, |_, keys| fetch(keys, &file("issuer.jwks").replace("issuer-1", "issuer-9")), false),
+            ("the account is off", NOW, |on, _| drop(on.account_with("acme", None, true)), false),
+            ("the account is gone", NOW, |on, _| on.close("acme"), false),
+            (
+                "the account is gone, and another has its name",
+                NOW,
+                |on, _| {
+                    on.close("acme");
+                    on.account("acme", None);
+                },
+                false,
+            ),
+        ] {
+            let (register, verified, scheme) = (Register::new(), Verified::new(8), scheme("staff", table));
+            register.account("acme", None);
+            let keys = scheme.key_set().unwrap();
+            fetch(keys, &file("issuer.jwks"));
+            assert!(ask(&scheme, "issuer-forged.jwt", &register, &verified, NOW).is_err(), "{what}");
+            ask(&scheme, "issuer-good.jwt", &register, &verified, NOW).unwrap();
+            let key = |token: &str| -> Key { scheme.policy.clone().chain_update(file(token)).finalize().into() };
+            verified.remember(key("issuer-forged.jwt"), verified.recall(&key("issuer-good.jwt")).unwrap());
+            change(&register, keys);
+            let answer = ask(&scheme, "issuer-forged.jwt", &register, &verified, now);
+            assert_eq!(answer.as_deref().ok(), expected.then_some("acme"), "{what}");
+        }
+    }
+
     #[test]
     fn a_refusal_is_not_remembered() {
         let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
