@@ -257,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn wrong_keys_are_counted_for_the_account() {
+        let request = Request::get("/?account_id=1&api_key=wrong").secure();
+        let scheme = build("").unwrap();
+        let credential = scheme.read(&request.head(), &Preface::EMPTY).unwrap().unwrap();
+        let identifier = Scheme::identifier(&scheme, &credential);
+        assert_eq!(identifier, Some(Identifier { kind: Kind::ApiClient, text: b"1" }));
+    }
+
+    #[test]
     fn a_key_that_came_in_clear_is_refused_unseen() {
         let (scheme, register) = (build("").unwrap(), register());
         let ask = |target: &str, secure: bool| {

@@ -454,6 +454,29 @@ mod tests {
     }
 
     #[test]
+    fn clocks_may_differ_by_the_leeway_and_no_more() {
+        let scheme = scheme("service", "leeway = \"5s\"\nmax_lifetime = \"10s\"");
+        for (issued, not_before, expires, expected) in [
+            (0, None, 1, Err(Reason::Expired)),
+            (100, None, 101, Ok(())),
+            (91, None, 101, Ok(())),
+            (90, None, 101, Err(Reason::LivesTooLong)),
+            (90, None, 100, Err(Reason::Expired)),
+            (105, None, 110, Ok(())),
+            (106, None, 110, Err(Reason::NotYetValid)),
+            (100, Some(105), 110, Ok(())),
+            (100, Some(106), 110, Err(Reason::NotYetValid)),
+            (101, None, 101, Err(Reason::Malformed)),
+            (102, None, 101, Err(Reason::Malformed)),
+        ] {
+            let (issuer, all) = (String::new(), Json::Other);
+            let claims = Claims { issuer, all, issued, expires, not_before, has_audience: false };
+            let answer = scheme.check_times(&claims, UnixTime(100)).map_err(|rejection| rejection.reason);
+            assert_eq!(answer, expected, "{issued} {not_before:?} {expires}");
+        }
+    }
+
+    #[test]
     fn a_refusal_is_not_remembered() {
         let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));
         for token in ["other-key.jwt", "over.jwt", "later.jwt", "unknown-kid.jwt"] {
