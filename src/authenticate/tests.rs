@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::path::Path;
 
 use super::*;
@@ -5,9 +6,9 @@ use crate::clock::UnixTime;
 use crate::edge::client_certificate::ClientCertificate;
 use crate::edge::tls::noted_of;
 use crate::record::{Attributes, Kind};
-use crate::scheme::Fetching;
 use crate::scheme::jwt::Verified;
 use crate::scheme::stage::{self, Register, Request, named};
+use crate::scheme::{Fetching, Guard, Identifier, Mark};
 
 const HERE: &str = "192.0.2.7";
 const ELSEWHERE: &str = "203.0.113.9";
@@ -276,6 +277,91 @@ fn a_refusal_offers_every_challenge_once() {
     }
     let refusal = identify("office and camera", &request(ELSEWHERE, "", CAMERA)).unwrap_err();
     assert!(refusal.challenges.is_empty(), "{refusal:?}");
+}
+
+/// A guard that hears everything and refuses nothing.
+#[derive(Debug, Default)]
+struct Settled(RefCell<Vec<bool>>);
+
+impl Guard for Settled {
+    fn enter(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn admits(&self, _: Identifier<'_>) -> Option<Mark> {
+        Some(Mark(0))
+    }
+
+    fn saw(&self, _: Option<Mark>, _: Result<(), Reason>) {}
+
+    fn settle(&self, proven: bool) -> Result<(), Refusal> {
+        self.0.borrow_mut().push(proven);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_request_is_settled_once_and_one_that_waits_for_keys_not_yet() {
+    let issuer =
+        "issuer = { name = \"https://id.example.com\", url = \"http://127.0.0.1:1/\", audience = [\"vidgate\"] }";
+    let schemes = || -> [(String, Arc<dyn Examine>); 2] {
+        [("staff", "jwt", issuer), ("license", "lkey", "")]
+            .map(|(name, kind, table)| (name.to_owned(), Arc::from(named(kind, name, table))))
+    };
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/jwt");
+    let token = std::fs::read_to_string(vectors.join("issuer-good.jwt")).unwrap();
+    let bearer = || Request::get("/").header("authorization", &format!("Bearer {}", token.trim()));
+    let (known, wrong) = (|| request(HERE, "key-of-acme", ""), || request(HERE, "wrong", ""));
+    for (what, request, fetching, settled, awaited) in [
+        ("proven", known(), Fetching::Asked, &[true][..], 0),
+        ("not proven", wrong(), Fetching::Asked, &[false], 0),
+        ("its key is asked for", bearer(), Fetching::Asked, &[], 1),
+        ("it has waited in vain", bearer(), Fetching::Waited, &[false], 1),
+        ("it is only talked about", bearer(), Fetching::Rehearsed, &[false], 0),
+        ("proven after a wait", known(), Fetching::Waited, &[true], 0),
+    ] {
+        let (register, verified, guard) = (register(), Verified::new(8), Settled::default());
+        let expression = Expression::parse("staff or license", &schemes()).unwrap();
+        let scene = Scene {
+            directory: &register,
+            verified: &verified,
+            guard: Some(&guard),
+            fetching,
+            app: None,
+            now: UnixTime(1_700_000_000),
+        };
+        let _ = expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ());
+        assert_eq!(*guard.0.borrow(), settled, "{what}");
+        assert_eq!(expression.awaited().map(|awaited| awaited.len()), Some(awaited), "{what}");
+    }
+    assert!(Expression::parse("license", &schemes()).unwrap().awaited().is_none());
+}
+
+#[test]
+fn who_has_proven_nothing_hears_of_an_app_only_that_there_is_none() {
+    let register = register();
+    register.enrol(Kind::App, "player", "acme", "player", |_| {});
+    let verified = Verified::new(8);
+    for (app, key, expected, challenges) in [
+        (None, "wrong", "credential_unknown", 1),
+        (Some("player"), "wrong", "credential_unknown", 1),
+        (Some("player"), "", "credential_missing", 1),
+        (Some("nowhere"), "wrong", "not_found", 0),
+        (Some("nowhere"), "", "not_found", 0),
+    ] {
+        let scene = Scene {
+            directory: &register,
+            verified: &verified,
+            guard: None,
+            fetching: Fetching::Asked,
+            app,
+            now: UnixTime(1_700_000_000),
+        };
+        let expression = Expression::parse("license", &schemes()).unwrap();
+        let request = request(HERE, key, "");
+        let refusal = expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ()).unwrap_err();
+        assert_eq!((refusal.cause.name(), refusal.challenges.len()), (expected, challenges), "{app:?} {key}");
+    }
 }
 
 #[test]

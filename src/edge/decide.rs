@@ -293,6 +293,40 @@ mod tests {
     }
 
     #[test]
+    fn only_the_operators_proxies_are_answered() {
+        let from = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        let decide = Decide { from, reads: Convention::Forwarded, rewrites: false };
+        for (peer, expected) in [("10.0.0.1", true), ("2001:db8::1", true), ("192.0.2.1", false), ("::1", false)] {
+            assert_eq!(decide.admit(peer.parse().unwrap()).is_ok(), expected, "{peer}");
+        }
+        let nobody = Decide { from: Vec::new(), ..decide };
+        assert_eq!(nobody.admit("10.0.0.1".parse().unwrap()).unwrap_err().cause, Cause::AddressRefused);
+    }
+
+    #[test]
+    fn a_caller_in_clear_is_one_and_a_host_is_said_in_one_way_alone() {
+        let in_clear = subject(Convention::Forwarded, true, "/", &but("x-forwarded-proto", Some("http"))).unwrap();
+        assert!(in_clear.connection.tls.is_none());
+        assert_eq!(in_clear.parts.headers["x-forwarded-proto"], "http");
+        for (target, expected) in [("/a", true), ("http://vidgate/a", true), ("http://other/a", false)] {
+            assert_eq!(subject(Convention::Envoy, true, target, &FORWARDED_CHECK).is_ok(), expected, "{target}");
+        }
+        let hosts = |own| [FORWARDED_CHECK.to_vec(), vec![("host", own)]].concat();
+        assert!(subject(Convention::Envoy, true, "/a", &hosts("vidgate")).is_ok());
+        assert!(subject(Convention::Envoy, true, "/a", &hosts("other")).is_err());
+        assert!(subject(Convention::Envoy, true, "/a", &but("host", None)).is_err());
+    }
+
+    #[test]
+    fn what_nginx_is_told_to_say_is_said_in_fields_of_its_own() {
+        for (name, expected) in [("x-original-uri", true), ("x-original-method", true), ("x-forwarded-uri", false)] {
+            let says = |reads: Convention| reads.says_in(&name.parse().unwrap());
+            assert_eq!(says(Convention::Original), expected, "{name}");
+            assert!(!says(Convention::Forwarded) && !says(Convention::Envoy), "{name}");
+        }
+    }
+
+    #[test]
     fn a_word_that_could_be_read_in_two_ways_is_refused() {
         for (name, value) in [
             ("x-forwarded-uri", "a"),

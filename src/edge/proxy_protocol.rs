@@ -372,6 +372,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_header_that_will_be_too_long_is_refused_before_it_has_come() {
+        let line = |length: usize| [&b"PROXY UNKNOWN "[..], &vec![b'x'; length - 16], b"\r\n"].concat();
+        let (longest, longer) = (line(LONGEST_LINE), line(LONGEST_LINE + 1));
+        for length in 0..LONGEST_LINE {
+            assert!(matches!(parse(&longest[..length]), Ok(Parsed::Partial(_))), "{length}");
+        }
+        assert_eq!(parse(&longest), Ok(Parsed::Whole(None)));
+        assert!(parse(&longer[..LONGEST_LINE - 1]).is_err(), "no room for a line break");
+        assert!(parse(&longer[..LONGEST_LINE]).is_err(), "no room for the second half of one");
+        assert!(parse(&line(2 * LONGEST_LINE)[..LONGEST_LINE + 40]).is_err());
+
+        let binary = |length: usize| header(0x20, 0, &vec![0; length]);
+        assert!(matches!(parse(&binary(LONGEST_REST)[..FIXED]), Ok(Parsed::Partial(LONGEST_REST))));
+        assert!(parse(&binary(LONGEST_REST + 1)[..FIXED]).is_err());
+        assert!(parse(&binary(LONGEST_REST + 2)[..FIXED]).is_err());
+    }
+
     #[tokio::test]
     async fn what_stands_behind_a_header_is_left_in_the_socket() {
         for header in [b"PROXY TCP4 192.0.2.1 198.51.100.7 4660 443\r\n".to_vec(), header(0x21, 0x11, &FOUR)] {

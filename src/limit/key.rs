@@ -207,3 +207,37 @@ impl fmt::Debug for Keys {
 pub(super) fn others(shard: usize) -> Box<str> {
     format!("others:{shard}").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_the_ledger_names_is_found_again() {
+        let keys = Keys::default();
+        let everybody = [
+            Party::Account("acme"),
+            Party::Credential(Kind::LicenseKey, "main:7"),
+            Party::Camera("acme", "main"),
+            Party::Camera("main", "acme"),
+            Party::User("main"),
+            Party::Named("jwt:staff:main"),
+            Party::Address("192.0.2.7".parse().unwrap()),
+            Party::Address("2001:db8::".parse().unwrap()),
+            Party::Route("main"),
+        ];
+        for party in &everybody {
+            let (key, shard) = keys.named(&party.to_string()).expect("a name of somebody");
+            assert_eq!((key, shard), (keys.key(party), key.shard()), "{party}");
+            assert_eq!(everybody.iter().filter(|other| keys.key(other) == key).count(), 1, "{party}");
+        }
+        for shard in [0, SHARDS - 1] {
+            assert_eq!(keys.named(&others(shard)), Some((Key::CROWD, shard)));
+        }
+        for nobody in
+            [&*others(SHARDS), "others:", "others:x", "camera:acme", "credential:main", "address:x", "user", "x:y"]
+        {
+            assert_eq!(keys.named(nobody), None, "{nobody}");
+        }
+    }
+}

@@ -221,6 +221,36 @@ mod tests {
     }
 
     #[test]
+    fn who_would_be_one_of_the_crowd_is_told_as_it_comes_about() {
+        let keys = Keys::default();
+        let names: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+        let mut here = names.iter().map(|name| keys.key(&Party::User(name))).filter(|key| key.shard() == 0);
+        let table = Table::new(SHARDS * 2);
+        let mut counters = table.lock(0);
+        let idle = |used: &u32| *used == 0;
+        for (what, now, expected) in [
+            ("an empty table", 0, false),
+            ("room for one more", 0, false),
+            ("a full one", 0, true),
+            ("a full one with a crowd", 0, true),
+            ("searched a moment ago", SEARCH - 1, true),
+            ("searched again", SEARCH, true),
+        ] {
+            let key = here.next().unwrap();
+            let told = counters.is_crowded((table.most(), now), idle);
+            let settled = counters.settle(key, (table.most(), now), idle, |_| 1);
+            assert_eq!((told, settled != key), (expected, expected), "{what}");
+        }
+        counters.by_key.iter_mut().filter(|(key, _)| **key != Key::CROWD).take(1).for_each(|(_, used)| *used = 0);
+        assert!(counters.is_crowded((table.most(), 2 * SEARCH - 1), idle), "one rests, and nobody looks");
+        assert!(!counters.is_crowded((table.most(), 2 * SEARCH), idle), "one rests, and is found");
+        counters.by_key.values_mut().for_each(|used| *used = 0);
+        assert!(!counters.is_crowded((table.most(), 2 * SEARCH), idle), "all rest");
+        assert_eq!(Table::<u32>::full().most(), 0);
+        assert!(Table::<u32>::full().lock(0).is_crowded((0, 0), idle));
+    }
+
+    #[test]
     fn a_swept_table_gives_its_memory_back() {
         let (keys, table) = (Keys::default(), Table::new(1 << 20));
         let mut counters = table.lock(0);

@@ -147,6 +147,7 @@ mod tests {
         for (minded, ignoring, expected) in [
             ("/user/x", "/user/{p6}", true),
             ("/user/7", "/user/{p6}", true),
+            ("/{p1}.png", "/{p1}", true),
             ("/7/{p3}", "/{p1}/{p5}", false),
             ("/{*rest}", "/user", false),
             ("/user/{*rest}", "/user/x", false),

@@ -223,6 +223,9 @@ mod tests {
             ("account_id=1&api_key=eec36d6c", "account_id=1&api_key=eec36d6c", Ok(true)),
             ("", "account_email=acme%40example.com&api_key=eec36d6c", Ok(true)),
             ("", "account_id=acme%40example.com&api_key=eec36d6c", Ok(true)),
+            ("account_id=1&account_id=1&api_key=eec36d6c", "", Ok(true)),
+            ("account_id=1&account_id=2&api_key=eec36d6c", "", Err(Reason::Ambiguous)),
+            ("account_id=2&account_id=1&api_key=eec36d6c", "", Err(Reason::Ambiguous)),
             ("account_id=1&api_key=old", "", Err(Reason::Expired)),
             ("account_id=1&api_key=eec36d6", "", Err(Reason::Mismatch)),
             ("account_id=2&api_key=eec36d6c", "", Err(Reason::Unknown)),
@@ -251,6 +254,15 @@ mod tests {
             let answer = answer.map(|found| found.is_some()).map_err(|rejection| rejection.reason);
             assert_eq!(answer, expected, "{query} {form}");
         }
+    }
+
+    #[test]
+    fn wrong_keys_are_counted_for_the_account() {
+        let request = Request::get("/?account_id=1&api_key=wrong").secure();
+        let scheme = build("").unwrap();
+        let credential = scheme.read(&request.head(), &Preface::EMPTY).unwrap().unwrap();
+        let identifier = Scheme::identifier(&scheme, &credential);
+        assert_eq!(identifier, Some(Identifier { kind: Kind::ApiClient, text: b"1" }));
     }
 
     #[test]
@@ -296,6 +308,10 @@ mod tests {
             (list(&[&"a".repeat(129)]), Some(Some(0))),
         ] {
             assert_eq!(aliases(&names).err().map(|(place, _)| place), expected, "{names:?}");
+        }
+        for (names, expected) in [(list(&["a", "a"]), "twice"), (list(&["a:b"]), "colons")] {
+            let (_, why) = aliases(&names).unwrap_err();
+            assert!(why.contains(expected), "{names:?}: {why}");
         }
     }
 }

@@ -136,7 +136,15 @@ mod tests {
 
     #[test]
     fn the_word_of_another_scheme_is_not_mine() {
-        for field in ["Basic abc", "LKeys abc", "LKe y", "LKey=abc", "", "Digest a=\"b, c\", d=e"] {
+        for field in [
+            "Basic abc",
+            "LKeys abc",
+            "LKe y",
+            "LKey=abc",
+            "",
+            "Digest a=\"b, c\", d=e",
+            "Digest a=\"b\\\", LKey def\"",
+        ] {
             assert_eq!(read(&[field], "LKey"), Ok(None), "{field}");
         }
         assert_eq!(read(&[], "LKey"), Ok(None));
@@ -160,6 +168,7 @@ mod tests {
             ("joined, of other schemes", vec!["Basic abc, Bearer def"]),
             ("joined behind parameters", vec!["Digest a=\"b\", c=d, LKey def"]),
             ("joined behind a quote that never ends", vec!["Digest a=\"b, LKey def"]),
+            ("joined behind an escaped quote", vec!["Digest a=\"\\\"\", LKey d\"ef"]),
             ("joined with a word alone", vec!["Basic abc, Negotiate"]),
         ] {
             assert_eq!(read(&fields, "LKey"), Err(Reason::Ambiguous), "{what}");

@@ -183,6 +183,27 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_are_found_however_many_there_are() {
+        for (text, expected) in [("a:b", false), ("a:\u{80}", false), ("a:\n", true), ("\n:\n", true), ("a:\u{7f}\0\t", true)] {
+            assert_eq!(has_control(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_ones_are_counted_for_the_identifier_and_leaks_are_looked_for_where_the_table_says_so() {
+        let field = format!("Basic {}", STANDARD.encode("client:a:b"));
+        let request = Request::get("/").header("authorization", &field);
+        let scheme = build("api").unwrap();
+        let credential = scheme.read(&request.head(), &Preface::EMPTY).unwrap().unwrap();
+        let identifier = Scheme::identifier(&scheme, &credential);
+        assert_eq!(identifier, Some(Identifier { kind: Kind::ApiClient, text: b"client" }));
+        for leaks in [true, false] {
+            let settings = Settings { realm: "api".into(), tls_only: true, leaks };
+            assert_eq!(Scheme::watches_for_leaks(&Basic::new(settings, &kit("api")).unwrap()), leaks);
+        }
+    }
+
+    #[test]
     fn while_a_secret_is_rotated_both_are_good_until_the_old_one_ends() {
         let register = Register::new();
         register.account("acme", None);

@@ -100,6 +100,8 @@ mod tests {
         assert_eq!(buffer.extend(b"ab"), Ok(()));
         assert_eq!(buffer.extend(b"cd"), Err(Full));
         assert_eq!(buffer.bytes(), b"ab");
+        assert_eq!((buffer.extend(b"c"), buffer.extend(b"d")), (Ok(()), Err(Full)));
+        assert_eq!(buffer.bytes(), b"abc");
     }
 
     #[test]

@@ -376,3 +376,119 @@ fn source(url: &str, authorities: Option<Vec<u8>>, keys: &Settings) -> Result<So
     }
     Ok(Source { url, authorities, refresh, cool_down, max_age })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::stage::kit;
+
+    fn build(more: &str) -> Result<Issuer, Invalid> {
+        let table = format!("name = \"https://id.example.com\"\naudience = [\"vidgate\"]\n{more}");
+        Issuer::new(toml::from_str(&table).unwrap(), &kit("staff"))
+    }
+
+    fn json(text: &str) -> Json {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_claim_is_a_text_or_a_list_that_holds_it() {
+        for (claim, expected) in [
+            (r#""a""#, true),
+            (r#""b""#, false),
+            (r#"["a"]"#, true),
+            (r#"["b","a"]"#, true),
+            (r#"["b","c"]"#, false),
+            (r#"[["a"],{"a":"a"},1]"#, false),
+            ("[]", false),
+            (r#"{"a":"a"}"#, false),
+            ("1", false),
+        ] {
+            assert_eq!(has(&json(claim), "a"), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_a_text_or_of_a_list_as_far_as_they_are_plain() {
+        for (claim, expected) in [
+            (r#""watch live""#, &["watch", "live"][..]),
+            (r#"" watch  caf\u00e9 ""#, &["watch"]),
+            (r#"["watch","","a b","live",["x"],"caf\u00e9"]"#, &["watch", "live"]),
+            (r#"{"watch":"live"}"#, &[]),
+            ("7", &[]),
+        ] {
+            assert_eq!(words(&json(claim)), expected.iter().collect(), "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_claim_goes_on_in_a_field_of_the_houses_that_says_nothing_else() {
+        for (name, expected) in [
+            ("X-Vidgate-Email", true),
+            ("x-vidgate-e", true),
+            ("X-Vidgate-", false),
+            ("X-Vidgate-Subject", false),
+            ("x-vidgate-account", false),
+            ("X-Vidgate-Scheme", false),
+            ("X-Vidgate-Scopes", false),
+            ("X-Vidgate-caf\u{e9}", false),
+            ("X-Vidgate-a b", false),
+            ("Email", false),
+            ("Authorization", false),
+        ] {
+            assert_eq!(field_name(name).is_ok(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_come_over_tls_or_from_this_machine() {
+        for (url, expected) in [
+            ("https://id.example.com/keys", true),
+            ("https://192.0.2.7/keys", true),
+            ("http://localhost:1/keys", true),
+            ("http://127.0.0.1/keys", true),
+            ("http://[::1]:1/keys", true),
+            ("http://id.example.com/keys", false),
+            ("http://localhost.example.com/keys", false),
+            ("http://192.0.2.7/keys", false),
+            ("ftp://id.example.com/keys", false),
+            ("ftp://127.0.0.1/keys", false),
+            ("https://staff@id.example.com/keys", false),
+            ("https://:443/keys", false),
+            ("/keys", false),
+            ("localhost", false),
+        ] {
+            assert_eq!(build(&format!("url = \"{url}\"")).is_ok(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn keys_are_fetched_neither_all_the_time_nor_too_late() {
+        for (refresh, cool_down, max_age, expected) in [
+            ("10s", "1s", "11s", true),
+            ("10s", "10s", "11s", true),
+            ("9s", "1s", "1m", false),
+            ("1m", "900ms", "2m", false),
+            ("10s", "11s", "1m", false),
+            ("10s", "1s", "10s", false),
+            ("10s", "1s", "9s", false),
+        ] {
+            let times = format!("refresh = \"{refresh}\"\ncool_down = \"{cool_down}\"\nmax_age = \"{max_age}\"");
+            assert_eq!(build(&format!("url = \"https://id.example.com/\"\n{times}")).is_ok(), expected, "{times}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_caller_has_a_greatest_length() {
+        let issuer = build("file = \"jwt/issuer.jwks\"\nheaders = { X-Vidgate-Email = \"email\" }").unwrap();
+        for (more, subject, field) in [(0, true, true), (1, false, false), (2, false, false)] {
+            let all = format!(
+                r#"{{"sub":"{}","email":"{}"}}"#,
+                "a".repeat(LONGEST_SUBJECT + more),
+                "a".repeat(LONGEST_FIELD + more)
+            );
+            assert_eq!(issuer.subject(&json(&all)).is_ok(), subject, "{more}");
+            assert_eq!(issuer.fields(&json(&all)).len(), usize::from(field), "{more}");
+        }
+    }
+}

@@ -179,5 +179,18 @@ mod tests {
         assert!(Json::object(&nested(16), 16).is_none());
         assert!(Json::object(r#"{"a":"\"[[[[[[[[[[[[[[[[[[[["}"#, 16).is_some());
         assert!(!shallow(&"[".repeat(8000), 16));
+        for (text, expected) in [
+            ("[],[],{}", true),
+            (r#"["]"]"#, true),
+            (r#"["[{"]"#, true),
+            (r#"["\"[", 1]"#, true),
+            (r#"["]", []]"#, false),
+            (r#"["}", {}]"#, false),
+            (r#"["\"]", []]"#, false),
+            (r#"["\\", []]"#, false),
+            ("]][[]", false),
+        ] {
+            assert_eq!(shallow(text, 1), expected, "{text}");
+        }
     }
 }

@@ -411,6 +411,71 @@ mod tests {
         assert_eq!(ask(&scheme, "exact-hour.jwt", &register, &verified, NOW).as_deref(), Ok("77"));
     }
 
+    fn fetch(keys: &KeySet, set: &str) {
+        keys.end(Some(set.as_bytes()), UnixTime(NOW)).unwrap();
+    }
+
+    /// What an issuer has vouched for stands under the key of a token that it never signed: only the memory believes that.
+    #[test]
+    fn what_an_issuer_has_vouched_for_is_believed_until_its_ground_is_gone() {
+        type Change = fn(&Register, &KeySet);
+        let table = "issuer = { name = \"https://id.example.com\", url = \"http://127.0.0.1:1/\", audience = [\"vidgate\"], \
+                     account_claim = \"tenant\", refresh = \"1m\", max_age = \"5m\" }";
+        for (what, now, change, expected) in [
+            ("nothing", NOW, (|_, _| {}) as Change, true),
+            ("the last second of the keys", NOW + 299, |_, _| {}, true),
+            ("the keys are too old", NOW + 300, |_, _| {}, false),
+            ("the same keys", NOW, |_, keys| fetch(keys, &file("issuer.jwks")), true),
+            ("other keys", NOW, |_, keys| fetch(keys, &file("issuer.jwks").replace("issuer-1", "issuer-9")), false),
+            ("the account is off", NOW, |on, _| drop(on.account_with("acme", None, true)), false),
+            ("the account is gone", NOW, |on, _| on.close("acme"), false),
+            (
+                "the account is gone, and another has its name",
+                NOW,
+                |on, _| {
+                    on.close("acme");
+                    on.account("acme", None);
+                },
+                false,
+            ),
+        ] {
+            let (register, verified, scheme) = (Register::new(), Verified::new(8), scheme("staff", table));
+            register.account("acme", None);
+            let keys = scheme.key_set().unwrap();
+            fetch(keys, &file("issuer.jwks"));
+            assert!(ask(&scheme, "issuer-forged.jwt", &register, &verified, NOW).is_err(), "{what}");
+            ask(&scheme, "issuer-good.jwt", &register, &verified, NOW).unwrap();
+            let key = |token: &str| -> Key { scheme.policy.clone().chain_update(file(token)).finalize().into() };
+            verified.remember(key("issuer-forged.jwt"), verified.recall(&key("issuer-good.jwt")).unwrap());
+            change(&register, keys);
+            let answer = ask(&scheme, "issuer-forged.jwt", &register, &verified, now);
+            assert_eq!(answer.as_deref().ok(), expected.then_some("acme"), "{what}");
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_the_leeway_and_no_more() {
+        let scheme = scheme("service", "leeway = \"5s\"\nmax_lifetime = \"10s\"");
+        for (issued, not_before, expires, expected) in [
+            (0, None, 1, Err(Reason::Expired)),
+            (100, None, 101, Ok(())),
+            (91, None, 101, Ok(())),
+            (90, None, 101, Err(Reason::LivesTooLong)),
+            (90, None, 100, Err(Reason::Expired)),
+            (105, None, 110, Ok(())),
+            (106, None, 110, Err(Reason::NotYetValid)),
+            (100, Some(105), 110, Ok(())),
+            (100, Some(106), 110, Err(Reason::NotYetValid)),
+            (101, None, 101, Err(Reason::Malformed)),
+            (102, None, 101, Err(Reason::Malformed)),
+        ] {
+            let (issuer, all) = (String::new(), Json::Other);
+            let claims = Claims { issuer, all, issued, expires, not_before, has_audience: false };
+            let answer = scheme.check_times(&claims, UnixTime(100)).map_err(|rejection| rejection.reason);
+            assert_eq!(answer, expected, "{issued} {not_before:?} {expires}");
+        }
+    }
+
     #[test]
     fn a_refusal_is_not_remembered() {
         let (register, verified, scheme) = (register(), Verified::new(8), scheme("service", ""));

@@ -136,6 +136,13 @@ mod tests {
     }
 
     #[test]
+    fn leaks_are_looked_for_where_the_table_says_so() {
+        for (table, expected) in [("leaks = true", true), ("leaks = false", false)] {
+            assert_eq!(Scheme::watches_for_leaks(&build(table).unwrap()), expected, "{table}");
+        }
+    }
+
+    #[test]
     fn a_table_that_opens_nothing_is_a_mistake() {
         for wrong in ["parameters = []", "parameters = [\"\"]", "scopes = []"] {
             assert!(build(wrong).unwrap_err().hint.is_some(), "{wrong}");

@@ -207,6 +207,10 @@ mod tests {
         for wrong in [&plain[1..], &pairs[1..].join(":"), &pairs.join(" "), &format!("{}:", pairs.join(":")), "", ":"] {
             assert!(super::digest(wrong).is_err(), "{wrong}");
         }
-        assert!(presentable("ops").is_ok());
+        for (subject, expected) in
+            [("ops", true), ("", false), ("ops\n", false), (&"o".repeat(256), true), (&"o".repeat(257), false)]
+        {
+            assert_eq!(presentable(subject).is_ok(), expected, "{subject:?}");
+        }
     }
 }

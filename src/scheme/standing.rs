@@ -171,7 +171,7 @@ fn is_narrower(before: &Attributes, now: &Attributes, waived: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Kind;
+    use crate::record::{App, Hosts, Kind, Wall};
     use crate::scheme::stage::{Register, proofs};
 
     /// `acme` below `top`, with a client that has an old secret until 100 and a new one.
@@ -210,6 +210,18 @@ mod tests {
             ("its account is off", |on| drop(on.account_with("acme", Some("top"), true)), 0, Err(Lapse::Disabled)),
             ("the one above is off", |on| drop(on.account_with("top", None, true)), 0, Err(Lapse::Disabled)),
             ("its account is gone", |on| on.close("acme"), 0, Err(Lapse::Revoked)),
+            (
+                "a beginning, to come",
+                |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.not_before = Some(UnixTime(9))),
+                8,
+                Err(Lapse::Disabled),
+            ),
+            (
+                "a beginning, over",
+                |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.not_before = Some(UnixTime(9))),
+                9,
+                Ok(UnixTime(u64::MAX)),
+            ),
             (
                 "an end, to come",
                 |on| on.enrol(Kind::LicenseKey, "main", "acme", "main", |it| it.expires = Some(UnixTime(9))),
@@ -262,6 +274,65 @@ mod tests {
         assert_eq!(both.standing(&register, UnixTime(0)), Ok(UnixTime(u64::MAX)));
         enrol(&register, &[(3, None)]);
         assert_eq!(both.standing(&register, UnixTime(0)), Err(Lapse::Revoked));
+    }
+
+    #[test]
+    fn what_is_for_less_than_it_was_ends_what_it_has_opened() {
+        let app = |hosts: &[&str], publish: bool, playback: bool| {
+            Attributes::App(Box::new(App {
+                public_key: "public".into(),
+                signers: Box::default(),
+                hosts: Hosts::new(hosts).unwrap(),
+                publish,
+                playback,
+                expiration_only: false,
+                wall: Wall::None,
+                legacy_200: false,
+                cross_origin: false,
+            }))
+        };
+        let camera = |id: &str| Attributes::Camera(id.into());
+        for (what, before, now, expected) in [
+            ("the same camera", camera("7"), camera("7"), (false, false)),
+            ("another camera", camera("7"), camera("8"), (true, true)),
+            ("neither", Attributes::None, Attributes::None, (false, false)),
+            ("the same app", app(&["a.example"], true, true), app(&["a.example"], true, true), (false, false)),
+            ("as open as before", app(&[], false, false), app(&[], false, false), (false, false)),
+            ("publishing is to be signed", app(&[], false, false), app(&[], true, false), (false, true)),
+            ("playing is to be signed", app(&[], false, false), app(&[], false, true), (false, true)),
+            ("one more is to be signed", app(&[], true, false), app(&[], true, true), (false, true)),
+            ("less is to be signed", app(&[], true, true), app(&[], false, false), (false, false)),
+            ("the first host", app(&[], true, true), app(&["a.example"], true, true), (true, true)),
+            ("another host", app(&["a.example"], true, true), app(&["b.example"], true, true), (true, true)),
+            (
+                "one host less",
+                app(&["a.example", "b.example"], true, true),
+                app(&["b.example"], true, true),
+                (true, true),
+            ),
+            (
+                "one host more",
+                app(&["a.example"], true, true),
+                app(&["b.example", "a.example"], true, true),
+                (false, false),
+            ),
+            ("any host", app(&["a.example"], true, true), app(&[], true, true), (false, false)),
+        ] {
+            let narrower = |waived| is_narrower(&before, &now, waived);
+            assert_eq!((narrower(false), narrower(true)), expected, "{what}");
+        }
+        let register = register();
+        let token = |camera: &str| {
+            register.enrol(Kind::CameraToken, "token", "acme", "token", |it| {
+                it.attributes = Attributes::Camera(camera.into());
+            });
+        };
+        token("7");
+        let mut caller = register.caller(Kind::CameraToken, "token");
+        token("7");
+        assert_eq!(caller.standing(&register, UnixTime(0)), Ok(UnixTime(u64::MAX)));
+        token("8");
+        assert_eq!(caller.standing(&register, UnixTime(0)), Err(Lapse::Withdrawn));
     }
 
     #[test]
