@@ -21,7 +21,8 @@ const BEGINNINGS: [&[u8]; 7] = [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ",
 /// The longest of them.
 const LONGEST: usize = 8;
 /// The status is nginx's; it tells nothing that the port does not tell by itself.
-const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 53\r\nconnection: close\r\n\r\n\
+const ANSWER: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 53\r\nconnection: close\r\n\r\n\
                         This port speaks HTTPS, and the request was in clear.";
 
 /// Shakes hands with a peer who speaks TLS, and answers one who sends HTTP in clear.
@@ -56,7 +57,9 @@ mod tests {
             assert!(is_http(beginning) && beginning.len() <= LONGEST);
             assert!(!is_http(&beginning[..beginning.len() - 1]));
         }
-        for other in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01", b"get / ht", b"GETS / H", b"PRI * HT", b"EHLO a\r\n"] {
+        for other in
+            [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01", b"get / ht", b"GETS / H", b"PRI * HT", b"EHLO a\r\n"]
+        {
             assert!(!is_http(other), "{other:?}");
         }
     }

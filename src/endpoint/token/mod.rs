@@ -31,8 +31,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA};
 use http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tokio::sync::oneshot;
+use toml::Spanned;
 
 use self::form::Form;
 pub use self::key::{Pair, PublicKey, generate};

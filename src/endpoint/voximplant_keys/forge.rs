@@ -51,9 +51,9 @@ impl Places {
     fn take(self: &Arc<Self>, account: &str) -> Result<Place, Refusal> {
         let digest = self.digests.hash_one(account).max(1);
         let free = |at: &usize| self.taken[*at].compare_exchange(0, digest, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        let at = (0..MOST_WAITING).find(free).ok_or_else(|| {
-            Refusal::new(Cause::Overloaded, "too many wait for a key to be made").retry_after(AGAIN)
-        })?;
+        let at = (0..MOST_WAITING)
+            .find(free)
+            .ok_or_else(|| Refusal::new(Cause::Overloaded, "too many wait for a key to be made").retry_after(AGAIN))?;
         let place = Place { all: Arc::clone(self), at };
         // Counted once it is taken: of two who come at once, none overlooks the other.
         let own = self.taken.iter().filter(|taken| taken.load(Ordering::SeqCst) == digest).count();
