@@ -291,7 +291,7 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         }
         match Pin::new(&mut conversation).poll(context) {
             Poll::Pending if leave.is_done() => Poll::Ready(None),
-            polled => polled.map(Some),
+            polled @ (Poll::Ready(_) | Poll::Pending) => polled.map(Some),
         }
     });
     match outcome.await {

@@ -222,10 +222,8 @@ impl fmt::Debug for Owner {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::pin::pin;
     use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::task::Poll;
+    use std::task::{Context, Waker};
 
     use super::*;
 
@@ -247,15 +245,13 @@ mod tests {
         let pool = Pool(Arc::new(Owner(Arc::default())));
         let (done, dones) = channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let mut submitting = pin!(pool.submit(HERE, move |_| done.send(()).unwrap()));
-            let held = pool.0.0.lock();
-            let polled = poll_fn(|context| Poll::Ready(submitting.as_mut().poll(context))).await;
-            assert!(polled.is_pending());
-            assert!(held.jobs.is_empty());
-            drop(held);
-            submitting.await.unwrap();
-        });
+        let entered = runtime.enter();
+        let mut submitting = Box::pin(pool.submit(HERE, move |_| done.send(()).unwrap()));
+        let held = pool.0.0.lock();
+        assert!(submitting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(held.jobs.is_empty());
+        drop((held, entered));
+        runtime.block_on(submitting).unwrap();
         let job = pool.0.0.lock().jobs.pop_front().unwrap();
         (job.work)(Turn::Now);
         dones.recv().unwrap();
