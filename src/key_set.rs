@@ -38,7 +38,7 @@ pub struct Source {
 
 impl Source {
     /// Whether another says the same of where, and perhaps not of how often.
-    fn is_there_too(&self, other: &Self) -> bool {
+    pub fn is_there_too(&self, other: &Self) -> bool {
         self.url == other.url && self.authorities == other.authorities
     }
 

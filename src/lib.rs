@@ -31,6 +31,7 @@ pub mod heartbeat;
 pub mod invalid;
 pub mod kept;
 pub mod key_set;
+pub mod once;
 pub mod public_key;
 pub mod record;
 pub mod refusal;

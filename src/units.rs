@@ -1,4 +1,4 @@
-//! Quantities as operators write them: durations (`10s`), sizes (`32 KiB`), networks (`10.0.0.0/8`).
+//! Quantities as operators write them: durations (`10s`), sizes (`32 KiB`), networks (`10.0.0.0/8`), hosts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,6 +9,12 @@ use std::time::Duration;
 use jiff::SpanRelativeTo;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+
+/// Whether the host of an address, in brackets or without, is this machine itself.
+pub fn is_this_machine(host: &str) -> bool {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    plain == "localhost" || plain.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// A length of time: `"10s"`, `"1m 30s"`, `"250ms"`. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,18 +1,18 @@
 //! Bodies of requests: bounded in size and time, JSON, and read in one way only. A key that stands twice is refused,
 //! because whoever looks at the body before us may have taken the other one.
 
-use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::problem::{Problem, plain};
+use crate::once::Once;
 
 /// How long a caller may take to send a body.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,7 +62,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     }
     let mut track = serde_path_to_error::Track::new();
     let mut text = serde_json::Deserializer::from_slice(bytes);
-    let outcome = Once.deserialize(serde_path_to_error::Deserializer::new(&mut text, &mut track));
+    let once = Once { meant: |key| key, twice: |key| format!("the key `{}` stands twice", plain(key)) };
+    let outcome = once.deserialize(serde_path_to_error::Deserializer::new(&mut text, &mut track));
     let value = outcome.and_then(|value| text.end().map(|()| value)).map_err(|error| {
         let path = track.path().to_string();
         let field = if path == "." { String::new() } else { plain(&path) };
@@ -73,70 +74,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err(wrong(String::new(), "the body is a JSON object, not another kind of value".into()))
         }
-    }
-}
-
-/// A JSON value in which no key stands twice.
-#[derive(Clone, Copy)]
-struct Once;
-
-impl<'de> DeserializeSeed<'de> for Once {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Once {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
-            list.push(item);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{}` stands twice", plain(&key))));
-            }
-            let value = entries.next_value_seed(self)?;
-            map.insert(key, value);
-        }
-        Ok(map.into())
     }
 }
 

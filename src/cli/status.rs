@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::manage::drawn;
-use super::operator::{Call, Operator, Trouble, Where, reach, visible};
+use super::operator::{Call, Operator, Reached, Trouble, Where, reach, visible};
 use super::{complain, print};
 use crate::admin::status::{Certificate, Listener, Status as Document, Upstream, Worker};
 
@@ -31,9 +31,9 @@ impl Status {
     /// Asks for it over the admin API.
     pub(super) fn run(&self) -> ExitCode {
         let asked = match reach(&self.place) {
-            Ok(Some(mut operator)) => self.ask(&mut *operator, io::stdout().is_terminal()),
-            Ok(None) => {
-                complain("vidgate: no gateway answers\n");
+            Ok(Reached::Gateway(mut operator)) => self.ask(&mut *operator, io::stdout().is_terminal()),
+            Ok(Reached::Nobody(address)) => {
+                complain(&format!("vidgate: no gateway answers at {address}\n"));
                 return NOBODY.into();
             }
             Err(trouble) => Err(trouble),

@@ -75,7 +75,12 @@ impl Report {
         if self.is_empty() {
             return String::new();
         }
-        self.drawn(colour, false) + &self.summary() + "\n"
+        self.draw(colour) + &self.summary() + "\n"
+    }
+
+    /// The same without the line that counts them.
+    pub fn draw(&self, colour: bool) -> String {
+        self.drawn(colour, false)
     }
 
     /// Every problem in the order of the file, with why each finding matters and how much.

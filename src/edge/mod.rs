@@ -1,5 +1,6 @@
 //! The street and the front door: from a socket to a request that can be read in one way only.
 
+mod clear_http;
 pub mod client_certificate;
 pub mod client_ip;
 pub mod connection;

@@ -26,13 +26,13 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::leave::Leave;
 use crate::clock::Clock;
 use crate::deadline::{BREATH, Deadlines, SWEEP};
+use crate::edge::clear_http;
 use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::control_frames::Budgeted;
 use crate::edge::gather::Gather;
@@ -220,7 +220,7 @@ async fn serve_tls<A: Answer>(
 ) {
     // One and the same to the end of the handshake, whatever is read meanwhile.
     let acceptor = Arc::clone(&keeper.present());
-    let mut handshake = pin!(TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(stream));
+    let mut handshake = pin!(clear_http::shake(stream, Arc::clone(&acceptor.config), Rc::clone(&stage)));
     let finished = poll_fn(|context| match stage.poll_overstayed(context) {
         Poll::Ready(()) => Poll::Ready(Err(Handshake::Late)),
         Poll::Pending => handshake.as_mut().poll(context).map(|result| result.map_err(|_| Handshake::Failed)),
@@ -291,7 +291,7 @@ async fn serve_http1<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         }
         match Pin::new(&mut conversation).poll(context) {
             Poll::Pending if leave.is_done() => Poll::Ready(None),
-            polled => polled.map(Some),
+            polled @ (Poll::Ready(_) | Poll::Pending) => polled.map(Some),
         }
     });
     match outcome.await {

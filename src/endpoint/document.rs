@@ -7,10 +7,11 @@ use std::fmt;
 
 use axum::http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
+use crate::once::Once;
 use crate::refusal::{Cause, Refusal};
 
 /// A JSON object of a request, or one within it.
@@ -96,7 +97,8 @@ impl Document {
         }
         check_type(headers)?;
         let mut text = serde_json::Deserializer::from_slice(body);
-        let value = Once.deserialize(&mut text).and_then(|value| text.end().map(|()| value)).map_err(|error| {
+        let once = Once { meant: str::trim, twice: |_| "a name stands twice".to_owned() };
+        let value = once.deserialize(&mut text).and_then(|value| text.end().map(|()| value)).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Refusal::content(format!("the body is not JSON that can be read in one way, line {line} column {column}"))
         })?;
@@ -227,69 +229,6 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(wrong());
     }
     Ok(())
-}
-
-/// A JSON value in which no trimmed name stands twice.
-#[derive(Clone, Copy)]
-struct Once;
-
-impl<'de> DeserializeSeed<'de> for Once {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Once {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
-            list.push(item);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(self)?;
-            if map.insert(name.trim().to_owned(), value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
-            }
-        }
-        Ok(map.into())
-    }
 }
 
 #[cfg(test)]

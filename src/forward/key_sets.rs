@@ -12,9 +12,9 @@ use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tower::Service;
@@ -99,24 +99,18 @@ async fn fetch(source: &Source) -> Result<Bytes, BodyError> {
         return ask(TokioIo::new(stream), request).await;
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let connector = TlsConnector::from(client_config(source.authorities.as_deref())?);
+    let connector = TlsConnector::from(client_config(source.authorities.clone()).await?);
     ask(TokioIo::new(connector.connect(ServerName::try_from(host)?, stream).await?), request).await
 }
 
-fn client_config(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, BodyError> {
-    let Some(pem) = authorities else {
-        return tls::client_config(None, Protocol::Http1).map_err(|invalid| invalid.message.into());
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate?)?;
-    }
-    if roots.is_empty() {
-        return Err("the file of its authorities holds no certificate".into());
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+/// What the server is judged by, as it is now. Put together aside: those of this host are some hundred files, and this
+/// thread is the one that accepts connections.
+async fn client_config(authorities: Option<Vec<u8>>) -> Result<Arc<ClientConfig>, BodyError> {
+    let built = spawn_blocking(move || match authorities {
+        Some(pem) => tls::client_config_of(&pem, Protocol::Http1),
+        None => tls::client_config(None, Protocol::Http1),
+    });
+    built.await?.map_err(|invalid| invalid.message.into())
 }
 
 async fn ask<T: Read + Write + Unpin + Send + 'static>(
@@ -148,7 +142,27 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::mpsc::channel;
 
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
+
+    #[test]
+    fn authorities_are_read_on_another_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let _entered = runtime.enter();
+        // The only thread for such things is busy until it is let go.
+        let (go, may_go) = channel::<()>();
+        spawn_blocking(move || may_go.recv().unwrap_or_default());
+        for authorities in [None, Some(b"no certificate".to_vec())] {
+            let building = pin!(client_config(authorities));
+            assert!(building.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let none = client_config(Some(b"no certificate".to_vec()));
+        drop(go);
+        let error = runtime.block_on(none).unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+    }
 
     #[test]
     fn an_answer_that_holds_no_keys_is_a_failure() {

@@ -29,6 +29,7 @@ pub mod names;
 mod outgoing;
 mod pace;
 pub mod permitted;
+mod piece;
 pub mod policy;
 mod pool;
 pub mod preview;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -103,6 +104,19 @@ impl Terms {
 /// A configuration that trusts the authorities in `ca`, or those of this host, and offers one protocol.
 pub fn client_config(ca: Option<&Path>, protocol: Protocol) -> Result<Arc<ClientConfig>, Invalid> {
     authorities(ca).and_then(|roots| trusting(roots, protocol)).map(Arc::new)
+}
+
+/// The same with the authorities in a text of PEM.
+pub(super) fn client_config_of(pem: &[u8], protocol: Protocol) -> Result<Arc<ClientConfig>, Invalid> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let read = certificate.map_err(|error| Invalid::new(error.to_string()))?;
+        roots.add(read).map_err(|error| Invalid::new(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(Invalid::new("the file of its authorities holds no certificate"));
+    }
+    trusting(roots, protocol).map(Arc::new)
 }
 
 fn authorities(ca: Option<&Path>) -> Result<RootCertStore, Invalid> {

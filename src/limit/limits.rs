@@ -145,11 +145,10 @@ impl Limits {
         let most = if policy.per == Per::Address { MOST_ADDRESSES } else { MOST_KNOWN };
         let tallies = match (policy.measure, before.map(|limit| limit.tallies.clone())) {
             (Measure::Rate(rate), Some(Tallies::Rate(_, table))) => Tallies::Rate(rate, table),
-            (Measure::Rate(rate), _) => Tallies::Rate(rate, Arc::new(Table::new(most))),
             (Measure::Quota(quota), Some(Tallies::Quota(_, table))) => Tallies::Quota(quota, table),
             (Measure::Quota(quota), _) => Tallies::Quota(quota, Arc::new(self.loaded(policy, &quota, most))),
             (Measure::Concurrency(own), Some(Tallies::Concurrency(_, table))) => Tallies::Concurrency(own, table),
-            (Measure::Concurrency(own), _) => Tallies::Concurrency(own, Arc::new(Table::new(most))),
+            (measure, _) => Tallies::new(measure, most),
         };
         let (described, named) = (fields::described(policy), fields::named(policy));
         Limit { policy: Arc::new(policy.clone()), tallies, described, named }
@@ -258,6 +257,15 @@ impl Gate {
 }
 
 impl Tallies {
+    /// None yet, and room for `most`.
+    pub(super) fn new(measure: Measure, most: usize) -> Self {
+        match measure {
+            Measure::Rate(rate) => Self::Rate(rate, Arc::new(Table::new(most))),
+            Measure::Quota(quota) => Self::Quota(quota, Arc::new(Table::new(most))),
+            Measure::Concurrency(own) => Self::Concurrency(own, Arc::new(Table::new(most))),
+        }
+    }
+
     fn quota(&self) -> Option<(&Quota, &Arc<Table<Spending>>)> {
         match self {
             Self::Quota(quota, table) => Some((quota, table)),

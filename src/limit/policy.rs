@@ -4,6 +4,7 @@ use super::concurrency::Concurrency;
 use super::key::Per;
 use super::quota::Quota;
 use super::rate::Rate;
+use crate::refusal::Cause;
 
 /// Limits that one route can have. All of them are held at once while a request is looked at.
 pub const MOST_OF_A_ROUTE: usize = 8;
@@ -30,6 +31,26 @@ pub enum Measure {
     Quota(Quota),
     /// Requests under way.
     Concurrency(Concurrency),
+}
+
+impl Measure {
+    /// Its word in the configuration, in `status` and in the admin API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rate(_) => "rate",
+            Self::Quota(_) => "quota",
+            Self::Concurrency(_) => "concurrency",
+        }
+    }
+
+    /// Why a request is refused for which it has no room.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Rate(_) => Cause::RateExceeded,
+            Self::Quota(_) => Cause::QuotaExceeded,
+            Self::Concurrency(_) => Cause::ConcurrencyExceeded,
+        }
+    }
 }
 
 /// A position in `World::limits`. They stand there by name, so that whoever holds several at once takes them in the same

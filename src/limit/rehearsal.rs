@@ -8,7 +8,7 @@ use super::Asked;
 use super::fields;
 use super::key::{Caller, Key};
 use super::limits::{Gate, Limit, Tallies};
-use super::policy::{Measure, Policy};
+use super::policy::Policy;
 use super::quota::Spending;
 use super::rate::Bucket;
 use super::table::Table;
@@ -42,11 +42,7 @@ impl Gate {
 impl Limit {
     /// One of which nothing is known.
     pub(super) fn unused(policy: &Policy) -> Self {
-        let tallies = match policy.measure {
-            Measure::Rate(rate) => Tallies::Rate(rate, Arc::new(Table::new(ROOM))),
-            Measure::Quota(quota) => Tallies::Quota(quota, Arc::new(Table::new(ROOM))),
-            Measure::Concurrency(own) => Tallies::Concurrency(own, Arc::new(Table::new(ROOM))),
-        };
+        let tallies = Tallies::new(policy.measure, ROOM);
         let (described, named) = (fields::described(policy), fields::named(policy));
         Self { policy: Arc::new(policy.clone()), tallies, described, named }
     }

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::held::{Ask, Held};
 use super::key::{Caller, Counted};
 use super::limits::{Gate, Limit};
-use super::policy::{MOST_OF_A_ROUTE, Measure, Policy};
+use super::policy::MOST_OF_A_ROUTE;
 use super::tally::{Moment, Standing, Verdict};
 use super::waiting::Waiting;
 use super::witness::{Look, Witness};
@@ -114,7 +114,7 @@ impl Looked {
                 (Verdict::Full(retry), false) => {
                     looked.full |= 1 << place;
                     if looked.refused.is_none_or(|(_, longest)| longest < retry) {
-                        looked.refused = Some((cause(&held.limit.policy), retry));
+                        looked.refused = Some((held.limit.policy.measure.cause(), retry));
                     }
                 }
                 (Verdict::Unwritten { failed }, false) => {
@@ -162,13 +162,5 @@ impl Looked {
                 tracing::debug!(limit, %party, route = caller.route, "no room");
             }
         }
-    }
-}
-
-fn cause(policy: &Policy) -> Cause {
-    match policy.measure {
-        Measure::Rate(_) => Cause::RateExceeded,
-        Measure::Quota(_) => Cause::QuotaExceeded,
-        Measure::Concurrency(_) => Cause::ConcurrencyExceeded,
     }
 }

@@ -26,7 +26,7 @@ use crate::edge::vitals::Vitals;
 use crate::forward::Fleet;
 use crate::forward::leases::Endings;
 use crate::limit::failures::{Guards, Which};
-use crate::limit::{Limits, Measure, Policy};
+use crate::limit::{Limits, Policy};
 use crate::store::Store;
 use crate::telemetry::metrics::{self, Workers};
 use crate::telemetry::{access, trace};
@@ -310,12 +310,8 @@ fn worker((number, (vitals, connections)): (usize, &Watched)) -> Worker {
 }
 
 fn limit(policy: &Policy) -> Limit {
-    let measure = match policy.measure {
-        Measure::Rate(_) => "rate",
-        Measure::Quota(_) => "quota",
-        Measure::Concurrency(_) => "concurrency",
-    };
-    Limit { name: policy.name.to_string(), measure: measure.to_owned(), log_only: policy.log_only }
+    let measure = policy.measure.name().to_owned();
+    Limit { name: policy.name.to_string(), measure, log_only: policy.log_only }
 }
 
 fn store(store: &Store) -> StoreStatus {

@@ -210,20 +210,22 @@ fn stored(sheet: &mut Sheet, store: &Store) {
     sheet.times(&of::STORE_COMMITS, &[], &store.commits());
 }
 
-/// Sets of one address are one: what differs between them may be no more than how often they are fetched.
+/// Sets of one source are one: what differs between them may be no more than how often they are fetched.
 fn key_sets(sheet: &mut Sheet, all: &[Arc<KeySet>]) {
-    let mut seen = Vec::new();
+    let mut seen: Vec<&Source> = Vec::new();
     for keys in all {
-        let Some(source) = keys.source().map(Source::shown).filter(|source| !seen.contains(source)) else {
-            continue;
-        };
+        let is_new = |source: &&Source| !seen.iter().any(|before| before.is_there_too(source));
+        let Some(own) = keys.source().filter(is_new) else { continue };
+        // What tells two addresses apart may be in their queries, which are secret: then it is a number.
+        let alike = seen.iter().filter(|before| before.shown() == own.shown()).count();
+        let source = if alike == 0 { own.shown() } else { format!("{}#{}", own.shown(), alike + 1) };
         let told = keys.told();
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "succeeded"], told.succeeded);
         sheet.count(&of::KEY_SET_FETCHES, &[&source, "failed"], told.failed);
         sheet.number(&of::KEY_SET_AGE, &[&source], told.last_success.map_or(0, |UnixTime(seconds)| seconds));
         sheet.number(&of::KEY_SET_EXPIRY, &[&source], keys.good_until().map_or(0, |UnixTime(seconds)| seconds));
         sheet.number(&of::KEY_SET_KEYS, &[&source], keys.len());
-        seen.push(source);
+        seen.push(own);
     }
 }
 
@@ -235,4 +237,40 @@ fn seconds(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "exact for as long as certificates last")]
 fn instant(seconds: i64) -> f64 {
     seconds as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::page;
+
+    #[test]
+    fn sources_that_differ_in_what_is_secret_are_told_apart_without_it() {
+        let set = |url: &'static str, authorities: Option<&[u8]>, refresh: u64| {
+            let hour = Duration::from_hours(1);
+            Arc::new(KeySet::at(Source {
+                url: http::Uri::from_static(url),
+                authorities: authorities.map(Into::into),
+                refresh: Duration::from_secs(refresh),
+                cool_down: hour,
+                max_age: hour,
+            }))
+        };
+        let mut sheet = Sheet::new();
+        let all = [
+            set("https://login.example.test/keys?p=hunter1", None, 60),
+            set("https://login.example.test/keys?p=hunter2", None, 60),
+            set("https://login.example.test/keys?p=hunter1", None, 90),
+            set("https://login.example.test/keys?p=hunter1", Some(b"own"), 60),
+            set("https://login.example.test/others", None, 60),
+        ];
+        key_sets(&mut sheet, &all);
+        let (_, text) = page(sheet, None);
+        let keys = text.lines().filter_map(|line| line.strip_prefix("vidgate_key_set_keys{source=\""));
+        let mut sources: Vec<&str> = keys.filter_map(|rest| rest.split('"').next()).collect();
+        sources.sort_unstable();
+        let first = "https://login.example.test/keys";
+        assert_eq!(sources, [first, &format!("{first}#2"), &format!("{first}#3"), "https://login.example.test/others"]);
+        assert!(!text.contains("hunter"), "{text}");
+    }
 }

@@ -19,7 +19,7 @@ use crate::refusal::Reason;
 use crate::scheme::jose::Claims;
 use crate::scheme::json::Json;
 use crate::scheme::{Fetching, Kit, Rejection, Scene};
-use crate::units::Span;
+use crate::units::{Span, is_this_machine};
 
 /// The longest subject, in bytes as it goes upstream.
 const LONGEST_SUBJECT: usize = 200;
@@ -179,6 +179,11 @@ impl Issuer {
     /// Its keys.
     pub(super) fn keys(&self) -> &Arc<KeySet> {
         &self.keys
+    }
+
+    /// Whether its tokens speak for accounts.
+    pub(super) fn names_accounts(&self) -> bool {
+        self.account.is_some()
     }
 
     /// Whether a token that names this issuer names it. Only a text does: a number that reads alike is somebody else's.
@@ -352,14 +357,13 @@ fn key_set(keys: &Settings, kit: &Kit<'_>) -> Result<KeySet, Invalid> {
 fn source(url: &str, authorities: Option<Vec<u8>>, keys: &Settings) -> Result<Source, Invalid> {
     let invalid = |message: &str| Invalid::new(message.to_owned()).hint("url = \"https://id.example.com/keys\"");
     let url: Uri = url.parse().map_err(|_| invalid("`url` is none"))?;
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let host = url.host().unwrap_or_default();
     match url.scheme() {
         _ if host.is_empty() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
             return Err(invalid("`url` names no host"));
         }
         Some(scheme) if *scheme == UriScheme::HTTPS => {}
-        Some(scheme) if *scheme == UriScheme::HTTP && here => {}
+        Some(scheme) if *scheme == UriScheme::HTTP && is_this_machine(host) => {}
         _ => return Err(invalid("keys that come in clear could be anybody's")),
     }
     let (refresh, cool_down) = (keys.refresh.0, keys.cool_down.0);

@@ -116,6 +116,10 @@ impl Scheme for Jwt {
         Some(HeaderValue::from_static(WORD))
     }
 
+    fn names_accounts(&self) -> bool {
+        self.issuer.as_ref().is_none_or(Issuer::names_accounts)
+    }
+
     fn key_set(&self) -> Option<&Arc<KeySet>> {
         self.issuer.as_ref().map(Issuer::keys)
     }

@@ -108,6 +108,11 @@ pub trait Scheme: fmt::Debug + Send + Sync + Sized + 'static {
         false
     }
 
+    /// Whether whom it proves may speak for an account: not those whom an issuer knows that names none.
+    fn names_accounts(&self) -> bool {
+        true
+    }
+
     /// The keys of a foreign issuer, where it believes one: somebody else keeps them fresh.
     fn key_set(&self) -> Option<&Arc<KeySet>> {
         None
@@ -138,6 +143,11 @@ pub trait Examine: fmt::Debug + Send + Sync {
     /// See [`Scheme::by_certificate`].
     fn by_certificate(&self) -> bool {
         false
+    }
+
+    /// See [`Scheme::names_accounts`].
+    fn names_accounts(&self) -> bool {
+        true
     }
 
     /// See [`Scheme::key_set`].
@@ -180,6 +190,10 @@ impl<S: Scheme> Examine for S {
 
     fn by_certificate(&self) -> bool {
         Scheme::by_certificate(self)
+    }
+
+    fn names_accounts(&self) -> bool {
+        Scheme::names_accounts(self)
     }
 
     fn key_set(&self) -> Option<&Arc<KeySet>> {

@@ -294,7 +294,8 @@ fn the_commands_tell_by_their_exit_codes_how_it_stands() {
     drop(gateway);
     // The threads of a gateway that is dropped end a moment later.
     ports.iter().for_each(Reserved::await_silence);
-    assert_eq!(said(&["status"]), (Some(2), "vidgate: no gateway answers\n".to_owned()));
+    let nobody = format!("vidgate: no gateway answers at {}\n", ports[1].address());
+    assert_eq!(said(&["status"]), (Some(2), nobody));
     let (code, complaint) = said(&["health"]);
     assert!(code == Some(1) && complaint.contains("no gateway answers at"), "{complaint}");
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const CORRIDOR: [&str; 9] =
     ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
 /// Anyone may stand on these, and they stand on nothing else.
-const GROUND: [&str; 13] = [
+const GROUND: [&str; 14] = [
     "background",
     "clock",
     "counted",
@@ -17,6 +17,7 @@ const GROUND: [&str; 13] = [
     "invalid",
     "kept",
     "key_set",
+    "once",
     "public_key",
     "record",
     "refusal",

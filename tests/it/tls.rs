@@ -136,9 +136,25 @@ fn a_handshake_that_stalls_or_is_none_ends_the_connection() {
         gateway.pass(Duration::from_secs(1) + SLACK);
         assert!(wire.is_closed(), "{what}");
     }
-    let mut wire = gateway.connect();
-    let answer = wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").rest();
-    assert!(!answer.starts_with(b"HTTP"), "plain text gets no plain answer");
+}
+
+#[test]
+fn http_in_clear_hears_that_the_port_speaks_tls_and_nothing_else_does() {
+    let upstream = Upstream::start();
+    let (_pki, gateway) = secure(&upstream, LISTENER);
+    let answer = gateway.connect().send("GET /a?key=secret HTTP/1.1\r\nHost: localhost\r\n\r\n").rest();
+    assert_eq!(
+        String::from_utf8_lossy(&answer),
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 53\r\nconnection: close\r\n\r\n\
+         This port speaks HTTPS, and the request was in clear."
+    );
+    for other in ["EHLO localhost\r\n", "GE", "\0\0\0\0\0\0\0\0"] {
+        let mut wire = gateway.connect();
+        wire.send(other).finish();
+        let answer = wire.rest();
+        assert!(!answer.starts_with(b"HTTP"), "{other:?}");
+    }
+    assert_eq!(upstream.seen().len(), 0);
 }
 
 const ASKING: &str = r#"tls = { certificate = "a.pem", key = "a.key", client_ca = "ca.pem" }"#;

@@ -103,7 +103,7 @@ impl Users {
 
 /// Asks the gateway that has the store open for what is in it. Where none answers, what is declared is all that is known.
 pub(super) fn ask(place: &Where, users: &mut [(Kind, Users)]) -> Result<(), Trouble> {
-    let Some(mut gateway) = reach(place)? else { return Ok(()) };
+    let Some(mut gateway) = reach(place)?.gateway() else { return Ok(()) };
     for (kind, users) in users {
         if let Some((resource, field)) = resource(*kind) {
             take(&mut *gateway, resource, field, users)?;

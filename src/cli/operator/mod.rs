@@ -10,6 +10,7 @@ pub(super) mod recorder;
 mod trust;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -150,21 +151,42 @@ pub(super) fn connect(place: &Where) -> Result<Box<dyn Operator>, Trouble> {
     Ok(Box::new(Local::open(path, &ways)?))
 }
 
-/// Finds the gateway that runs, and leaves the file alone; `None` where nobody listens. It must have an admin listener.
-pub(super) fn reach(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
+/// What was found where the gateway of a configuration would listen.
+pub(super) enum Reached {
+    /// The gateway.
+    Gateway(Box<dyn Operator>),
+    /// Nobody, at this address.
+    Nobody(SocketAddr),
+}
+
+impl Reached {
+    /// The gateway, if it is there.
+    pub(super) fn gateway(self) -> Option<Box<dyn Operator>> {
+        match self {
+            Self::Gateway(gateway) => Some(gateway),
+            Self::Nobody(_) => None,
+        }
+    }
+}
+
+/// Finds the gateway that runs, and leaves the file alone. It must have an admin listener.
+pub(super) fn reach(place: &Where) -> Result<Reached, Trouble> {
     let ways = config::ways(&place.configuration.config);
     let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
     let Some(entrance) = &ways.admin else {
         return Err(Trouble::plain("the configuration has no [admin]: nobody there could be asked"));
     };
-    Ok(Remote::reach(entrance, place)?.map(|remote| Box::new(remote) as Box<dyn Operator>))
+    Ok(match Remote::reach(entrance, place)? {
+        Some(remote) => Reached::Gateway(Box::new(remote)),
+        None => Reached::Nobody(remote::dialled(entrance.address)),
+    })
 }
 
 /// The gateway that runs, where the configuration has an admin listener and it is there.
 pub(super) fn running(place: &Where) -> Result<Option<Box<dyn Operator>>, Trouble> {
     let ways = config::ways(&place.configuration.config);
     let ways = ways.map_err(|report| Trouble::Configuration(report.render(true)))?;
-    if ways.admin.is_some() { reach(place) } else { Ok(None) }
+    if ways.admin.is_some() { reach(place).map(Reached::gateway) } else { Ok(None) }
 }
 
 /// Does what a command asks of the store, and says what went wrong.

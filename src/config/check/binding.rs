@@ -78,6 +78,14 @@ fn nobody(
                 .hint("let `authenticate` ask for a token or a key, or leave `camera` out"),
         );
     }
+    let nameless = |name: &str| schemes.iter().any(|(own, scheme)| own == name && !scheme.names_accounts());
+    let refused = |name: &str| ambient(name) || is_of(&["mtls"], name, file) || nameless(name);
+    if binds == Bound::Everyone && authenticate.schemes().all(refused) {
+        return Some(
+            Invalid::new("nobody who may use this route speaks for an account: none of the cameras would be theirs")
+                .hint("say for whom the issuer's tokens speak: issuer = { account_claim = \"…\" }, or account = \"…\""),
+        );
+    }
     let tokens = authenticate.schemes().any(|name| reads_tokens(name, file));
     (binds == Bound::Tokens && !tokens).then(|| {
         Invalid::new("no token of a camera or a group comes here, and nobody else would be kept to a camera")

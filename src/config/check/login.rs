@@ -37,7 +37,7 @@ pub(super) fn login(written: Option<&Placed<Settings>>, source: &Source, report:
     }
     let mut pairs = Vec::new();
     for own in &told.keys {
-        let key = Placed::new(own.key.clone(), written.place.clone());
+        let key = Placed::new(own.key.get_ref().clone(), own.key.span());
         let read = source.secret(&key.value).map_err(|invalid| match &key.value {
             SecretSource::File(path) if !source.path(path).exists() => {
                 invalid.hint(format!("vidgate multicam key new {} makes it", path.display()))
@@ -54,7 +54,7 @@ pub(super) fn login(written: Option<&Placed<Settings>>, source: &Source, report:
         let Some(pem) = pem else { continue };
         match Pair::read(pem.expose(), own.oaep) {
             Ok(pair) => pairs.push(pair),
-            Err(invalid) => report.error(written.place.clone(), invalid),
+            Err(invalid) => report.error(key.place, invalid),
         }
     }
     (!pairs.is_empty()).then(|| Outfit { pairs: pairs.into(), lifetime, tokens })

@@ -1,7 +1,6 @@
 //! `[traces]`, as meant.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::forward::upstream;
 use crate::invalid::Invalid;
 use crate::secret::SecretSource;
 use crate::telemetry::trace::{Collector, Protocol, Ratio, Sampling, Settings};
-use crate::units::Network;
+use crate::units::{Network, is_this_machine};
 
 /// How many requests are sampled, where nothing is said.
 const SAMPLE: f64 = 0.01;
@@ -83,20 +82,17 @@ fn collector(table: &Traces, source: &Source, report: &mut Report) -> Option<Col
         report.error(written.place.clone(), Invalid::new(format!("a batch is 1 to {MOST} spans")));
     }
     let endpoint = endpoint?;
-    if let Some(first) =
-        table.headers.values().next().filter(|_| endpoint.scheme_str() == Some("http") && !is_here(&endpoint))
+    if let Some(first) = table
+        .headers
+        .values()
+        .next()
+        .filter(|_| endpoint.scheme_str() == Some("http") && !endpoint.host().is_some_and(is_this_machine))
     {
         let invalid = Invalid::new("what stands in `headers` crosses the network in clear")
             .hint("let the collector speak https, or one on this machine pass spans on");
         report.warn(first.place.clone(), invalid);
     }
     Some(Collector { endpoint, protocol, ca, headers, timeout, batch, attributes })
-}
-
-/// Whether it is on this machine.
-fn is_here(endpoint: &Uri) -> bool {
-    let host = endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn endpoint(written: &Placed<String>, protocol: Protocol, report: &mut Report) -> Option<Uri> {

@@ -32,6 +32,7 @@ use http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use toml::Spanned;
 
 use self::form::Form;
 pub use self::key::{Pair, PublicKey, generate};
@@ -85,7 +86,8 @@ pub struct Settings {
 #[serde(deny_unknown_fields, expecting = "a table with the key: { key = { file = \"multicam.key\" } }")]
 pub struct Key {
     /// PKCS#8 in PEM; `vidgate multicam key` makes it.
-    pub key: SecretSource,
+    #[schemars(with = "SecretSource")]
+    pub key: Spanned<SecretSource>,
     /// Whether what was encrypted by OAEP with SHA-256 is opened as well. Default: false.
     #[serde(default)]
     pub oaep: bool,
@@ -137,7 +139,7 @@ impl Desk {
     async fn prove(&self, from: IpAddr, login: &[u8], password: &[u8]) -> Result<Option<String>, Refusal> {
         let (say, said) = oneshot::channel();
         let (desk, login, password) = (self.clone(), login.to_vec(), password.to_vec());
-        self.pool.submit(limit::network(from), move |turn| {
+        let work = move |turn| {
             // Whoever has left is not waited for.
             if !say.is_closed() {
                 let proven = match turn {
@@ -146,7 +148,8 @@ impl Desk {
                 };
                 say.send(proven).unwrap_or_default();
             }
-        })?;
+        };
+        self.pool.submit(limit::network(from), work).await?;
         said.await.map_err(|_| Refusal::new(Cause::Internal, "a thread that opens keys broke"))?
     }
 }

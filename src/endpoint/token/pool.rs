@@ -3,15 +3,21 @@
 //!
 //! One address may have all of the room while nobody else wants any. Where there is none left, whoever has less than
 //! another is let in all the same, and the last of those is refused that came from the address with the most.
+//!
+//! A thread that stands aside may have the lock of the line and no core to give it back on. So no worker waits for that
+//! lock: whoever does not get it goes on with other requests, and comes again a moment later.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hint::spin_loop;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::background;
 use crate::refusal::{Cause, Refusal};
@@ -22,6 +28,12 @@ const MOST_WAITING: usize = 64;
 const TOO_MUCH: usize = MOST_WAITING / 4;
 /// When it is worth trying again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often the lock is tried in a row: whoever has it and a core gives it back within that time.
+const TRIES: u32 = 100;
+/// How long one who did not get it leaves the core to others,
+const PAUSE: Duration = Duration::from_millis(1);
+/// and how often: longer than the whole line takes where there is a core for it.
+const PAUSES: u32 = 100;
 
 /// What is to be done, or to be said where there is no room for it.
 type Work = Box<dyn FnOnce(Turn) + Send>;
@@ -86,13 +98,31 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has something done as soon as a thread is free, for somebody in the network `from`. Never waits.
-    pub(super) fn submit(&self, from: IpAddr, work: impl FnOnce(Turn) + Send + 'static) -> Result<(), Refusal> {
+    /// Has something done as soon as a thread is free, for somebody in the network `from`. Where nobody gives the lock of
+    /// the line back for long, that is refused as well: no core is left for such work.
+    pub(super) async fn submit(&self, from: IpAddr, work: impl FnOnce(Turn) + Send + 'static) -> Result<(), Refusal> {
+        let mut job = Job { from, work: Box::new(work) };
+        for _ in 0..PAUSES {
+            job = match self.try_submit(job) {
+                Ok(submitted) => return submitted,
+                Err(Held(job)) => job,
+            };
+            sleep(PAUSE).await;
+        }
+        Err(full())
+    }
+
+    /// The same at once or not at all.
+    fn try_submit(&self, job: Job) -> Result<Result<(), Refusal>, Held> {
         let line = &*self.0.0;
-        let mut waiting = line.lock();
-        let outdone =
-            if waiting.jobs.len() < MOST_WAITING { None } else { Some(waiting.outdone(from).ok_or_else(full)?) };
-        waiting.jobs.push_back(Job { from, work: Box::new(work) });
+        let Some(mut waiting) = line.try_lock() else { return Err(Held(job)) };
+        let outdone = if waiting.jobs.len() < MOST_WAITING {
+            None
+        } else {
+            let Some(outdone) = waiting.outdone(job.from) else { return Ok(Err(full())) };
+            Some(outdone)
+        };
+        waiting.jobs.push_back(job);
         let much = waiting.jobs.len() >= TOO_MUCH;
         drop(waiting);
         line.some.notify_one();
@@ -102,9 +132,12 @@ impl Pool {
         if let Some(job) = outdone {
             (job.work)(Turn::Never(full()));
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }
+
+/// A job that was not taken, because somebody else has the lock of the line.
+struct Held(Job);
 
 /// What is said where there is no room.
 fn full() -> Refusal {
@@ -125,6 +158,26 @@ impl Waiting {
 impl Line {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same without waiting.
+    fn try_lock(&self) -> Option<MutexGuard<'_, Waiting>> {
+        for _ in 0..TRIES {
+            match self.waiting.try_lock() {
+                Ok(waiting) => return Some(waiting),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => spin_loop(),
+            }
+        }
+        None
+    }
+
+    /// Has the threads end once nothing waits any more.
+    fn close(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        waiting.closed = true;
+        drop(waiting);
+        self.some.notify_all();
+        self.much.notify_all();
     }
 
     /// Works whenever at least so much waits, until nobody can give work any more.
@@ -149,9 +202,15 @@ struct Owner(Arc<Line>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.some.notify_all();
-        self.0.much.notify_all();
+        if let Some(waiting) = self.0.try_lock() {
+            return self.0.close(waiting);
+        }
+        // This may be a worker: somebody else waits for the lock.
+        let line = Arc::clone(&self.0);
+        let closing = thread::Builder::new().name("vidgate-token-close".to_owned());
+        if closing.spawn(move || line.close(line.lock())).is_err() {
+            self.0.close(self.0.lock());
+        }
     }
 }
 
@@ -164,10 +223,47 @@ impl fmt::Debug for Owner {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::task::{Context, Waker};
 
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Gives work to a pool, however often its threads have the lock.
+    fn give(pool: &Pool, from: IpAddr, work: impl FnOnce(Turn) + Send + 'static) -> Result<(), Refusal> {
+        let mut job = Job { from, work: Box::new(work) };
+        loop {
+            match pool.try_submit(job) {
+                Ok(submitted) => return submitted,
+                Err(Held(back)) => job = back,
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_get_the_lock_waits_for_nothing_and_loses_nothing() {
+        let pool = Pool(Arc::new(Owner(Arc::default())));
+        let (done, dones) = channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let entered = runtime.enter();
+        let mut submitting = Box::pin(pool.submit(HERE, move |_| done.send(()).unwrap()));
+        let held = pool.0.0.lock();
+        assert!(submitting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(held.jobs.is_empty());
+        drop((held, entered));
+        runtime.block_on(submitting).unwrap();
+        let job = pool.0.0.lock().jobs.pop_front().unwrap();
+        (job.work)(Turn::Now);
+        dones.recv().unwrap();
+        // The one who ends it does not wait either.
+        let line = Arc::clone(&pool.0.0);
+        let held = line.lock();
+        drop(pool);
+        drop(held);
+        while !line.lock().closed {
+            thread::yield_now();
+        }
+    }
 
     /// Keeps a thread busy until `go` is dropped, and then panics.
     fn busy(begun: &Sender<()>, go: &Arc<Mutex<Receiver<()>>>) -> impl FnOnce(Turn) + Send + 'static {
@@ -184,13 +280,13 @@ mod tests {
         let pool = Pool::of(1).unwrap();
         let ((begun, begins), (go, may_go), (done, dones)) = (channel(), channel(), channel());
         let may_go = Arc::new(Mutex::new(may_go));
-        pool.submit(HERE, busy(&begun, &may_go)).unwrap();
+        give(&pool, HERE, busy(&begun, &may_go)).unwrap();
         begins.recv().unwrap();
         // The only thread is busy: with this much behind it, the other one begins with the first.
-        pool.submit(HERE, busy(&begun, &may_go)).unwrap();
+        give(&pool, HERE, busy(&begun, &may_go)).unwrap();
         let submit = |number| {
             let done = done.clone();
-            pool.submit(HERE, move |_| done.send(number).unwrap())
+            give(&pool, HERE, move |_| done.send(number).unwrap())
         };
         (1..TOO_MUCH).for_each(|number| submit(number).unwrap());
         begins.recv().unwrap();
@@ -211,7 +307,7 @@ mod tests {
         let (say, said) = channel();
         let submit = |from: u8, number: usize| {
             let say = say.clone();
-            pool.submit(IpAddr::from([192, 0, 2, from]), move |turn| say.send((from, number, turn)).unwrap())
+            give(&pool, IpAddr::from([192, 0, 2, from]), move |turn| say.send((from, number, turn)).unwrap())
         };
         // Alone, it has all of the room and no more.
         (0..MOST_WAITING).for_each(|number| submit(1, number).unwrap());

@@ -145,7 +145,7 @@ impl Visit<'_> {
         let roles = role::asked(self.arguments, &[])?.unwrap_or_default();
         self.must_be_able_to_give(&roles)?;
         // Kept until the key is in the store: whoever counts after this one counts it as well.
-        let turn = self.office.forge.turn().await?;
+        let turn = self.office.forge.turn(&self.account.id).await?;
         let account = self.account.id.clone();
         let slice = move |store: &Store| {
             store.slice(Resource::ServiceAccount, Some((Resource::Account, &account)), 0, 0).map(|slice| slice.total)

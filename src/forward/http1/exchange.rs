@@ -3,17 +3,16 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Body as _;
 
 use crate::forward::http1::{Answering, Beside, Connection, Encoding, Head, NoHead};
 use crate::forward::leases::Lease;
 use crate::forward::outgoing::Outgoing;
+use crate::forward::piece::{Piece, UPLOAD_FAILED};
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::forward::upstream::Endpoint;
@@ -31,7 +30,6 @@ pub(in crate::forward) enum Failure {
 }
 
 const BROKEN: Failure = Failure::Sent("the connection to the upstream broke");
-const UPLOAD_FAILED: Failure = Failure::Sent("the request's body failed");
 
 /// A request's body on its way, in its framing.
 #[derive(Debug)]
@@ -45,13 +43,6 @@ pub(in crate::forward) struct Sending {
     done: bool,
     /// While a large body is on its way, its caller must stand.
     stream: Option<Lease>,
-}
-
-/// A piece of a body.
-#[derive(Clone, Debug)]
-enum Piece {
-    Data { data: Bytes, last: bool },
-    End(HeaderMap),
 }
 
 impl Sending {
@@ -83,7 +74,7 @@ impl Sending {
         errand.write(endpoint, connection.outbox.begin());
         self.encoding = errand.encoding();
         if self.first.is_none()
-            && let Poll::Ready(piece) = self.poll_piece(context)
+            && let Poll::Ready(piece) = Piece::poll(&mut self.body, context)
         {
             self.first = piece?;
         }
@@ -91,23 +82,6 @@ impl Sending {
             Some(piece) => self.put(piece, connection),
             None => Ok(()),
         }
-    }
-
-    /// The next piece of the body; `None` where there is no more.
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Piece>, Failure>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
-        let piece = match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            None => Piece::End(HeaderMap::new()),
-            Some(Err(_)) => return Poll::Ready(Err(UPLOAD_FAILED)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Piece::Data { data, last: body.is_end_stream() },
-                Err(frame) => Piece::End(frame.into_trailers().unwrap_or_default()),
-            },
-        };
-        if !matches!(piece, Piece::Data { last: false, .. }) {
-            self.body = None;
-        }
-        Poll::Ready(Ok(Some(piece)))
     }
 
     fn put(&mut self, piece: Piece, connection: &mut Connection) -> Result<(), Failure> {
@@ -142,7 +116,7 @@ impl Sending {
             }
             flushed.map_err(|_| BROKEN)?;
             self.first = None;
-            match ready!(self.poll_piece(context))? {
+            match ready!(Piece::poll(&mut self.body, context))? {
                 None => (self.done, self.stream) = (true, None),
                 Some(piece) => self.put(piece, connection)?,
             }

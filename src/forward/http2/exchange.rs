@@ -17,14 +17,13 @@ use crate::forward::http1::Failure;
 use crate::forward::http2::session::Lent;
 use crate::forward::leases::Lease;
 use crate::forward::outgoing::Outgoing;
+use crate::forward::piece::{Piece, UPLOAD_FAILED};
 use crate::forward::request::Errand;
 use crate::forward::upload::Upload;
 use crate::refusal::Cause;
 
 /// The most interim answers (1xx) to one request.
 const INTERIM: usize = 100;
-
-const UPLOAD_FAILED: Failure = Failure::Sent("the request's body failed");
 
 /// A request's body on its way.
 pub(super) struct Sending {
@@ -45,13 +44,6 @@ pub(super) struct Sending {
     stream: Option<SendStream<Bytes>>,
     /// While a large body is on its way, its caller must stand.
     large: Option<Lease>,
-}
-
-/// A piece of a body.
-#[derive(Clone)]
-enum Piece {
-    Data { data: Bytes, last: bool },
-    End(HeaderMap),
 }
 
 impl Sending {
@@ -90,18 +82,9 @@ impl Sending {
         if let Some(piece) = self.again.take() {
             return Poll::Ready(Ok(piece));
         }
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(Piece::End(HeaderMap::new()))) };
-        let piece = match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            None => Piece::End(HeaderMap::new()),
-            Some(Err(_)) => return Poll::Ready(Err(UPLOAD_FAILED)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Piece::Data { data, last: body.is_end_stream() },
-                Err(frame) => Piece::End(frame.into_trailers().unwrap_or_default()),
-            },
+        let Some(piece) = ready!(Piece::poll(&mut self.body, context))? else {
+            return Poll::Ready(Ok(Piece::End(HeaderMap::new())));
         };
-        if !matches!(piece, Piece::Data { last: false, .. }) {
-            self.body = None;
-        }
         self.beyond |= self.first.is_some();
         self.first = (!self.beyond).then(|| piece.clone());
         Poll::Ready(Ok(piece))

@@ -238,7 +238,8 @@ pub fn document() -> String {
         configuration and words of the gateway, never anything that a caller sent; `-` stands where there is nothing to \
         name.\n\n\
         Counters begin anew with the process. A reload keeps them: a route, a limit or an endpoint of the same name goes on \
-        counting, and one that is gone is exposed no more.\n"
+        counting, and one that is gone is exposed no more. A `source` is an address without its query, which may be secret; \
+        of those that are alike then, the second is `…#2`.\n"
         .to_owned();
     for (heading, families) in GROUPS {
         let _ = write!(page, "\n## {heading}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n");

@@ -7,6 +7,7 @@ use crate::config::rules;
 use crate::forward::policy::Sign;
 use crate::forward::upstream::CredentialPolicy;
 use crate::invalid::Invalid;
+use crate::units::is_this_machine;
 use crate::world::Destination;
 
 /// How upstreams are spoken to.
@@ -32,7 +33,7 @@ fn in_clear(name: &str, table: &file::Upstream, scene: &Scene<'_>, report: &mut 
     let Some((route, _)) = routes.find(|(_, meant)| sends(&meant.meant)) else { return };
     let clear = table.endpoints.value.iter().find(|endpoint| {
         let (url, _) = endpoint.value.parts();
-        url::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !is_here(&url))
+        url::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_this_machine))
     });
     if let Some(endpoint) = clear {
         let invalid = Invalid::new(format!(
@@ -41,16 +42,6 @@ fn in_clear(name: &str, table: &file::Upstream, scene: &Scene<'_>, report: &mut 
             endpoint.value.parts().0
         ));
         report.find(&rules::CLEAR_UPSTREAM, endpoint.place.clone(), invalid);
-    }
-}
-
-/// Whether it never leaves this machine.
-fn is_here(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
