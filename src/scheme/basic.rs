@@ -184,7 +184,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_found_however_many_there_are() {
-        for (text, expected) in [("a:b", false), ("a:\u{80}", false), ("a:\n", true), ("\n:\n", true), ("a:\u{7f}\0\t", true)] {
+        for (text, expected) in
+            [("a:b", false), ("a:\u{80}", false), ("a:\n", true), ("\n:\n", true), ("a:\u{7f}\0\t", true)]
+        {
             assert_eq!(has_control(text.as_bytes()), expected, "{text:?}");
         }
     }
