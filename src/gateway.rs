@@ -12,6 +12,7 @@ mod witnesses;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderValue, Response};
@@ -110,11 +111,12 @@ impl Gateway {
     /// Answers one request: the story of the house. Decided first, at one instant; then sent, if it may be. What is rare in
     /// it and waits is boxed: a request on its way does not carry the size of it.
     async fn serve(&self, mut parts: Box<Parts>, body: RequestBody, arrival: Arrival<'_>) -> Response<Body> {
-        let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(&self.told, id, connection, &parts);
+        let Arrival { connection, id, at, .. } = arrival;
+        let mut entry = Entry::begin(&self.told, (id, at), connection, &parts);
         let (mut manner, mut supplies) = (Manner::default(), Supplies::new(Payload::Streamed(body)));
+        let mut now = at;
         let (errand, admission, passage) = loop {
-            let lack = match self.corridor().decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
+            let lack = match self.corridor(now).decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => break (errand, admission, passage),
                 Ok(Decision::Preflight(mut answer, _)) => {
                     entry.answered_by_house(&answer);
@@ -133,6 +135,7 @@ impl Gateway {
             if let Err((refusal, dialect)) = Box::pin(self.supply(lack, &mut supplies, arrival)).await {
                 return refuse(refusal, dialect, id, (entry, manner));
             }
+            now = self.clock.now();
         };
         let (route, dialect) = (errand.route, errand.route.dialect);
         let hidden = supplies.hidden(route, &parts);
@@ -159,10 +162,10 @@ impl Gateway {
         }
     }
 
-    /// What its requests are decided by.
-    fn corridor(&self) -> Corridor<'_> {
+    /// What its requests are decided by at this instant.
+    fn corridor(&self, now: Instant) -> Corridor<'_> {
         let Self { verified, gate, guards, clock, leases, .. } = self;
-        Corridor { world: &self.world, verified, gate, guards, clock, leases }
+        Corridor { world: &self.world, verified, gate, guards, clock, now, leases }
     }
 
     /// A defect costs its own request an answer, and nobody else anything.
@@ -180,6 +183,8 @@ struct Arrival<'a> {
     connection: &'a Connection,
     in_flight: &'a InFlight,
     id: &'a HeaderValue,
+    /// When its head was here.
+    at: Instant,
 }
 
 /// What a decision may know of the body.

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -37,6 +38,8 @@ pub(super) struct Corridor<'a> {
     pub(super) gate: &'a Gate,
     pub(super) guards: &'a [Failures],
     pub(super) clock: &'a Clock,
+    /// What time it is to limits.
+    pub(super) now: Instant,
     pub(super) leases: &'a Rc<Leases>,
 }
 
@@ -46,7 +49,7 @@ impl<'a> Corridor<'a> {
         self,
         parts: &Parts,
         seen: Seen<'_>,
-        Arrival { connection, id, in_flight }: Arrival<'a>,
+        Arrival { connection, id, in_flight, .. }: Arrival<'a>,
         manner: &mut Manner,
         witnesses: &mut T,
     ) -> Result<Decision<'a>, (Refusal, &'static Dialect)> {
@@ -171,7 +174,7 @@ impl<'a> Corridor<'a> {
         if route.content.is_some() && !is_empty(body) {
             content::Rule::check_type(head.headers())?;
         }
-        let (address, now) = (head.client_ip(), (self.clock.now(), scene.now));
+        let (address, now) = (head.client_ip(), (self.now, scene.now));
         let asked = Asked { limits: &route.limits, route: &route.name, address, now, waited };
         let operation = permit.operation().map(Into::into);
         let outcome = limit::admit(permit, self.gate, &asked, witnesses)?;

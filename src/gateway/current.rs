@@ -133,7 +133,8 @@ impl Answer for Current {
             }
         };
         in_flight.bears(load);
-        let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id };
+        let at = gateway.clock.now();
+        let arrival = Arrival { connection: &connection, in_flight: &in_flight, id: &id, at };
         let mut answer = match &gateway.world.listener(connection.listener).decide {
             None => {
                 let serving = pin!(gateway.serve(parts, body, arrival));

@@ -89,12 +89,12 @@ impl Gateway {
         body: RequestBody,
         arrival: Arrival<'_>,
     ) -> Response<Body> {
-        let Arrival { connection, id, .. } = arrival;
+        let Arrival { connection, id, at, .. } = arrival;
         let body = Payload::Streamed(body);
         let Subject { parts, connection: caller } = match subject(decide, &check, (&body, connection)) {
             Ok(subject) => subject,
             Err(refusal) => {
-                let mut entry = Entry::begin(&self.told, id, connection, &check);
+                let mut entry = Entry::begin(&self.told, (id, at), connection, &check);
                 entry.unread(&check);
                 let dialect = self.world.dialect(connection.listener);
                 return refuse(refusal, dialect, id, (entry, self.manner(connection)));
@@ -105,12 +105,13 @@ impl Gateway {
 
     /// Decides, as often as that has to wait for something.
     async fn settle(&self, decide: &Decide, parts: Box<Parts>, arrival: Arrival<'_>) -> Response<Body> {
-        let Arrival { connection, id, .. } = arrival;
-        let mut entry = Entry::begin(&self.told, id, connection, &parts);
+        let Arrival { connection, id, at, .. } = arrival;
+        let mut entry = Entry::begin(&self.told, (id, at), connection, &parts);
         let mut manner = self.manner(connection);
         let mut supplies = Supplies::new(Payload::Whole(Bytes::new()));
+        let mut now = at;
         let (refusal, dialect) = loop {
-            let lack = match self.corridor().decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
+            let lack = match self.corridor(now).decide(&parts, supplies.seen(), arrival, &mut manner, &mut entry) {
                 Ok(Decision::Send(errand, admission, passage)) => {
                     return self.permitted(decide, (&parts, errand), &passage, admission, (entry, manner));
                 }
@@ -128,6 +129,7 @@ impl Gateway {
             if let Err(refused) = self.supply(lack, &mut supplies, arrival).await {
                 break refused;
             }
+            now = self.clock.now();
         };
         refuse(refusal, dialect, id, (entry, manner))
     }

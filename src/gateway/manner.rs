@@ -88,7 +88,7 @@ impl Gateway {
         connection: &Connection,
         id: &HeaderValue,
     ) -> Response<Body> {
-        let mut entry = Entry::begin(&self.told, id, connection, parts);
+        let mut entry = Entry::begin(&self.told, (id, self.clock.now()), connection, parts);
         entry.unread(parts);
         let dialect = envelope::unrouted(self.world.dialect(connection.listener), &parts.headers);
         refuse(refusal, dialect, id, (entry, self.manner(connection)))

@@ -4,18 +4,18 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use hyper::body::Body as _;
 
-use super::exchange::{Decision, Exchange, LONGEST_FIELD, LONGEST_HOST, LONGEST_PATH, LONGEST_QUERY, Texts, put};
+use super::exchange::{Decision, Exchange};
 use super::ids::LONGEST_ID;
 use super::redact;
 use super::sinks::Scope;
+use super::texts::{LONGEST_HOST, LONGEST_PATH, LONGEST_QUERY, Text, Texts, put};
 use super::trace::Span;
 use crate::edge::connection::{Connection, ListenerId};
 use crate::edge::head::Head;
@@ -36,12 +36,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Begins it, if anybody wants to know.
-    pub fn begin(scope: &Rc<Scope>, id: &HeaderValue, connection: &Connection, parts: &Parts) -> Self {
+    /// Begins it, if anybody wants to know: a request with this id, whose head was here at this instant.
+    pub fn begin(scope: &Rc<Scope>, (id, at): (&HeaderValue, Instant), connection: &Connection, parts: &Parts) -> Self {
         if !scope.is_wanted() {
             return Self { known: None };
         }
-        let mut known = scope.sinks.idle.take(scope);
+        let mut known = scope.sinks.idle.take(scope, at);
         known.listener = connection.listener;
         known.tls = connection.tls.is_some();
         known.peer = connection.peer;
@@ -50,7 +50,7 @@ impl Entry {
         known.method.clone_from(&parts.method);
         known.version = parts.version;
         if scope.wants_texts() {
-            put(&mut known.texts.id, id.to_str().unwrap_or_default(), LONGEST_ID);
+            known.texts.put(Text::Id, |into| put(into, id.to_str().unwrap_or_default(), LONGEST_ID));
         }
         if let Some(sampling) = &scope.settings.traces {
             known.span = scope.sinks.tracer.begin(sampling, &parts.headers, connection.peer.ip());
@@ -70,10 +70,9 @@ impl Entry {
         let Some((known, scope)) = self.parts() else { return };
         known.client_ip = head.client_ip();
         if scope.wants_texts() {
-            put(&mut known.texts.host, head.host(), LONGEST_HOST);
-            redact::path(&mut known.texts.path, head.path(), LONGEST_PATH);
-            redact::query(&mut known.texts.query, head.query(), &scope.names.hidden, LONGEST_QUERY);
-            known.texts.fields(head.headers(), &scope);
+            known.texts.put(Text::Host, |into| put(into, head.host(), LONGEST_HOST));
+            known.target(head.path(), head.query(), &scope);
+            known.texts.fields(head.headers(), scope.wants_referer());
         }
     }
 
@@ -81,9 +80,8 @@ impl Entry {
     pub fn unread(&mut self, parts: &Parts) {
         let Some((known, scope)) = self.parts() else { return };
         if scope.wants_texts() {
-            redact::path(&mut known.texts.path, parts.uri.path(), LONGEST_PATH);
-            redact::query(&mut known.texts.query, parts.uri.query(), &scope.names.hidden, LONGEST_QUERY);
-            known.texts.fields(&parts.headers, &scope);
+            known.target(parts.uri.path(), parts.uri.query(), &scope);
+            known.texts.fields(&parts.headers, scope.wants_referer());
         }
     }
 
@@ -105,8 +103,8 @@ impl Entry {
 
     /// The request was let in; where it is noted how it fares from here on.
     pub fn let_in(&mut self) -> Option<Rc<Journey>> {
-        let (known, scope) = self.parts()?;
-        known.decided = Some(scope.sinks.clock.now());
+        let known = self.known.as_deref_mut()?;
+        known.decided = Some(known.since());
         Some(Rc::clone(&known.journey))
     }
 
@@ -115,14 +113,14 @@ impl Entry {
         let Some(mut known) = self.known.take() else { return answer };
         known.decision = Decision::Allowed;
         known.status = answer.status().as_u16();
-        let now = known.now();
-        known.answered = Some(now);
+        let so_far = known.since();
+        known.answered = Some(so_far);
         if answer.body().is_streamed() {
             answer.body_mut().tell(known);
             return answer;
         }
         known.whole(&answer);
-        finish(known, now);
+        finish(known, so_far);
         answer
     }
 
@@ -132,8 +130,8 @@ impl Entry {
         known.decision = Decision::House;
         known.status = answer.status().as_u16();
         known.whole(answer);
-        let now = known.now();
-        finish(known, now);
+        let so_far = known.since();
+        finish(known, so_far);
     }
 
     /// The request was refused, or failed, with this status, and this is what the caller hears.
@@ -159,8 +157,8 @@ impl Drop for Entry {
         }
         known.decision = Decision::Abandoned;
         known.status = ABANDONED;
-        let now = known.now();
-        finish(known, now);
+        let so_far = known.since();
+        finish(known, so_far);
     }
 }
 
@@ -168,12 +166,12 @@ fn fail(mut known: Box<Exchange>, cause: (Cause, &'static str), status: StatusCo
     known.decision = Decision::of(cause.0);
     known.cause = Some(cause);
     known.status = status.as_u16();
-    let now = known.now();
-    finish(known, now);
+    let so_far = known.since();
+    finish(known, so_far);
 }
 
 /// The exchange has ended: all who want to know are told, and it is kept for another.
-fn finish(mut known: Box<Exchange>, ended: Instant) {
+fn finish(mut known: Box<Exchange>, ended: Duration) {
     let Some(scope) = known.scope.take() else { return };
     known.ended = ended;
     scope.sinks.finished(&mut known, &scope);
@@ -202,7 +200,7 @@ impl Exchange {
             begun,
             decided: None,
             answered: None,
-            ended: begun,
+            ended: Duration::ZERO,
             sent: 0,
             end: End::Left,
             texts: Texts::default(),
@@ -224,8 +222,17 @@ impl Exchange {
         self.span = Span::default();
     }
 
-    fn now(&self) -> Instant {
-        self.scope.as_ref().map_or(self.begun, |scope| scope.sinks.clock.now())
+    /// How long ago it began.
+    fn since(&self) -> Duration {
+        self.scope
+            .as_ref()
+            .map_or(Duration::ZERO, |scope| scope.sinks.clock.now().saturating_duration_since(self.begun))
+    }
+
+    /// What it asks for.
+    fn target(&mut self, path: &str, query: Option<&str>, scope: &Scope) {
+        self.texts.put(Text::Path, |into| redact::path(into, path, LONGEST_PATH));
+        self.texts.put(Text::Query, |into| redact::query(into, query, &scope.names.hidden, LONGEST_QUERY));
     }
 
     /// All of the answer is here.
@@ -246,22 +253,8 @@ impl Witness for Exchange {
 
     fn ended(mut self: Box<Self>, end: End) {
         self.end = end;
-        let now = self.now();
-        finish(self, now);
-    }
-}
-
-impl Texts {
-    fn fields(&mut self, headers: &HeaderMap, scope: &Scope) {
-        let value = |name: &HeaderName| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
-        put(&mut self.agent, &String::from_utf8_lossy(value(&USER_AGENT)), LONGEST_FIELD);
-        if !scope.wants_referer() {
-            return;
-        }
-        // What stands behind the address of a page is its own affair, and may be a token.
-        let referer = value(&REFERER);
-        let end = referer.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(referer.len());
-        redact::path(&mut self.referer, &String::from_utf8_lossy(&referer[..end]), LONGEST_FIELD);
+        let so_far = self.since();
+        finish(self, so_far);
     }
 }
 
@@ -273,9 +266,8 @@ type Whole = Box<Exchange>;
 pub(super) struct Idle(RefCell<Vec<Whole>>);
 
 impl Idle {
-    /// One that knows nothing yet, and begins now.
-    fn take(&self, scope: &Rc<Scope>) -> Box<Exchange> {
-        let begun = scope.sinks.clock.now();
+    /// One that knows nothing yet.
+    fn take(&self, scope: &Rc<Scope>, begun: Instant) -> Box<Exchange> {
         let Some(mut known) = self.0.borrow_mut().pop() else { return Exchange::begin(scope, begun) };
         known.begun = begun;
         known.scope = Some(Rc::clone(scope));

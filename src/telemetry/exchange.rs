@@ -3,26 +3,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Version};
 
 use super::metrics::tally::Seen;
-use super::redact;
 use super::sinks::Scope;
+use super::texts::Texts;
 use super::trace::Span;
 use crate::edge::connection::ListenerId;
 use crate::forward::{End, Journey};
 use crate::refusal::{Cause, Reason};
-use crate::scheme::Principal;
 
-/// The most that is told of each part, in bytes; what is longer is cut, and ends in `…`.
+/// The longest method that is told, in bytes.
 const LONGEST_METHOD: usize = 16;
-pub(super) const LONGEST_HOST: usize = 255;
-pub(super) const LONGEST_PATH: usize = 1024;
-pub(super) const LONGEST_QUERY: usize = 1024;
-pub(super) const LONGEST_FIELD: usize = 256;
 
 /// What became of a request, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,12 +111,13 @@ pub struct Exchange {
     /// Why it was refused, or failed, with the precise reason.
     pub(super) cause: Option<(Cause, &'static str)>,
     pub(super) status: u16,
-    /// When its head was here; when it was decided that it may go on; when the head of its answer was here; and when all
-    /// of it had ended.
+    /// When its head was here.
     pub(super) begun: Instant,
-    pub(super) decided: Option<Instant>,
-    pub(super) answered: Option<Instant>,
-    pub(super) ended: Instant,
+    /// From then on: until it was decided that it may go on; until the head of its answer was here; and until all of it
+    /// had ended.
+    pub(super) decided: Option<Duration>,
+    pub(super) answered: Option<Duration>,
+    pub(super) ended: Duration,
     /// Bytes of the answer's body.
     pub(super) sent: u64,
     /// How its answer ended.
@@ -129,71 +125,6 @@ pub struct Exchange {
     pub(super) texts: Texts,
     /// Its place in a trace.
     pub(super) span: Span,
-}
-
-/// What is told of it in the caller's words. All of it is empty where nobody wants texts.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    pub(super) id: String,
-    pub(super) host: String,
-    pub(super) path: String,
-    /// With its question mark where there is a query.
-    pub(super) query: String,
-    pub(super) agent: String,
-    /// In the combined format alone.
-    pub(super) referer: String,
-    pub(super) subject: String,
-    pub(super) account: String,
-    /// The ids of all credentials that proved the caller, with commas in between.
-    pub(super) credential: String,
-}
-
-/// Into the room that is there.
-impl Clone for Texts {
-    fn clone(&self) -> Self {
-        let mut texts = Self::default();
-        texts.clone_from(self);
-        texts
-    }
-
-    fn clone_from(&mut self, other: &Self) {
-        let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
-        id.clone_from(&other.id);
-        host.clone_from(&other.host);
-        path.clone_from(&other.path);
-        query.clone_from(&other.query);
-        agent.clone_from(&other.agent);
-        referer.clone_from(&other.referer);
-        subject.clone_from(&other.subject);
-        account.clone_from(&other.account);
-        credential.clone_from(&other.credential);
-    }
-}
-
-impl Texts {
-    pub(super) fn clear(&mut self) {
-        let Self { id, host, path, query, agent, referer, subject, account, credential } = self;
-        for text in [id, host, path, query, agent, referer, subject, account, credential] {
-            text.clear();
-        }
-    }
-
-    /// Notes who the caller is.
-    pub(super) fn name(&mut self, principal: &Principal) {
-        put(&mut self.subject, principal.subject(), LONGEST_FIELD);
-        put(&mut self.account, principal.account().map_or("", |account| &account.id.0), LONGEST_FIELD);
-        self.credential.clear();
-        for record in principal.credentials().iter() {
-            if !self.credential.is_empty() {
-                self.credential.push(',');
-            }
-            if self.credential.len() + record.id().len() > LONGEST_FIELD {
-                self.credential.push('…');
-                break;
-            }
-            self.credential.push_str(record.id());
-        }
-    }
 }
 
 impl Exchange {
@@ -220,36 +151,30 @@ impl Exchange {
 
     /// What is counted of it.
     pub(super) fn seen(&self) -> Seen {
-        let between = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
         Seen {
             scheme: self.scheme,
             decision: self.decision,
             status: self.status,
             cause: self.cause.map(|(cause, _)| cause),
-            total: self.ended.saturating_duration_since(self.begun),
-            // An endpoint of the house is no upstream.
-            upstream: self.journey.endpoint().and_then(|_| between(self.decided, self.answered)),
+            total: self.ended,
+            upstream: self.upstream_took(),
             received: self.received(),
             sent: self.sent,
         }
+    }
+
+    /// From when it was let in to the head of the upstream's answer; `None`: no upstream has answered. An endpoint of the
+    /// house is none.
+    pub(super) fn upstream_took(&self) -> Option<Duration> {
+        self.journey.endpoint()?;
+        Some(self.answered?.saturating_sub(self.decided?))
     }
 
     /// Hides all that could be a secret where a credential was not believed: it may stand under any name.
     pub(super) fn hide_more(&mut self) {
         let Self { cause, route, texts, .. } = self;
         if route.is_none() || matches!(cause, Some((Cause::Credential(reason), _)) if *reason != Reason::Missing) {
-            redact::all(&mut texts.query);
+            texts.hide_query();
         }
     }
-}
-
-/// Puts `text` in the place of what was in `into`, cut to `most` bytes.
-pub(super) fn put(into: &mut String, text: &str, most: usize) {
-    into.clear();
-    if text.len() <= most {
-        into.push_str(text);
-        return;
-    }
-    into.push_str(&text[..text.floor_char_boundary(most)]);
-    into.push('…');
 }

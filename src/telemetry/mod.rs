@@ -11,6 +11,7 @@ mod names;
 mod redact;
 mod refusals;
 mod sinks;
+mod texts;
 pub mod trace;
 mod words;
 #[cfg(test)]

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::exchange::{Exchange, Texts};
+use super::exchange::Exchange;
 use super::sinks::Scope;
+use super::texts::{Text, Texts};
 use super::words::{hint, meaning};
 use crate::refusal::Cause;
 
@@ -124,7 +125,7 @@ impl Refusals {
     pub(crate) fn of(id: &str) -> Self {
         let refusals = Self::default();
         let mut kept = Kept::empty(SocketAddr::from(([127, 0, 0, 1], 1)));
-        kept.texts.id = id.to_owned();
+        kept.texts.put(Text::Id, |into| into.push_str(id));
         lock(&refusals.ring().0).kept.push(kept);
         refusals
     }
@@ -138,7 +139,7 @@ impl Refusals {
 
     /// The last one that was refused with this request id.
     pub fn find(&self, id: &str) -> Option<Recorded> {
-        let found = self.gather(|kept| kept.texts.id == id, 1);
+        let found = self.gather(|kept| kept.texts.get(Text::Id) == id, 1);
         found.into_iter().next()
     }
 
@@ -225,7 +226,7 @@ impl Kept {
 
     fn fill(&mut self, exchange: &Exchange, scope: &Scope, at: Duration) {
         self.at = at;
-        self.taken = exchange.ended.saturating_duration_since(exchange.begun);
+        self.taken = exchange.ended;
         (self.client_ip, self.peer, self.scheme) = (exchange.client_ip, exchange.peer, exchange.scheme);
         (self.cause, self.detail) = exchange.cause.unwrap_or((Cause::Internal, ""));
         (self.decision, self.status) = (exchange.decision.name(), exchange.status);
@@ -244,10 +245,10 @@ impl Kept {
     }
 
     fn shown(&self) -> Recorded {
-        let Texts { id, host, path, query, agent, subject, account, credential, .. } = &self.texts;
+        let text = |which| self.texts.get(which).to_owned();
         let at = Timestamp::from_microsecond(i64::try_from(self.at.as_micros()).unwrap_or(i64::MAX));
         Recorded {
-            request_id: id.clone(),
+            request_id: text(Text::Id),
             at: at.map(|at| format!("{at:.6}")).unwrap_or_default(),
             decision: self.decision,
             cause: self.cause.name(),
@@ -259,15 +260,15 @@ impl Kept {
             client_ip: self.client_ip,
             peer: self.peer,
             method: self.method.clone(),
-            host: host.clone(),
-            path: path.clone(),
-            query: query.strip_prefix('?').unwrap_or_default().to_owned(),
-            user_agent: agent.clone(),
+            host: text(Text::Host),
+            path: text(Text::Path),
+            query: self.texts.query().to_owned(),
+            user_agent: text(Text::Agent),
             route: self.route.clone(),
             scheme: self.scheme,
-            subject: subject.clone(),
-            account: account.clone(),
-            credential: credential.clone(),
+            subject: text(Text::Subject),
+            account: text(Text::Account),
+            credential: text(Text::Credential),
             upstream: self.upstream.clone(),
             endpoint: self.endpoint.clone(),
             duration_us: u64::try_from(self.taken.as_micros()).unwrap_or(u64::MAX),

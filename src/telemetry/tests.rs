@@ -55,7 +55,7 @@ impl Stage {
     }
 
     fn begin(&self, parts: &Parts) -> Entry {
-        Entry::begin(&self.scope, &HeaderValue::from_static("an-id"), &self.connection, parts)
+        Entry::begin(&self.scope, (&HeaderValue::from_static("an-id"), self.clock.now()), &self.connection, parts)
     }
 
     fn seen(&self, parts: &Parts, entry: &mut Entry) {
@@ -280,15 +280,16 @@ fn what_cannot_be_written_fast_enough_is_dropped_and_counted_and_nobody_waits() 
         Ok(())
     }))
     .unwrap();
+    let clock = Clock::manual(UnixTime(0));
     let told = Told { log, counted: None, refusals: Arc::default(), traces: trace::Queue::default(), workers: 1 };
-    let sinks = Sinks::new(&told, Clock::manual(UnixTime(0)));
+    let sinks = Sinks::new(&told, clock.clone());
     let settings = Settings { access: Some(access::Settings::default()), refusals: 0, traces: None };
     let scope = Scope::new(&sinks, Names::default(), settings);
     let address = "127.0.0.1:1".parse().unwrap();
     let connection = Connection::new(address, address, ListenerId(0), None);
     let parts = Request::builder().method(Method::GET).uri("/").body(()).unwrap().into_parts().0;
     for _ in 0..1000 {
-        drop(Entry::begin(&scope, &HeaderValue::from_static("id"), &connection, &parts));
+        drop(Entry::begin(&scope, (&HeaderValue::from_static("id"), clock.now()), &connection, &parts));
         sinks.sweep();
     }
     assert!(running.dropped() > 700, "{}", running.dropped());

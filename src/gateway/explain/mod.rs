@@ -12,6 +12,7 @@ mod story;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -116,9 +117,9 @@ impl<'s> Rehearsal<'s> {
         }
     }
 
-    fn corridor(&self) -> Corridor<'_> {
-        let Scenery { world, guards, .. } = self.scenery;
-        Corridor { world, verified: &self.verified, gate: &self.gate, guards, clock: self.clock, leases: &self.leases }
+    fn corridor(&self, now: Instant) -> Corridor<'_> {
+        let Self { scenery: Scenery { world, guards, .. }, verified, gate, clock, leases, .. } = self;
+        Corridor { world, verified, gate, guards, clock, now, leases }
     }
 
     /// Takes the request as its listener does: as it is, or as what a proxy asks about.
@@ -143,13 +144,14 @@ impl<'s> Rehearsal<'s> {
     /// Has the request decided, as often as a gateway would, and then tells what would be done.
     fn walk(&self, parts: Parts, body: Bytes, connection: &Connection, mut notes: Vec<Telling>) -> Explanation {
         let listener = self.scenery.world.listener(connection.listener);
-        let arrival = Arrival { connection, in_flight: &self.in_flight, id: &self.id };
+        let at = self.clock.now();
+        let arrival = Arrival { connection, in_flight: &self.in_flight, id: &self.id, at };
         let payload = Payload::Whole(body.clone());
         let (mut form, mut fetched) = (None, false);
         loop {
             let (mut story, mut manner) = (Story::default(), Manner::of(listener));
             let seen = Seen { body: &payload, form: form.as_ref(), waited: true, fetched };
-            let decided = self.corridor().decide(&parts, seen, arrival, &mut manner, &mut story);
+            let decided = self.corridor(at).decide(&parts, seen, arrival, &mut manner, &mut story);
             match decided {
                 Ok(Decision::Lacks(Lack::Form(route, (announced, _)))) => match read(route, announced, &body) {
                     Ok(read) => {

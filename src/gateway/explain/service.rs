@@ -55,12 +55,13 @@ impl<'s> Service<'s> {
         let rehearsal = Rehearsal::new(self.scenery, clock);
         let id = HeaderValue::from_static("served");
         let connection = &arriving.connection;
-        let arrival = Arrival { connection, in_flight: &rehearsal.in_flight, id: &id };
+        let at = clock.now();
+        let arrival = Arrival { connection, in_flight: &rehearsal.in_flight, id: &id, at };
         let Scenery { world, guards, .. } = self.scenery;
         // Of another time nothing is remembered: clocks do not run backwards.
         let verified = if elsewhen { &rehearsal.verified } else { &self.verified };
         let (gate, leases) = (&self.gate, &rehearsal.leases);
-        let corridor = Corridor { world, verified, gate, guards, clock, leases };
+        let corridor = Corridor { world, verified, gate, guards, clock, now: at, leases };
         let payload = Payload::Whole(arriving.body.clone());
         let (mut form, mut fetched) = (None, false);
         loop {

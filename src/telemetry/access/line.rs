@@ -2,9 +2,10 @@
 //! could take for something else is escaped.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::{array, iter};
 
-use http::Version;
+use http::{Method, Version};
 
 use super::Format;
 use crate::clock::UnixTime;
@@ -12,6 +13,7 @@ use crate::edge::connection::address_in;
 use crate::forward::End;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
+use crate::telemetry::texts::Text;
 
 /// The time of a line. Its seconds are written once for all lines of a second.
 #[derive(Debug, Default)]
@@ -53,80 +55,87 @@ macro_rules! member {
     };
 }
 
-/// A member with a text; none where that is empty.
+/// A member with a text; none where that is empty. One that is plain needs no escapes.
 macro_rules! text {
-    ($line:expr, $name:literal, $value:expr) => {
+    ($line:expr, $name:literal, $value:expr, $plain:expr) => {
         let value: &str = $value;
         if !value.is_empty() {
             $line.extend_from_slice(concat!(",\"", $name, "\":\"").as_bytes());
-            escaped($line, value, true);
+            if $plain {
+                $line.extend_from_slice(value.as_bytes())
+            } else {
+                special($line, value, true)
+            }
             $line.push(b'"');
         }
     };
 }
 
-/// A member with a word of the house, which needs no escapes; none where that is empty.
+/// A member with a word of the house.
 macro_rules! word {
     ($line:expr, $name:literal, $value:expr) => {
-        let value: &str = $value;
-        if !value.is_empty() {
-            $line.extend_from_slice(concat!(",\"", $name, "\":\"").as_bytes());
-            $line.extend_from_slice(value.as_bytes());
-            $line.push(b'"');
-        }
+        text!($line, $name, $value, true)
     };
 }
 
 /// Writes all that is known, as a JSON object. What does not apply is left out.
 pub(super) fn json(line: &mut Vec<u8>, exchange: &Exchange, scope: &Scope, stamp: &Stamp) {
     let (Exchange { texts, .. }, phrases) = (exchange, &scope.phrases);
+    // Asked once for all of them.
+    let plain = are_plain(texts.all().as_bytes());
     line.extend_from_slice(b"{\"timestamp\":\"");
     line.extend_from_slice(stamp.text.as_bytes());
     line.push(b'.');
     padded(line, stamp.micros);
     line.extend_from_slice(b"Z\",\"level\":\"INFO\",\"target\":\"access\"");
-    text!(line, "request_id", &texts.id);
+    text!(line, "request_id", texts.get(Text::Id), plain);
     line.extend_from_slice(phrases.listener(exchange.listener));
     client_ip(line, exchange);
     line.extend_from_slice(b"\",\"peer\":\"");
     line.extend_from_slice(&exchange.peer_text);
-    line.push(b'"');
-    word!(line, "method", exchange.method_name());
-    word!(line, "version", version(exchange.version));
-    text!(line, "host", &texts.host);
-    text!(line, "path", &texts.path);
-    text!(line, "query", texts.query.strip_prefix('?').unwrap_or_default());
-    text!(line, "user_agent", &texts.agent);
+    if exchange.method == Method::GET && exchange.version == Version::HTTP_11 {
+        line.extend_from_slice(br#"","method":"GET","version":"HTTP/1.1""#);
+    } else {
+        line.push(b'"');
+        word!(line, "method", exchange.method_name());
+        word!(line, "version", version(exchange.version));
+    }
+    text!(line, "host", texts.get(Text::Host), plain);
+    text!(line, "path", texts.get(Text::Path), plain);
+    text!(line, "query", texts.query(), plain);
+    text!(line, "user_agent", texts.get(Text::Agent), plain);
     line.extend_from_slice(phrases.route(exchange.route));
     word!(line, "scheme", exchange.scheme);
-    text!(line, "subject", &texts.subject);
-    text!(line, "account", &texts.account);
-    text!(line, "credential", &texts.credential);
+    text!(line, "subject", texts.get(Text::Subject), plain);
+    text!(line, "account", texts.get(Text::Account), plain);
+    text!(line, "credential", texts.get(Text::Credential), plain);
     word!(line, "decision", exchange.decision.name());
     if let Some((cause, detail)) = exchange.cause {
         word!(line, "cause", cause.name());
-        text!(line, "detail", detail);
+        text!(line, "detail", detail, are_plain(detail.as_bytes()));
     }
     member!(line, "status");
     digits(line, exchange.status.into());
     line.extend_from_slice(phrases.upstream(exchange.journey.endpoint()));
     if let Some(decided) = exchange.decided {
         member!(line, "decision_us");
-        digits(line, micros(exchange.begun, decided));
-        // What the gateway answers itself was asked of no upstream.
-        if let (Some(answered), Some(_)) = (exchange.answered, exchange.journey.endpoint()) {
+        digits(line, micros(decided));
+        if let Some(took) = exchange.upstream_took() {
             member!(line, "upstream_us");
-            digits(line, micros(decided, answered));
+            digits(line, micros(took));
         }
     }
     member!(line, "duration_us");
-    digits(line, micros(exchange.begun, exchange.ended));
+    digits(line, micros(exchange.ended));
     member!(line, "bytes_in");
     digits(line, exchange.received());
     member!(line, "bytes_out");
     digits(line, exchange.sent);
-    word!(line, "end", end(exchange.end));
-    line.extend_from_slice(b"}\n");
+    line.extend_from_slice(match exchange.end {
+        End::Complete => b",\"end\":\"complete\"}\n",
+        End::Broken => b",\"end\":\"broken\"}\n",
+        End::Left => b",\"end\":\"left\"}\n",
+    });
 }
 
 /// Writes the combined format: `%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`.
@@ -134,14 +143,14 @@ pub(super) fn combined(line: &mut Vec<u8>, exchange: &Exchange, stamp: &Stamp) {
     let Exchange { texts, .. } = exchange;
     client_ip(line, exchange);
     line.extend_from_slice(b" - ");
-    word(line, &texts.account);
+    word(line, texts.get(Text::Account));
     line.extend_from_slice(b" [");
     line.extend_from_slice(stamp.text.as_bytes());
     line.extend_from_slice(b"] \"");
     escaped(line, exchange.method_name(), false);
     line.push(b' ');
-    escaped(line, if texts.path.is_empty() { "-" } else { &texts.path }, false);
-    escaped(line, &texts.query, false);
+    escaped(line, or_dash(texts.get(Text::Path)), false);
+    escaped(line, texts.get(Text::Query), false);
     line.push(b' ');
     line.extend_from_slice(version(exchange.version).as_bytes());
     line.extend_from_slice(b"\" ");
@@ -152,12 +161,16 @@ pub(super) fn combined(line: &mut Vec<u8>, exchange: &Exchange, stamp: &Stamp) {
     } else {
         digits(line, exchange.sent);
     }
-    for field in [&texts.referer, &texts.agent] {
+    for field in [Text::Referer, Text::Agent] {
         line.extend_from_slice(b" \"");
-        escaped(line, if field.is_empty() { "-" } else { field }, false);
+        escaped(line, or_dash(texts.get(field)), false);
         line.push(b'"');
     }
     line.push(b'\n');
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
 }
 
 fn version(version: Version) -> &'static str {
@@ -170,16 +183,8 @@ fn version(version: Version) -> &'static str {
     }
 }
 
-fn end(end: End) -> &'static str {
-    match end {
-        End::Complete => "complete",
-        End::Broken => "broken",
-        End::Left => "left",
-    }
-}
-
-fn micros(from: Instant, to: Instant) -> u64 {
-    u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A word without blanks; `-` where there is none.
@@ -200,35 +205,25 @@ pub(super) fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
     special(line, value, json);
 }
 
-/// Whether every byte stands for itself: not one is a control character, beyond ASCII, `"` or `\\`. Eight are looked at in
+/// Whether every byte stands for itself: not one is a control character, beyond ASCII, `"` or `\\`. Sixteen are looked at in
 /// one step, without a branch for each.
 fn are_plain(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let last = match bytes.last_chunk::<8>() {
-        // Some of them once more.
-        Some(last) => u64::from_ne_bytes(*last),
-        None => rest.iter().fold(SPACES, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    words.iter().fold(special_in(last), |special, word| special | special_in(u64::from_ne_bytes(*word))) == 0
-}
-
-/// The same byte eight times.
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-const SPACES: u64 = each(b' ');
-
-/// Not 0 where one of eight bytes is special. It may say so of a neighbour of one as well: which it is does not matter.
-fn special_in(word: u64) -> u64 {
-    let below = |word: u64, byte: u8| word.wrapping_sub(each(byte)) & !word;
-    let is = |byte: u8| below(word ^ each(byte), 1);
-    (word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f)) & each(0x80)
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    // Some of them once more, where there are as many.
+    let last =
+        bytes.last_chunk::<16>().copied().unwrap_or_else(|| array::from_fn(|place| *rest.get(place).unwrap_or(&b' ')));
+    let mut odd = [false; 16];
+    for block in iter::once(&last).chain(blocks) {
+        for (odd, byte) in odd.iter_mut().zip(block) {
+            *odd |= !is_plain(*byte);
+        }
+    }
+    odd == [false; 16]
 }
 
 /// Whether a byte stands for itself in every format.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')
+    (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
 
 /// Writes a text in which something is escaped.

@@ -16,6 +16,7 @@ use super::context::{self, Place, TRACEPARENT, TRACESTATE};
 use super::exporter::Queue;
 use crate::telemetry::exchange::{Decision, Exchange};
 use crate::telemetry::sinks::Scope;
+use crate::telemetry::texts::Text;
 
 /// The place of a request in a trace. By default it has none.
 #[derive(Debug, Default)]
@@ -120,16 +121,16 @@ fn server(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
         ("http.request.method", method),
         ("http.route", pattern),
         ("url.scheme", if exchange.tls { "https" } else { "http" }),
-        ("url.path", texts.path.as_str()),
-        ("url.query", texts.query.strip_prefix('?').unwrap_or_default()),
-        ("server.address", texts.host.as_str()),
+        ("url.path", texts.get(Text::Path)),
+        ("url.query", texts.query()),
+        ("server.address", texts.get(Text::Host)),
         ("client.address", address.as_str()),
-        ("user_agent.original", texts.agent.as_str()),
-        ("vidgate.request_id", texts.id.as_str()),
+        ("user_agent.original", texts.get(Text::Agent)),
+        ("vidgate.request_id", texts.get(Text::Id)),
         ("vidgate.listener", names.listener(exchange.listener)),
         ("vidgate.route", names.route(exchange.route)),
         ("vidgate.scheme", exchange.scheme),
-        ("vidgate.account", texts.account.as_str()),
+        ("vidgate.account", texts.get(Text::Account)),
         ("vidgate.decision", exchange.decision.name()),
         ("vidgate.cause", cause.unwrap_or_default()),
         ("error.type", if failed { cause.unwrap_or("5xx") } else { "" }),
@@ -138,7 +139,6 @@ fn server(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
     let mut attributes: Vec<_> = told.map(|(name, text)| (name, Value::Text(text))).collect();
     attributes.push(("http.response.status_code", Value::Number(exchange.status.into())));
     attributes.push(("http.response.body.size", Value::Number(exchange.sent)));
-    let ended = begun + exchange.ended.saturating_duration_since(exchange.begun);
     let told = Told {
         trace: own.trace,
         span: own.span,
@@ -147,7 +147,7 @@ fn server(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
         name: &name,
         kind: Kind::Server,
         begun: nanos(begun),
-        ended: nanos(ended),
+        ended: nanos(begun + exchange.ended),
         attributes: &attributes,
         failed,
     };
@@ -171,7 +171,6 @@ fn client(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
     if exchange.cause.is_none() && exchange.decision == Decision::Allowed {
         attributes.push(("http.response.status_code", Value::Number(exchange.status.into())));
     }
-    let since = |instant: std::time::Instant| begun + instant.saturating_duration_since(exchange.begun);
     let told = Told {
         trace: own.trace,
         span: own.below,
@@ -179,8 +178,8 @@ fn client(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
         state: own.state.as_deref().unwrap_or_default(),
         name: exchange.method_name(),
         kind: Kind::Client,
-        begun: nanos(exchange.decided.map_or(begun, since)),
-        ended: nanos(since(exchange.ended)),
+        begun: nanos(begun + exchange.decided.unwrap_or_default()),
+        ended: nanos(begun + exchange.ended),
         attributes: &attributes,
         failed,
     };
