@@ -97,10 +97,8 @@ fn scheme(kind: &'static str) -> usize {
     if kind.is_empty() {
         return SCHEMES - 2;
     }
-    let kinds = || KINDS.iter().map(|entry| entry.kind).chain(BESIDE);
-    // It is nearly always this very text; another that reads the same would do.
-    let place = kinds().position(|own| std::ptr::eq(own, kind)).or_else(|| kinds().position(|own| own == kind));
-    place.unwrap_or(SCHEMES - 1)
+    let kinds = KINDS.iter().map(|entry| entry.kind).chain(BESIDE);
+    kinds.enumerate().find(|(_, own)| *own == kind).map_or(SCHEMES - 1, |(place, _)| place)
 }
 
 fn scheme_name(place: usize) -> &'static str {
