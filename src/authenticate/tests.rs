@@ -1,9 +1,12 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::clock::UnixTime;
 use crate::edge::client_certificate::ClientCertificate;
+use crate::edge::preface::Announced;
 use crate::edge::tls::noted_of;
 use crate::record::{Attributes, Kind};
 use crate::scheme::jwt::Verified;
@@ -18,6 +21,7 @@ const EXPIRED_CAMERA: &str = "share.eyJzaSI6IDd9.61a964c3te10.OA4E4yprqa1DKc6RW7
 
 fn schemes() -> Vec<(String, Arc<dyn Examine>)> {
     [
+        ("machine", "apikey", "form = [\"api_key\"]"),
         ("office", "ip", "networks = [\"192.0.2.0/24\"]"),
         ("home", "ip", "networks = [\"198.51.100.0/24\"]"),
         ("camera", "acc", ""),
@@ -45,6 +49,7 @@ fn register() -> Register {
     for account in ["acme", "branch", "other"] {
         register.enrol(Kind::LicenseKey, account, account, &format!("key-of-{account}"), |_| {});
     }
+    register.enrol(Kind::UserKey, "machine", "acme", "key-of-acme", |_| {});
     register.enrol(Kind::LicenseKey, "off", "acme", "key-off", |record| record.disabled = true);
     let secret = stage::proofs([("secret", None)]);
     register
@@ -217,6 +222,24 @@ fn where_credentials_go_on_header_and_query_hold_what_proved_the_caller_and_noth
         let told = expression.one_caller(&principal, &request.head(), &Preface::EMPTY, &scene);
         assert_eq!(told.is_ok(), good, "{what}: {told:?}");
         assert!(told.is_ok() || told.unwrap_err().cause == Cause::Credential(Reason::Ambiguous), "{what}");
+    }
+    let form = |text: &'static str| Preface::read(Announced::UrlEncoded, Bytes::from_static(text.as_bytes())).unwrap();
+    for (what, expression, request, form, good) in [
+        ("one, in a form", "machine", request(HERE, "", ""), form("a=b&api_key=key-of-acme"), true),
+        ("nothing in the form", "license or machine", request(HERE, "key-of-acme", ""), form("a=b"), true),
+        ("one beside a form", "license or machine", request(HERE, "key-of-acme", ""), form("api_key=wrong"), false),
+        (
+            "two of two callers",
+            "license or machine",
+            request(HERE, "key-of-other", ""),
+            form("api_key=key-of-acme"),
+            false,
+        ),
+    ] {
+        let expression = Expression::parse(expression, &schemes()).unwrap();
+        let principal = expression.identify(&request.head(), &form, &scene, &mut ()).unwrap();
+        let told = expression.one_caller(&principal, &request.head(), &form, &scene);
+        assert_eq!(told.is_ok(), good, "{what}: {told:?}");
     }
 }
 

@@ -403,4 +403,17 @@ mod tests {
         let refused = read(&mut &b"GET / HTTP/1.1\r\n\r\n"[..]).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
     }
+
+    #[tokio::test]
+    async fn a_header_may_come_in_the_smallest_pieces() {
+        let line = b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n".to_vec();
+        for text in [line, header(0x21, 0x11, &FOUR)] {
+            let Parsed::Whole(expected) = parse(&text).expect("a header") else { panic!("it is whole") };
+            // One byte at a time is all that there is room for.
+            let (mut sender, mut receiver) = tokio::io::duplex(1);
+            let sending = tokio::io::AsyncWriteExt::write_all(&mut sender, &text);
+            let (ends, _) = tokio::join!(read(&mut receiver), sending);
+            assert_eq!(ends.unwrap(), expected);
+        }
+    }
 }

@@ -482,4 +482,50 @@ mod tests {
         watching.scopes = Some(["watch", "streaming"].into_iter().collect());
         assert_eq!(camera.agree(watching).unwrap().scopes, Some(["watch"].into_iter().collect()));
     }
+
+    #[test]
+    fn of_two_proofs_the_earlier_end_the_narrower_limits_and_the_stricter_certificate_hold() {
+        let register = register();
+        let scopes = |all: &[&str]| all.iter().copied().collect::<Scopes>();
+        let mut short = of(&register, Kind::LicenseKey, "child").certified(Certified::ByItself);
+        (short.until, short.limits) = (UnixTime(50), Some(scopes(&["watch", "all"])));
+        let mut long = of(&register, Kind::CameraToken, "child").certified(Certified::ByAuthority);
+        (long.until, long.limits) = (UnixTime(70), Some(scopes(&["watch", "streaming"])));
+        for merged in [short.clone().agree(long.clone()), long.agree(short)] {
+            let mut merged = merged.unwrap();
+            assert_eq!((merged.until, merged.certified), (UnixTime(50), Some(Certified::ByAuthority)));
+            assert_eq!(merged.limits, Some(scopes(&["watch"])));
+            assert_eq!((merged.credentials.len(), merged.is_waived()), (2, false));
+            // What is on file cannot undo what a proof was limited to.
+            merged.read_scopes();
+            assert_eq!(merged.scopes, Some(scopes(&["watch"])));
+        }
+    }
+
+    #[test]
+    fn of_two_who_say_as_much_the_first_one_speaks() {
+        let register = register();
+        let office = |name| Principal::ambient("ip", HeaderValue::from_static(name));
+        let holder = |name| Principal::of_certificate("mtls", HeaderValue::from_static(name));
+        let key = |name| of(&register, Kind::LicenseKey, name);
+        for (first, second, expected) in [
+            (office("address:a"), office("address:b"), "address:a"),
+            (holder("certificate:a"), holder("certificate:b"), "certificate:a"),
+            (key("child"), key("child"), "license_key:child"),
+        ] {
+            let merged = first.agree(second).unwrap();
+            assert_eq!(merged.subject(), expected);
+            let speaks = matches!(merged.speaker, Speaker::Credential(0));
+            assert_eq!(speaks, merged.account.is_some(), "the first of two credentials");
+        }
+    }
+
+    #[test]
+    fn an_app_that_asks_for_no_proof_identifies_nobody() {
+        let register = register();
+        let record = || register.look_up(Kind::LicenseKey, b"child").unwrap();
+        let (waived, proven) = (Principal::waived(record()), Principal::of_record("lkey", record()));
+        assert_eq!((waived.is_waived(), waived.is_identified()), (true, false));
+        assert_eq!((proven.is_waived(), proven.is_identified()), (false, true));
+    }
 }

@@ -213,4 +213,19 @@ mod tests {
             assert!(parse(&GOOD.replacen(from, to, 1)).is_none(), "{what}");
         }
     }
+
+    #[test]
+    fn a_payload_is_of_the_alphabet_and_no_other_byte() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            assert_eq!(is_base64url(&[byte]), expected, "{byte:#04x}");
+            assert_eq!(is_base64url(&[b'a', byte, b'0']), expected, "{byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn the_longest_token_is_read_and_a_longer_one_is_not() {
+        let long = |more: usize| GOOD.replacen("eyJz", &format!("eyJz{}", "a".repeat(LONGEST - GOOD.len() + more)), 1);
+        assert_eq!((parse(&long(0)).is_some(), parse(&long(1)).is_some()), (true, false));
+    }
 }

@@ -336,6 +336,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_credential_may_do_is_followed_on_file() {
+        let register = register();
+        let scopes = |all: &[&str]| Some(all.iter().copied().collect());
+        let enrol = |all: &[&str]| {
+            register.enrol(Kind::CameraToken, "token", "acme", "token", |it| {
+                (it.attributes, it.scopes) = (Attributes::Camera("7".into()), scopes(all));
+            });
+        };
+        enrol(&["all", "watch"]);
+        let mut caller = register.caller(Kind::CameraToken, "token");
+        enrol(&["watch"]);
+        assert_eq!(caller.standing(&register, UnixTime(0)), Ok(UnixTime(u64::MAX)));
+        assert_eq!(caller.scopes().cloned(), scopes(&["watch"]));
+        // What the caller was limited to by more than the file stays where nothing on file has changed.
+        let mut limited = caller.limited_to(&["streaming"].into_iter().collect());
+        let narrow = limited.scopes().cloned();
+        limited.standing(&register, UnixTime(0)).unwrap();
+        assert_eq!(limited.scopes().cloned(), narrow);
+        assert!(!limited.rests_on_certificate() && limited.certified(Certified::ByItself).rests_on_certificate());
+    }
+
+    #[test]
     fn a_child_that_a_token_speaks_for_must_still_be_one() {
         let register = register();
         register.account("shop", Some("acme"));

@@ -14,7 +14,6 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use subtle::{Choice, ConditionallySelectable as _};
 
 pub use self::cameras::{Camera, Cameras};
 use self::census::Census;
@@ -324,21 +323,23 @@ impl Directory for Index {
         let padding = MOST_PROOFS.saturating_sub(proofs.len());
         let nobodys = Proof { number: 0, pepper: 0, digest: Digest([0; 32]), expires: Some(UnixTime(0)) };
         let proofs = || proofs.iter().chain(std::iter::repeat_n(&nobodys, padding));
-        let (mut proven, mut over, mut by) = (Choice::from(0), Choice::from(0), 0);
+        let (mut proven, mut over, mut by) = (0, 0, 0);
         for (pepper, digest) in self.peppers.load().digests(text) {
             for (place, proof) in (0_u8..=u8::MAX).zip(proofs()) {
-                let counts = Choice::from(u8::from(proof.pepper == pepper));
-                let current = Choice::from(u8::from(proof.expires.is_none_or(|end| now < end)));
-                let equal = digest.equals(&proof.digest) & counts;
-                proven |= equal & current;
-                by.conditional_assign(&place, equal & current);
+                // 0 or 1. Neither of the two is a secret.
+                let counts = u8::from(proof.pepper == pepper);
+                let current = u8::from(proof.expires.is_none_or(|end| now < end));
+                let equal = digest.equals(&proof.digest).unwrap_u8() & counts;
+                let chosen = equal & current;
+                proven |= chosen;
+                by = by * (1 - chosen) + place * chosen;
                 over |= equal & !current;
             }
         }
-        match (proven.into(), over.into()) {
-            (true, _) => (Verdict::Proven, by),
-            (false, true) => (Verdict::Over, 0),
-            (false, false) => (Verdict::Wrong, 0),
+        match (proven, over) {
+            (1, _) => (Verdict::Proven, by),
+            (_, 1) => (Verdict::Over, 0),
+            _ => (Verdict::Wrong, 0),
         }
     }
 
