@@ -1,6 +1,7 @@
 //! What a fuzzer holds the readers of credentials to. Each function takes any bytes and panics where a promise is broken:
 //! what is believed is what a plain reader finds in the same bytes, and what such a reader finds in good order is believed.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -223,14 +224,14 @@ pub(crate) fn json(data: &[u8]) {
     }
 }
 
-fn have_members(own: &[(String, Json)], theirs: &Members) -> bool {
-    let same = |((name, value), (other, raw)): (&(String, Json), &(String, Box<RawValue>))| {
+fn have_members(own: &[(Cow<'_, str>, Json<'_>)], theirs: &Members) -> bool {
+    let same = |((name, value), (other, raw)): (&(Cow<'_, str>, Json<'_>), &(String, Box<RawValue>))| {
         name == other && is_same(value, raw)
     };
     own.len() == theirs.0.len() && own.iter().zip(&theirs.0).all(same)
 }
 
-fn is_same(own: &Json, raw: &RawValue) -> bool {
+fn is_same(own: &Json<'_>, raw: &RawValue) -> bool {
     let text = raw.get();
     match own {
         Json::Integer(number) => *number.to_string() == *text,

@@ -187,7 +187,7 @@ impl Issuer {
     }
 
     /// Whether a token that names this issuer names it. Only a text does: a number that reads alike is somebody else's.
-    pub(super) fn is_called(&self, named: &Json) -> bool {
+    pub(super) fn is_called(&self, named: &Json<'_>) -> bool {
         named.text() == Some(&self.name)
     }
 
@@ -259,7 +259,7 @@ impl Issuer {
             && known.account.as_ref().is_none_or(is_there)
     }
 
-    fn subject(&self, all: &Json) -> Result<HeaderValue, Rejection> {
+    fn subject(&self, all: &Json<'_>) -> Result<HeaderValue, Rejection> {
         let missing = Rejection::new(Reason::Malformed, "the token does not say who is calling");
         let text = match claim(all, &self.subject) {
             Some(Json::Text(text)) if !text.is_empty() => utf8_percent_encode(text, ODD).to_string(),
@@ -272,12 +272,12 @@ impl Issuer {
         HeaderValue::try_from(self.callers.clone() + &text).map_err(|_| missing)
     }
 
-    fn account(&self, all: &Json, scene: &Scene<'_>) -> Result<Option<Arc<Account>>, Rejection> {
+    fn account(&self, all: &Json<'_>, scene: &Scene<'_>) -> Result<Option<Arc<Account>>, Rejection> {
         let id = match &self.account {
             None => return Ok(None),
             Some(Whose::Fixed(id)) => Some(id.clone()),
             Some(Whose::Claim(name)) => match claim(all, name) {
-                Some(Json::Text(text)) => Some(text.clone()),
+                Some(Json::Text(text)) => Some(text.to_string()),
                 Some(Json::Integer(number)) => Some(number.to_string()),
                 Some(_) | None => None,
             },
@@ -290,7 +290,7 @@ impl Issuer {
         Ok(Some(account))
     }
 
-    fn fields(&self, all: &Json) -> Arc<[(HeaderName, HeaderValue)]> {
+    fn fields(&self, all: &Json<'_>) -> Arc<[(HeaderName, HeaderValue)]> {
         let field = |(name, own): &(HeaderName, String)| {
             let text = match claim(all, own)? {
                 Json::Text(text) => utf8_percent_encode(text, CONTROLS).to_string(),
@@ -306,7 +306,7 @@ impl Issuer {
 }
 
 /// The claim of this name: a member, or one of a member's (`realm_access.roles`) where there is none.
-fn claim<'a>(all: &'a Json, name: &str) -> Option<&'a Json> {
+fn claim<'a>(all: &'a Json<'a>, name: &str) -> Option<&'a Json<'a>> {
     let within = || {
         let (outer, inner) = name.split_once('.')?;
         claim(all.member(outer)?, inner)
@@ -315,7 +315,7 @@ fn claim<'a>(all: &'a Json, name: &str) -> Option<&'a Json> {
 }
 
 /// Whether a claim is this text, or a list that holds it.
-fn has(claim: &Json, text: &str) -> bool {
+fn has(claim: &Json<'_>, text: &str) -> bool {
     match claim {
         Json::Text(own) => own == text,
         Json::List(list) => list.iter().any(|one| one.text() == Some(text)),
@@ -324,7 +324,7 @@ fn has(claim: &Json, text: &str) -> bool {
 }
 
 /// The words of a claim: those of a text (RFC 8693 §4.2), or the texts of a list.
-fn words(claim: &Json) -> Scopes {
+fn words(claim: &Json<'_>) -> Scopes {
     let plain = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
     match claim {
         Json::Text(text) => text.split(' ').filter(plain).collect(),
@@ -391,7 +391,7 @@ mod tests {
         Issuer::new(toml::from_str(&table).unwrap(), &kit("staff"))
     }
 
-    fn json(text: &str) -> Json {
+    fn json(text: &str) -> Json<'_> {
         serde_json::from_str(text).unwrap()
     }
 

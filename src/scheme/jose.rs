@@ -31,7 +31,7 @@ pub(super) struct Claims {
     /// `iss`, a number as its digits.
     pub(super) issuer: String,
     /// All of them.
-    pub(super) all: Json,
+    pub(super) all: Json<'static>,
     /// `iat`
     pub(super) issued: u64,
     /// `exp`
@@ -108,7 +108,7 @@ impl<'a> Compact<'a> {
 impl Compact<'_> {
     /// Whether the token names an issuer of which this is true, before anything of it is believed. One that names nobody,
     /// or cannot be read, does not.
-    pub(super) fn names_issuer(&self, is: impl FnOnce(&Json) -> bool) -> bool {
+    pub(super) fn names_issuer(&self, is: impl FnOnce(&Json<'_>) -> bool) -> bool {
         object(self.payload).is_some_and(|payload| payload.member("iss").is_some_and(is))
     }
 }
@@ -120,17 +120,17 @@ impl fmt::Debug for Compact<'_> {
 }
 
 /// Voximplant's clients send a number or its digits.
-pub(super) fn issuer(value: &Json) -> Option<String> {
+pub(super) fn issuer(value: &Json<'_>) -> Option<String> {
     match value {
         Json::Integer(number) => Some(number.to_string()),
-        Json::Text(text) => Some(text.clone()),
+        Json::Text(text) => Some(text.to_string()),
         Json::Object(_) | Json::List(_) | Json::Other => None,
     }
 }
 
-fn object(part: &str) -> Option<Json> {
+fn object(part: &str) -> Option<Json<'static>> {
     let text = String::from_utf8(strict(part)?).ok()?;
-    Json::object(&text, DEEPEST_JSON)
+    Json::object(&text, DEEPEST_JSON).map(Json::into_owned)
 }
 
 /// No padding, no white space, no stray bits at the end.

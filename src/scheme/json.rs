@@ -1,6 +1,7 @@
 //! JSON read strictly: no member twice, no deep nesting, numbers only where they are integers. Two readers of one
 //! token must never see two different tokens.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -9,24 +10,24 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 /// More members than any real token has, so that finding one twice stays cheap.
 const MOST_MEMBERS: usize = 64;
 
-/// A JSON value, as far as anyone here looks into it.
+/// A JSON value, as far as anyone here looks into it. What has no escapes in it stays where it was read.
 #[derive(Debug, PartialEq)]
-pub(super) enum Json {
+pub(super) enum Json<'t> {
     /// A number without fraction, exponent and sign.
     Integer(u64),
     /// A string.
-    Text(String),
+    Text(Cow<'t, str>),
     /// An object.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Cow<'t, str>, Json<'t>)>),
     /// A list.
-    List(Vec<Json>),
+    List(Vec<Json<'t>>),
     /// Everything else.
     Other,
 }
 
-impl Json {
+impl<'t> Json<'t> {
     /// Reads a whole text that is an object, at most `depth` levels deep.
-    pub(super) fn object(text: &str, depth: usize) -> Option<Self> {
+    pub(super) fn object(text: &'t str, depth: usize) -> Option<Self> {
         if !shallow(text, depth) {
             return None;
         }
@@ -38,6 +39,20 @@ impl Json {
         match self {
             Self::Object(members) => members.iter().find(|(own, _)| own == name).map(|(_, value)| value),
             Self::Integer(_) | Self::Text(_) | Self::List(_) | Self::Other => None,
+        }
+    }
+
+    /// The same, which needs the text no more.
+    pub(super) fn into_owned(self) -> Json<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Integer(number) => Json::Integer(number),
+            Self::Text(text) => Json::Text(own(text)),
+            Self::Object(all) => {
+                Json::Object(all.into_iter().map(|(name, one)| (own(name), one.into_owned())).collect())
+            }
+            Self::List(all) => Json::List(all.into_iter().map(Json::into_owned).collect()),
+            Self::Other => Json::Other,
         }
     }
 
@@ -77,46 +92,54 @@ pub(crate) fn shallow(text: &str, depth: usize) -> bool {
     true
 }
 
-impl<'de> Deserialize<'de> for Json {
+impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader)
     }
 }
 
+/// The name of a member.
+#[derive(Deserialize)]
+struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Json, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
         Ok(Json::Other)
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Json, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
         Ok(Json::Other)
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Json, E> {
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
         Ok(Json::Integer(number))
     }
 
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Json, E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
         Ok(Json::Other)
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Json, E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
         Ok(Json::Other)
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut all = Vec::new();
         while let Some(one) = list.next_element()? {
             all.push(one);
@@ -124,9 +147,9 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Json::List(all))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut members: Vec<(String, Json)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
             if members.len() == MOST_MEMBERS || members.iter().any(|(own, _)| *own == name) {
                 return Err(de::Error::custom("too many members, or one twice"));
             }

@@ -217,7 +217,7 @@ const fn malformed(detail: &'static str) -> Rejection {
 
 /// Why a key is not there: a token of a foreign issuer names no account, and is no guess at a key of one.
 fn nobodys(token: &Compact<'_>, scene: &Scene<'_>) -> Rejection {
-    let is_no_account = |named: &Json| jose::issuer(named).is_some_and(|id| scene.directory.account(&id).is_none());
+    let is_no_account = |named: &Json<'_>| jose::issuer(named).is_some_and(|id| scene.directory.account(&id).is_none());
     if token.names_issuer(is_no_account) {
         return Rejection::new(Reason::Foreign, "nobody has a key with this `kid`, and `iss` is no account");
     }

@@ -264,16 +264,19 @@ fn signed(
 ) -> Result<Signed, Rejection> {
     let (message, tag, expiration) = (message?, tag?, expiration?);
     let tag = tag.ok_or(malformed("something to sign without a signature"))?;
-    let decoded = HEXLOWER_PERMISSIVE.decode(tag.bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-    let tag = decoded.ok_or(malformed("a signature is 40 hex digits"))?;
+    let (mut bytes, mac) = ([0; 20], tag.bytes());
+    let whole = mac.len() == 2 * bytes.len() && HEXLOWER_PERMISSIVE.decode_mut(mac, &mut bytes).is_ok();
+    if !whole {
+        return Err(malformed("a signature is 40 hex digits"));
+    }
     if message.is_none() && expiration.is_none() {
         return Err(NO_TEXT);
     }
-    Ok(Signed { message, expiration, tag })
+    Ok(Signed { message, expiration, tag: bytes })
 }
 
 /// What a text says, be that true or not.
-fn object(message: &[u8]) -> Option<Json> {
+fn object(message: &[u8]) -> Option<Json<'_>> {
     Json::object(str::from_utf8(message).ok()?, DEEPEST)
 }
 
@@ -281,7 +284,7 @@ fn object(message: &[u8]) -> Option<Json> {
 /// before need not be read again.
 fn by_text(
     app: &App,
-    (message, peeked): (&[u8], Option<Json>),
+    (message, peeked): (&[u8], Option<Json<'_>>),
     tag: &[u8; 20],
     now: UnixTime,
 ) -> Result<(u64, Option<u8>), Rejection> {
