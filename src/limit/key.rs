@@ -211,6 +211,7 @@ pub(super) fn others(shard: usize) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheme::stage::Register;
 
     #[test]
     fn whoever_the_ledger_names_is_found_again() {
@@ -238,6 +239,44 @@ mod tests {
             [&*others(SHARDS), "others:", "others:x", "camera:acme", "credential:main", "address:x", "user", "x:y"]
         {
             assert_eq!(keys.named(nobody), None, "{nobody}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_counted_is_the_same_whichever_of_their_credentials_speaks() {
+        let register = Register::new();
+        register.account("acme", None);
+        for (kind, text, camera, subject) in [
+            (Kind::CameraToken, "one", Some("7"), None),
+            (Kind::CameraToken, "two", Some("7"), None),
+            (Kind::CameraToken, "else", Some("8"), None),
+            (Kind::BearerToken, "morning", None, Some("user:alice")),
+            (Kind::BearerToken, "evening", None, Some("user:alice")),
+            (Kind::UserKey, "alice", None, None),
+            (Kind::LicenseKey, "main", None, None),
+        ] {
+            register.enrol(kind, text, "acme", text, |it| {
+                it.attributes = camera.map_or(Attributes::None, |camera| Attributes::Camera(camera.into()));
+                it.subject = subject.map_or(text.into(), Into::into);
+            });
+        }
+        for (kind, text, per, expected) in [
+            (Kind::CameraToken, "one", Per::Camera, Party::Camera("acme", "7")),
+            (Kind::CameraToken, "two", Per::Camera, Party::Camera("acme", "7")),
+            (Kind::CameraToken, "else", Per::Camera, Party::Camera("acme", "8")),
+            (Kind::LicenseKey, "main", Per::Camera, Party::Credential(Kind::LicenseKey, "main")),
+            (Kind::BearerToken, "morning", Per::User, Party::User("alice")),
+            (Kind::BearerToken, "evening", Per::User, Party::User("alice")),
+            (Kind::UserKey, "alice", Per::User, Party::User("alice")),
+            (Kind::LicenseKey, "main", Per::User, Party::Credential(Kind::LicenseKey, "main")),
+            (Kind::CameraToken, "two", Per::Credential, Party::Credential(Kind::CameraToken, "two")),
+            (Kind::CameraToken, "two", Per::Account, Party::Account("acme")),
+            (Kind::CameraToken, "two", Per::Route, Party::Route("live")),
+            (Kind::CameraToken, "two", Per::Address, Party::Address("192.0.2.7".parse().unwrap())),
+        ] {
+            let principal = register.caller(kind, text);
+            let caller = Caller { principal: &principal, address: "192.0.2.7".parse().unwrap(), route: "live" };
+            assert_eq!(caller.party(per), expected, "{text}, per {per:?}");
         }
     }
 }

@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_by_a_window_forgives_nothing() {
+        let quota = hourly(1);
+        let mut spending = Spending::new("account:a".into(), &quota, at(NOON), false);
+        assert_eq!(ask(&mut spending, &quota, 1, NOON), Verdict::Room);
+        let start = spending.window.start.0;
+        assert!(matches!(ask(&mut spending, &quota, 1, start - 3600), Verdict::Full(_)));
+        assert_eq!(ask(&mut spending, &quota, 1, start - 3601), Verdict::Room);
+    }
+
+    #[test]
     fn a_lower_agreement_holds_at_once() {
         let quota = hourly(10);
         let mut spending = Spending::new("account:a".into(), &quota, at(NOON), false);
@@ -226,6 +236,14 @@ mod tests {
         assert_eq!(spending.check(&quota, 1000, at(NOON + 3600)), Verdict::Unwritten { failed: false });
         spending.answered(window, figure, true);
         assert_eq!(spending.check(&quota, 1000, at(NOON + 3600)), Verdict::Unwritten { failed: false });
+        // Also where as much was asked for in the next one; and what was not asked for is no answer.
+        assert_eq!(spending.ask(1000), Some(figure));
+        for (window, figure) in [(window, figure), (spending.window, figure + 1)] {
+            spending.answered(window, figure, true);
+            assert_eq!(spending.check(&quota, 1000, at(NOON + 3600)), Verdict::Unwritten { failed: false });
+        }
+        spending.answered(spending.window, figure, true);
+        assert_eq!(spending.check(&quota, 1000, at(NOON + 3600)), Verdict::Room);
     }
 
     /// What happens to a counter and its ledger.

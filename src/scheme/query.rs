@@ -14,7 +14,7 @@ const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the 
 
 /// The value of `name`; the same value twice is one.
 pub(super) fn value<const N: usize>(query: Option<&str>, name: &str) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, &[name], Case::Kept, collect)
+    find_read(query, &[name], Case::Kept)
 }
 
 /// The value of whatever has one of these names, upper and lower case alike; the same value under several is one.
@@ -22,16 +22,33 @@ pub(super) fn find<const N: usize>(
     query: Option<&str>,
     names: &[impl AsRef<str>],
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    find_read(query, names, Case::Ignored, collect)
+    find_read(query, names, Case::Ignored)
 }
 
-/// The same, with values as forms write them: `+` is a blank.
-pub(super) fn find_as_form<const N: usize>(
+/// Hands on the values of whatever has one of these names, upper and lower case alike, as they stand there, each with the
+/// place of its name: for several that are looked for in one go.
+pub(super) fn each(
     query: Option<&str>,
     names: &[impl AsRef<str>],
-) -> Result<Option<Buffer<N>>, Rejection> {
-    let read = |text: &str| if text.contains('+') { collect(&text.replace('+', " ")) } else { collect(text) };
-    find_read(query, names, Case::Ignored, read)
+    hand_on: impl FnMut(usize, &str) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
+    read_each(query, names, Case::Ignored, hand_on)
+}
+
+/// Notes a value that stands in the query as forms write them, where `+` is a blank; the same value twice is one.
+pub(super) fn note_as_form<const N: usize>(found: &mut Option<Buffer<N>>, text: &str) -> Result<(), Rejection> {
+    let value = if text.contains('+') { collect(&text.replace('+', " ")) } else { collect(text) };
+    note(found, value)
+}
+
+fn note<const N: usize>(found: &mut Option<Buffer<N>>, value: Result<Buffer<N>, Full>) -> Result<(), Rejection> {
+    let value = value.map_err(|Full| TOO_LONG)?;
+    match found {
+        Some(first) if first.bytes() != value.bytes() => return Err(TWO),
+        Some(_) => {}
+        None => *found = Some(value),
+    }
+    Ok(())
 }
 
 /// Whether upper and lower case are two names.
@@ -64,18 +81,9 @@ fn find_read<const N: usize>(
     query: Option<&str>,
     names: &[impl AsRef<str>],
     case: Case,
-    read: impl Fn(&str) -> Result<Buffer<N>, Full>,
 ) -> Result<Option<Buffer<N>>, Rejection> {
-    let mut found = None::<Buffer<N>>;
-    read_each(query, names, case, |_, text| {
-        let value = read(text).map_err(|Full| TOO_LONG)?;
-        match &found {
-            Some(first) if first.bytes() != value.bytes() => return Err(TWO),
-            Some(_) => {}
-            None => found = Some(value),
-        }
-        Ok(())
-    })?;
+    let mut found = None;
+    read_each(query, names, case, |_, text| note(&mut found, collect(text)))?;
     Ok(found)
 }
 
@@ -166,6 +174,15 @@ mod tests {
         }
     }
 
+    fn as_form(query: &str) -> Result<Option<Buffer<16>>, Rejection> {
+        let mut found = None;
+        each(Some(query), &["other", "token"], |place, text| {
+            assert_eq!(place, 1, "{query}");
+            note_as_form(&mut found, text)
+        })?;
+        Ok(found)
+    }
+
     #[test]
     fn a_plus_is_a_blank_where_values_are_those_of_a_form() {
         for (query, expected) in [
@@ -175,9 +192,17 @@ mod tests {
             ("token=a%20b", "a b"),
             ("token=0123456789abcde+", "0123456789abcde "),
         ] {
-            let read = find_as_form::<16>(Some(query), &["token"]).unwrap().unwrap();
+            let read = as_form(query).unwrap().unwrap();
             assert_eq!(str::from_utf8(read.bytes()).unwrap(), expected, "{query}");
         }
-        assert!(find_as_form::<16>(Some("token=0123456789abcdef+"), &["token"]).is_err());
+        for (query, expected) in [
+            ("token=0123456789abcdef+", Reason::Malformed),
+            ("token=a+b&TOKEN=a", Reason::Ambiguous),
+            ("token=a&token[]=a", Reason::Ambiguous),
+            ("token=a&+other=b", Reason::Ambiguous),
+        ] {
+            assert_eq!(as_form(query).unwrap_err().reason, expected, "{query}");
+        }
+        assert!(as_form("a=token&b").unwrap().is_none());
     }
 }

@@ -77,9 +77,10 @@ fn expiration() -> String {
 pub struct Signature {
     right: Right,
     scopes: Scopes,
-    message: Vec<Box<str>>,
-    tag: [Box<str>; 1],
-    expiration: [Box<str>; 1],
+    /// Those of the signed text; behind them that of the signature, and that of the end.
+    names: Vec<Box<str>>,
+    /// How many of them are those of the signed text.
+    of_message: usize,
     /// In seconds.
     max_lifetime: Option<u64>,
     /// What signs in the place of an app that is not known.
@@ -138,31 +139,27 @@ impl Scheme for Signature {
         if max_lifetime == Some(0) {
             return Err(Invalid::new("`max_lifetime` is below one second").hint("leave it out for any lifetime"));
         }
+        let of_message = names.len();
+        names.extend([signature, expiration]);
         Ok(Self {
             right,
             scopes: [right.scope()].into_iter().collect(),
-            message: names,
-            tag: [signature],
-            expiration: [expiration],
+            names,
+            of_message,
             max_lifetime,
             nobody: Signer::new(&Secret::new(Vec::new()), None),
         })
     }
 
     fn places(&self) -> Places {
-        let names: Vec<Box<str>> =
-            self.message.iter().chain(&self.tag).chain(&self.expiration).map(Clone::clone).collect();
-        Places { query: names.clone(), form: names, ..Places::default() }
+        Places { query: self.names.clone(), form: self.names.clone(), ..Places::default() }
     }
 
     fn read<'a>(&self, head: &Head<'a>, preface: &'a Preface) -> Result<Option<Credential>, Rejection> {
-        let message = find(&self.message, head, preface);
-        let tag = find::<LONGEST_SIGNATURE>(&self.tag, head, preface);
-        let expiration = find(&self.expiration, head, preface);
-        if let (Ok(None), Ok(None), Ok(None)) = (&message, &tag, &expiration) {
-            return Ok(None);
+        match self.find(head, preface) {
+            Ok(Parts { message: None, tag: None, expiration: None }) => Ok(None),
+            found => Ok(Some(Credential(found.and_then(signed)))),
         }
-        Ok(Some(Credential(signed(message, tag, expiration))))
     }
 
     fn verify(&self, Credential(presented): Credential, scene: &Scene<'_>) -> Result<Principal, Rejection> {
@@ -184,6 +181,25 @@ impl Scheme for Signature {
 }
 
 impl Signature {
+    /// What was presented, in the query and in the form.
+    fn find(&self, head: &Head<'_>, preface: &Preface) -> Result<Parts, Rejection> {
+        let Parts { mut message, mut tag, mut expiration } = Parts::default();
+        // All in one go: they are looked for under every name that some reader would take for one of theirs.
+        query::each(head.query(), &self.names, |place, text| match place.checked_sub(self.of_message) {
+            None => query::note_as_form(&mut message, text),
+            Some(0) => query::note_as_form(&mut tag, text),
+            Some(_) => query::note_as_form(&mut expiration, text),
+        })?;
+        if preface.has_fields() {
+            let (of_message, others) = self.names.split_at(self.of_message);
+            let (of_tag, of_expiration) = others.split_at(1);
+            find_in_form(&mut message, of_message, preface)?;
+            find_in_form(&mut tag, of_tag, preface)?;
+            find_in_form(&mut expiration, of_expiration, preface)?;
+        }
+        Ok(Parts { message: given(message), tag: given(tag), expiration: given(expiration) })
+    }
+
     /// Whose signature it is.
     fn prove(&self, signed: &Signed, scene: &Scene<'_>) -> Result<Principal, Rejection> {
         // Not believed yet: where nothing else says the app, it chooses the key, and the key says whether it was true.
@@ -236,11 +252,25 @@ impl Right {
     }
 }
 
-type Found<const N: usize> = Result<Option<Buffer<N>>, Rejection>;
+/// The parts of a signature, each of them where something stands under a name of it.
+#[derive(Default)]
+struct Parts {
+    message: Option<Buffer<LONGEST_MESSAGE>>,
+    tag: Option<Buffer<LONGEST_SIGNATURE>>,
+    expiration: Option<Buffer<LONGEST_EXPIRATION>>,
+}
 
-/// What stands under one of these names, in the query and in the form; nothing, where that is empty.
-fn find<const N: usize>(names: &[Box<str>], head: &Head<'_>, preface: &Preface) -> Found<N> {
-    let mut found = query::find_as_form::<N>(head.query(), names)?;
+/// Nothing, where nothing stands under the name.
+fn given<const N: usize>(part: Option<Buffer<N>>) -> Option<Buffer<N>> {
+    part.filter(|part| !part.bytes().is_empty())
+}
+
+/// Adds what stands in the form under one of these names.
+fn find_in_form<const N: usize>(
+    found: &mut Option<Buffer<N>>,
+    names: &[Box<str>],
+    preface: &Preface,
+) -> Result<(), Rejection> {
     let is_named = |field: &Field| names.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
     let values = || names.iter().flat_map(|name| preface.values(name));
     if values().next().is_some() && !preface.fields().any(is_named) {
@@ -251,18 +281,13 @@ fn find<const N: usize>(names: &[Box<str>], head: &Head<'_>, preface: &Preface) 
         match &found {
             Some(first) if first.bytes() != value.bytes() => return Err(MANY),
             Some(_) => {}
-            None => found = Some(value),
+            None => *found = Some(value),
         }
     }
-    Ok(found.filter(|value| !value.bytes().is_empty()))
+    Ok(())
 }
 
-fn signed(
-    message: Found<LONGEST_MESSAGE>,
-    tag: Found<LONGEST_SIGNATURE>,
-    expiration: Found<LONGEST_EXPIRATION>,
-) -> Result<Signed, Rejection> {
-    let (message, tag, expiration) = (message?, tag?, expiration?);
+fn signed(Parts { message, tag, expiration }: Parts) -> Result<Signed, Rejection> {
     let tag = tag.ok_or(malformed("something to sign without a signature"))?;
     let (mut bytes, mac) = ([0; 20], tag.bytes());
     let whole = mac.len() == 2 * bytes.len() && HEXLOWER_PERMISSIVE.decode_mut(mac, &mut bytes).is_ok();

@@ -169,6 +169,22 @@ fn a_death_costs_a_block_and_a_good_end_nothing() {
 }
 
 #[test]
+fn each_limit_finds_its_own_figures_again() {
+    let (register, book) = (register(), Arc::new(Book::new(Mood::Prompt)));
+    let a = caller(&register, "a");
+    for (limit, period, spent) in
+        [("down", Period::Hour, 7), ("up", Period::Hour, 3), ("up", Period::Day, 9), ("gone", Period::Hour, 8)]
+    {
+        let window = period.window(NOON);
+        book.put(LedgerEntry { limit: limit.into(), key: "account:a".into(), window, spent });
+    }
+    let scene = Scene::new(&["down", "up"].map(|name| quota(name, 10, Per::Account)), Some(book));
+    let told = scene.limits.usage(a.account().unwrap(), NOON);
+    let spent: Vec<_> = told.iter().map(|usage| (&*usage.limit, usage.spent)).collect();
+    assert_eq!(spent, [("down", 7), ("up", 3)]);
+}
+
+#[test]
 fn a_clock_that_was_ahead_before_a_restart_forgives_nothing_of_the_present_window() {
     let (register, book) = (register(), Arc::new(Book::new(Mood::Prompt)));
     for (start, spent) in [(NOON.0, 10), (NOON.0 + 2 * 3600, 1)] {
