@@ -1,7 +1,6 @@
 //! What a fuzzer holds the readers of credentials to. Each function takes any bytes and panics where a promise is broken:
 //! what is believed is what a plain reader finds in the same bytes, and what such a reader finds in good order is believed.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +21,7 @@ use crate::clock::UnixTime;
 use crate::edge::preface::Preface;
 use crate::record::{Account, App, Attributes, Directory, Holding, Hosts, Kind, Proof, Record, Signer, Verdict, Wall};
 use crate::scheme::jose::{self, Compact};
-use crate::scheme::json::Json;
+use crate::scheme::json::{Json, Member};
 use crate::scheme::jwt::Verified;
 use crate::scheme::share_token::Form;
 use crate::scheme::stage::{self, Register, Request};
@@ -224,10 +223,9 @@ pub(crate) fn json(data: &[u8]) {
     }
 }
 
-fn have_members(own: &[(Cow<'_, str>, Json<'_>)], theirs: &Members) -> bool {
-    let same = |((name, value), (other, raw)): (&(Cow<'_, str>, Json<'_>), &(String, Box<RawValue>))| {
-        name == other && is_same(value, raw)
-    };
+fn have_members(own: &[Member<'_>], theirs: &Members) -> bool {
+    let same =
+        |((name, value), (other, raw)): (&Member<'_>, &(String, Box<RawValue>))| name == other && is_same(value, raw);
     own.len() == theirs.0.len() && own.iter().zip(&theirs.0).all(same)
 }
 

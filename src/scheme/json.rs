@@ -18,12 +18,15 @@ pub(super) enum Json<'t> {
     /// A string.
     Text(Cow<'t, str>),
     /// An object.
-    Object(Vec<(Cow<'t, str>, Json<'t>)>),
+    Object(Vec<Member<'t>>),
     /// A list.
     List(Vec<Json<'t>>),
     /// Everything else.
     Other,
 }
+
+/// A member of an object: its name and its value.
+pub(super) type Member<'t> = (Cow<'t, str>, Json<'t>);
 
 impl<'t> Json<'t> {
     /// Reads a whole text that is an object, at most `depth` levels deep.
@@ -148,7 +151,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
+        let mut members: Vec<Member<'de>> = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
             if members.len() == MOST_MEMBERS || members.iter().any(|(own, _)| *own == name) {
                 return Err(de::Error::custom("too many members, or one twice"));

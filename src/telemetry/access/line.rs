@@ -222,6 +222,10 @@ fn are_plain(bytes: &[u8]) -> bool {
 }
 
 /// Whether a byte stands for itself in every format.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, and then it is one byte after the other"
+)]
 fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
