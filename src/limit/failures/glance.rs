@@ -45,7 +45,7 @@ impl Guard for Glance<'_> {
 
 impl Watch<'_> {
     /// For how long too many wrong ones are counted already, of the address or of what was wrong in this request.
-    fn beside(&self) -> Option<Millis> {
+    pub(super) fn beside(&self) -> Option<Millis> {
         let (seen, now) = (&*self.failures.seen, self.failures.now());
         let wrong = self.marks(Outcome::Wrong);
         let of_marks = wrong.filter_map(|mark| seen.identifiers.held(&self.pair(mark), now)).max();

@@ -299,7 +299,11 @@ impl Watch<'_> {
         let blamed = wrong.next().filter(|_| wrong.next().is_none() && !self.nameless.get());
         let fate = addresses.fail(Address::of(self.address), blamed, policy, now);
         self.failures.tell("address", Address::of(self.address).0, fate);
-        too_many(fate).max(self.fail_identifiers())
+        match too_many(fate) {
+            // Nobody hears what became of it, as if it had come a moment later: no identifier is charged with it.
+            Some(left) => Some(left).max(self.beside()),
+            None => self.fail_identifiers(),
+        }
     }
 
     /// Counts one failure for each identifier alone; for how long too many there were already.

@@ -270,6 +270,21 @@ fn what_is_counted_is_shown_without_the_identifier_and_taken_back() {
 }
 
 #[test]
+fn a_guess_that_is_refused_for_its_address_is_not_counted_for_its_identifier() {
+    let house = House::new(&settings());
+    // All are looked at before the first of them is counted.
+    let watches = ["a", "a", "a", "b"].map(|text| {
+        let watch = house.guard.watch(OFFICE.parse().unwrap());
+        watch.enter().unwrap();
+        let mark = watch.admits(Identifier { kind: Kind::ApiClient, text: text.as_bytes() });
+        watch.saw(Some(mark.unwrap()), Err(Reason::Mismatch));
+        watch
+    });
+    assert_eq!(watches.map(|watch| watch.settle(false).is_ok()), [true, true, true, false]);
+    assert_eq!(house.all().iter().map(|held| held.failures).collect::<Vec<_>>(), [3, 3], "the address, and `a`");
+}
+
+#[test]
 fn of_many_at_once_exactly_as_many_are_told_as_may_be() {
     let house = Arc::new(House::new(&Settings { failures: 10, ..settings() }));
     let told: Vec<Told> = thread::scope(|scope| {

@@ -117,6 +117,25 @@ fn one_of_two_proofs_may_have_expired() {
 }
 
 #[test]
+fn the_place_of_the_proof_that_counts_is_told() {
+    let index = Index::with_peppers(peppers([1, 2]));
+    let end = Some(UnixTime(100));
+    let proofs = [("a", None), ("b", end), ("c", None), ("b", None), ("c", end)]
+        .map(|(text, expires)| index.proof(text.as_bytes(), expires));
+    for (text, now, expected) in [
+        ("a", 0, (Verdict::Proven, 0)),
+        ("b", 0, (Verdict::Proven, 3)),
+        ("b", 100, (Verdict::Proven, 3)),
+        ("c", 0, (Verdict::Proven, 4)),
+        ("c", 100, (Verdict::Proven, 2)),
+        ("d", 0, (Verdict::Wrong, 0)),
+    ] {
+        assert_eq!(index.proves_by(text.as_bytes(), &proofs, UnixTime(now)), expected, "{text} at {now}");
+    }
+    assert_eq!(index.proves_by(b"b", &proofs[1..2], UnixTime(100)), (Verdict::Over, 0));
+}
+
+#[test]
 fn a_proof_counts_under_its_own_pepper_alone() {
     let index = Index::with_peppers(peppers([1]));
     let old = index.proof(b"secret", None);
