@@ -35,6 +35,7 @@ pub mod once;
 pub mod public_key;
 pub mod record;
 pub mod refusal;
+pub mod scan;
 pub mod secret;
 pub mod units;
 // What a fuzzer calls.

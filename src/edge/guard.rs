@@ -15,6 +15,7 @@ use hyper::ext::Protocol;
 
 use crate::edge::connection::Connection;
 use crate::refusal::{Cause, Refusal};
+use crate::scan;
 
 /// Fields of one head.
 const MOST_FIELDS: usize = 100;
@@ -224,7 +225,7 @@ fn origin_form(parts: &Parts) -> Result<(), Refusal> {
     if !uri.path().starts_with('/') && !is_server_ping(parts) {
         return Err(Refusal::malformed("the target is not a path"));
     }
-    if uri.query().is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic())) {
+    if uri.query().is_some_and(|query| !scan::all(query.as_bytes(), |byte| byte.is_ascii_graphic())) {
         return Err(Refusal::malformed("the query has a character that may not stand there raw"));
     }
     Ok(())

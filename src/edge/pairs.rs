@@ -33,6 +33,16 @@ pub struct Name<'a> {
     is_plain: bool,
 }
 
+/// Letters, digits, `_` and `-`.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        byte += 1;
+    }
+    plain
+};
+
 impl<'a> Name<'a> {
     /// The name of this pair.
     pub fn of(pair: &'a str) -> Self {
@@ -41,7 +51,7 @@ impl<'a> Name<'a> {
 
     /// This name.
     pub fn new(text: &'a str) -> Self {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        let is_plain = text.bytes().all(|byte| PLAIN[usize::from(byte)]);
         Self { text, is_plain }
     }
 
@@ -60,10 +70,15 @@ impl<'a> Name<'a> {
     /// as the names in forms are read.
     pub fn is_called(self, name: &str) -> bool {
         if self.is_plain {
-            return self.text.eq_ignore_ascii_case(name) || !name.is_ascii() && is_read_as(self.text, name);
+            return alike(self.text, name) || !name.is_ascii() && is_read_as(self.text, name);
         }
         is_read_as(self.text, name)
     }
+}
+
+/// Whether two names are one, upper and lower case alike; nearly all that are one are written alike.
+pub fn alike(one: &str, other: &str) -> bool {
+    one == other || one.eq_ignore_ascii_case(other)
 }
 
 /// Whether anybody could read a name, as it stands in a query, as this one.
@@ -86,23 +101,36 @@ pub fn holds(query: Option<&str>, names: &[Box<str>]) -> bool {
 /// A query without whatever anybody could find under one of these names, the rest byte for byte; nothing if there is none
 /// of them. What remains may be empty.
 pub fn without(query: &str, names: &[Box<str>]) -> Option<String> {
-    if !holds(Some(query), names) {
+    if names.is_empty() {
         return None;
     }
-    let mut rest = String::with_capacity(query.len());
-    // To most readers the value goes on behind a semicolon, so that all of it goes.
-    for (place, pair) in pairs(query).filter(|pair| !is_one_of(pair, names)).enumerate() {
-        if place > 0 {
-            rest.push('&');
+    let goes = |part: &str| is_one_of(part, names);
+    let mut rest: Option<String> = None;
+    // Where the pair begins, and whether one that stays stands before it.
+    let (mut begin, mut is_next) = (0, false);
+    for pair in pairs(query) {
+        // To most readers the value goes on behind a semicolon, so that all of it goes.
+        let (whole, parted) = (!goes(pair), memchr(b';', pair.as_bytes()).is_some());
+        if rest.is_none() && (!whole || parted && pair.split(';').any(goes)) {
+            let mut stays = String::with_capacity(query.len());
+            stays.push_str(&query[..begin.max(1) - 1]);
+            rest = Some(stays);
         }
-        for (place, part) in pair.split(';').filter(|part| !is_one_of(part, names)).enumerate() {
-            if place > 0 {
-                rest.push(';');
+        if let Some(rest) = rest.as_mut().filter(|_| whole) {
+            if is_next {
+                rest.push('&');
             }
-            rest.push_str(part);
+            for (place, part) in pair.split(';').filter(|part| !goes(part)).enumerate() {
+                if place > 0 {
+                    rest.push(';');
+                }
+                rest.push_str(part);
+            }
         }
+        is_next |= whole;
+        begin += pair.len() + 1;
     }
-    Some(rest)
+    rest
 }
 
 fn is_one_of(part: &str, names: &[Box<str>]) -> bool {

@@ -71,7 +71,7 @@ impl Writing {
     }
 
     fn policies(&mut self, ids: &[PolicyId], standings: &Standings<'_>) -> Option<HeaderValue> {
-        let terms = || ids.iter().zip(standings.iter().flatten()).map(|(id, (_, it))| (*id, it.quota, it.window));
+        let terms = || ids.iter().zip(standings).map(|(id, (_, it))| (*id, it.quota, it.window));
         let first = ids.first()?.0;
         if let Some(Some(told)) = self.told.get(first)
             && told.of.iter().copied().eq(terms())
@@ -97,7 +97,7 @@ impl Writing {
 
 /// Those that have an effect, and are told of.
 fn biting<'s, 'g>(standings: &'s Standings<'g>) -> impl Iterator<Item = &'s (&'g Limit, Standing)> {
-    standings.iter().map_while(Option::as_ref).filter(|(limit, _)| !limit.policy.log_only)
+    standings.iter().filter(|(limit, _)| !limit.policy.log_only)
 }
 
 /// Parts what follows from what stands there.
@@ -153,26 +153,9 @@ fn stand(field: &mut Vec<u8>, named: &str, standing: Standing) {
     }
 }
 
-/// Every number of two digits.
-const PAIRS: [[u8; 2]; 100] = {
-    let (digits, mut pairs, mut number) = (b"0123456789", [[0; 2]; 100], 0);
-    while number < pairs.len() {
-        pairs[number] = [digits[number / 10], digits[number % 10]];
-        number += 1;
-    }
-    pairs
-};
-
-/// In decimal, two digits at a time: each answer has several of these.
-fn number(field: &mut Vec<u8>, mut value: u64) {
-    let (mut digits, mut at) = ([[0; 2]; 10], 10);
-    while at == 10 || value > 0 {
-        at -= 1;
-        digits[at] = PAIRS[usize::try_from(value % 100).expect("two digits")];
-        value /= 100;
-    }
-    let digits = digits[at..].as_flattened();
-    field.extend_from_slice(digits.strip_prefix(b"0").filter(|rest| !rest.is_empty()).unwrap_or(digits));
+/// In decimal.
+fn number(field: &mut Vec<u8>, value: u64) {
+    field.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]

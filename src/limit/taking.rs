@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::Asked;
 use super::concurrency::Occupancy;
 use super::fields::Fields;
@@ -26,10 +28,10 @@ pub(super) enum Short {
 }
 
 /// The limits of one request, locked in the order of their names.
-type AllHeld<'g> = [Option<Held<'g>>; MOST_OF_A_ROUTE];
+type AllHeld<'g> = SmallVec<[Held<'g>; MOST_OF_A_ROUTE]>;
 
 /// Where each of them stands.
-pub(super) type Standings<'g> = [Option<(&'g Limit, Standing)>; MOST_OF_A_ROUTE];
+pub(super) type Standings<'g> = SmallVec<[(&'g Limit, Standing); MOST_OF_A_ROUTE]>;
 
 /// Takes from every limit, or from none. What is locked stays so for some hundred nanoseconds.
 pub(super) fn take<W: Witness>(
@@ -39,24 +41,24 @@ pub(super) fn take<W: Witness>(
     witness: &mut W,
 ) -> Result<(Fields, Occupancy), Short> {
     let now = gate.moment(asked.now.0, asked.now.1);
-    let mut held: AllHeld<'_> = [const { None }; MOST_OF_A_ROUTE];
+    let mut held = AllHeld::new();
     let mut last: Option<Counted<'_>> = None;
-    for (place, id) in held.iter_mut().zip(asked.limits) {
+    for id in asked.limits {
         let limit = gate.limit(*id);
         // Most limits of a route count the same: it is hashed once.
         let counted = last.filter(|last| last.per == limit.policy.per);
         let counted = counted.unwrap_or_else(|| gate.counted(caller, limit.policy.per));
         last = Some(counted);
-        *place = Some(Held::lock(limit, gate, caller, counted, now));
+        held.push(Held::lock(limit, gate, caller, counted, now));
     }
     let looked = Looked::at(&mut held, now);
     let (mut occupancy, mut asks) = (Occupancy::default(), Vec::<Ask>::new());
-    let mut standings: Standings<'_> = [None; MOST_OF_A_ROUTE];
-    for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
+    let mut standings = Standings::new();
+    for (place, held) in held.iter_mut().enumerate() {
         let taken = looked.is_free() && !looked.is_full(place);
         let (standing, ask) = held.conclude(taken, &mut occupancy, now);
         held.note(taken, looked.is_full(place));
-        standings[place] = Some((held.limit, standing));
+        standings.push((held.limit, standing));
         asks.extend(ask);
     }
     drop(held);
@@ -106,7 +108,7 @@ const _: () = assert!(MOST_OF_A_ROUTE <= u8::BITS as usize, "a bit for each limi
 impl Looked {
     fn at(held: &mut AllHeld<'_>, now: Moment) -> Self {
         let mut looked = Self::default();
-        for (place, held) in held.iter_mut().map_while(Option::as_mut).enumerate() {
+        for (place, held) in held.iter_mut().enumerate() {
             match (held.check(now), held.limit.policy.log_only) {
                 // What only watches makes nobody wait: it counts on, and is written down when it can be.
                 (Verdict::Room, _) | (Verdict::Unwritten { .. }, true) => {}
@@ -137,7 +139,7 @@ impl Looked {
 
     /// Shows a witness where each of them stands.
     fn show(&self, standings: &Standings<'_>, caller: &Caller<'_>, witness: &mut impl Witness) {
-        for (place, (limit, standing)) in standings.iter().flatten().enumerate() {
+        for (place, (limit, standing)) in standings.iter().enumerate() {
             let policy = &*limit.policy;
             let Standing { quota, remaining, reset, .. } = *standing;
             let (party, full) = (&caller.party(policy.per), self.is_full(place));
@@ -150,7 +152,7 @@ impl Looked {
         if self.full == 0 {
             return;
         }
-        for (place, (limit, _)) in standings.iter().flatten().enumerate() {
+        for (place, (limit, _)) in standings.iter().enumerate() {
             let policy = &limit.policy;
             let (limit, party) = (&*policy.name, caller.party(policy.per));
             if !self.is_full(place) {

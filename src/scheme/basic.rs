@@ -12,6 +12,7 @@ use crate::edge::preface::Preface;
 use crate::invalid::Invalid;
 use crate::record::{Kind, Verdict};
 use crate::refusal::Reason;
+use crate::scan;
 use crate::scheme::buffer::Buffer;
 use crate::scheme::{Identifier, Kit, Places, Principal, Rejection, Scene, Scheme, authorization, usable};
 
@@ -147,7 +148,7 @@ const fn malformed(detail: &'static str) -> Rejection {
 
 /// Whether there is a control character (ASCII). Without a branch for each byte, several are looked at in one instruction.
 fn has_control(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, byte| found | byte.is_ascii_control())
+    !scan::all(text, |byte| !byte.is_ascii_control())
 }
 
 /// Standard base64 with its padding and without stray bits. MIME encoders (RFC 2045) fold long lines, which arrives as

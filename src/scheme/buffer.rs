@@ -6,6 +6,7 @@ mod strict;
 use std::fmt;
 
 use base64::Engine;
+use memchr::memchr2;
 
 /// At most `N` bytes.
 pub(super) struct Buffer<const N: usize> {
@@ -16,6 +17,33 @@ pub(super) struct Buffer<const N: usize> {
 /// There is no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
+
+/// What stands for a blank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blank {
+    /// Its escape alone, as in addresses.
+    Escaped,
+    /// `+` too, as in forms.
+    Plus,
+}
+
+/// The byte that an escape stands for: `byte` is a `%`, and two digits stand behind it.
+fn escaped(byte: u8, behind: &[u8]) -> Option<u8> {
+    let [high, low, ..] = behind else { return None };
+    let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+    (byte == b'%' && (high | low) < 16).then_some(high << 4 | low)
+}
+
+/// What a hexadecimal digit is worth; 16 is none.
+pub(super) const DIGITS: [u8; 256] = {
+    let (mut digits, mut value) = ([16; 256], 0);
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
 
 impl<const N: usize> Buffer<N> {
     pub(super) fn new() -> Self {
@@ -37,6 +65,27 @@ impl<const N: usize> Buffer<N> {
             }
             buffer.bytes.push(byte);
         }
+        Ok(buffer)
+    }
+
+    /// Decodes what is percent-encoded (RFC 3986 §2.1); where a `%` begins no escape, it stands for itself.
+    pub(super) fn unescape(text: &[u8], blank: Blank) -> Result<Self, Full> {
+        // Most have nothing to be decoded.
+        if memchr2(b'%', b'+', text).is_none() {
+            return Self::copy(text);
+        }
+        let mut buffer = Self { bytes: vec![0; text.len().min(N)] };
+        let (mut rest, mut length) = (text, 0);
+        while let [byte, behind @ ..] = rest {
+            let place = buffer.bytes.get_mut(length).ok_or(Full)?;
+            (*place, rest) = match escaped(*byte, behind) {
+                Some(byte) => (byte, &behind[2..]),
+                None if *byte == b'+' && blank == Blank::Plus => (b' ', behind),
+                None => (*byte, behind),
+            };
+            length += 1;
+        }
+        buffer.bytes.truncate(length);
         Ok(buffer)
     }
 
@@ -90,6 +139,8 @@ impl<const N: usize> fmt::Write for Buffer<N> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -102,6 +153,41 @@ mod tests {
         assert_eq!(buffer.bytes(), b"ab");
         assert_eq!((buffer.extend(b"c"), buffer.extend(b"d")), (Ok(()), Err(Full)));
         assert_eq!(buffer.bytes(), b"abc");
+    }
+
+    fn unescaped<const N: usize>(text: &[u8], blank: Blank) -> Result<Vec<u8>, Full> {
+        Buffer::<N>::unescape(text, blank).map(|buffer| buffer.bytes().to_vec())
+    }
+
+    #[test]
+    fn escapes_are_read_where_they_are_whole() {
+        for (text, expected) in [
+            ("", ""),
+            ("a+b", "a+b"),
+            ("%61%2B+%2b", "a+++"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%%41", "%A"),
+            ("%g1%1g%-1", "%g1%1g%-1"),
+            ("%4%41", "%4A"),
+        ] {
+            assert_eq!(unescaped::<16>(text.as_bytes(), Blank::Escaped).unwrap(), expected.as_bytes(), "{text}");
+        }
+        assert_eq!(unescaped::<8>(b"a+%2B%20", Blank::Plus).unwrap(), b"a + ");
+        assert_eq!(unescaped::<3>(b"a+%2B", Blank::Plus), Ok(b"a +".to_vec()));
+        for long in ["abcd", "a+%20+", "%61%61%61%61"] {
+            assert_eq!(unescaped::<3>(long.as_bytes(), Blank::Plus), Err(Full), "{long}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escapes_are_what_everybody_reads_in_them(text in "([%+]|[0-9a-fA-F]|[g-z&= \\x00é])*") {
+            let expected: Vec<u8> = percent_encoding::percent_decode_str(&text).collect();
+            prop_assert_eq!(unescaped::<4096>(text.as_bytes(), Blank::Escaped).unwrap(), expected);
+            let expected: Vec<u8> = percent_encoding::percent_decode_str(&text.replace('+', " ")).collect();
+            prop_assert_eq!(unescaped::<4096>(text.as_bytes(), Blank::Plus).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use percent_encoding::percent_decode;
 
 use crate::record::{Directory, Record};
-use crate::scheme::buffer::Buffer;
+use crate::scheme::buffer::{Blank, Buffer};
 
 /// A shorter secret would be found in innocent values; nobody makes one.
 const SHORTEST: usize = 8;
@@ -67,10 +66,9 @@ impl Search<'_> {
         if value.len() < SHORTEST {
             return Ok(None);
         }
-        let text = |value: &str| Buffer::<LONGEST_TEXT>::collect(percent_decode(value.as_bytes())).ok();
-        let Some(plain) = text(value) else { return Ok(None) };
-        // Forms write a blank as `+`.
-        let spaced = if value.contains('+') { text(&value.replace('+', " ")) } else { None };
+        let text = |blank: Blank| Buffer::<LONGEST_TEXT>::unescape(value.as_bytes(), blank).ok();
+        let Some(plain) = text(Blank::Escaped) else { return Ok(None) };
+        let spaced = if value.contains('+') { text(Blank::Plus) } else { None };
         if let Some(holder) = self.given_away(plain.bytes())? {
             return Ok(Some(holder));
         }

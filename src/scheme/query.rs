@@ -2,12 +2,12 @@
 //! the business of `forward/`.
 
 use memchr::memchr;
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::percent_decode_str;
 
 use crate::edge::pairs::{self, Name};
 use crate::refusal::Reason;
 use crate::scheme::Rejection;
-use crate::scheme::buffer::{Buffer, Full};
+use crate::scheme::buffer::{Blank, Buffer, Full};
 
 const TWO: Rejection = Rejection { reason: Reason::Ambiguous, detail: "two different credentials in the query" };
 const TOO_LONG: Rejection = Rejection { reason: Reason::Malformed, detail: "the credential in the query is too long" };
@@ -37,8 +37,12 @@ pub(super) fn each(
 
 /// Notes a value that stands in the query as forms write them, where `+` is a blank; the same value twice is one.
 pub(super) fn note_as_form<const N: usize>(found: &mut Option<Buffer<N>>, text: &str) -> Result<(), Rejection> {
-    let value = if text.contains('+') { collect(&text.replace('+', " ")) } else { collect(text) };
-    note(found, value)
+    note(found, Buffer::unescape(text.as_bytes(), Blank::Plus))
+}
+
+/// A value that stands in the query as addresses write them, where `+` is no blank.
+fn value_of<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
+    Buffer::unescape(text.as_bytes(), Blank::Escaped)
 }
 
 fn note<const N: usize>(found: &mut Option<Buffer<N>>, value: Result<Buffer<N>, Full>) -> Result<(), Rejection> {
@@ -66,7 +70,7 @@ pub(super) fn find_each<const N: usize>(
 ) -> Result<Vec<(usize, Buffer<N>)>, Rejection> {
     let mut found = Vec::<(usize, Buffer<N>)>::new();
     read_each(query, names, Case::Ignored, |place, text| {
-        let value = collect(text).map_err(|Full| TOO_LONG)?;
+        let value = value_of(text).map_err(|Full| TOO_LONG)?;
         match found.iter().find(|(other, _)| *other == place) {
             Some((_, first)) if first.bytes() != value.bytes() => return Err(TWO),
             Some(_) => {}
@@ -83,7 +87,7 @@ fn find_read<const N: usize>(
     case: Case,
 ) -> Result<Option<Buffer<N>>, Rejection> {
     let mut found = None;
-    read_each(query, names, case, |_, text| note(&mut found, collect(text)))?;
+    read_each(query, names, case, |_, text| note(&mut found, value_of(text)))?;
     Ok(found)
 }
 
@@ -119,21 +123,13 @@ fn place_of(own: Name<'_>, names: &[impl AsRef<str>], case: Case) -> Option<usiz
     let mut names = names.iter().map(AsRef::as_ref);
     match (own.is_plain(), case) {
         (true, Case::Kept) => names.position(|name| own.text() == name),
-        (true, Case::Ignored) => names.position(|name| own.text().eq_ignore_ascii_case(name)),
+        (true, Case::Ignored) => names.position(|name| pairs::alike(own.text(), name)),
         (false, Case::Kept) => names.position(|name| percent_decode_str(own.text()).eq(name.bytes())),
         (false, Case::Ignored) => {
             let lower = || percent_decode_str(own.text()).map(|byte| byte.to_ascii_lowercase());
             names.position(|name| lower().eq(name.bytes().map(|byte| byte.to_ascii_lowercase())))
         }
     }
-}
-
-fn collect<const N: usize>(text: &str) -> Result<Buffer<N>, Full> {
-    // Most have nothing to be decoded.
-    if memchr(b'%', text.as_bytes()).is_none() {
-        return Buffer::copy(text.as_bytes());
-    }
-    Buffer::collect(percent_decode(text.as_bytes()))
 }
 
 #[cfg(test)]

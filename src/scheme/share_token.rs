@@ -12,6 +12,8 @@ use sha1::Sha1;
 use crate::clock::UnixTime;
 use crate::invalid::Invalid;
 use crate::refusal::Reason;
+use crate::scan;
+use crate::scheme::buffer::DIGITS;
 use crate::scheme::{Kit, Rejection};
 use crate::secret::{Secret, SecretSource};
 
@@ -70,7 +72,7 @@ fn is_mac(text: &[u8]) -> bool {
     text.len() == MAC_TEXT && is_base64url(rest) && b"AEIMQUYcgkosw048".contains(last)
 }
 
-/// RFC 4648 §5. Without a branch for each byte, several are looked at in one instruction.
+/// RFC 4648 §5.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "lazy operators are branches, and then it is one byte after the other"
@@ -79,19 +81,8 @@ fn is_base64url(text: &[u8]) -> bool {
     let own = |byte: u8| {
         ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10) | (byte == b'-') | (byte == b'_')
     };
-    text.iter().fold(true, |good, &byte| good & own(byte))
+    scan::all(text, own)
 }
-
-/// What a digit is worth; 16 is none.
-const DIGITS: [u8; 256] = {
-    let (mut digits, mut value) = ([16; 256], 0);
-    while value < 16 {
-        digits[b"0123456789abcdef"[value as usize] as usize] = value;
-        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
-        value += 1;
-    }
-    digits
-};
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
     let add = |number: u64, digit: &u8| {

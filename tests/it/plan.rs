@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const CORRIDOR: [&str; 9] =
     ["edge", "route", "scheme", "authenticate", "authorize", "limit", "forward", "reply", "envelope"];
 /// Anyone may stand on these, and they stand on nothing else.
-const GROUND: [&str; 14] = [
+const GROUND: [&str; 15] = [
     "background",
     "clock",
     "counted",
@@ -21,6 +21,7 @@ const GROUND: [&str; 14] = [
     "public_key",
     "record",
     "refusal",
+    "scan",
     "secret",
     "units",
 ];

@@ -4,6 +4,7 @@
 use memchr::memchr;
 
 use super::{LONGEST_CLAIM, Parts, Span};
+use crate::scan;
 
 /// More digits might not fit into 64 bits.
 const MOST_DIGITS: usize = 19;
@@ -64,13 +65,13 @@ enum Value {
 }
 
 /// Whether each byte stands for itself: ASCII without control characters and backslashes, so that a string ends at the next
-/// quote. Without a branch for each byte, several are looked at in one instruction.
+/// quote.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "lazy operators are branches, and then it is one byte after the other"
 )]
 fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, &byte| plain & (0x20..0x80).contains(&byte) & (byte != b'\\'))
+    scan::all(text, |byte| (0x20..0x80).contains(&byte) & (byte != b'\\'))
 }
 
 struct Reader<'a> {

@@ -3,7 +3,6 @@
 
 use std::io::Write as _;
 use std::time::Duration;
-use std::{array, iter};
 
 use http::{Method, Version};
 
@@ -11,6 +10,7 @@ use super::Format;
 use crate::clock::UnixTime;
 use crate::edge::connection::address_in;
 use crate::forward::End;
+use crate::scan;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::sinks::Scope;
 use crate::telemetry::texts::Text;
@@ -205,20 +205,9 @@ pub(super) fn escaped(line: &mut Vec<u8>, value: &str, json: bool) {
     special(line, value, json);
 }
 
-/// Whether every byte stands for itself: not one is a control character, beyond ASCII, `"` or `\\`. Sixteen are looked at in
-/// one step, without a branch for each.
+/// Whether every byte stands for itself: not one is a control character, beyond ASCII, `"` or `\\`.
 fn are_plain(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    // Some of them once more, where there are as many.
-    let last =
-        bytes.last_chunk::<16>().copied().unwrap_or_else(|| array::from_fn(|place| *rest.get(place).unwrap_or(&b' ')));
-    let mut odd = [false; 16];
-    for block in iter::once(&last).chain(blocks) {
-        for (odd, byte) in odd.iter_mut().zip(block) {
-            *odd |= !is_plain(*byte);
-        }
-    }
-    odd == [false; 16]
+    scan::all(bytes, is_plain)
 }
 
 /// Whether a byte stands for itself in every format.
