@@ -56,16 +56,21 @@ fn register() -> Register {
     register
 }
 
-fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
-    let (register, verified) = (register(), Verified::new(8));
-    let scene = Scene {
-        directory: &register,
-        verified: &verified,
+/// A request for no app in particular, before no guard.
+fn scene<'a>(register: &'a Register, verified: &'a Verified) -> Scene<'a> {
+    Scene {
+        directory: register,
+        verified,
         guard: None,
         fetching: Fetching::Asked,
         app: None,
         now: UnixTime(1_700_000_000),
-    };
+    }
+}
+
+fn identify(expression: &str, request: &Request) -> Result<Principal, Refusal> {
+    let (register, verified) = (register(), Verified::new(8));
+    let scene = scene(&register, &verified);
     let expression = Expression::parse(expression, &schemes()).unwrap();
     expression.identify(&request.head(), &Preface::EMPTY, &scene, &mut ())
 }

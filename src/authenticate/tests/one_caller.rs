@@ -8,14 +8,7 @@ use crate::edge::preface::Announced;
 #[test]
 fn where_credentials_go_on_header_and_query_hold_what_proved_the_caller_and_nothing_else() {
     let (register, verified) = (register(), Verified::new(8));
-    let scene = Scene {
-        directory: &register,
-        verified: &verified,
-        guard: None,
-        fetching: Fetching::Asked,
-        app: None,
-        now: UnixTime(1_700_000_000),
-    };
+    let scene = scene(&register, &verified);
     let sky = || request(HERE, "", CAMERA).header("authorization", "SkyVR key-of-acme");
     for (what, expression, request, good) in [
         ("one, in the query", "camera", request(HERE, "", CAMERA), true),
