@@ -15,7 +15,7 @@ use thread_priority::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 use crate::house::House;
 
@@ -168,9 +168,12 @@ async fn connect(target: SocketAddr) -> Option<TcpStream> {
 
 async fn never_end_a_head(mut stream: TcpStream) {
     let mut piece: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
+    // By its own clock: pauses that begin where a byte was late would lead ever more of the crowd to the same instant.
+    let mut turns = interval(Duration::from_secs(1));
+    turns.tick().await;
     while stream.write_all(piece).await.is_ok() {
         piece = b"a";
-        sleep(Duration::from_secs(1)).await;
+        turns.tick().await;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::run::{self, Failure};
 /// Serves requests until told to stop.
 pub(super) fn run(config: &Path) -> ExitCode {
     leave_no_memory_behind();
+    take_memory_in_small_pages();
     match run::serve(config) {
         Ok(code) => code,
         Err(failure) => {
@@ -33,4 +34,12 @@ fn leave_no_memory_behind() {
     if let Err(error) = set {
         complain(&format!("vidgate: a crash could leave secrets on a disk: {error}\n"));
     }
+}
+
+/// The first touch of a huge page has the kernel clear 2 MiB, and a worker that happens to be there keeps all of its requests
+/// waiting meanwhile. The allocator asks for such pages, and so do systems where they are `always` on.
+fn take_memory_in_small_pages() {
+    // A kernel that knows of no huge pages gives none.
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).unwrap_or_default();
 }

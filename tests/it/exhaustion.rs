@@ -92,3 +92,12 @@ fn a_crash_leaves_no_memory_behind() {
     let figures: Vec<&str> = core["Max core file size".len()..].split_whitespace().collect();
     assert_eq!(figures[..2], ["0", "0"], "{core}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_comes_in_small_pages() {
+    let process = Process::start(&Upstream::start(), "");
+    let status = fs::read_to_string(format!("/proc/{}/status", process.child.id())).expect("it runs");
+    let huge = status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).map(str::trim);
+    assert_eq!(huge, Some("0"), "{status}");
+}
