@@ -93,7 +93,8 @@ mod tests {
             ("absent and at odds", Failure::Missing, Failure::Disagreement, Failure::Disagreement, Failure::Missing),
             ("elsewhere and at odds", STRANGE, Failure::Disagreement, Failure::Disagreement, KNOWN),
             ("known elsewhere and at odds", KNOWN, Failure::Disagreement, KNOWN, KNOWN),
-            ("elsewhere twice", STRANGE, KNOWN, KNOWN, KNOWN),
+            ("elsewhere twice", STRANGE, STRANGE, STRANGE, STRANGE),
+            ("elsewhere twice, and known by one of them", STRANGE, KNOWN, KNOWN, KNOWN),
         ] {
             assert_eq!(first.or(second), either, "{what}");
             assert_eq!(second.or(first), either, "{what}, the other way round");

@@ -487,9 +487,10 @@ mod tests {
     fn of_two_proofs_the_earlier_end_the_narrower_limits_and_the_stricter_certificate_hold() {
         let register = register();
         let scopes = |all: &[&str]| all.iter().copied().collect::<Scopes>();
-        let mut short = of(&register, Kind::LicenseKey, "child").certified(Certified::ByItself);
+        // The stricter one is not that of the credential that speaks.
+        let mut short = of(&register, Kind::LicenseKey, "child").certified(Certified::ByAuthority);
         (short.until, short.limits) = (UnixTime(50), Some(scopes(&["watch", "all"])));
-        let mut long = of(&register, Kind::CameraToken, "child").certified(Certified::ByAuthority);
+        let mut long = of(&register, Kind::CameraToken, "child").certified(Certified::ByItself);
         (long.until, long.limits) = (UnixTime(70), Some(scopes(&["watch", "streaming"])));
         for merged in [short.clone().agree(long.clone()), long.agree(short)] {
             let mut merged = merged.unwrap();
