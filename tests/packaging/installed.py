@@ -20,14 +20,16 @@ echo "$(state ActiveState), enabled: $(systemctl is-enabled vidgate), $(state St
 process=/proc/$(state MainPID)/status
 echo "$(id -un "$(awk '/^Uid:/ { print $2 }' "$process")"): $(grep -E '^(CapEff|NoNewPrivs|Seccomp):' "$process" | tr -s '\t\n' ' ')"
 
+# It is told, and reads the file in its own time.
+reloads() { journalctl -u vidgate -o cat | grep -c 'the configuration was read anew'; }
 systemctl reload vidgate && echo "reloaded"
+for _ in $(seq 100); do [ "$(reloads)" -gt 0 ] && break; sleep 0.1; done
 echo 'nonsense = 1' >>/etc/vidgate/vidgate.toml
 systemctl reload vidgate 2>/dev/null || echo "a mistake is told: $(journalctl -u vidgate -o cat | grep -c 'unknown key `nonsense`'), and $(ask 8080)"
 sed -i '$d' /etc/vidgate/vidgate.toml
 
 # Its logs are turned over as its user, and it is told.
 runuser -u vidgate -- sh -c 'echo line >/var/log/vidgate/access.log'
-reloads() { journalctl -u vidgate -o cat | grep -c 'the configuration was read anew'; }
 before=$(reloads)
 logrotate --force /etc/logrotate.d/vidgate
 for _ in $(seq 100); do [ "$(reloads)" -gt "$before" ] && break; sleep 0.1; done

@@ -8,7 +8,7 @@ import tomllib
 
 import yaml
 
-from made import ROOT, VIDGATE, Running, free_port, get, run
+from made import ROOT, VIDGATE, Running, free_ports, get, run
 
 FOLDER = ROOT / "packaging" / "kubernetes"
 # The newest that is known, and one that clusters still run.
@@ -110,7 +110,7 @@ def what_they_hold_makes_a_store_and_serves(folder):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(secrets[source["secret"]["name"], item["key"]])
             target.chmod(0o440)
-    ports = {"8443": free_port(), "9180": free_port(), "9443": free_port()}
+    ports = dict(zip(("8443", "9180", "9443"), free_ports(3), strict=True))
     text = CONFIGURATION.replace(mounts["store"], str(store)).replace("[::]:", "127.0.0.1:")
     for port, free in ports.items():
         text = text.replace(f":{port}\"", f":{free}\"")

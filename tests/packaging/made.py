@@ -37,11 +37,13 @@ def setting(text, key):
     return re.findall(rf"^{re.escape(key)}=(.*)$", text, re.MULTILINE)
 
 
-def free_port():
-    """A port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """So many ports that nobody listens at, each another one."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
 
 def get(port, path, patience=PATIENCE):

@@ -5,7 +5,7 @@ import re
 import shutil
 import socket
 
-from made import PATIENCE, ROOT, Running, free_port, get, run, setting, unpacked
+from made import PATIENCE, ROOT, Running, free_ports, get, run, setting, unpacked
 
 UNITS = ROOT / "packaging" / "systemd"
 SERVICE = UNITS / "vidgate.service"
@@ -37,7 +37,7 @@ def it_has_time_for_its_drain(_):
 
 
 def a_socket_starts_it_and_it_says_that_it_is_ready(folder):
-    root, port = unpacked(folder / "root"), free_port()
+    root, (port,) = unpacked(folder / "root"), free_ports(1)
     program, *arguments = setting(SERVICE.read_text(), "ExecStart")[0].split()
     config = root / arguments[-1].removeprefix("/")
     # Nothing can be bound there: the socket goes by the name of the listener, as in vidgate@.socket.
