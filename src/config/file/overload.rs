@@ -16,7 +16,7 @@ pub(in crate::config) struct Overload {
     /// How many requests a worker has in flight at most. Default: 10000.
     #[schemars(extend("x-formerly" = "max_requests"))]
     pub(in crate::config) max_in_flight: Option<Placed<usize>>,
-    /// How much memory the process takes at most, as the system counts it. Default: nobody looks.
+    /// How much memory the process may take, as the system counts it, before requests are refused. Default: nobody looks.
     #[schemars(example = "512 MiB")]
     pub(in crate::config) max_memory: Option<Placed<Size>>,
 }
