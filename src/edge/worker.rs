@@ -1,7 +1,9 @@
 //! A worker: one thread, one runtime, and the connections that were handed to it. Nothing here is shared with another
 //! worker, so nothing is locked.
 
+mod boxes;
 mod leave;
+mod local;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -29,7 +31,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::boxes::Shelf;
 use self::leave::Leave;
+use self::local::Local;
 use crate::clock::Clock;
 use crate::deadline::{BREATH, Deadlines, SWEEP};
 use crate::edge::clear_http;
@@ -104,6 +108,8 @@ struct Worker<A> {
     changes: Cell<u64>,
     /// Takes bodies whose rest nobody reads.
     unread: UnboundedSender<Incoming>,
+    /// Where its answers come about.
+    shelf: Shelf,
 }
 
 /// Serves arriving connections until there are no more and `drain` is called, and then until the last one has ended.
@@ -115,8 +121,8 @@ pub async fn serve<A: Answer>(
     drain: CancellationToken,
 ) {
     let (unread, mut rests) = unbounded_channel();
-    let worker =
-        Rc::new(Worker { answer, clock, deadlines, draining: Cell::new(false), changes: Cell::new(0), unread });
+    let (draining, none_yet, shelf) = (Cell::new(false), Cell::new(0), Shelf::default());
+    let worker = Rc::new(Worker { answer, clock, deadlines, draining, changes: none_yet, unread, shelf });
     let connections = TaskTracker::new();
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -337,7 +343,7 @@ fn service<A: Answer>(
     stage: &Rc<Stage>,
 ) -> impl Service<Request<Incoming>, Response = Response<A::Body>, Error = Infallible, Future: 'static> + 'static {
     let (answer, unread) = (Rc::clone(&worker.answer), worker.unread.clone());
-    let stage = Rc::clone(stage);
+    let (stage, boxes) = (Rc::clone(stage), worker.shelf.boxes());
     service_fn(move |request: Request<Incoming>| {
         let (mut parts, body) = request.into_parts();
         let body = match parts.version {
@@ -348,7 +354,7 @@ fn service<A: Answer>(
             _ => RequestBody::new(body),
         };
         // hyper keeps room for the future as long as the connection lasts: boxed, it is there while there is a request.
-        Box::pin(Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin()))
+        boxes.put(Rc::clone(&answer).answer(Box::new(parts), body, Rc::clone(&connection), stage.begin()))
     })
 }
 
@@ -386,14 +392,4 @@ async fn serve_http2<A: Answer, T: AsyncRead + AsyncWrite + Unpin + 'static>(
         conversation.as_mut().poll(context)
     });
     outcome.await.ok();
-}
-
-/// Runs a connection's streams on its own worker.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::{BufMut, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::limits::Limit;
@@ -38,10 +39,15 @@ impl Fields {
     }
 }
 
-/// Where a worker writes its fields, so that each of them is allocated once and as long as it is.
-#[derive(Debug, Default)]
+/// How much a worker allocates at once for what it writes: some fifty fields.
+const AT_ONCE: usize = 2048;
+
+const VISIBLE: &str = "names of limits and digits are visible ASCII";
+
+/// Where a worker writes its fields: one behind the other, in memory that they share.
+#[derive(Debug)]
 pub(super) struct Writing {
-    text: Vec<u8>,
+    text: BytesMut,
     /// What was told last of the policies of a request, by its first limit: mostly it is the same again, and then answers
     /// share it.
     told: Vec<Option<Told>>,
@@ -58,6 +64,12 @@ struct Told {
 /// A limit, of how many it is for this caller, and in which window.
 type Terms = (PolicyId, u64, Option<u64>);
 
+impl Default for Writing {
+    fn default() -> Self {
+        Self { text: BytesMut::with_capacity(AT_ONCE), told: Vec::new() }
+    }
+}
+
 impl Writing {
     /// What to tell of these limits; nothing, where there are none that bite.
     pub(super) fn fields(&mut self, ids: &[PolicyId], standings: &Standings<'_>) -> Fields {
@@ -67,7 +79,8 @@ impl Writing {
             part(&mut self.text);
             stand(&mut self.text, &limit.named, *standing);
         }
-        Fields(Some(Box::new([policies, value(&self.text)])))
+        let standings = HeaderValue::from_maybe_shared(self.text.split().freeze()).expect(VISIBLE);
+        Fields(Some(Box::new([policies, standings])))
     }
 
     fn policies(&mut self, ids: &[PolicyId], standings: &Standings<'_>) -> Option<HeaderValue> {
@@ -86,7 +99,8 @@ impl Writing {
                 None => describe(&mut self.text, &limit.policy, standing.quota, standing.window),
             }
         }
-        let policies = (!self.text.is_empty()).then(|| value(&self.text));
+        // In memory of its own, since it stays.
+        let policies = (!self.text.is_empty()).then(|| HeaderValue::from_bytes(&self.text).expect(VISIBLE));
         if self.told.len() <= first {
             self.told.resize_with(first + 1, || None);
         }
@@ -101,26 +115,22 @@ fn biting<'s, 'g>(standings: &'s Standings<'g>) -> impl Iterator<Item = &'s (&'g
 }
 
 /// Parts what follows from what stands there.
-fn part(field: &mut Vec<u8>) {
+fn part(field: &mut BytesMut) {
     if !field.is_empty() {
         field.extend_from_slice(b", ");
     }
 }
 
-fn value(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).expect("names of limits and digits are visible ASCII")
-}
-
 /// The description that all callers get; `None`: a quota, of which each may have their own.
 pub(super) fn described(policy: &Policy) -> Option<Arc<str>> {
-    let mut text = Vec::new();
+    let mut text = BytesMut::new();
     match policy.measure {
         // Of a burst: so many may come at once, and are there again after that time.
         Measure::Rate(rate) => describe(&mut text, policy, rate.burst.get().into(), Some(rate.refill())),
         Measure::Concurrency(concurrency) => describe(&mut text, policy, concurrency.most.get().into(), None),
         Measure::Quota(_) => return None,
     }
-    Some(String::from_utf8(text).expect("it is ASCII").into())
+    Some(std::str::from_utf8(&text).expect(VISIBLE).into())
 }
 
 /// How the standing of a limit begins: `"hourly";r=`.
@@ -129,8 +139,8 @@ pub(super) fn named(policy: &Policy) -> Arc<str> {
 }
 
 /// `"hourly";q=100;w=3600`. What is not counted by time has its unit instead of a window.
-fn describe(field: &mut Vec<u8>, policy: &Policy, quota: u64, window: Option<u64>) {
-    field.push(b'"');
+fn describe(field: &mut BytesMut, policy: &Policy, quota: u64, window: Option<u64>) {
+    field.put_u8(b'"');
     field.extend_from_slice(policy.name.as_bytes());
     field.extend_from_slice(b"\";q=");
     number(field, quota);
@@ -144,7 +154,7 @@ fn describe(field: &mut Vec<u8>, policy: &Policy, quota: u64, window: Option<u64
 }
 
 /// `"hourly";r=57;t=1200`.
-fn stand(field: &mut Vec<u8>, named: &str, standing: Standing) {
+fn stand(field: &mut BytesMut, named: &str, standing: Standing) {
     field.extend_from_slice(named.as_bytes());
     number(field, standing.remaining);
     if let Some(reset) = standing.reset {
@@ -154,7 +164,7 @@ fn stand(field: &mut Vec<u8>, named: &str, standing: Standing) {
 }
 
 /// In decimal.
-fn number(field: &mut Vec<u8>, value: u64) {
+fn number(field: &mut BytesMut, value: u64) {
     field.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -166,7 +176,7 @@ mod tests {
     fn numbers_are_written_as_everybody_writes_them() {
         let powers = (0..20).map(|power| 10_u64.pow(power)).flat_map(|ten| [ten - 1, ten, ten + 1]);
         for value in (0..1001).chain(powers).chain([u64::from(u32::MAX), u64::MAX]) {
-            let mut field = b"x".to_vec();
+            let mut field = BytesMut::from("x");
             number(&mut field, value);
             assert_eq!(field, format!("x{value}").as_bytes());
         }

@@ -79,16 +79,17 @@ pub(super) fn head(
         for place in &places[..outline.fields] {
             let [name, name_end, value, value_end] = place.map(usize::from);
             let name = HeaderName::from_bytes(&text[name..name_end]).map_err(|_| NOT_HTTP)?;
+            if name == CONNECTION {
+                keeps &= !says_close(&text[value..value_end]);
+                if is_usual(&text[value..value_end]) {
+                    continue;
+                }
+            }
             let value = HeaderValue::from_maybe_shared(text.slice(value..value_end)).map_err(|_| NOT_HTTP)?;
             if name == CONTENT_LENGTH {
                 framing.length(value.as_bytes())?;
             } else if name == TRANSFER_ENCODING {
                 framing.coding(value.as_bytes(), outline.keeps)?;
-            } else if name == CONNECTION {
-                keeps &= !says_close(&value);
-                if is_usual(&value) {
-                    continue;
-                }
             }
             fields.append(name, value);
         }
@@ -148,13 +149,13 @@ fn outline(input: &[u8], places: &mut [[u16; 4]; FIELDS]) -> Result<Option<Outli
 }
 
 /// Whether nothing is said of other fields: then it has no meaning beyond this hop, and nobody looks for it there.
-fn is_usual(connection: &HeaderValue) -> bool {
-    connection == "keep-alive" || connection == "close"
+fn is_usual(connection: &[u8]) -> bool {
+    connection == b"keep-alive" || connection == b"close"
 }
 
 /// RFC 9110 §7.6.1.
-fn says_close(connection: &HeaderValue) -> bool {
-    let words = connection.as_bytes().split(|byte| *byte == b',');
+fn says_close(connection: &[u8]) -> bool {
+    let words = connection.split(|byte| *byte == b',');
     words.into_iter().any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
