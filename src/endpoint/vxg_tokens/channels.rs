@@ -9,11 +9,10 @@ use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::token::{self, Sharing, Wish};
-use super::{Desk, Hosts, LONGEST_NAME, list_path, made, name, or_null, own, said};
+use super::{Desk, Hosts, LONGEST_NAME, made, name, or_null, own, said};
 use crate::endpoint::Caller;
 use crate::endpoint::document::{Document, Given};
 use crate::endpoint::house::conflict;
-use crate::endpoint::page::Query;
 use crate::endpoint::vxg::{id as number, new_id};
 use crate::refusal::Refusal;
 use crate::store::{Operation, Outcome, Refused, Resource, Store};
@@ -66,17 +65,7 @@ pub(super) async fn list(
     uri: Uri,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    let account = Desk::account(&caller)?;
-    let page = Query::new(raw.as_deref()).page()?;
-    let looked = desk.house.look(move |store| {
-        let slice = store.slice(Resource::Camera, Some((Resource::Account, &account)), page.offset, page.limit)?;
-        let channels = slice.items.into_iter().map(|camera| Channel::of(store, camera));
-        Ok((channels.collect::<Result<Vec<_>, _>>()?, slice.total))
-    });
-    let (channels, total) = looked.await?;
-    let hosts = desk.hosts(&caller);
-    let objects: Vec<_> = channels.iter().map(|channel| channel.to_value(&hosts)).collect();
-    Ok(Json(page.answer(&list_path(&uri), &objects, total)).into_response())
+    desk.page(&caller, (&uri, raw.as_deref()), Resource::Camera, Channel::of, Channel::to_value).await
 }
 
 /// `POST …/channels/`: a camera with its tokens, in one change.

@@ -9,11 +9,10 @@ use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::token::{self, Sharing, Wish};
-use super::{Desk, Hosts, LONGEST_NAME, all_own, list_path, made, name, or_null, own, said};
+use super::{Desk, Hosts, LONGEST_NAME, all_own, made, name, or_null, own, said};
 use crate::endpoint::Caller;
 use crate::endpoint::document::{Document, Given, wrong};
 use crate::endpoint::house::conflict;
-use crate::endpoint::page::Query;
 use crate::endpoint::vxg::{access, id as number, new_id};
 use crate::refusal::Refusal;
 use crate::store::{Operation, Outcome, Refused, Resource, Store};
@@ -101,17 +100,7 @@ pub(super) async fn list(
     uri: Uri,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    let account = Desk::account(&caller)?;
-    let page = Query::new(raw.as_deref()).page()?;
-    let looked = desk.house.look(move |store| {
-        let slice = store.slice(Resource::CameraGroup, Some((Resource::Account, &account)), page.offset, page.limit)?;
-        let groups = slice.items.into_iter().map(|group| Group::of(store, group));
-        Ok((groups.collect::<Result<Vec<_>, _>>()?, slice.total))
-    });
-    let (groups, total) = looked.await?;
-    let hosts = desk.hosts(&caller);
-    let objects: Vec<_> = groups.iter().map(|group| group.to_value(&hosts)).collect();
-    Ok(Json(page.answer(&list_path(&uri), &objects, total)).into_response())
+    desk.page(&caller, (&uri, raw.as_deref()), Resource::CameraGroup, Group::of, Group::to_value).await
 }
 
 /// `POST …/channel_groups/`: a group with its token, in one change.

@@ -12,14 +12,16 @@ mod token;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use http::Uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::house::{House, conflict, refusal};
+use super::page::Query;
 use super::{Caller, Entry, Kit};
 use crate::record::Kind;
 use crate::refusal::Refusal;
@@ -106,6 +108,28 @@ impl Desk {
     fn hosts(&self, caller: &Caller) -> Hosts {
         let host = |own: &Option<String>| own.clone().unwrap_or_else(|| caller.host().to_owned());
         Hosts { api: host(&self.outfit.api), cam: host(&self.outfit.cam) }
+    }
+
+    /// A page of what the account that asks has of a kind: each read with what belongs to it, and told in VXG's words.
+    async fn page<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        (uri, query): (&Uri, Option<&str>),
+        resource: Resource,
+        of: fn(&Store, Outcome) -> Result<T, Refused>,
+        to_value: fn(&T, &Hosts) -> Value,
+    ) -> Result<Response, Refusal> {
+        let account = Self::account(caller)?;
+        let page = Query::new(query).page()?;
+        let looked = self.house.look(move |store| {
+            let slice = store.slice(resource, Some((Resource::Account, &account)), page.offset, page.limit)?;
+            let read = slice.items.into_iter().map(|item| of(store, item));
+            Ok((read.collect::<Result<Vec<_>, _>>()?, slice.total))
+        });
+        let (read, total) = looked.await?;
+        let hosts = self.hosts(caller);
+        let objects: Vec<_> = read.iter().map(|item| to_value(item, &hosts)).collect();
+        Ok(Json(page.answer(&list_path(uri), &objects, total)).into_response())
     }
 
     /// Refuses an account whose things cannot be kept: one that is declared in the configuration.
