@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::store::passphrase::Lock;
 use crate::store::{Fault, Refused};
 
-/// The shortest passphrase of an export.
+/// The shortest passphrase of an export, in characters.
 pub(super) const SHORTEST: usize = 8;
 
 /// `GET /v1/store`
@@ -63,10 +63,12 @@ pub(super) async fn retire_pepper(call: Call) -> Result<Response, Problem> {
 
 /// `POST /v1/export`
 pub(super) async fn export(mut call: Call) -> Result<Response, Problem> {
-    let passphrase = only(&mut call, "passphrase")?.map(|text| Secret::new(text.into_bytes()));
-    if passphrase.as_ref().is_some_and(|text| text.expose().len() < SHORTEST) {
-        return Err(Refused::invalid("passphrase", format!("a passphrase has {SHORTEST} bytes or more")).into());
+    let passphrase = only(&mut call, "passphrase")?;
+    // As the document of the API counts, by which it is told.
+    if passphrase.as_ref().is_some_and(|text| text.chars().count() < SHORTEST) {
+        return Err(Refused::invalid("passphrase", format!("a passphrase has {SHORTEST} characters or more")).into());
     }
+    let passphrase = passphrase.map(|text| Secret::new(text.into_bytes()));
     let name = file_name(&call.house.clock, "jsonl");
     let lines = stream("application/x-ndjson", move |sink| {
         let lock = passphrase.as_ref().map(Lock::new).transpose();

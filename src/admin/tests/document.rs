@@ -190,6 +190,7 @@ fn the_document_forbids_what_the_server_refuses() {
     for (path, field, said, wrong) in [
         ("export", "passphrase", json!({ "type": "string", "minLength": 8 }), json!(null)),
         ("export", "passphrase", json!({ "type": "string", "minLength": 8 }), json!("sevensq")),
+        ("export", "passphrase", json!({ "type": "string", "minLength": 8 }), json!("äöüäöüä")),
         ("store/rekey", "key_file", json!({ "type": "string", "minLength": 1 }), json!(null)),
         ("store/rekey", "key_file", json!({ "type": "string", "minLength": 1 }), json!("")),
     ] {
