@@ -128,8 +128,8 @@ def run(command):
 def version(command):
     """The first thing in a program's own words that looks like a version."""
     answer = subprocess.run(command, capture_output=True, text=True)
-    found = re.search(r"(?<![\w.])\d+\.\d+[\w.+~-]*", answer.stdout + answer.stderr)
-    return found.group() if found else "version unknown"
+    found = re.search(r"(?<![\w.])v?(\d+\.\d+[\w.+~-]*)", answer.stdout + answer.stderr)
+    return found.group(1) if found else "version unknown"
 
 
 # --- cores, ports, limits

@@ -190,8 +190,36 @@ impl Hasher for Uniform {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::hash::BuildHasher as _;
+
     use super::*;
     use crate::limit::key::{Keys, Party};
+
+    #[test]
+    fn keys_are_spread_over_all_shards_and_within_each_of_them() {
+        let keys = Keys::default();
+        let all: Vec<Key> = (0..10_000).map(|number: u32| keys.key(&Party::User(&number.to_string()))).collect();
+        assert_eq!(all.iter().map(|key| key.shard()).collect::<HashSet<_>>().len(), SHARDS);
+        let hash = |key: &Key| BuildHasherDefault::<Uniform>::default().hash_one(key);
+        // A map takes its slot by the lowest bits, and tells neighbours apart by the seven highest.
+        for bits in [0xfff, 0xfe << 56] {
+            let first = all.iter().filter(|key| key.shard() == 0);
+            let (slots, count) = (first.clone().map(|key| hash(key) & bits).collect::<HashSet<_>>(), first.count());
+            assert!(slots.len() > count / 3, "{} of {count} by {bits:x}", slots.len());
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_key_are_told_apart_as_well() {
+        let hash = |bytes: &[u8]| {
+            let mut hasher = Uniform::default();
+            hasher.write(bytes);
+            hasher.finish()
+        };
+        let different: [&[u8]; 5] = [b"a", b"ab", b"ba", b"aaaaaaaa", b"aaaaaaaaa"];
+        assert_eq!(different.map(hash).into_iter().collect::<HashSet<_>>().len(), different.len());
+    }
 
     #[test]
     fn a_full_table_forgets_nobody_and_grows_no_further() {

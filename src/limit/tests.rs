@@ -1,6 +1,7 @@
 //! The room as a whole: several limits of several callers on several threads, and a ledger that does what it likes.
 
 mod books;
+mod counters;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};

@@ -393,3 +393,27 @@ fn how_a_guard_stands_is_told() {
     house.wait(1000);
     assert_eq!(guards.standings()[0].addresses, Counted { all: 2, held: 0 });
 }
+
+#[test]
+fn a_glance_sees_what_a_guard_would_and_counts_nothing() {
+    let house = House::new(&settings());
+    assert_eq!(house.guard.name(), "guard");
+    let (here, near) = (OFFICE.parse().unwrap(), "203.0.113.8");
+    for counted in 0..2 {
+        assert_eq!(house.guard.of_address(here), counted);
+        house.guesses(OFFICE, "a");
+    }
+    // Nobody is held yet; while the request is talked about, others try the same identifier from the same prefix.
+    let glance = house.guard.glance(here);
+    glance.enter().unwrap();
+    let mark = glance.admits(Identifier { kind: Kind::ApiClient, text: b"b" });
+    for _ in 0..3 {
+        house.guesses(near, "b");
+    }
+    assert!(glance.settle(false).is_ok(), "of its own identifiers none was wrong yet");
+    glance.saw(mark, Err(Reason::Mismatch));
+    assert_eq!(glance.settle(false).unwrap_err().cause, Cause::TooManyFailures);
+    assert!(glance.settle(true).is_ok());
+    assert_eq!(house.guard.of_address(here), 2, "a glance counts nothing");
+    assert!(house.guard.glance(near.parse().unwrap()).enter().is_err());
+}
