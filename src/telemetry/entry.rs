@@ -43,7 +43,7 @@ impl Entry {
         }
         let mut known = scope.sinks.idle.take(scope, at);
         known.listener = connection.listener;
-        known.tls = connection.tls.is_some();
+        known.secure = connection.tls.is_some();
         known.peer = connection.peer;
         known.peer_text.clone_from(&connection.peer_text);
         known.client_ip = connection.peer.ip();
@@ -68,7 +68,7 @@ impl Entry {
     /// The head could be read.
     pub fn head(&mut self, head: &Head<'_>) {
         let Some((known, scope)) = self.parts() else { return };
-        known.client_ip = head.client_ip();
+        (known.client_ip, known.secure) = (head.client_ip(), head.secure());
         if scope.wants_texts() {
             known.texts.put(Text::Host, |into| put(into, head.host(), LONGEST_HOST));
             known.target(head.path(), head.query(), &scope);
@@ -186,7 +186,7 @@ impl Exchange {
             scope: Some(Rc::clone(scope)),
             journey: Rc::default(),
             listener: ListenerId(0),
-            tls: false,
+            secure: false,
             peer: nowhere,
             peer_text: Bytes::new(),
             client_ip: nowhere.ip(),

@@ -95,8 +95,8 @@ pub struct Exchange {
     pub(super) scope: Option<Rc<Scope>>,
     pub(super) journey: Rc<Journey>,
     pub(super) listener: ListenerId,
-    /// Whether the connection speaks TLS.
-    pub(super) tls: bool,
+    /// Whether its caller spoke TLS: to the house, or to a trusted proxy that says so.
+    pub(super) secure: bool,
     pub(super) peer: SocketAddr,
     /// The same, as its connection has it written.
     pub(super) peer_text: Bytes,

@@ -40,6 +40,7 @@ struct Kept {
     taken: Duration,
     client_ip: IpAddr,
     peer: SocketAddr,
+    secure: bool,
     cause: Cause,
     detail: &'static str,
     scheme: &'static str,
@@ -80,6 +81,8 @@ pub struct Recorded {
     pub client_ip: IpAddr,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Whether the caller spoke TLS: to the gateway, or to a trusted proxy that says so.
+    pub secure: bool,
     /// The method.
     pub method: String,
     /// The host that it was for.
@@ -210,6 +213,7 @@ impl Kept {
             taken: Duration::ZERO,
             client_ip: peer.ip(),
             peer,
+            secure: false,
             cause: Cause::Internal,
             detail: "",
             scheme: "",
@@ -227,7 +231,8 @@ impl Kept {
     fn fill(&mut self, exchange: &Exchange, scope: &Scope, at: Duration) {
         self.at = at;
         self.taken = exchange.ended;
-        (self.client_ip, self.peer, self.scheme) = (exchange.client_ip, exchange.peer, exchange.scheme);
+        (self.client_ip, self.peer, self.secure) = (exchange.client_ip, exchange.peer, exchange.secure);
+        self.scheme = exchange.scheme;
         (self.cause, self.detail) = exchange.cause.unwrap_or((Cause::Internal, ""));
         (self.decision, self.status) = (exchange.decision.name(), exchange.status);
         let upstream = exchange.upstream(scope);
@@ -259,6 +264,7 @@ impl Kept {
             listener: self.listener.clone(),
             client_ip: self.client_ip,
             peer: self.peer,
+            secure: self.secure,
             method: self.method.clone(),
             host: text(Text::Host),
             path: text(Text::Path),

@@ -26,20 +26,28 @@ fn asked(record: &Value) -> Result<Asked, Trouble> {
     }
     let peer = text("peer").parse::<SocketAddr>().ok().map(|peer| peer.ip());
     let client = text("client_ip").parse::<IpAddr>().ok();
-    // What a trusted proxy has said of the caller.
-    let forwarded = client.filter(|client| Some(*client) != peer).map(|client| client.to_string());
+    let spoken = if record["secure"] == true { "https" } else { "http" };
     let host = if host.is_empty() { "localhost" } else { host };
+    let forwarded = client.filter(|client| Some(*client) != peer);
     Ok(Asked {
         method: text("method").to_owned(),
-        // Whether it came over TLS is said by its listener.
-        url: format!("https://{host}{path}{}", text("query")),
-        headers: forwarded.map(|client| ("X-Forwarded-For".to_owned(), client)).into_iter().collect(),
+        url: format!("{spoken}://{host}{path}{}", text("query")),
+        headers: forwarded.map(|client| said_by_proxy(client, spoken)).unwrap_or_default(),
         body: None,
         peer,
         listener: Some(text("listener").to_owned()).filter(|name| !name.is_empty()),
         client_certificate: None,
         at: None,
     })
+}
+
+/// What a trusted proxy has said of the caller. Both fields name the address: a check on a listener that decides is put
+/// together without `Forwarded` and has what the caller spoke from the address, any other listener reads it there.
+fn said_by_proxy(client: IpAddr, spoken: &str) -> Vec<(String, String)> {
+    let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
+    [("X-Forwarded-For", client.to_string()), ("Forwarded", format!("for={node};proto={spoken}"))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 /// What is on record, a line each.
@@ -81,7 +89,7 @@ mod tests {
         let record = json!({
             "request_id": "ab-1", "at": "2027-01-01T00:00:00Z", "decision": "refused", "cause": "credential_unknown",
             "detail": "nobody was given this license key", "meaning": "It is unknown.", "hint": "Import it.",
-            "status": 401, "listener": "public", "client_ip": "203.0.113.9", "peer": "10.0.0.1:4711", "method": "GET",
+            "status": 401, "listener": "public", "client_ip": "203.0.113.9", "peer": "10.0.0.1:4711", "secure": true, "method": "GET",
             "host": "api.example.com", "path": "/api/v2/x", "query": "?token=***&a=1",
         });
         let told = json!({ "decision": "refused", "steps": [] });
@@ -92,7 +100,8 @@ mod tests {
         assert_eq!(gateway.asked[1].line, "POST /v1/explanations");
         let asked = asked(&record).unwrap();
         assert_eq!(asked.url, "https://api.example.com/api/v2/x?token=***&a=1");
-        assert_eq!(asked.headers, [("X-Forwarded-For".to_owned(), "203.0.113.9".to_owned())]);
+        let said = [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9;proto=https")];
+        assert_eq!(asked.headers, said.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!((asked.peer, asked.listener.as_deref()), (Some([10, 0, 0, 1].into()), Some("public")));
         assert!(drawn(&recorded).starts_with("ab-1 at 2027-01-01T00:00:00Z: GET /api/v2/x was refused with 401: "));
         assert!(again(&mut Recorder::answering([(200, json!({ "method": "GET" }))]), "x").is_err());

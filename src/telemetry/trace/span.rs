@@ -120,7 +120,7 @@ fn server(batch: &mut Batch, (own, exchange): (&Own, &Exchange), scope: &Scope, 
     let texts = [
         ("http.request.method", method),
         ("http.route", pattern),
-        ("url.scheme", if exchange.tls { "https" } else { "http" }),
+        ("url.scheme", if exchange.secure { "https" } else { "http" }),
         ("url.path", texts.get(Text::Path)),
         ("url.query", texts.query()),
         ("server.address", texts.get(Text::Host)),
