@@ -107,6 +107,7 @@ impl From<Refused> for Problem {
             Refused::Allotment { field, .. } => {
                 Self::of("allotment-reached", StatusCode::FORBIDDEN, &refused, named(field))
             }
+            Refused::Full { .. } => Self::of("allotment-reached", StatusCode::FORBIDDEN, &refused, Vec::new()),
             Refused::InUse { .. } => Self::of("in-use", StatusCode::CONFLICT, &refused, named("id")),
             Refused::Stale { .. } => Self::of("stale", StatusCode::PRECONDITION_FAILED, &refused, named("If-Match")),
             Refused::InBulk { place, refused } => Self::from(Refused::clone(refused)).in_bulk(*place),

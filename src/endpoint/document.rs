@@ -181,6 +181,14 @@ impl Document {
         self.given(name, "true or false", |value| value.as_bool())
     }
 
+    /// `true` or `false`, and not nothing: to take a switch away would be to turn it.
+    pub(super) fn switch(&mut self, name: &str) -> Result<Given<bool>, Refusal> {
+        match self.flag(name)? {
+            Given::Null => Err(wrong(&format!("{}{name}", self.path), "true or false")),
+            given @ (Given::Absent | Given::Value(_)) => Ok(given),
+        }
+    }
+
     /// An instant: ISO 8601, UTC where no zone is named, as VXG writes it.
     pub(super) fn instant(&mut self, name: &str) -> Result<Given<UnixTime>, Refusal> {
         self.given(name, "an instant such as \"2027-01-31T12:00:00\" (UTC)", |value| instant(value.as_str()?))

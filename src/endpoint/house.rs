@@ -144,6 +144,14 @@ impl House {
 }
 
 impl Refused {
+    /// Whether as much is there as may be.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::InBulk { refused, .. } => refused.is_full(),
+            refused => matches!(refused, Self::Full { .. }),
+        }
+    }
+
     /// The key of the document that somebody else has already, where that is why.
     pub(super) fn taken(&self) -> Option<&str> {
         match self {
@@ -154,6 +162,7 @@ impl Refused {
             | Self::InUse { .. }
             | Self::Stale { .. }
             | Self::Allotment { .. }
+            | Self::Full { .. }
             | Self::Reused
             | Self::Unavailable(_) => None,
         }
@@ -171,6 +180,7 @@ pub(super) fn refusal(refused: Refused) -> Refusal {
         Refused::Allotment { .. } => {
             Refusal::new(Cause::AllotmentReached, "the account has all the cameras that it may")
         }
+        Refused::Full { .. } => Refusal::new(Cause::AllotmentReached, "as many are there as may be"),
         Refused::InBulk { refused, .. } => refusal(*refused),
         Refused::Reused => Refusal::new(Cause::Internal, "an idempotency key that nobody gave"),
         Refused::Unavailable(error) => {

@@ -46,6 +46,12 @@ pub(super) fn share_token(sharing: &str, now: UnixTime, key: Option<&Secret>) ->
     Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac)).into_bytes())
 }
 
+/// When an inner token was issued, if it has VXG's form.
+pub(super) fn issued(inner: &str) -> Option<UnixTime> {
+    let time = inner.split('.').nth(2)?.split_once('t')?.0;
+    u64::from_str_radix(time, 16).ok().map(UnixTime)
+}
+
 /// What an access token opens.
 pub(super) enum Opens<'a> {
     /// One camera, with these scopes.

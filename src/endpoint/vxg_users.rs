@@ -38,6 +38,8 @@ pub(super) const ENDPOINT: Entry = Entry {
 
 /// Where the users are.
 const PATH: &str = "/api/v2/admin/users/";
+/// How many license keys of an account are looked at together.
+const LOOKED_AT: usize = 64;
 /// The most things that go with a user in one change.
 const MOST_OWNED: usize = 2000;
 /// What goes with a user, in an order in which nothing is taken away that something else still needs.
@@ -79,14 +81,11 @@ impl User {
 
     /// The account with its license key: where it has several, the one that is good, and of those the first.
     fn of(store: &Store, account: Outcome) -> Result<Self, Refused> {
-        const MOST_LOOKED_AT: usize = 16;
-        let keys = store.slice(Resource::LicenseKey, Some((Resource::Account, &account.id)), 0, MOST_LOOKED_AT)?.items;
-        let good = keys.iter().find(|key| key.document.get("status").and_then(Value::as_str) == Some("active"));
-        let key = match good.or(keys.first()) {
+        let key = match license_key(store, &account.id)? {
             None => None,
             Some(key) => store
                 .reveal(Resource::LicenseKey, &key.id)?
-                .map(|secret| (key.id.clone(), String::from_utf8_lossy(secret.expose()).into_owned())),
+                .map(|secret| (key.id, String::from_utf8_lossy(secret.expose()).into_owned())),
         };
         Ok(Self { account, key })
     }
@@ -104,6 +103,25 @@ impl User {
             "disabled": document.get("disabled").and_then(Value::as_bool).unwrap_or_default(),
             "created": document.get("created"),
         })
+    }
+}
+
+/// The license key of an account that is good, and of those the first; where none is, the first.
+fn license_key(store: &Store, account: &str) -> Result<Option<Outcome>, Refused> {
+    let (mut first, mut looked_at) = (None, 0);
+    loop {
+        let slice = store.slice(Resource::LicenseKey, Some((Resource::Account, account)), looked_at, LOOKED_AT)?;
+        looked_at += slice.items.len();
+        let all = slice.items.is_empty() || looked_at >= slice.total;
+        for key in slice.items {
+            if key.document.get("status").and_then(Value::as_str) == Some("active") {
+                return Ok(Some(key));
+            }
+            first.get_or_insert(key);
+        }
+        if all {
+            return Ok(first);
+        }
     }
 }
 
@@ -142,7 +160,7 @@ impl Asked {
             Given::Null => Given::Null,
             Given::Value(mut limits) => limits.number("hosted_cameras")?,
         };
-        Ok(Self { suid, usrc, key, hosted_cameras, disabled: document.flag("disabled")? })
+        Ok(Self { suid, usrc, key, hosted_cameras, disabled: document.switch("disabled")? })
     }
 
     /// The account's part of it, as a merge patch.

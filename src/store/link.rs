@@ -4,7 +4,7 @@
 use super::entry::{Entry, Version};
 use super::refused::{Fault, Refused};
 use super::resource::{Body, Owner, Resource, SecretRule};
-use super::rules::Declared;
+use super::rules::{Circumstances, Declared};
 use super::shelf::{Desk, Shelf, entry_key, name_key, need_key, of_entry_key, public_handle_key, secret_handle_key};
 use crate::record::Kind;
 
@@ -28,7 +28,7 @@ impl From<redb::Error> for Stop {
 }
 
 /// Ties an entry that is about to be laid down. What it refers to was looked at by [`references`].
-pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
+pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<(), Stop> {
     let key = entry_key(entry.resource(), &entry.id);
     if let Some(name) = &entry.common.name {
         let place = name_key(entry.resource(), scope(entry), name);
@@ -37,10 +37,14 @@ pub(super) fn tie(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
         })?;
     }
     for (place, (kind, text)) in entry.body.public_handles(&entry.id).into_iter().enumerate() {
-        let fault = || {
-            Fault::new(public_field(entry.resource(), place), format!("another {} has it", entry.resource().words()))
-        };
+        let field = public_field(entry.resource(), place);
+        let fault = || Fault::new(field, format!("another {} has it", entry.resource().words()));
         take(desk, Shelf::Handles, &public_handle_key(kind, text), &key, fault)?;
+        if at.is_declared_text(kind, text) {
+            let message =
+                format!("another {} has it, which is declared in the configuration", entry.resource().words());
+            return Err(Refused::conflict(field, message).into());
+        }
     }
     for version in &entry.versions {
         tie_version(desk, entry, version)?;

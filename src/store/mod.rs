@@ -119,6 +119,17 @@ pub enum Operation {
         /// The versions of its secret, where it comes from an export; else empty.
         versions: Vec<Given>,
     },
+    /// Makes an entry that hangs at another one, unless that has as many of its resource as it may.
+    Add {
+        /// Of which resource.
+        resource: Resource,
+        /// Its document.
+        document: Map<String, Value>,
+        /// What it hangs at.
+        to: (Resource, String),
+        /// How many of the resource may hang there, this one among them.
+        most: usize,
+    },
     /// Changes an entry by a merge patch (RFC 7396).
     Change {
         /// Of which resource.
@@ -166,6 +177,7 @@ impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { resource, .. } => write!(f, "Create({resource})"),
+            Self::Add { resource, to, .. } => write!(f, "Add({resource} to {to:?})"),
             Self::Change { resource, id, .. } => write!(f, "Change({resource} {id:?})"),
             Self::Rotate { resource, id, .. } => write!(f, "Rotate({resource} {id:?})"),
             Self::Issue { user, .. } => write!(f, "Issue({user:?})"),

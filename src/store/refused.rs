@@ -91,6 +91,18 @@ pub enum Refused {
         /// How many it has that are not switched off.
         hosted: u64,
     },
+    /// As much hangs at it as may.
+    #[error("the {} `{id}` has {most} of the resource {} and may not have more", holder.words(), resource.words())]
+    Full {
+        /// What it would have hung at.
+        holder: Resource,
+        /// The id of that.
+        id: String,
+        /// What hangs there.
+        resource: Resource,
+        /// How many of them may.
+        most: usize,
+    },
     /// Somebody else has changed it since it was read.
     #[error("it has been changed since: it is at revision {revision} now")]
     Stale {

@@ -303,7 +303,11 @@ impl Adopted {
 fn foreign_peppers(operation: &Operation) -> impl Iterator<Item = &Key> {
     let versions = match operation {
         Operation::Create { versions, .. } => versions.as_slice(),
-        Operation::Change { .. } | Operation::Rotate { .. } | Operation::Issue { .. } | Operation::Delete { .. } => &[],
+        Operation::Add { .. }
+        | Operation::Change { .. }
+        | Operation::Rotate { .. }
+        | Operation::Issue { .. }
+        | Operation::Delete { .. } => &[],
     };
     versions.iter().filter_map(|version| match &version.known {
         Known::Digest { pepper, .. } => Some(pepper),

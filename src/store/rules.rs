@@ -36,6 +36,11 @@ impl Circumstances<'_> {
         let holder = self.index.known_by(kind, &Digest(digest));
         holder.is_some_and(|record| self.declared.contains(&(Resource::Account, record.account.id.0.to_string())))
     }
+
+    /// The same of a text that anybody may know.
+    pub(super) fn is_declared_text(&self, kind: Kind, text: &str) -> bool {
+        self.index.peppers().digests(text.as_bytes()).any(|(_, Digest(digest))| self.is_declared(kind, digest))
+    }
 }
 
 /// What a change did to one entry.
@@ -62,6 +67,7 @@ pub(super) struct Worked {
 pub(super) fn perform(desk: &mut Desk<'_>, operation: Operation, at: &Circumstances<'_>) -> Result<Worked, Stop> {
     match operation {
         Operation::Create { resource, document, versions } => create(desk, resource, document, versions, at),
+        Operation::Add { resource, document, to, most } => add(desk, resource, document, (to, most), at),
         Operation::Change { resource, id, patch, revision } => {
             let before = find(desk, (resource, &id), revision, at)?;
             change(desk, before, patch, at)
@@ -125,9 +131,24 @@ pub(super) fn create(
         None
     };
     hosted::count(desk, None, Some(&entry), at.index.cameras())?;
-    lay_down(desk, &entry)?;
+    lay_down(desk, &entry, at)?;
     let deal = Deal::of(Act::Create, &entry, Vec::new());
     Ok(Worked { effects: vec![Effect { before: None, after: Some(entry.clone()) }], deals: vec![deal], made, entry })
+}
+
+/// Counted where it is made, so that nobody comes in between.
+fn add(
+    desk: &mut Desk<'_>,
+    resource: Resource,
+    document: Map<String, Value>,
+    ((holder, id), most): ((Resource, String), usize),
+    at: &Circumstances<'_>,
+) -> Result<Worked, Stop> {
+    let there = need_key(&entry_key(holder, &id), Some(&[resource.code()]));
+    if desk.keys_under(Shelf::Needs, &there, most)?.len() >= most {
+        return Err(Refused::Full { holder, id, resource, most }.into());
+    }
+    create(desk, resource, document, Vec::new(), at)
 }
 
 /// Nobody has this id: neither in the store nor in the configuration.
@@ -190,8 +211,8 @@ pub(super) fn declared(resource: Resource, field: &str) -> Refused {
 }
 
 /// Ties a new entry and lays it down.
-pub(super) fn lay_down(desk: &mut Desk<'_>, entry: &Entry) -> Result<(), Stop> {
-    link::tie(desk, entry)?;
+fn lay_down(desk: &mut Desk<'_>, entry: &Entry, at: &Circumstances<'_>) -> Result<(), Stop> {
+    link::tie(desk, entry, at)?;
     Ok(desk.put_entry(entry)?)
 }
 
@@ -241,7 +262,7 @@ pub(super) fn replace(
     changed.revision += 1;
     changed.changed = at.now;
     link::untie(desk, &before)?;
-    link::tie(desk, &changed)?;
+    link::tie(desk, &changed, at)?;
     desk.put_entry(&changed)?;
     let deals = vec![Deal::of(act, &changed, fields)];
     let mut effects = dependents(desk, &changed)?;

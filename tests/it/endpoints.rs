@@ -13,7 +13,7 @@ use vidgate::store::{Actor, Master, MasterKey, Operation, Purpose, Request, Reso
 use crate::house::{START, TestGateway};
 use crate::processes;
 use crate::upstream::Upstream;
-use crate::wire::Answer;
+use crate::wire::{Answer, Wire};
 
 const ROUTES: &str = r#"
 [scheme.license.lkey]
@@ -82,6 +82,11 @@ impl Ground {
 
     /// The same with more routes.
     pub fn with(more: &str) -> Self {
+        Self::of(&format!("{ROUTES}{more}"))
+    }
+
+    /// With all of this beside the upstream.
+    fn of(routes: &str) -> Self {
         let (folder, key, upstream) = (tempfile::tempdir().expect("a folder"), MasterKey::random(), Upstream::start());
         std::fs::write(folder.path().join("master.key"), key.to_text().expose()).expect("written");
         let settings = Settings { path: folder.path().join("vidgate.redb"), cache: 1 << 20 };
@@ -100,7 +105,7 @@ impl Ground {
         }
         drop(store);
         let toml = format!(
-            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{ROUTES}{more}",
+            "[listener.public]\naddress = \"127.0.0.1:0\"\n[upstream.api]\nendpoints = [\"http://{}\"]\n{routes}",
             upstream.address()
         );
         Self { gateway: TestGateway::start_in(&toml, folder.path(), 2), upstream, _folder: folder }
@@ -233,6 +238,7 @@ fn a_sharing_has_an_end_a_switch_and_a_token_of_its_own() {
     let one = format!("{all}{}/", sharing["id"]);
     let put = |body: Value| ground.acme("PUT", &one, &body);
     assert_eq!(put(json!({ "enabled": false })).0, 200);
+    assert_eq!(put(json!({ "enabled": null })).0, 400, "what is switched off stays so");
     assert_eq!(ground.opens(&sharing["token"]), 401);
     assert_eq!(put(sharing.clone()), (200, sharing.clone()));
     assert_eq!(ground.opens(&sharing["token"]), 200);
@@ -253,11 +259,97 @@ fn a_sharing_has_an_end_a_switch_and_a_token_of_its_own() {
         (json!({ "access": "two words" }), "`access`"),
         (json!({ "expire": "tomorrow" }), "`expire`"),
         (json!({ "enabled": 1 }), "`enabled`"),
+        (json!({ "enabled": null }), "`enabled`"),
     ] {
         let (status, refused) = ground.acme("POST", &all, &body);
         let said = refused["errorDetail"].as_str().expect("a sentence");
         assert!(status == 400 && said.starts_with(member), "{said}");
     }
+}
+
+#[test]
+fn a_token_is_renewed_however_many_others_there_are() {
+    let group = "[scheme.group.si]\n[[route]]\nname = \"group\"\npath = \"/api/v5/{*rest}\"\nauthenticate = \"group\"\n\
+         forward = \"api\"\n";
+    let ground = Ground::with(group);
+    let opens = |token: &Value| {
+        let token = format!("SI {}", token.as_str().expect("a token"));
+        ground.ask("GET", "/api/v5/live/", &token, None).status
+    };
+    let (_, made) = ground.acme("POST", CHANNELS, &json!({}));
+    let (_, group) = ground.acme("POST", "/api/v3/channel_groups/", &json!({ "channels": [made["id"]] }));
+    let id = |value: &Value| value["id"].to_string();
+    ground.gateway.advance(Duration::from_secs(1));
+    for number in 0..150 {
+        // Before all others by their ids, and after them by their age.
+        for (of, id) in [("camera", id(&made)), ("group", id(&group))] {
+            let token = format!("share.e{number:03}.61a964c3tbc1fab00.{of:A<26}A");
+            let document = json!({ "id": format!("!{of}-{number:03}"), of: id, "token": token, "scopes": ["all"] });
+            create(ground.gateway.store(), Resource::Token, document);
+        }
+    }
+    let there = || ground.gateway.store().state().expect("it answers").entries["token"];
+    let before = there();
+    let one = format!("{CHANNELS}{}/", made["id"]);
+    assert_eq!(ground.acme("GET", &one, &Value::Null).1, made);
+    let (_, changed) = ground.acme("PUT", &one, &json!({ "access_tokens": { "all": null } }));
+    let (old, new) = (&made["access_tokens"]["all"], &changed["access_tokens"]["all"]);
+    assert_eq!((ground.opens(old), ground.opens(new)), (401, 200));
+    let one = format!("/api/v3/channel_groups/{}/", group["id"]);
+    let (_, changed) = ground.acme("PUT", &one, &json!({ "token": null }));
+    assert_eq!((opens(&group["token"]), opens(&changed["token"])), (401, 200));
+    assert_eq!(there(), before, "no sharing has come");
+    assert_eq!(ground.acme("DELETE", &one, &Value::Null).0, 204);
+    assert_eq!(ground.acme("DELETE", &format!("{CHANNELS}{}/", made["id"]), &Value::Null).0, 204);
+    assert_eq!(there(), 0);
+}
+
+#[test]
+fn a_camera_has_so_many_sharings_and_not_one_more() {
+    let ground = Ground::new();
+    let (_, made) = ground.acme("POST", CHANNELS, &json!({}));
+    let all = format!("/api/v2/cameras/{}/sharings/", made["id"]);
+    for _ in 2..95 {
+        assert_eq!(ground.acme("POST", &all, &json!({})).0, 201);
+    }
+    // All at once.
+    let head = format!("POST {all} HTTP/1.1\r\nHost: a\r\nAuthorization: LKey acme\r\n");
+    let asked = format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}");
+    let mut wires: Vec<_> = (0..20).map(|_| ground.gateway.connect()).collect();
+    for wire in &mut wires {
+        wire.send(&asked);
+    }
+    let made_of = wires.iter_mut().map(Wire::answer).filter(|answer| answer.status == 201).count();
+    assert_eq!(made_of, 5);
+    let (status, refused) = ground.acme("POST", &all, &json!({}));
+    assert_eq!((status, refused["errorDetail"].as_str()), (403, Some("a camera or a group has at most 100 sharings")));
+    // Nor by another way: what stood for the channel's token stands for something else now.
+    let (_, listed) = ground.acme("GET", &format!("{all}?limit=100"), &Value::Null);
+    let of_all =
+        listed["objects"].as_array().expect("objects").iter().find(|sharing| sharing["access"] == json!(["all"]));
+    let sharing = format!("{all}{}/", of_all.expect("the channel's own")["id"]);
+    assert_eq!(ground.acme("PUT", &sharing, &json!({ "access": ["live"] })).0, 200);
+    let one = format!("{CHANNELS}{}/", made["id"]);
+    assert_eq!(ground.acme("PUT", &one, &json!({ "access_tokens": { "all": null } })).0, 403);
+    assert_eq!(ground.acme("DELETE", &sharing, &Value::Null).0, 204);
+    assert_eq!(ground.acme("PUT", &one, &json!({ "access_tokens": { "all": null } })).0, 200);
+}
+
+#[test]
+fn with_a_verification_key_a_token_is_renewed_in_the_second_it_was_made() {
+    let key = "verification_key = { file = \"master.key\" }\ncam = ";
+    let ground = Ground::of(&ROUTES.replace("cam = ", key));
+    let (_, made) = ground.acme("POST", CHANNELS, &json!({}));
+    let one = format!("{CHANNELS}{}/", made["id"]);
+    let mut tokens = vec![made["access_tokens"]["all"].clone()];
+    for _ in 0..3 {
+        let (status, changed) = ground.acme("PUT", &one, &json!({ "access_tokens": { "all": null } }));
+        assert_eq!(status, 200, "{changed}");
+        tokens.push(changed["access_tokens"]["all"].clone());
+    }
+    let (last, before) = tokens.split_last().expect("there are four");
+    assert_eq!(ground.opens(last), 200);
+    assert!(before.iter().all(|token| ground.opens(token) == 401));
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn a_wrong_body_is_told_by_its_member() {
         (json!({ "limits": { "hosted_cameras": "100" } }), "`limits.hosted_cameras`"),
         (json!({ "limits": { "hosted_cameras": -1 } }), "`limits.hosted_cameras`"),
         (json!({ "disabled": "yes" }), "`disabled`"),
+        (json!({ "disabled": null }), "`disabled`"),
         (json!([]), "the body is a JSON object"),
     ] {
         let refused = stage.users(Method::POST, "", Some(body.clone())).unwrap_err();

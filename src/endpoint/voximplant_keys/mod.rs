@@ -151,8 +151,7 @@ impl Visit<'_> {
             store.slice(Resource::ServiceAccount, Some((Resource::Account, &account)), 0, 0).map(|slice| slice.total)
         };
         if self.office.house.look(slice).await? >= MOST_KEYS {
-            let full = Refusal::new(Cause::AllotmentReached, "the account has all the keys that it may");
-            return Err(Refusal { code: Some(437), said: Some("maximum number of keys exceeded.".into()), ..full });
+            return Err(full());
         }
         let (turn, private, public) = turn.make().await?;
         let id = new_id();
@@ -164,8 +163,10 @@ impl Visit<'_> {
         ]);
         document.extend(description.map(|description| ("description".to_owned(), description.into())));
         document.extend(name.map(|name| ("metadata".to_owned(), json!({ NAME: name }))));
-        let create = Operation::Create { resource: Resource::ServiceAccount, document, versions: Vec::new() };
-        self.office.house.change(self.caller.actor(), vec![create]).await.map_err(refusal)?;
+        let to = (Resource::Account, self.account.id.clone());
+        let add = Operation::Add { resource: Resource::ServiceAccount, document, to, most: MOST_KEYS };
+        let said = |refused: Refused| if refused.is_full() { full() } else { refusal(refused) };
+        self.office.house.change(self.caller.actor(), vec![add]).await.map_err(said)?;
         drop(turn);
         let metadata = self.account.document.get("metadata");
         let made = Made {
@@ -383,6 +384,15 @@ fn unwritten() -> Refusal {
 fn coded(code: u16, said: &'static str) -> Refusal {
     let refusal = Refusal::new(Cause::InvalidContent, "the arguments are refused under a number of the vendor's");
     Refusal { code: Some(code), said: Some(said.into()), ..refusal }
+}
+
+fn full() -> Refusal {
+    let said = Some("maximum number of keys exceeded.".into());
+    Refusal {
+        code: Some(437),
+        said,
+        ..Refusal::new(Cause::AllotmentReached, "the account has all the keys that it may")
+    }
 }
 
 fn no_such_key() -> Refusal {

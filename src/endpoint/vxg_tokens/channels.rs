@@ -22,10 +22,10 @@ const TOKENS: [&str; 2] = ["all", "watch"];
 /// The most groups that a camera is taken out of when it goes.
 const MOST_GROUPS: usize = 500;
 
-/// A camera with its sharings.
+/// A camera with what its tokens stand for: the oldest sharing with each access.
 struct Channel {
     camera: Outcome,
-    sharings: Vec<Sharing>,
+    sharings: [Option<Sharing>; TOKENS.len()],
 }
 
 impl Channel {
@@ -34,25 +34,22 @@ impl Channel {
     }
 
     fn of(store: &Store, camera: Outcome) -> Result<Self, Refused> {
-        Ok(Self { sharings: Sharing::all(store, (Resource::Camera, &camera.id))?, camera })
-    }
-
-    /// The oldest sharing with this access, one that is good before one that is not.
-    fn sharing(&self, access: &str) -> Option<&Sharing> {
-        let mut having = self.sharings.iter().filter(|sharing| sharing.scopes() == [access]);
-        let first = having.clone().next();
-        having.find(|sharing| sharing.is_good()).or(first)
+        let mut every = token::every(store, (Resource::Camera, &camera.id))?;
+        let oldest = |access| Sharing::oldest(store, &mut every, |entry| token::scopes(entry).eq([access]));
+        let [all, watch] = TOKENS.map(oldest);
+        Ok(Self { sharings: [all?, watch?], camera })
     }
 
     fn to_value(&self, hosts: &Hosts) -> Value {
-        let token = |access: &str| {
-            let good = self.sharing(access).filter(|sharing| sharing.is_good());
+        let token = |sharing: &Option<Sharing>| {
+            let good = sharing.as_ref().filter(|sharing| sharing.is_good());
             or_null(good.and_then(|sharing| sharing.token(Some(&self.camera.id), hosts)))
         };
+        let tokens = TOKENS.iter().zip(&self.sharings).map(|(access, sharing)| ((*access).to_owned(), token(sharing)));
         json!({
             "id": number(&self.camera.id),
             "name": name(&self.camera),
-            "access_tokens": { "all": token("all"), "watch": token("watch") },
+            "access_tokens": tokens.collect::<Map<_, _>>(),
             "created": self.camera.document.get("created"),
         })
     }
@@ -126,16 +123,16 @@ pub(super) async fn change(
         operations.push(Operation::Change { resource: Resource::Camera, id: id.clone(), patch, revision: None });
     }
     let mut tokens = document.table("access_tokens")?;
-    for access in TOKENS {
+    for (access, sharing) in TOKENS.into_iter().zip(&channel.sharings) {
         let given = match &mut tokens {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
             Given::Value(tokens) => tokens.text(access, 4096)?,
         };
-        let sharing = channel.sharing(access);
+        let sharing = sharing.as_ref();
         if Sharing::wish(sharing, given, &format!("access_tokens.{access}"))? == Wish::Renew {
             operations.push(match sharing {
-                Some(sharing) => desk.next_token(&sharing.entry.id),
+                Some(sharing) => desk.next_token(sharing),
                 None => desk.new_sharing(&new_id(), (Resource::Camera, &id), token::scoped(&[access.to_owned()])),
             });
         }

@@ -19,11 +19,13 @@ use crate::store::{Operation, Outcome, Refused, Resource, Store};
 
 /// The most cameras of a group that is made or changed here.
 const MOST_CHANNELS: usize = 1000;
+/// The most tokens that go with their group.
+const MOST_TOKENS: usize = 500;
 
-/// A group with its token.
+/// A group with the oldest of its tokens.
 struct Group {
     group: Outcome,
-    sharings: Vec<Sharing>,
+    sharing: Option<Sharing>,
 }
 
 impl Group {
@@ -32,23 +34,19 @@ impl Group {
     }
 
     fn of(store: &Store, group: Outcome) -> Result<Self, Refused> {
-        Ok(Self { sharings: Sharing::all(store, (Resource::CameraGroup, &group.id))?, group })
-    }
-
-    /// The oldest of its tokens, one that is good before one that is not.
-    fn sharing(&self) -> Option<&Sharing> {
-        self.sharings.iter().find(|sharing| sharing.is_good()).or(self.sharings.first())
+        let mut every = token::every(store, (Resource::CameraGroup, &group.id))?;
+        Ok(Self { sharing: Sharing::oldest(store, &mut every, |_| true)?, group })
     }
 
     fn to_value(&self, hosts: &Hosts) -> Value {
-        let good = self.sharing().filter(|sharing| sharing.is_good());
+        let good = self.sharing.as_ref().filter(|sharing| sharing.is_good());
         let cameras = self.group.document.get("cameras").and_then(Value::as_array);
         let cameras = cameras.into_iter().flatten().filter_map(Value::as_str);
         json!({
             "id": number(&self.group.id),
             "name": name(&self.group),
             "token": or_null(good.and_then(|sharing| sharing.token(None, hosts))),
-            "channels_access": self.sharing().map(|sharing| access(&sharing.scopes())),
+            "channels_access": self.sharing.as_ref().map(|sharing| access(&sharing.scopes())),
             "channels": cameras.map(number).collect::<Vec<_>>(),
             "created": self.group.document.get("created"),
         })
@@ -150,20 +148,20 @@ pub(super) async fn change(
     let mut asked = Asked::read(&headers, &body)?;
     let group = found(&desk, id.clone(), account.clone()).await?;
     let patch = asked.patch(&desk, &account).await?;
-    let wish = Sharing::wish(group.sharing(), asked.token, "token")?;
+    let wish = Sharing::wish(group.sharing.as_ref(), asked.token, "token")?;
     let mut operations = Vec::new();
     if !patch.is_empty() {
         operations.push(Operation::Change { resource: Resource::CameraGroup, id: id.clone(), patch, revision: None });
     }
     let scopes = asked.access.value();
-    if let (Some(sharing), Some(scopes)) = (group.sharing(), &scopes) {
+    if let (Some(sharing), Some(scopes)) = (group.sharing.as_ref(), &scopes) {
         let (id, patch) = (sharing.entry.id.clone(), token::scoped(scopes));
         operations.push(Operation::Change { resource: Resource::Token, id, patch, revision: None });
     }
     if wish == Wish::Renew {
         let everything = || vec!["all".to_owned()];
-        operations.push(match group.sharing() {
-            Some(sharing) => desk.next_token(&sharing.entry.id),
+        operations.push(match group.sharing.as_ref() {
+            Some(sharing) => desk.next_token(sharing),
             None => desk.new_sharing(
                 &new_id(),
                 (Resource::CameraGroup, &id),
@@ -185,12 +183,17 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let account = Desk::account(&caller)?;
-    let group = found(&desk, id.clone(), account).await?;
-    if group.sharings.len() >= token::MOST {
+    let group = id.clone();
+    let tokens = desk.house.look(move |store| {
+        own(store, Resource::CameraGroup, &group, &account)?;
+        token::every(store, (Resource::CameraGroup, &group))
+    });
+    let tokens = tokens.await?;
+    if tokens.len() > MOST_TOKENS {
         return Err(conflict("the group has too many tokens to be taken away at once"));
     }
     let gone = |resource, id| Operation::Delete { resource, id, revision: None };
-    let tokens = group.sharings.into_iter().map(|sharing| gone(Resource::Token, sharing.entry.id));
+    let tokens = tokens.into_iter().map(|token| gone(Resource::Token, token.id));
     let operations = tokens.chain([gone(Resource::CameraGroup, id)]).collect();
     desk.house.change(caller.actor(), operations).await.map_err(said)?;
     Ok(StatusCode::NO_CONTENT.into_response())

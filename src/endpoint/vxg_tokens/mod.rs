@@ -205,5 +205,6 @@ fn or_null(value: Option<String>) -> Value {
 
 /// How a refusal of the store is said here.
 fn said(refused: Refused) -> Refusal {
-    refusal(refused)
+    let full = refused.is_full().then(|| format!("a camera or a group has at most {} sharings", token::MOST).into());
+    Refusal { said: full, ..refusal(refused) }
 }

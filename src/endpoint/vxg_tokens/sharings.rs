@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::token::{self, MOST, Sharing, Wish};
+use super::token::{self, Sharing, Wish};
 use super::{Desk, list_path, made, own, said};
 use crate::endpoint::Caller;
 use crate::endpoint::document::Document;
 use crate::endpoint::page::Query;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::Refusal;
 use crate::store::{Operation, Refused, Resource, Store};
 
 /// The longest access token that anyone looks into, in bytes.
@@ -56,14 +56,7 @@ pub(super) async fn create(
     let mut document = token::document(token::patch(&mut given)?);
     document.entry("scopes").or_insert_with(|| json!(["watch"]));
     let (of, owner) = (camera.clone(), account.clone());
-    let there = desk.house.look(move |store| {
-        own(store, Resource::Camera, &of, &owner)?;
-        Ok(store.slice(Resource::Token, Some((Resource::Camera, &of)), 0, 0)?.total)
-    });
-    if there.await? >= MOST {
-        let said = Some(format!("a camera has at most {MOST} sharings").into());
-        return Err(Refusal { said, ..Refusal::new(Cause::AllotmentReached, "the camera has all its sharings") });
-    }
+    desk.house.look(move |store| own(store, Resource::Camera, &of, &owner)).await?;
     let made_as =
         desk.house.make(caller.actor(), |id| vec![desk.new_sharing(id, (Resource::Camera, &camera), document.clone())]);
     let id = made_as.await.map_err(said)?;
@@ -100,7 +93,7 @@ pub(super) async fn change(
         operations.push(Operation::Change { resource: Resource::Token, id: id.clone(), patch, revision: None });
     }
     if wish == Wish::Renew {
-        operations.push(desk.next_token(&id));
+        operations.push(desk.next_token(&sharing));
     }
     if !operations.is_empty() {
         desk.house.change(caller.actor(), operations).await.map_err(said)?;

@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::scheme::access_token;
 use crate::store::{Operation, Outcome, Refused, Resource, Store};
 
-/// The most sharings of one camera, or of one group.
+/// The most sharings of one camera, or of one group, that can be made here.
 pub(super) const MOST: usize = 100;
 /// The most words of an access list.
 const MOST_WORDS: usize = 32;
@@ -40,26 +40,29 @@ impl Sharing {
         Ok(Self { entry, inner })
     }
 
-    /// All sharings of a camera or a group, the oldest first.
-    pub(super) fn all(store: &Store, of: (Resource, &str)) -> Result<Vec<Self>, Refused> {
-        let mut entries = store.slice(Resource::Token, Some(of), 0, MOST)?.items;
-        let age = |entry: &Outcome| {
+    /// Takes out the oldest of those that are meant, one that is good before one that is not.
+    pub(super) fn oldest(
+        store: &Store,
+        entries: &mut Vec<Outcome>,
+        is_meant: impl Fn(&Outcome) -> bool,
+    ) -> Result<Option<Self>, Refused> {
+        let age = |(_, entry): &(usize, &Outcome)| {
             let created = entry.document.get("created").and_then(Value::as_str).unwrap_or_default();
-            (created.to_owned(), entry.id.clone())
+            (!is_good(entry), created.to_owned(), entry.id.clone())
         };
-        entries.sort_by_cached_key(age);
-        entries.into_iter().map(|entry| Self::of(store, entry)).collect()
+        let meant = entries.iter().enumerate().filter(|(_, entry)| is_meant(entry));
+        let oldest = meant.min_by_key(age).map(|(place, _)| place);
+        oldest.map(|place| Self::of(store, entries.swap_remove(place))).transpose()
     }
 
     /// The words of its access.
     pub(super) fn scopes(&self) -> Vec<String> {
-        let words = self.entry.document.get("scopes").and_then(Value::as_array);
-        words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        scopes(&self.entry).map(str::to_owned).collect()
     }
 
     /// Whether its token is believed now.
     pub(super) fn is_good(&self) -> bool {
-        self.entry.document.get("status").and_then(Value::as_str) == Some("active")
+        is_good(&self.entry)
     }
 
     /// Its token as VXG hands it out.
@@ -108,21 +111,40 @@ impl Desk {
         let field = if of.0 == Resource::Camera { "camera" } else { "group" };
         document.insert("id".into(), id.into());
         document.insert(field.into(), of.1.into());
-        document.insert("token".into(), self.new_token(id));
-        Operation::Create { resource: Resource::Token, document, versions: Vec::new() }
+        document.insert("token".into(), self.new_token(id, self.house.clock().unix()));
+        Operation::Add { resource: Resource::Token, document, to: (of.0, of.1.to_owned()), most: MOST }
     }
 
     /// Another token in the place of the one before, which ends with it.
-    pub(super) fn next_token(&self, sharing: &str) -> Operation {
-        let document =
-            Map::from_iter([("overlap".to_owned(), "0s".into()), ("token".to_owned(), self.new_token(sharing))]);
-        Operation::Rotate { resource: Resource::Token, id: sharing.to_owned(), document, revision: None }
+    ///
+    /// It is issued later than that one, by a second where that is of this one: with a verification key, what is issued
+    /// for one sharing at one time is one token.
+    pub(super) fn next_token(&self, Sharing { entry, inner }: &Sharing) -> Operation {
+        let after = inner.as_deref().and_then(vxg::issued).map_or(0, |issued| issued.0.saturating_add(1));
+        let token = self.new_token(&entry.id, self.house.clock().unix().max(UnixTime(after)));
+        let document = Map::from_iter([("overlap".to_owned(), "0s".into()), ("token".to_owned(), token)]);
+        Operation::Rotate { resource: Resource::Token, id: entry.id.clone(), document, revision: None }
     }
 
-    fn new_token(&self, sharing: &str) -> Value {
-        let token = vxg::share_token(sharing, self.house.clock().unix(), self.outfit.verification_key.as_ref());
+    fn new_token(&self, sharing: &str, issued: UnixTime) -> Value {
+        let token = vxg::share_token(sharing, issued, self.outfit.verification_key.as_ref());
         String::from_utf8_lossy(token.expose()).into_owned().into()
     }
+}
+
+/// Every token of a camera or a group.
+pub(super) fn every(store: &Store, of: (Resource, &str)) -> Result<Vec<Outcome>, Refused> {
+    Ok(store.slice(Resource::Token, Some(of), 0, usize::MAX)?.items)
+}
+
+/// The words of the access that a token gives.
+pub(super) fn scopes(entry: &Outcome) -> impl Iterator<Item = &str> {
+    let words = entry.document.get("scopes").and_then(Value::as_array);
+    words.into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn is_good(entry: &Outcome) -> bool {
+    entry.document.get("status").and_then(Value::as_str) == Some("active")
 }
 
 /// Scopes alone.
@@ -138,7 +160,7 @@ pub(super) fn patch(document: &mut Document) -> Result<Map<String, Value>, Refus
         Given::Null => return Err(wrong("access", "a word or a list of words; a sharing has some access")),
         Given::Value(words) => drop(patch.insert("scopes".into(), json!(words))),
     }
-    document.flag("enabled")?.map(|enabled| Value::from(!enabled)).patch("disabled", &mut patch);
+    document.switch("enabled")?.map(|enabled| Value::from(!enabled)).patch("disabled", &mut patch);
     document.instant("expire")?.map(|end: UnixTime| json!(end)).patch("expires", &mut patch);
     let name = document.text("name", LONGEST_NAME)?.map(Value::from);
     let public = document.flag("include_public")?.map(|flag| Value::from(flag.to_string()));

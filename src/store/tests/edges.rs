@@ -17,7 +17,8 @@ impl House {
     /// A credential of the configuration, as it stands in the index.
     fn declare(&self, kind: Kind, id: &str, text: &str) {
         let index = self.store.index();
-        let account = index.insert_account(Account::new("declared", Standing::default()).unwrap()).unwrap();
+        let account = index.insert_account(Account::new("declared", Standing::default()).unwrap());
+        let account = account.unwrap_or_else(|declared| declared);
         let key = RecordKey { kind, digest: index.digest(text.as_bytes()) };
         index.insert(Record::new(Details::new(key, id, account)).unwrap()).unwrap();
         let resource = upkeep::resource_of(kind);
@@ -81,6 +82,42 @@ fn a_digest_of_a_declared_secret_is_not_taken_in() {
     let refused = house.attempt(Operation::Create { resource: Resource::BearerToken, document, versions });
     assert!(refused.unwrap_err().to_string().contains("declared in the configuration"));
     assert_eq!(house.found(Kind::BearerToken, "declared-declared").unwrap().id(), "fixed");
+}
+
+#[test]
+fn what_a_declared_credential_is_found_by_is_taken() {
+    let house = furnished();
+    let declared = [
+        (Kind::ApiClient, "boss", "boss@example.com"),
+        (Kind::App, "studio", "123-456-789"),
+        (Kind::User, "root", "Root"),
+        (Kind::AdminCertificate, "ops", "CN=ops"),
+    ];
+    for (kind, id, text) in declared {
+        house.declare(kind, id, text);
+    }
+    let account = |mut document: Value| {
+        document["account"] = "acme".into();
+        document
+    };
+    for (resource, field, document) in [
+        (Resource::ApiClient, "aliases", account(json!({"id": "thief", "aliases": ["a", "boss@example.com"]}))),
+        (Resource::ApiClient, "id", account(json!({"id": "boss@example.com"}))),
+        (Resource::App, "public_key", account(json!({"id": "thief", "public_key": "123-456-789"}))),
+        (Resource::User, "login", account(json!({"id": "thief", "login": "Root"}))),
+        (Resource::AdminCertificate, "sha256", account(json!({"id": "thief", "subject": "CN=ops"}))),
+    ] {
+        let operation = Operation::Create { resource, document: object(document), versions: Vec::new() };
+        let Err(Refused::Conflict(fault)) = house.attempt(operation) else { panic!("{field} of {resource} is given") };
+        assert!(fault.field == field && fault.message.contains("declared in the configuration"), "{fault}");
+    }
+    house.create(Resource::ApiClient, account(json!({"id": "honest"})));
+    let refused = house.change(Resource::ApiClient, "honest", json!({"aliases": ["boss@example.com"]})).unwrap_err();
+    assert!(refused.to_string().contains("declared in the configuration"), "{refused}");
+    house.change(Resource::ApiClient, "honest", json!({"aliases": ["honest@example.com"]})).unwrap();
+    for (kind, id, text) in declared {
+        assert_eq!(house.found(kind, text).unwrap().id(), id);
+    }
 }
 
 #[test]

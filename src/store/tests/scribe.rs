@@ -44,7 +44,7 @@ impl Told {
             Operation::Rotate { resource, id, document, .. } => {
                 (Act::Rotate, *resource, id.clone(), text(*resource, document))
             }
-            Operation::Issue { .. } => unreachable!("this one issues nothing"),
+            Operation::Issue { .. } | Operation::Add { .. } => unreachable!("this one creates what it makes"),
             Operation::Delete { resource, id, .. } => (Act::Delete, *resource, id.clone(), None),
         };
         Self { act, place: (resource, id), given }
