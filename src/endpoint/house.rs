@@ -147,8 +147,16 @@ impl Refused {
     /// Whether as much is there as may be.
     pub(super) fn is_full(&self) -> bool {
         match self {
+            Self::Full { .. } => true,
             Self::InBulk { refused, .. } => refused.is_full(),
-            refused => matches!(refused, Self::Full { .. }),
+            Self::Missing { .. }
+            | Self::Invalid(_)
+            | Self::Conflict(_)
+            | Self::InUse { .. }
+            | Self::Stale { .. }
+            | Self::Allotment { .. }
+            | Self::Reused
+            | Self::Unavailable(_) => false,
         }
     }
 

@@ -249,7 +249,7 @@ impl Gate {
         for limit in &self.limits {
             match &limit.tallies {
                 Tallies::Rate(rate, table) => table.sweep(shard, |bucket| bucket.is_idle(rate, now)),
-                Tallies::Quota(_, table) => table.sweep(shard, |spending| spending.is_over(unix)),
+                Tallies::Quota(_, table) => table.sweep(shard, |spending| spending.is_forgotten(now)),
                 Tallies::Concurrency(_, table) => table.sweep(shard, |under_way| under_way.is_idle()),
             }
         }

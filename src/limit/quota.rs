@@ -1,6 +1,7 @@
 //! Requests in a window of the clock on the wall. Where a ledger keeps the figures, none is spent that is not written
 //! down, in blocks of a hundredth of the quota: a crash counts what was left of the block as spent.
 
+use std::cell::Cell;
 use std::mem;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use super::tally::{Moment, Standing, Verdict};
 use super::window::{Period, Window};
 use crate::clock::UnixTime;
 use crate::record;
+
+/// For how long a counter is kept whose window is over, in nanoseconds: the clock may have been set wrongly.
+const PATIENCE: u64 = 600_000_000_000;
 
 /// So many requests a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,24 +53,32 @@ pub(super) struct Spending {
     /// What the ledger may hold: the last figure that it was handed, whatever it said.
     handed: u64,
     failed: bool,
+    /// The window before this one and what was spent of it: a clock that was ahead for a while comes back to it.
+    before: Option<(Window, u64)>,
+    /// Since when its window is over, on the clock that nobody sets.
+    over_since: Cell<Option<u64>>,
 }
 
 impl Spending {
     /// Nothing spent yet.
     pub(super) fn new(key: Box<str>, quota: &Quota, now: Moment, kept: bool) -> Self {
         let window = quota.period.window(now.unix);
-        Self { key, window, spent: 0, kept, written: 0, asked: None, handed: 0, failed: false }
+        let (before, over_since) = (None, Cell::new(None));
+        Self { key, window, spent: 0, kept, written: 0, asked: None, handed: 0, failed: false, before, over_since }
     }
 
     /// What was written down before a restart: all of it may have been spent.
     pub(super) fn loaded(key: Box<str>, window: Window, spent: u64) -> Self {
-        Self { key, window, spent, kept: true, written: spent, asked: None, handed: spent, failed: false }
+        let (asked, before, over_since) = (None, None, Cell::new(None));
+        Self { key, window, spent, kept: true, written: spent, asked, handed: spent, failed: false, before, over_since }
     }
 
     /// Whether there is room for one more of `most`. Begins the window anew when it is over.
     pub(super) fn check(&mut self, quota: &Quota, most: u64, now: Moment) -> Verdict {
         if self.is_over(now.unix) {
-            *self = Self::new(mem::take(&mut self.key), quota, now, self.kept);
+            let next = Self::new(mem::take(&mut self.key), quota, now, self.kept);
+            let spent = self.before.filter(|(window, _)| *window == next.window).map_or(0, |(_, spent)| spent);
+            *self = Self { spent, before: Some((self.window, self.spent)), ..next };
         }
         if self.spent >= most {
             Verdict::Full(Duration::from_secs(self.window.end.0.saturating_sub(now.unix.0)))
@@ -136,6 +148,17 @@ impl Spending {
     pub(super) fn is_over(&self, now: UnixTime) -> bool {
         let length = self.window.end.0 - self.window.start.0;
         now >= self.window.end || now.0.saturating_add(length) < self.window.start.0
+    }
+
+    /// Whether its window has been over for so long that no clock will come back to it.
+    pub(super) fn is_forgotten(&self, now: Moment) -> bool {
+        if !self.is_over(now.unix) {
+            self.over_since.set(None);
+            return false;
+        }
+        let since = self.over_since.get().unwrap_or(now.nanos);
+        self.over_since.set(Some(since));
+        now.nanos.saturating_sub(since) >= PATIENCE
     }
 }
 
@@ -210,6 +233,23 @@ mod tests {
         let start = spending.window.start.0;
         assert!(matches!(ask(&mut spending, &quota, 1, start - 3600), Verdict::Full(_)));
         assert_eq!(ask(&mut spending, &quota, 1, start - 3601), Verdict::Room);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_for_a_while_forgives_nothing() {
+        let quota = hourly(3);
+        let mut spending = Spending::new("account:a".into(), &quota, at(NOON), false);
+        for unix in [NOON, NOON, NOON, NOON + 3 * 3600] {
+            assert_eq!(ask(&mut spending, &quota, 3, unix), Verdict::Room);
+        }
+        assert!(matches!(ask(&mut spending, &quota, 3, NOON + 8), Verdict::Full(_)));
+        // Where nobody asks meanwhile, nobody is forgotten at once either.
+        let moment = |nanos, unix| Moment { nanos, unix: UnixTime(unix) };
+        assert!(!spending.is_forgotten(moment(0, NOON + 8)));
+        assert!(!spending.is_forgotten(moment(0, NOON + 7200)) && !spending.is_forgotten(moment(1, NOON + 8)));
+        assert!(!spending.is_forgotten(moment(PATIENCE, NOON + 7200)), "over since then, and not since before");
+        assert!(!spending.is_forgotten(moment(2 * PATIENCE - 1, NOON + 7200)));
+        assert!(spending.is_forgotten(moment(2 * PATIENCE, NOON + 7200)));
     }
 
     #[test]

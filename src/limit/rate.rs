@@ -48,17 +48,30 @@ impl Rate {
 pub(super) struct Bucket {
     level: u128,
     at: u64,
+    /// What a request adds to the level; 0: nothing was counted yet. It is another under a rate with another period.
+    cost: u64,
 }
 
 impl Bucket {
+    /// The level that this rate counts from: as many requests as it was under the one before.
+    fn filled(&self, rate: &Rate) -> u128 {
+        let (own, cost) = (u128::from(self.cost), rate.cost());
+        if own == cost || own == 0 {
+            return self.level;
+        }
+        // The whole requests and the part of one, so that nothing flows over; no part is lost.
+        (self.level / own).saturating_mul(cost).saturating_add((self.level % own).saturating_mul(cost).div_ceil(own))
+    }
+
     fn level(&self, rate: &Rate, now: Moment) -> u128 {
-        self.level.saturating_sub(rate.drained_in(now.nanos.saturating_sub(self.at)))
+        self.filled(rate).saturating_sub(rate.drained_in(now.nanos.saturating_sub(self.at)))
     }
 
     /// Whether one more fits. Brings the level up to now.
     pub(super) fn check(&mut self, rate: &Rate, now: Moment) -> Verdict {
         // Never above the brim, also where it was filled under another rate: nobody waits longer than this one takes.
         self.level = self.level(rate, now).min(rate.brim());
+        self.cost = u64::try_from(rate.cost()).unwrap_or(u64::MAX);
         // Two workers may look at the clock in one order and come here in the other.
         self.at = self.at.max(now.nanos);
         match (self.level + rate.cost()).checked_sub(rate.brim()) {
@@ -127,6 +140,26 @@ mod tests {
         assert_eq!(ask(&mut bucket, &rate, 20_000_000), Verdict::Room);
         assert_eq!(ask(&mut bucket, &rate, 20_000_000), Verdict::Full(Duration::from_millis(20)));
         assert!(!bucket.is_idle(&rate, at(2_019_999_999)) && bucket.is_idle(&rate, at(2_020_000_000)));
+    }
+
+    #[test]
+    fn another_period_forgives_nobody_and_punishes_nobody() {
+        let (minute, hour) = (rate(5, Duration::from_mins(1), 5), rate(5, Duration::from_hours(1), 5));
+        let mut bucket = Bucket::default();
+        for _ in 0..5 {
+            assert_eq!(ask(&mut bucket, &minute, 0), Verdict::Room);
+        }
+        assert_eq!(ask(&mut bucket, &hour, 0), Verdict::Full(Duration::from_mins(12)));
+        assert!(!bucket.is_idle(&minute, at(59_999_999_999)) && bucket.is_idle(&minute, at(60_000_000_000)));
+        assert_eq!(ask(&mut bucket, &minute, 0), Verdict::Full(Duration::from_secs(12)));
+        // Three and a half requests are still there, whatever they are counted in.
+        let later = 18_000_000_000;
+        assert_eq!(ask(&mut bucket, &minute, later), Verdict::Room);
+        for now in [hour, minute, hour] {
+            assert!(matches!(bucket.check(&now, at(later)), Verdict::Room | Verdict::Full(_)));
+            assert_eq!(bucket.standing(&now).remaining, 0);
+        }
+        assert_eq!(ask(&mut bucket, &hour, later), Verdict::Full(Duration::from_mins(6)));
     }
 
     #[test]

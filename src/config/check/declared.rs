@@ -103,9 +103,11 @@ impl Declared {
         }
         let mut records = Vec::with_capacity(self.credentials.len());
         for credential in self.credentials {
-            let account = Arc::clone(&accounts[credential.account]);
+            let (account, text) = (Arc::clone(&accounts[credential.account]), credential.text.clone());
             let record = Record::new(credential.details(account, index));
-            records.push(index.settle(record.expect("its subject was looked at with the clashes")));
+            let record = index.settle(record.expect("its subject was looked at with the clashes"));
+            index.moved(&record, text.expose());
+            records.push(record);
         }
         let installed = Installed { accounts, cameras, records };
         installed.succeed(before, index);

@@ -258,9 +258,11 @@ fn whoever_holds_a_record_can_follow_it_to_another_digest() {
     let index = Index::with_peppers(peppers([1, 2]));
     let old = Digest([1; 32]);
     let held = index.insert(keyed(&index, old, Kind::LicenseKey, "main")).unwrap();
+    held.seen(UnixTime(1_800_000_000));
     let changes = Directory::changes(&index);
     let moved = index.publish(record(&index, Kind::LicenseKey, "main", b"secret-key"));
     index.leave(*held.key(), *moved.key());
+    assert_eq!(moved.used(), Some(UnixTime(1_800_000_000)));
     assert!(index.known_by(Kind::LicenseKey, &old).is_none());
     assert!(Arc::ptr_eq(&index.successor(&held).unwrap(), &moved));
     assert_ne!(Directory::changes(&index), changes);

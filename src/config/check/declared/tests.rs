@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::Installed;
 use crate::config::check::account;
@@ -6,7 +7,7 @@ use crate::config::file;
 use crate::config::report::Report;
 use crate::config::source::Source;
 use crate::record::{Account, Details, Directory, Key, Kind, Record, Standing};
-use crate::store::{Index, Resource};
+use crate::store::{Index, Pepper, Peppers, Resource};
 
 const FILE: &str = r#"
 [listener.public]
@@ -34,12 +35,16 @@ camera = [{ id = "5", tokens = ["share.eyJzaSI6IDF9.61a964c3tbc1fab00.AAAAAAAAAA
 
 /// Reads the file and puts everyone into the index.
 fn install(text: &str, index: &Index) -> Report {
+    succeed(text, index, &Installed::default()).1
+}
+
+/// The same in the place of those before.
+fn succeed(text: &str, index: &Index, before: &Installed) -> (Option<Installed>, Report) {
     let mut report = Report::new("vidgate.toml", text);
     let file = file::read(text, &mut report).unwrap();
     let declared = account::accounts(&file.accounts, &Source::new(Path::new("")), &mut report);
     assert_eq!(report.errors(), 0, "{}", report.render(false));
-    declared.install(index, &Installed::default(), &mut report);
-    report
+    (declared.install(index, before, &mut report), report)
 }
 
 /// Somebody who was in the store before.
@@ -70,6 +75,27 @@ fn declared_and_stored_stand_side_by_side() {
     let declared = index.look_up(Kind::LicenseKey, b"key-of-branch").unwrap();
     assert_eq!((declared.id(), declared.subject()), ("main", "license_key:main"));
     assert!(index.look_up(Kind::LicenseKey, b"key-of-stored").is_some());
+}
+
+#[test]
+fn under_a_newer_pepper_whoever_holds_a_declared_one_can_follow_it() {
+    let peppers =
+        |newest: u8| Peppers::new((1..=newest).map(|number| (number.into(), Pepper::new(&[number; 32])))).unwrap();
+    let index = Index::with_peppers(peppers(1));
+    let (before, _) = succeed(FILE, &index, &Installed::default());
+    let handles = [(Kind::LicenseKey, "key-of-branch"), (Kind::ApiClient, "client")];
+    let held = handles.map(|(kind, text)| index.look_up(kind, text.as_bytes()).unwrap());
+    index.set_peppers(peppers(2));
+    let (after, report) = succeed(FILE, &index, &before.unwrap());
+    assert_eq!((index.len(), report.errors()), (3, 0), "nobody is there twice");
+    for ((kind, text), held) in handles.into_iter().zip(&held) {
+        let now = index.look_up(kind, text.as_bytes()).unwrap();
+        assert!(!Arc::ptr_eq(&now, held) && Arc::ptr_eq(&index.successor(held).unwrap(), &now), "{text}");
+    }
+    // One that is declared no more is followed to nobody.
+    let without = FILE.replace("key-of-branch", "another-key").replace("id = \"main\"", "id = \"other\"");
+    let _ = succeed(&without, &index, &after.unwrap());
+    assert!(index.successor(&held[0]).is_none() && index.successor(&held[1]).is_some());
 }
 
 #[test]
