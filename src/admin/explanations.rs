@@ -49,7 +49,7 @@ pub(super) async fn explain(call: Call) -> Result<Response, Problem> {
 pub(super) fn asked() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let maybe = |about: &str| json!({ "type": ["string", "null"], "minLength": 1, "description": about });
-    let peer = "The address at the other end of the socket; 192.0.2.1, which is nobody's, if it is left out";
+    let peer = "The address at the other end of the socket; 0.0.0.0, which is nobody's, if it is left out";
     let field = json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 });
     json!({
         "type": "object",

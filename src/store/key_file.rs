@@ -7,8 +7,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::engine::sync_folder;
 use super::keyring::MasterKey;
-use super::load::{next_key, replace_key, sync_folder};
+use super::load::{next_key, replace_key};
 use super::refused::Refused;
 
 /// The longest file of a master key, in bytes.

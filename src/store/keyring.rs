@@ -80,7 +80,8 @@ impl fmt::Debug for MasterKey {
 /// One of several keys of a sort, told apart by number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Numbered {
-    /// Its number; a newer key has a greater one, and none is given twice.
+    /// Its number; a newer key has a greater one. No two that are here share one; that of an adopted one may come again
+    /// once it was retired.
     pub number: u16,
     /// The key.
     pub key: Key,

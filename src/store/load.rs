@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use redb::{ReadTransaction, WriteTransaction};
 use zeroize::Zeroizing;
 
-use super::engine::{self, Access, Engine, Failed};
+use super::engine::{self, Access, Engine, Failed, sync_folder};
 use super::index::{Index, Sighting};
 use super::keyring::{Keyring, MasterKey, NotOpened};
 use super::keys::Keys;
@@ -203,10 +203,4 @@ pub(super) fn next_key(file: &Path) -> PathBuf {
 pub(super) fn replace_key(file: &Path) -> io::Result<()> {
     fs::rename(next_key(file), file)?;
     sync_folder(file)
-}
-
-/// A new name is safe only when the folder that holds it is.
-pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
 }

@@ -8,7 +8,7 @@ mod recorded;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ pub(super) struct Explain {
     /// A request that was refused lately, by its id: what is on record of it, and what would become of it now
     #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["url", "curl", "curl_file", "offline"])]
     id: Option<String>,
-    /// The address at the other end of the socket; nobody's, if it is left out
+    /// The address at the other end of the socket. If it is left out: this machine's, for a URL of this machine; else
+    /// 0.0.0.0, which is nobody's, so that lists of addresses cannot be judged
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     peer: Option<IpAddr>,
     /// The listener that it comes in by, where several fit
@@ -243,6 +244,10 @@ pub(super) fn drawn_for_tests(explanation: &Value) -> String {
 /// A call to this machine comes from this machine.
 fn loopback(url: &str) -> Option<IpAddr> {
     let host = url.split_once("://")?.1.split(['/', '?']).next()?;
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if name.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
     let host = host.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| host.trim_matches(['[', ']']).parse());
     host.ok().filter(IpAddr::is_loopback)
 }
@@ -389,6 +394,20 @@ mod tests {
             (&"refused".into(), &"credential_unknown".into())
         );
         assert!(!explanation.to_string().contains("not-to-be-seen"), "{explanation}");
+    }
+
+    #[test]
+    fn who_asks_is_this_machine_or_said_to_be_nobody() {
+        for (url, peer) in [
+            ("http://localhost:8080/docs/x", "127.0.0.1"),
+            ("http://LOCALHOST/docs/x", "127.0.0.1"),
+            ("http://[::1]:8080/docs/x", "::1"),
+            ("http://api.example.com/docs/x", "0.0.0.0"),
+        ] {
+            let explanation = explained(&[url], "").unwrap().to_string();
+            assert!(explanation.contains(&format!("the caller is at {peer}")), "{url}: {explanation}");
+            assert_eq!(explanation.contains("it is not said at which address"), peer == "0.0.0.0", "{url}");
+        }
     }
 
     #[test]

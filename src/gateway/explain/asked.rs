@@ -15,8 +15,8 @@ use crate::edge::connection::{Connection, ListenerId, Tls};
 use crate::edge::listener::Listener;
 use crate::world::World;
 
-/// Who asks where nobody says: an address of documentation (RFC 5737), which is nobody's.
-pub const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// Who asks where nobody says: the one address that no socket has at its other end.
+pub const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A request that is only talked about.
 #[derive(Clone, Deserialize, Serialize)]
@@ -61,6 +61,8 @@ pub(super) struct Arriving {
     pub(super) secure: bool,
     /// Whether it names the port of the listener itself.
     pub(super) direct: bool,
+    /// Whether nobody has said where the caller is.
+    pub(super) from_nobody: bool,
 }
 
 /// The parts of an address.
@@ -95,7 +97,8 @@ impl Asked {
         let body = body.map_err(|_| "`body` is not base64")?.unwrap_or_default();
         let parts = self.parts(&address, body.len())?;
         let direct = address.port == listener.address.port();
-        Ok(Arriving { parts, body: body.into(), connection, secure: address.secure, direct })
+        let from_nobody = self.peer.is_none();
+        Ok(Arriving { parts, body: body.into(), connection, secure: address.secure, direct, from_nobody })
     }
 
     fn parts(&self, address: &Address<'_>, length: usize) -> Result<Parts, String> {

@@ -26,7 +26,7 @@ const HIDDEN: &[u8] = "…".as_bytes();
 /// What is asked about, and how the request was taken. One with the fields of a check, or to the listener's own port from
 /// one of its proxies, is the check; any other is a request to such a proxy, which would ask about it.
 pub(super) fn subject((name, decide): (&str, &Decide), arriving: Arriving) -> (Telling, Result<Subject, Refusal>) {
-    let Arriving { parts, body, connection, secure, direct } = arriving;
+    let Arriving { parts, body, connection, secure, direct, from_nobody: _ } = arriving;
     let (peer, reads) = (connection.peer.ip(), decide.reads.name());
     let is_check = decide.is_check(&parts.headers) || direct && decide.admit(peer).is_ok();
     let told = |says: String| Telling::new("decide", Outcome::Note, says).with("as", reads).with("is_check", is_check);

@@ -125,7 +125,8 @@ impl<'s> Rehearsal<'s> {
     /// Takes the request as its listener does: as it is, or as what a proxy asks about.
     fn begin(&self, arriving: Arriving) -> Explanation {
         let world = &self.scenery.world;
-        let notes: Vec<_> = self.scenery.fleet.is_none().then(counted_nothing).into_iter().collect();
+        let counters = self.scenery.fleet.is_none().then(counted_nothing);
+        let notes: Vec<_> = counters.into_iter().chain(arriving.from_nobody.then(from_nobody)).collect();
         let id = arriving.connection.listener;
         let Some(decide) = &world.listener(id).decide else {
             return self.walk(arriving.parts, arriving.body, &arriving.connection, notes);
@@ -289,6 +290,15 @@ fn counted_nothing() -> Telling {
     let says =
         "no gateway is asked: limits and guards have counted nothing here, and the health of endpoints is not known";
     Telling::new("counters", Outcome::Note, says).with("live", false)
+}
+
+/// Said where it is left open who asks.
+fn from_nobody() -> Telling {
+    let says = format!(
+        "it is not said at which address the caller is (`peer`): {NOBODY} stands for it, which is nobody's, so that what \
+         lists of addresses say of it means nothing"
+    );
+    Telling::new("peer", Outcome::Note, says).with("peer", NOBODY.to_string())
 }
 
 fn watched(guard: &Failures, address: std::net::IpAddr) -> Telling {

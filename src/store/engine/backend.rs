@@ -107,7 +107,7 @@ fn refuse_existing(path: &Path) -> Result<(), Unopened> {
 }
 
 /// A new name is safe only when the folder that holds it is.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }

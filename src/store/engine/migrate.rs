@@ -3,7 +3,7 @@
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 /// What is kept about the store itself, by name. The engine's own rows are `format` and `commits`.
-pub(in crate::store) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
 const FORMAT_ROW: &str = "format";
 const COMMITS_ROW: &str = "commits";

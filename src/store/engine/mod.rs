@@ -23,10 +23,9 @@ use self::failed::{attempt, guarded};
 use self::migrate::Migration;
 use self::overlay::{Face, Ground, Layer};
 
+pub(super) use self::backend::sync_folder;
 pub(crate) use self::failed::Failed;
 pub(super) use self::failed::Unopened;
-#[expect(unused_imports, reason = "the store that keeps rows of its own there is still to come")]
-pub(super) use self::migrate::META;
 pub(super) use self::migrate::set_format;
 
 /// The format in which stores are written.
