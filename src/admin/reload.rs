@@ -47,6 +47,10 @@ pub(super) async fn reload(call: Call) -> Result<Response, Problem> {
     match aside(move || Ok(reload())).await? {
         Ok(warnings) => Ok(answer(StatusCode::OK, &json!({ "warnings": warnings }))),
         Err(Unchanged { summary, mistakes }) => {
+            for (place, what) in &mistakes {
+                tracing::error!("{place}: {what}");
+            }
+            tracing::error!(summary, "the configuration was not read anew");
             let faults = mistakes.into_iter().map(|(place, what)| Fault::new(place, what)).collect();
             Err(Problem::unchanged(summary, faults))
         }

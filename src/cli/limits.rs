@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::Value;
 
 use super::manage;
-use super::operator::{Call, Operator, Trouble, Where, operate_gateway, visible};
+use super::operator::{Call, Operator, Trouble, Where, operate_gateway, running, visible};
 
 /// Whose quotas.
 #[derive(Args, Debug)]
@@ -42,12 +42,15 @@ pub(super) enum Failures {
         place: Where,
     },
     /// Forget wrong credentials, so that nothing is refused for them any more.
-    #[command(after_help = "Example: vidgate failures clear --address 203.0.113.9")]
+    #[command(
+        after_help = "Example: vidgate failures clear --address 203.0.113.9",
+        group = ArgGroup::new("whose").args(["address", "identifier", "all"]).required(true).multiple(true)
+    )]
     Clear {
         #[command(flatten)]
         which: Which,
         /// Forget those of everybody
-        #[arg(long, conflicts_with_all = ["address", "identifier"], required_unless_present_any = ["address", "identifier"])]
+        #[arg(long, conflicts_with_all = ["address", "identifier"])]
         all: bool,
         #[command(flatten)]
         place: Where,
@@ -92,10 +95,17 @@ impl Failures {
     /// Does it.
     pub(super) fn run(&self) -> ExitCode {
         let (Self::List { place, .. } | Self::Clear { place, .. }) = self;
-        operate_gateway(place, "a restart forgets wrong credentials", |operator| {
+        let tell = |operator: &mut dyn Operator| {
             super::print(&self.ask(operator, io::stdout().is_terminal())?);
             Ok(())
-        })
+        };
+        match running(place) {
+            Ok(Some(mut gateway)) => tell(&mut *gateway).map_or_else(Trouble::tell, |()| ExitCode::SUCCESS),
+            Ok(None) => operate_gateway(place, "a restart forgets wrong credentials", |_| {
+                Err(Trouble::plain("no gateway runs here, and one that starts has counted nothing"))
+            }),
+            Err(trouble) => trouble.tell(),
+        }
     }
 
     fn ask(&self, operator: &mut dyn Operator, lines: bool) -> Result<String, Trouble> {
@@ -198,5 +208,7 @@ mod tests {
         for wrong in [&["clear"][..], &["clear", "--all", "--address", "::1"], &["list", "--limit", "0"]] {
             assert!(Line::try_parse_from([&["vidgate", "failures"], wrong].concat()).is_err(), "{wrong:?}");
         }
+        let bare = Line::try_parse_from(["vidgate", "failures", "clear"]).unwrap_err().to_string();
+        assert!(bare.contains("<--address <ADDRESS>|--identifier <ID>|--all>"), "{bare}");
     }
 }

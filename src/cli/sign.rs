@@ -76,7 +76,8 @@ pub(super) struct Acc {
     /// The camera that the token is for; without it, the share token goes into ?token=
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
-    /// What the token says it may do; it must not be more than what is on record
+    /// What the token says it may do; it must not be more than what is on record. If it is left out: what the token that
+    /// was given says, if it says anything
     #[arg(long, value_name = "WORD", requires = "camera")]
     access: Option<String>,
     /// Where to
@@ -176,7 +177,8 @@ impl Acc {
                 curl(&[], &format!("{url}{mark}token={}", *token))
             )));
         };
-        let outer = access_token::wrap(Some(camera), self.access.as_deref().or(Some("all")), &text(&token));
+        let access = self.access.clone().or_else(|| self.token.access());
+        let outer = access_token::wrap(Some(camera), access.as_deref(), &text(&token));
         Ok(shown(&format!("Acc {}", *outer), &self.url))
     }
 }
@@ -209,6 +211,13 @@ impl Share {
 }
 
 impl Token {
+    /// What the token that is given says it may do, where it does.
+    fn access(&self) -> Option<String> {
+        let outer = Zeroizing::new(STANDARD.decode(self.given.as_ref()?.trim()).ok()?);
+        let outer: serde_json::Value = serde_json::from_slice(&outer).ok()?;
+        Some(outer.get("access")?.as_str()?.to_owned())
+    }
+
     fn resolve(&self, now: UnixTime) -> Result<Secret, Trouble> {
         let given = match (&self.given, &self.key_file, self.si) {
             (None, Some(key), Some(sharing)) => return make(key, sharing, self.lifetime, now),
@@ -311,6 +320,11 @@ mod tests {
             signed(&format!("acc --token {outer} --camera 248527 --access watch --url http://a/?b"), "").unwrap(),
             expected
         );
+        // What it says itself goes on; where it says nothing, nothing is said of it.
+        assert_eq!(signed(&format!("acc --token {outer} --camera 248527 --url http://a/?b"), "").unwrap(), expected);
+        let silent = signed(&format!("acc --token {SHARE} --camera 248527 --url http://a/"), "").unwrap();
+        // printf '{"camid": 248527, "token": "share…"}' | base64 -w0
+        assert!(silent.contains("Acc eyJjYW1pZCI6IDI0ODUyNywgInRva2VuIjogInNoYXJlLmV5SnphU0k2SURJek5UWXpPWDAuNjFhOTY0YzN0YmMxZmFiMDAuNE51TDFxcDhqY0luQ3FwMFJHblFHSk9RdG00In0="));
         let made = "acc --key-file KEY --si 235639 --camera 248527 --access watch --url http://a/?b";
         assert_eq!(signed(made, "vxg-lab-secret").unwrap(), expected);
         for (url, there) in [("http://a/x", "http://a/x?token="), ("http://a/x?y=1", "http://a/x?y=1&token=")] {

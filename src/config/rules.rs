@@ -186,6 +186,9 @@ rules! {
     READABLE_SECRET = "readable-secret" High, "Anyone on the machine may read a file with a secret",
         "every process on the machine has the secret",
         "chmod o-rwx FILE";
+    STORE_IN_USE = "store-in-use" Low, "What is in the store was not looked at",
+        "a gateway that runs has the store for itself; the configuration was looked at, and the declared credentials",
+        "look again while no gateway runs, or beside a restored backup, where what is stored matters";
     CLEAR_UPSTREAM = "clear-upstream" Medium, "Credentials go to an upstream in clear",
         "with \"keep\" the caller's credential, with \"translate\" the upstream's own crosses that network where it can be read",
         "let the upstream speak https, or allow it where that network is yours alone";

@@ -67,6 +67,11 @@ impl Source {
         Ok(secret)
     }
 
+    /// Whether a file is there that whoever runs this may not read.
+    pub(super) fn is_kept_from_us(&self, written: &Path) -> bool {
+        File::open(self.path(written)).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Says so if others than the owner and their group may read a file that holds a secret.
     pub(super) fn exposure(&self, written: &Path) -> Option<Invalid> {
         exposed(&self.path(written)).then(|| {
@@ -78,8 +83,16 @@ impl Source {
 
 /// The text of the configuration itself.
 pub(super) fn configuration(path: &Path) -> Result<String, Invalid> {
-    let bytes =
-        read(path).map_err(|error| Invalid::new(format!("cannot read the configuration: {}", plain(&error))))?;
+    let bytes = read(path).map_err(|error| {
+        let invalid = Invalid::new(format!("cannot read the configuration: {}", plain(&error)));
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            invalid.hint(NOT_ALLOWED)
+        } else if error.kind() == io::ErrorKind::NotFound {
+            invalid.hint("name it with --config; the package has it at /etc/vidgate/vidgate.toml")
+        } else {
+            invalid
+        }
+    })?;
     String::from_utf8(bytes.to_vec()).map_err(|error| {
         Invalid::new(format!("the configuration is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
     })
@@ -96,8 +109,14 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// Said of a file that is there, and not for whoever runs this.
+const NOT_ALLOWED: &str = "the file is there: run this as the user that the gateway runs as, or as root";
+
 fn unreadable(written: &Path, error: &io::Error) -> Invalid {
     let invalid = Invalid::new(format!("cannot read `{}`: {}", written.display(), plain(error)));
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return invalid.hint(NOT_ALLOWED);
+    }
     if written.is_relative() {
         return invalid.hint("a relative path starts at the folder of the configuration file");
     }
@@ -144,6 +163,16 @@ mod tests {
         fs::write(folder.path().join("secret"), content).unwrap();
         let source = Source::new(folder.path());
         (folder, source)
+    }
+
+    #[test]
+    fn a_file_that_is_kept_from_us_is_not_said_to_be_elsewhere() {
+        let denied = unreadable(Path::new("master.key"), &io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(denied.hint.as_deref(), Some(NOT_ALLOWED));
+        let missing = unreadable(Path::new("master.key"), &io::Error::from(io::ErrorKind::NotFound));
+        assert!(missing.hint.is_some_and(|hint| hint.contains("a relative path")));
+        let missing = configuration(Path::new("/nowhere/vidgate.toml")).unwrap_err();
+        assert!(missing.hint.is_some_and(|hint| hint.contains("--config")));
     }
 
     #[test]

@@ -136,8 +136,12 @@ fn is_digest(text: &str) -> bool {
 }
 
 /// The digest by which a certificate is found, from what `sha256sum` prints, or `openssl x509 -fingerprint`, which has
-/// colons and upper case.
+/// colons, upper case and what it is in front.
 pub(crate) fn digest(text: &str) -> Result<String, Invalid> {
+    let text = match text.split_once('=') {
+        Some((what, digest)) if what.eq_ignore_ascii_case("sha256 fingerprint") => digest.trim_ascii_end(),
+        Some(_) | None => text,
+    };
     let plain = if text.split(':').all(|byte| byte.len() == 2) { text.replace(':', "") } else { text.to_owned() };
     if is_digest(&plain) {
         return Ok(plain.to_ascii_lowercase());
@@ -200,11 +204,15 @@ mod tests {
         let plain = hex(&digest);
         let upper = plain.to_uppercase();
         let pairs: Vec<&str> = (0..32).map(|at| &upper[2 * at..2 * at + 2]).collect();
-        for good in [&plain, &upper, &pairs.join(":")] {
+        let printed = ["sha256 Fingerprint=", "SHA256 Fingerprint="].map(|what| format!("{what}{}\n", pairs.join(":")));
+        for good in [&plain, &upper, &pairs.join(":"), &printed[0], &printed[1]] {
             assert_eq!(super::digest(good).unwrap(), plain, "{good}");
             assert!(presentable(good).is_err(), "{good}");
         }
-        for wrong in [&plain[1..], &pairs[1..].join(":"), &pairs.join(" "), &format!("{}:", pairs.join(":")), "", ":"] {
+        let sha1 = format!("sha1 Fingerprint={}", pairs.join(":"));
+        for wrong in
+            [&plain[1..], &pairs[1..].join(":"), &pairs.join(" "), &format!("{}:", pairs.join(":")), &sha1, "", ":"]
+        {
             assert!(super::digest(wrong).is_err(), "{wrong}");
         }
         for (subject, expected) in

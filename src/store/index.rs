@@ -210,27 +210,6 @@ impl Index {
         Some(record.0)
     }
 
-    /// Takes a credential away from a digest that it was known by; it is known by `to` now. Whoever holds what was there
-    /// can follow it, and its last use goes on.
-    pub(super) fn leave(&self, from: Key, to: Key) {
-        let Some(record) = self.known_by(from.kind, &from.digest) else { return };
-        if let Some(now) = self.known_by(to.kind, &to.digest).filter(|now| now.id() == record.id()) {
-            now.carry_use(&record);
-        }
-        self.moves.note(&record, to);
-        self.remove(from.kind, &from.digest);
-    }
-
-    /// Takes a credential that is found by `text` away from where it was known under older peppers.
-    pub fn moved(&self, record: &Record, text: &[u8]) {
-        let (kind, to) = (record.kind(), *record.key());
-        for digest in self.peppers.load().digests_older(text) {
-            if self.known_by(kind, &digest).is_some_and(|known| known.id() == record.id()) {
-                self.leave(Key { kind, digest }, to);
-            }
-        }
-    }
-
     /// Visits every credential. `visit` must not change the index: it holds a part of it still.
     pub fn for_each(&self, mut visit: impl FnMut(&Arc<Record>)) {
         self.records.iter().for_each(|record| visit(&record.key().0));

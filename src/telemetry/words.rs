@@ -16,7 +16,7 @@ pub fn meaning(cause: Cause) -> &'static str {
         Cause::MethodNotImplemented => "Nobody here knows the method.",
         Cause::NotImplemented => "The configuration declares that this is not there yet.",
         Cause::Credential(reason) => credential(reason),
-        Cause::AddressRefused => "The caller was proven, but may not come from this address.",
+        Cause::AddressRefused => "Callers of the route, the credential or the account do not come from this address.",
         Cause::PermissionDenied => "The caller was proven, and may not do this.",
         Cause::OriginRefused => "The page that asks is not one of those that the app was made for.",
         Cause::OperationMissing => "The route asks for the name of an operation, and none was given.",
@@ -44,7 +44,7 @@ pub fn meaning(cause: Cause) -> &'static str {
 
 fn credential(reason: Reason) -> &'static str {
     match reason {
-        Reason::Missing => "The route asks for a credential, and none was presented.",
+        Reason::Missing => "The route asks for a credential, and none stood where its schemes look for one.",
         Reason::Malformed => "What was presented does not have the form of its kind.",
         Reason::Ambiguous => "Two credentials were presented where there is room for one.",
         Reason::Insecure => "The credential came in clear, where it may only come over TLS.",
@@ -78,7 +78,9 @@ pub fn hint(cause: Cause) -> &'static str {
         Cause::NotImplemented => "Give the route a `forward` once there is something to go to.",
         Cause::Credential(reason) => credential_hint(reason),
         Cause::AddressRefused => "Look at the networks of the credential and of the route, and at `trusted_proxies`.",
-        Cause::PermissionDenied => "Look at the scopes and the role of the credential, and at what the route asks for.",
+        Cause::PermissionDenied => {
+            "The detail says what: look at the scopes and the role, or whether the camera is on file and whose it is."
+        }
         Cause::OriginRefused => "Add the host of the page to the authorized hosts of the app.",
         Cause::OperationMissing | Cause::OperationUnknown => {
             "The client has to name an operation that stands in the table of roles of the route."
@@ -111,7 +113,9 @@ pub fn hint(cause: Cause) -> &'static str {
 
 fn credential_hint(reason: Reason) -> &'static str {
     match reason {
-        Reason::Missing => "The client has to send one of those that `authenticate` of the route names.",
+        Reason::Missing => {
+            "The client has to send one of those that `authenticate` of the route names, in the place of its scheme: `vidgate schemes` lists those, and `vidgate sign` prints a call."
+        }
         Reason::Malformed => "Compare what the client sends with what `vidgate sign` prints for the scheme.",
         Reason::Ambiguous => "The client has to send one credential, in one place.",
         Reason::Insecure => {
@@ -126,7 +130,9 @@ fn credential_hint(reason: Reason) -> &'static str {
         Reason::Mismatch => {
             "The client has an old secret, or signs something else than what was sent; rotate it if in doubt."
         }
-        Reason::Expired => "Make or rotate the credential; if it is fresh, compare the clocks.",
+        Reason::Expired => {
+            "Give it another end (`vidgate … change --expires`), or make a new one; if it is fresh, compare the clocks."
+        }
         Reason::NotYetValid => "Wait, or compare the clocks.",
         Reason::LivesTooLong => "The client has to ask for a shorter life, or the scheme has to allow a longer one.",
         Reason::Disabled => "Switch it on again, if that is meant: `vidgate … enable`.",

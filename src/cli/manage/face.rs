@@ -117,8 +117,17 @@ pub(super) fn receipt(resource: Resource, past: &str, entry: &Map<String, Value>
     let text = |key: &str| entry.get(key).map(plain).unwrap_or_default();
     let mut said = vec![format!("{past} {} `{}` (revision {})", resource.words(), text("id"), text("revision"))];
     let older = entry.get("versions").and_then(|versions| versions.get(1)).and_then(|version| version.get("expires"));
-    if let Some(end) = older.filter(|end| past == Verb::Rotate.past() && !end.is_null()) {
+    let rotated = past == Verb::Rotate.past();
+    if let Some(standing) = unfit(resource, entry).filter(|_| rotated) {
+        said.push(standing);
+    } else if let Some(end) = older.filter(|end| rotated && !end.is_null()) {
         said.push(format!("The one before is good until {}.", plain(end)));
+    }
+    if rotated && resource == Resource::ServiceAccount {
+        let id = text("id");
+        said.push(format!(
+            "Tokens name the new key from now on (kid `{id}`); `list` shows until when the one before is good."
+        ));
     }
     let secret = resource.secret().and_then(|rule| Some((rule.field, entry.get(rule.field)?)));
     if let Some((field, secret)) = secret.filter(|(_, secret)| secret.is_string()) {
@@ -126,4 +135,21 @@ pub(super) fn receipt(resource: Resource, past: &str, entry: &Map<String, Value>
         said.push("It is shown this once: keep it now.".to_owned());
     }
     said.join("\n") + "\n"
+}
+
+/// Why a credential is believed by nobody, whatever its secret is, and what changes that.
+fn unfit(resource: Resource, entry: &Map<String, Value>) -> Option<String> {
+    let (text, id) = (|key: &str| entry.get(key).map(plain).unwrap_or_default(), entry.get("id").map(plain));
+    let verb = |verb: &str| format!("vidgate {} {verb} {}", resource.name().replace('_', "-"), id.unwrap_or_default());
+    match text("status").as_str() {
+        "expired" => {
+            let change = verb("change");
+            Some(format!(
+                "It has expired ({}) and lets nobody in until it has another end: {change} --expires … (or --unset expires)",
+                text("expires")
+            ))
+        }
+        "disabled" => Some(format!("It is disabled and lets nobody in: {}", verb("enable"))),
+        _ => None,
+    }
 }

@@ -185,8 +185,21 @@ fn a_secret_is_shown_once_with_a_note() {
         "id": "l1", "revision": 2, "key": "vgl_z_y",
         "versions": [{ "number": 2 }, { "number": 1, "expires": "2026-01-02T00:00:00Z" }],
     });
-    let text = ran(&["license", "rotate", "l1"], &mut Recorder::answering([(200, rotated)])).unwrap();
+    let text = ran(&["license", "rotate", "l1"], &mut Recorder::answering([(200, rotated.clone())])).unwrap();
     assert!(text.contains("The one before is good until 2026-01-02T00:00:00Z.\nkey: vgl_z_y\n"), "{text}");
+    // What lets nobody in is not called good.
+    for (status, remedy) in [
+        (
+            "expired",
+            "It has expired (2020-01-01T00:00:00Z) and lets nobody in until it has another end: vidgate license-key change l1",
+        ),
+        ("disabled", "It is disabled and lets nobody in: vidgate license-key enable l1"),
+    ] {
+        let mut rotated = rotated.clone();
+        (rotated["status"], rotated["expires"]) = (status.into(), "2020-01-01T00:00:00Z".into());
+        let text = ran(&["license", "rotate", "l1"], &mut Recorder::answering([(200, rotated)])).unwrap();
+        assert!(text.contains(remedy) && !text.contains("good until"), "{text}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -28,6 +28,9 @@ use crate::secret::Secret;
 
 /// How long the gateway may take to accept a connection, and to finish a handshake.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Said where the gateway did not take the token for one of its own.
+const UNKNOWN_TOKEN: &str = "the gateway does not know the admin token that it was shown: it reads them when it starts, so that \
+                             a new one takes a restart";
 /// Turns that a connection gets before it is used again: one to ask the system for news, and one to act on it.
 const TURNS: usize = 3;
 
@@ -128,7 +131,12 @@ impl Operator for Remote {
         if matches!(taken, Ok(()) | Err(Trouble::Refused(_))) {
             self.sender = Some(sender);
         }
-        taken
+        let unknown =
+            |problem: &super::Problem| problem.status == StatusCode::UNAUTHORIZED && self.authorization.is_some();
+        match taken {
+            Err(Trouble::Refused(problem)) if unknown(&problem) => Err(Trouble::plain(UNKNOWN_TOKEN)),
+            taken => taken,
+        }
     }
 }
 
@@ -302,8 +310,8 @@ mod tests {
         assert_eq!(trail["items"][0]["actor"], "token:alice");
         let place = Where { admin_token: Some("bob".into()), ..Where::nowhere() };
         let mut stranger = Remote::reach(&admin(address), &place).unwrap().expect("it listens");
-        let Err(Trouble::Refused(problem)) = stranger.call(Call::get(&["audit"])) else { panic!("let in") };
-        assert_eq!(problem.status.as_u16(), 401);
+        let Err(trouble) = stranger.call(Call::get(&["audit"])) else { panic!("let in") };
+        assert_eq!(trouble.sentences(), [UNKNOWN_TOKEN]);
         stop.cancel();
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn open(checked: Checked, purpose: Purpose, report: &mut Report) -> O
     };
     if unopened.is_busy() && purpose == Purpose::Look {
         let invalid = Invalid::new("another vidgate has this store open, so that what is in it was not looked at");
-        report.warn(path, invalid);
+        report.find(&rules::STORE_IN_USE, path, invalid);
         return None;
     }
     let place = if matches!(unopened, Unopened::MasterKey) { master_key } else { path };
@@ -103,11 +103,14 @@ fn master_key(written: &Placed<Elsewhere>, store: &Path, source: &Source, report
     let key = match source.secret(&origin.value) {
         Ok(text) => MasterKey::parse(text.expose()),
         Err(invalid) => Err(match &written.value {
+            Elsewhere::File(path) if source.is_kept_from_us(path) => invalid,
             Elsewhere::File(_) => invalid.hint(format!("vidgate store init --config {} makes it", report.name())),
             Elsewhere::Env(_) => invalid.hint("`vidgate store key` prints a new key for it"),
         }),
     };
-    let is_lost = store.exists() || store.is_symlink();
+    // Where it is only kept from us, no other one is to take its place.
+    let is_kept = matches!(&written.value, Elsewhere::File(path) if source.is_kept_from_us(path));
+    let is_lost = !is_kept && (store.exists() || store.is_symlink());
     let key = key.map_err(|invalid| if is_lost { invalid.hint(PUT_BACK) } else { invalid });
     if let Elsewhere::File(path) = &written.value
         && let Some(exposed) = source.exposure(path)

@@ -144,13 +144,12 @@ impl Visit<'_> {
         let (description, name) = (self.arguments.text("description")?, self.name()?);
         let roles = role::asked(self.arguments, &[])?.unwrap_or_default();
         self.must_be_able_to_give(&roles)?;
-        // Kept until the key is in the store: whoever counts after this one counts it as well.
         let turn = self.office.forge.turn(&self.account.id).await?;
         let account = self.account.id.clone();
-        let slice = move |store: &Store| {
-            store.slice(Resource::ServiceAccount, Some((Resource::Account, &account)), 0, 0).map(|slice| slice.total)
-        };
-        if self.office.house.look(slice).await? >= MOST_KEYS {
+        // Before a key is made for nothing; it counts when it comes into the store.
+        let there =
+            move |store: &Store| store.slice(Resource::ServiceAccount, Some((Resource::Account, &account)), 0, 0);
+        if self.office.house.look(there).await?.total >= MOST_KEYS {
             return Err(full());
         }
         let (turn, private, public) = turn.make().await?;
@@ -387,12 +386,8 @@ fn coded(code: u16, said: &'static str) -> Refusal {
 }
 
 fn full() -> Refusal {
-    let said = Some("maximum number of keys exceeded.".into());
-    Refusal {
-        code: Some(437),
-        said,
-        ..Refusal::new(Cause::AllotmentReached, "the account has all the keys that it may")
-    }
+    let refusal = Refusal::new(Cause::AllotmentReached, "the account has all the keys that it may");
+    Refusal { code: Some(437), said: Some("maximum number of keys exceeded.".into()), ..refusal }
 }
 
 fn no_such_key() -> Refusal {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::Index;
 use crate::record::{Key, Record};
 
 /// Below this, nobody looks for notes that are of no use any more.
@@ -41,6 +42,29 @@ impl Moves {
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    /// Takes a credential away from a digest that it was known by; it is known by `to` now. Whoever holds what was there
+    /// can follow it, and its last use goes on.
+    pub(in crate::store) fn leave(&self, from: Key, to: Key) {
+        let Some(record) = self.known_by(from.kind, &from.digest) else { return };
+        if let Some(now) = self.known_by(to.kind, &to.digest).filter(|now| now.id() == record.id()) {
+            now.carry_use(&record);
+        }
+        self.moves.note(&record, to);
+        self.remove(from.kind, &from.digest);
+    }
+
+    /// Takes a credential that is found by `text` away from where it was known under older peppers.
+    pub fn moved(&self, record: &Record, text: &[u8]) {
+        let (kind, to) = (record.kind(), *record.key());
+        for digest in self.peppers.load().digests_older(text) {
+            if self.known_by(kind, &digest).is_some_and(|known| known.id() == record.id()) {
+                self.leave(Key { kind, digest }, to);
+            }
+        }
     }
 }
 

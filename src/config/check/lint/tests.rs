@@ -149,7 +149,9 @@ fn without_dates(told: &str) -> String {
 
 #[test]
 fn every_rule_has_a_file() {
-    let broken: BTreeSet<String> = fixtures().into_iter().map(|(rule, ..)| rule).collect();
+    let mut broken: BTreeSet<String> = fixtures().into_iter().map(|(rule, ..)| rule).collect();
+    // No file brings this one about, but another vidgate (`config/check/store/tests.rs`).
+    broken.insert("store-in-use".to_owned());
     let rules: BTreeSet<String> = RULES.iter().map(|rule| rule.id.to_owned()).collect();
     assert_eq!(broken, rules);
     assert_eq!(rules.len(), RULES.len(), "an id is one rule's");
