@@ -1,4 +1,5 @@
-//! What VXG's endpoints share: ids that are whole numbers, and the two layers of an access token.
+//! What VXG's endpoints share: ids that are whole numbers, the license key that an account goes by, and the two layers of
+//! an access token.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,10 +9,13 @@ use sha1::Sha1;
 
 use crate::clock::UnixTime;
 use crate::secret::Secret;
+use crate::store::{Outcome, Refused, Resource, Store};
 
 /// The lifetime that VXG writes into its tokens: 36,530 days. When a token really ends is kept with it, so that it can
 /// be changed.
 const LIFETIME: u64 = 0xbc1f_ab00;
+/// How many license keys of an account are looked at together.
+const LOOKED_AT: usize = 64;
 
 /// A new id: a whole number that fits 31 bits, because clients keep it in an `int`. Random, so that nobody can tell from
 /// one how many there are, or guess another; who meets one that is taken asks again.
@@ -27,6 +31,25 @@ pub(super) fn id(id: &str) -> Value {
     match id.parse::<u64>() {
         Ok(number) if number <= LARGEST && number.to_string() == id => number.into(),
         Ok(_) | Err(_) => id.into(),
+    }
+}
+
+/// The license key of an account that is good, and of those the first; where none is, the first.
+pub(super) fn license_key(store: &Store, account: &str) -> Result<Option<Outcome>, Refused> {
+    let (mut first, mut looked_at) = (None, 0);
+    loop {
+        let slice = store.slice(Resource::LicenseKey, Some((Resource::Account, account)), looked_at, LOOKED_AT)?;
+        looked_at += slice.items.len();
+        let all = slice.items.is_empty() || looked_at >= slice.total;
+        for key in slice.items {
+            if key.document.get("status").and_then(Value::as_str) == Some("active") {
+                return Ok(Some(key));
+            }
+            first.get_or_insert(key);
+        }
+        if all {
+            return Ok(first);
+        }
     }
 }
 

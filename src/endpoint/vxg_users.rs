@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::document::{Document, Given, check_type};
 use super::house::{House, conflict, refusal};
 use super::page::Query;
-use super::vxg::{id, new_id};
+use super::vxg::{self, id, new_id};
 use super::{Caller, Entry, Kit};
 use crate::record::{Directory, Kind};
 use crate::refusal::{Cause, Refusal};
@@ -38,8 +38,6 @@ pub(super) const ENDPOINT: Entry = Entry {
 
 /// Where the users are.
 const PATH: &str = "/api/v2/admin/users/";
-/// How many license keys of an account are looked at together.
-const LOOKED_AT: usize = 64;
 /// The most things that go with a user in one change.
 const MOST_OWNED: usize = 2000;
 /// What goes with a user, in an order in which nothing is taken away that something else still needs.
@@ -81,7 +79,7 @@ impl User {
 
     /// The account with its license key: where it has several, the one that is good, and of those the first.
     fn of(store: &Store, account: Outcome) -> Result<Self, Refused> {
-        let key = match license_key(store, &account.id)? {
+        let key = match vxg::license_key(store, &account.id)? {
             None => None,
             Some(key) => store
                 .reveal(Resource::LicenseKey, &key.id)?
@@ -103,25 +101,6 @@ impl User {
             "disabled": document.get("disabled").and_then(Value::as_bool).unwrap_or_default(),
             "created": document.get("created"),
         })
-    }
-}
-
-/// The license key of an account that is good, and of those the first; where none is, the first.
-fn license_key(store: &Store, account: &str) -> Result<Option<Outcome>, Refused> {
-    let (mut first, mut looked_at) = (None, 0);
-    loop {
-        let slice = store.slice(Resource::LicenseKey, Some((Resource::Account, account)), looked_at, LOOKED_AT)?;
-        looked_at += slice.items.len();
-        let all = slice.items.is_empty() || looked_at >= slice.total;
-        for key in slice.items {
-            if key.document.get("status").and_then(Value::as_str) == Some("active") {
-                return Ok(Some(key));
-            }
-            first.get_or_insert(key);
-        }
-        if all {
-            return Ok(first);
-        }
     }
 }
 
